@@ -1,0 +1,68 @@
+/**
+ * What the trainer asks of a data set: two splits that read pictures by place, and a few numbers about them.
+ *
+ * Pixels stay unsigned bytes until the loader normalises them, so augmentation sees exactly what the files hold.
+ */
+
+/** One picture in memory: unsigned bytes, [height, width, 3], rows top to bottom, channels R G B. */
+export interface Picture {
+  readonly pixels: Uint8Array;
+  readonly height: number;
+  readonly width: number;
+}
+
+/** A picture with its label: what `hooks.beforeSample` gets and returns. `index` is its place in the split. */
+export interface Sample extends Picture {
+  readonly label: number;
+  readonly index: number;
+}
+
+/** A ground-truth box in pixels: [top, left, bottom, right), the last two exclusive. */
+export type Box = readonly [top: number, left: number, bottom: number, right: number];
+
+/** One split of a data set. */
+export interface Split {
+  readonly length: number;
+  /** Class of each picture: integers in [0, classes). */
+  readonly labels: Uint16Array | Int32Array;
+  /**
+   * Pictures at these places, in order; fresh bytes, so a caller may keep or change them.
+   * May decode files: call it ahead of time and decoding overlaps with training.
+   *
+   * @throws TrainerError ERR_DATA naming every file of this call that cannot be decoded
+   */
+  read(indices: ArrayLike<number>): Promise<Picture[]> | Picture[];
+  /** Ground-truth box of a picture, where the data has one. */
+  box?(index: number): Box;
+  /** A name for people: "train.bin#17", or a file's path. */
+  describe(index: number): string;
+}
+
+/** A loaded data set. */
+export interface Data {
+  /** Class names; a label is a place in this list. */
+  readonly classes: readonly string[];
+  /** Size of every picture that `read` returns, in pixels. */
+  readonly height: number;
+  readonly width: number;
+  readonly train: Split;
+  readonly test?: Split;
+  /** Channel statistics for normalising, R G B, of values in [0, 1]. */
+  readonly mean: readonly [number, number, number];
+  readonly deviation: readonly [number, number, number];
+  /** Identity of the data for a run's record: equal content gives an equal fingerprint. */
+  readonly fingerprint: string;
+}
+
+export interface LoadContext {
+  /** Gets one line for people at a time: progress, and whatever was ignored or looks unusual. */
+  log?: (line: string) => void;
+}
+
+/** A data set that a config names. Plain options make it recordable; `load` reads it. */
+export interface DataSource {
+  readonly name: string;
+  /** Plain JSON: enough to make the same source again. */
+  readonly options: Readonly<Record<string, unknown>>;
+  load(context: LoadContext): Promise<Data>;
+}
