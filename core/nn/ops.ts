@@ -1,0 +1,360 @@
+/**
+ * The tensor operations a step spends its time in, with gradients that cost what they must.
+ *
+ * On TensorFlow each is one native kernel forward and one per gradient asked for; elsewhere it is composed of
+ * tf.js operations that give the same numbers (tests hold both against PyTorch). Stock tf.js decomposes batch norm
+ * and ReLU into many passes over memory, which halves the speed of a whole training step.
+ */
+import * as tf from "@tensorflow/tfjs-core";
+
+type Attribute = { name: string; type: number; value: unknown };
+
+/** The part of tfjs-node's backend that runs a TensorFlow operation by name. */
+interface NativeBackend {
+  binding: Record<"TF_ATTR_INT" | "TF_ATTR_FLOAT" | "TF_ATTR_BOOL" | "TF_ATTR_STRING" | "TF_ATTR_TYPE", number> &
+    Record<"TF_FLOAT" | "TF_INT32", number>;
+  executeMultipleOutputs(name: string, attributes: Attribute[], inputs: tf.TensorInfo[], outputs: number): tf.Tensor[];
+}
+
+const onTensorflow = (): boolean => tf.getBackend() === "tensorflow";
+
+/** Runs a TensorFlow operation of float32 tensors. Attribute kinds are told from their values; see `float`. */
+function execute(
+  backend: NativeBackend,
+  operation: string,
+  inputs: tf.TensorInfo[],
+  attributes: Record<string, unknown> = {},
+  outputs = 1,
+): tf.Tensor[] {
+  const { binding } = backend;
+  const list: Attribute[] = [{ name: "T", type: binding.TF_ATTR_TYPE, value: binding.TF_FLOAT }];
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value instanceof Type) list.push({ name, type: binding.TF_ATTR_TYPE, value: binding[value.key] });
+    else if (value instanceof Float) list.push({ name, type: binding.TF_ATTR_FLOAT, value: value.value });
+    else if (typeof value === "boolean") list.push({ name, type: binding.TF_ATTR_BOOL, value });
+    else if (typeof value === "string") list.push({ name, type: binding.TF_ATTR_STRING, value });
+    else list.push({ name, type: binding.TF_ATTR_INT, value });
+  }
+  return backend.executeMultipleOutputs(operation, list, inputs, outputs);
+}
+
+/** An attribute that is a float even where its value is whole, and one that names a type. */
+class Float {
+  constructor(readonly value: number) {}
+}
+class Type {
+  constructor(readonly key: "TF_FLOAT" | "TF_INT32") {}
+}
+
+/** A kernel of our own on TensorFlow, with a gradient that computes only what is asked for. */
+function defineNative(
+  name: string,
+  saves: { inputs?: string[]; outputs?: boolean[] },
+  kernel: (backend: NativeBackend, inputs: tf.NamedTensorInfoMap, attributes: tf.NamedAttrMap) => tf.Tensor[],
+  gradient: (
+    backend: NativeBackend,
+    dys: tf.Tensor[],
+    saved: tf.Tensor[],
+    attributes: tf.NamedAttrMap,
+  ) => Record<string, () => tf.Tensor>,
+): (inputs: Record<string, tf.Tensor>, attributes?: tf.NamedAttrMap) => tf.Tensor[] {
+  const kernelName = `fitloop.${name}`;
+  tf.registerKernel({
+    kernelName,
+    backendName: "tensorflow",
+    kernelFunc: ({ inputs, backend, attrs }) => kernel(backend as NativeBackend, inputs, attrs ?? {}),
+  });
+  tf.registerGradient({
+    kernelName,
+    inputsToSave: saves.inputs ?? [],
+    outputsToSave: saves.outputs ?? [],
+    gradFunc: (dy, saved, attributes) =>
+      gradient(tf.backend() as unknown as NativeBackend, Array.isArray(dy) ? dy : [dy], saved, attributes),
+  });
+  return (inputs, attributes = {}) => {
+    const result = tf.engine().runKernel(kernelName, inputs, attributes) as tf.Tensor | tf.Tensor[];
+    return Array.isArray(result) ? result : [result];
+  };
+}
+
+// ---------------------------------------------------------------------------------------------- convolution
+
+export interface ConvolutionOptions {
+  stride?: number;
+  /** Pixels of zeros on every side, as PyTorch pads; TensorFlow's "same" pads elsewhere for even sizes. */
+  padding?: number;
+}
+
+const convolutionAttributes = ({ stride, padding }: tf.NamedAttrMap): Record<string, unknown> => {
+  const pad = padding as number;
+  return {
+    strides: [1, stride, stride, 1],
+    use_cudnn_on_gpu: true,
+    ...(pad === 0
+      ? { padding: "VALID" }
+      : { padding: "EXPLICIT", explicit_paddings: [0, 0, pad, pad, pad, pad, 0, 0] }),
+    data_format: "NHWC",
+    dilations: [1, 1, 1, 1],
+  };
+};
+
+const shapeTensor = (shape: number[]): tf.Tensor => tf.tensor1d(shape, "int32");
+
+const nativeConvolution = defineNative(
+  "Conv2D",
+  { inputs: ["x", "w"] },
+  (backend, { x, w }, attributes) => execute(backend, "Conv2D", [x!, w!], convolutionAttributes(attributes)),
+  (backend, [dy], [x, w], attributes) => ({
+    x: () =>
+      execute(
+        backend,
+        "Conv2DBackpropInput",
+        [shapeTensor(x!.shape), w!, dy!],
+        convolutionAttributes(attributes),
+      )[0]!,
+    w: () =>
+      execute(
+        backend,
+        "Conv2DBackpropFilter",
+        [x!, shapeTensor(w!.shape), dy!],
+        convolutionAttributes(attributes),
+      )[0]!,
+  }),
+);
+
+/**
+ * Convolution as PyTorch's: `x` [batch, height, width, in], `w` [k, k, in, out] -> [batch, height', width', out].
+ */
+export function conv2d(x: tf.Tensor, w: tf.Tensor, { stride = 1, padding = 0 }: ConvolutionOptions = {}): tf.Tensor {
+  if (onTensorflow()) return nativeConvolution({ x, w }, { stride, padding })[0]!;
+  return tf.conv2d(padZeros(x, padding), w as tf.Tensor4D, stride, "valid");
+}
+
+const depthwiseAttributes = (attributes: tf.NamedAttrMap): Record<string, unknown> => {
+  const { use_cudnn_on_gpu: _, ...rest } = convolutionAttributes(attributes);
+  return rest;
+};
+
+const nativeDepthwise = defineNative(
+  "DepthwiseConv2D",
+  { inputs: ["x", "w"] },
+  (backend, { x, w }, attributes) =>
+    execute(backend, "DepthwiseConv2dNative", [x!, w!], depthwiseAttributes(attributes)),
+  (backend, [dy], [x, w], attributes) => ({
+    x: () =>
+      execute(
+        backend,
+        "DepthwiseConv2dNativeBackpropInput",
+        [shapeTensor(x!.shape), w!, dy!],
+        depthwiseAttributes(attributes),
+      )[0]!,
+    w: () =>
+      execute(
+        backend,
+        "DepthwiseConv2dNativeBackpropFilter",
+        [x!, shapeTensor(w!.shape), dy!],
+        depthwiseAttributes(attributes),
+      )[0]!,
+  }),
+);
+
+/** One filter a channel: `x` [batch, height, width, channels], `w` [k, k, channels, 1]. */
+export function depthwiseConv2d(
+  x: tf.Tensor,
+  w: tf.Tensor,
+  { stride = 1, padding = 0 }: ConvolutionOptions = {},
+): tf.Tensor {
+  if (onTensorflow()) return nativeDepthwise({ x, w }, { stride, padding })[0]!;
+  return tf.depthwiseConv2d(padZeros(x, padding), w as tf.Tensor4D, stride, "valid");
+}
+
+function padZeros(x: tf.Tensor, padding: number, value = 0): tf.Tensor4D {
+  if (padding === 0) return x as tf.Tensor4D;
+  return tf.pad4d(x as tf.Tensor4D, [[0, 0], [padding, padding], [padding, padding], [0, 0]], value);
+}
+
+// ----------------------------------------------------------------------------------------------- batch norm
+
+const batchNormAttributes = (epsilon: unknown): Record<string, unknown> => ({
+  U: new Type("TF_FLOAT"),
+  data_format: "NHWC",
+  epsilon: new Float(epsilon as number),
+  is_training: true,
+});
+
+const nativeBatchNorm = defineNative(
+  "BatchNorm",
+  { inputs: ["x", "scale"], outputs: [false, false, false, true, true, true] },
+  (backend, { x, scale, offset }, { epsilon }) => {
+    const empty = tf.tensor1d([], "float32");
+    const outputs = execute(
+      backend,
+      "FusedBatchNormV3",
+      [x!, scale!, offset!, empty, empty],
+      { ...batchNormAttributes(epsilon), exponential_avg_factor: new Float(1) },
+      6,
+    );
+    empty.dispose();
+    return outputs;
+  },
+  (backend, [dy], [x, scale, ...reserves], { epsilon }) => {
+    const outputs = execute(
+      backend,
+      "FusedBatchNormGradV3",
+      [dy!, x!, scale!, ...reserves],
+      batchNormAttributes(epsilon),
+      5,
+    );
+    return { x: () => outputs[0]!, scale: () => outputs[1]!, offset: () => outputs[2]! };
+  },
+);
+
+export interface BatchNormResult {
+  y: tf.Tensor;
+  /** [channels], of this batch. */
+  mean: tf.Tensor;
+  /** [channels], of this batch, with Bessel's correction: what PyTorch averages. */
+  variance: tf.Tensor;
+}
+
+/** Batch norm with the statistics of the batch: `x` [batch, height, width, channels], `scale` and `offset` [channels]. */
+export function batchNorm(x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, epsilon: number): BatchNormResult {
+  if (onTensorflow()) {
+    const [y, mean, variance] = nativeBatchNorm({ x, scale, offset }, { epsilon });
+    return { y: y!, mean: mean!, variance: variance! };
+  }
+  return composedBatchNorm(x, scale, offset, epsilon);
+}
+
+/** The same from tf.js operations, with the closed-form gradient (Ioffe and Szegedy 2015). */
+function composedBatchNorm(x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, epsilon: number): BatchNormResult {
+  const axes = [0, 1, 2];
+  const count = x.size / x.shape[3]!;
+  const mean = tf.mean(x, axes);
+  // Two passes: the mean of squares minus the squared mean loses digits in float32.
+  const biased = tf.mean(tf.square(tf.sub(x, mean)), axes);
+  const normalise = tf.customGrad((...args) => {
+    const [input, gamma, beta, save] = args as [tf.Tensor, tf.Tensor, tf.Tensor, tf.GradSaveFunc];
+    const inverse = tf.rsqrt(tf.add(biased, epsilon));
+    const normal = tf.mul(tf.sub(input, mean), inverse);
+    save([normal, gamma, inverse]);
+    return {
+      value: tf.add(tf.mul(normal, gamma), beta),
+      gradFunc: (dy, saved) => {
+        const [normalised, factor, inverseDeviation] = saved as [tf.Tensor, tf.Tensor, tf.Tensor];
+        const dOffset = tf.sum(dy, axes);
+        const dScale = tf.sum(tf.mul(dy, normalised), axes);
+        const correction = tf.div(tf.add(dOffset, tf.mul(normalised, dScale)), count);
+        const dx = tf.mul(tf.sub(dy, correction), tf.mul(factor, inverseDeviation));
+        return [dx, dScale, dOffset];
+      },
+    };
+  });
+  return { y: normalise(x, scale, offset), mean, variance: tf.mul(biased, count / Math.max(1, count - 1)) };
+}
+
+/** Batch norm with given statistics, each [channels]. */
+export function batchNormInference(
+  x: tf.Tensor,
+  scale: tf.Tensor,
+  offset: tf.Tensor,
+  mean: tf.Tensor,
+  variance: tf.Tensor,
+  epsilon: number,
+): tf.Tensor {
+  // One multiplication and one addition a number; differentiable, so frozen norms and Grad-CAM pass through.
+  const factor = tf.mul(scale, tf.rsqrt(tf.add(variance, epsilon)));
+  return tf.add(tf.mul(x, factor), tf.sub(offset, tf.mul(mean, factor)));
+}
+
+// ------------------------------------------------------------------------------------------- element by element
+
+const nativeRelu = defineNative(
+  "Relu",
+  { outputs: [true] },
+  (backend, { x }) => execute(backend, "Relu", [x!]),
+  (backend, [dy], [y]) => ({ x: () => execute(backend, "ReluGrad", [dy!, y!])[0]! }),
+);
+
+export function relu(x: tf.Tensor): tf.Tensor {
+  return onTensorflow() ? nativeRelu({ x })[0]! : tf.relu(x);
+}
+
+const nativeAdd = defineNative(
+  "Add",
+  {},
+  (backend, { a, b }) => execute(backend, "AddV2", [a!, b!]),
+  (_, [dy]) => ({ a: () => dy!.clone(), b: () => dy!.clone() }),
+);
+
+/** The sum of two tensors of one shape: the join of a residual block. */
+export function add(a: tf.Tensor, b: tf.Tensor): tf.Tensor {
+  tf.util.assertShapesMatch(a.shape, b.shape, "A residual block adds two tensors of one shape: ");
+  return onTensorflow() ? nativeAdd({ a, b })[0]! : tf.add(a, b);
+}
+
+/** x * sigmoid(x), the activation of EfficientNet. Its gradient is s * (1 + x * (1 - s)). */
+export const silu = tf.customGrad((...args) => {
+  const [x, save] = args as [tf.Tensor, tf.GradSaveFunc];
+  const gate = tf.sigmoid(x);
+  save([x, gate]);
+  return {
+    value: tf.mul(x, gate),
+    gradFunc: (dy, saved) => {
+      const [input, s] = saved as [tf.Tensor, tf.Tensor];
+      return tf.mul(dy, tf.mul(s, tf.add(tf.mul(input, tf.sub(1, s)), 1)));
+    },
+  };
+}) as (x: tf.Tensor) => tf.Tensor;
+
+// --------------------------------------------------------------------------------------------------- pooling
+
+/** Mean over height and width: [batch, height, width, channels] -> [batch, channels]. */
+export const globalAveragePool = tf.customGrad((...args) => {
+  const [x] = args as [tf.Tensor];
+  const [batch, height, width, channels] = x.shape as [number, number, number, number];
+  return {
+    value: tf.mean(x, [1, 2]),
+    // tf.js' own gradient of a mean uploads a tensor of ones as large as x.
+    gradFunc: (dy) => {
+      const share = tf.reshape(tf.div(dy, height * width), [batch, 1, 1, channels]);
+      return tf.broadcastTo(share, [batch, height, width, channels]);
+    },
+  };
+}) as (x: tf.Tensor) => tf.Tensor;
+
+/** Max pooling as PyTorch's, padded with what never wins. */
+export function maxPool(x: tf.Tensor, size: number, stride: number, padding: number): tf.Tensor {
+  return tf.maxPool(padZeros(x, padding, -3.4e38), size, stride, "valid");
+}
+
+/** Bilinear resize without antialiasing, half-pixel centres: PyTorch's `interpolate(align_corners=False)`. */
+export function resize(images: tf.Tensor, height: number, width: number): tf.Tensor {
+  if (images.shape[1] === height && images.shape[2] === width) return images;
+  return tf.image.resizeBilinear(images as tf.Tensor4D, [height, width], false, true);
+}
+
+// ------------------------------------------------------------------------------------------------------ loss
+
+/**
+ * Cross entropy against distributions, mean over the batch: `logits` and `targets` [batch, classes].
+ * The gradient is (softmax(logits) * mass - targets) / batch, the mass of a distribution being 1; none flows to the
+ * targets.
+ */
+export function softCrossEntropy(logits: tf.Tensor, targets: tf.Tensor): tf.Tensor {
+  const loss = tf.customGrad((...args) => {
+    const [z, save] = args as [tf.Tensor, tf.GradSaveFunc];
+    const logProbabilities = tf.logSoftmax(z);
+    save([logProbabilities]);
+    const batch = z.shape[0]!;
+    return {
+      value: tf.div(tf.sum(tf.mul(logProbabilities, targets)), -batch),
+      gradFunc: (dy, saved) => {
+        const [logP] = saved as [tf.Tensor];
+        const mass = tf.sum(targets, 1, true);
+        return tf.mul(tf.sub(tf.mul(tf.exp(logP!), mass), targets), tf.div(dy, batch));
+      },
+    };
+  });
+  return loss(logits);
+}
