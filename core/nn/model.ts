@@ -1,0 +1,46 @@
+/** What the loop needs to know of a network. Concrete networks are in core/models; a user's own can come from anywhere. */
+import type { Layer } from "./layer.js";
+
+/** A residual branch, as `buildBlock` sees it. */
+export interface BlockInfo {
+  /** Full name of the block: "layer3.1". */
+  readonly name: string;
+  /** Place among all blocks, from 0 at the input, and how many there are: what stochastic depth counts by. */
+  readonly index: number;
+  readonly count: number;
+  /** Channels at the end of the branch. */
+  readonly channels: number;
+}
+
+/** The layer between pooled features and classifier, as `buildHead` sees it. */
+export interface HeadInfo {
+  readonly features: number;
+  readonly classes: number;
+}
+
+/** What building a network asks of its surroundings. */
+export interface BuildContext {
+  readonly classes: number;
+  /** Passes a branch (after its last norm, before the add) through the plugins. */
+  buildBlock(branch: Layer, block: BlockInfo): Layer;
+  buildHead(head: Layer, info: HeadInfo): Layer;
+}
+
+export interface Model {
+  /** [batch, height, width, 3] -> logits [batch, classes]. */
+  readonly layer: Layer;
+  /**
+   * Names of the top-level parts from the input to the head, grouped as layer-wise rates and freezing count them:
+   * [["conv1", "bn1"], ["layer1"], …, ["fc"]]. Every parameter's name starts with exactly one of them.
+   */
+  readonly stages: readonly (readonly string[])[];
+  /** Full name of the layer whose output Grad-CAM looks at by default: the last feature map before pooling. */
+  readonly features: string;
+}
+
+/** A network as a config names it: plain options make it recordable. */
+export interface ModelSource {
+  readonly name: string;
+  readonly options: Readonly<Record<string, unknown>>;
+  build(context: BuildContext): Model;
+}
