@@ -1,0 +1,35 @@
+/**
+ * TensorFlow's own kernels under tf.js, through tfjs-node's JavaScript and an addon of this machine.
+ *
+ * The two imports below are parts of tfjs-node: its main file would look for its own addon, print a banner and load
+ * tf.layers. This module is loaded only once an addon is known to be there, and after `restoreNodeUtil`.
+ */
+
+import "@tensorflow/tfjs-node-gpu/dist/register_all_kernels.js";
+import { NodeJSKernelBackend } from "@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend.js";
+import * as tf from "@tensorflow/tfjs-core";
+import { createRequire } from "node:module";
+import { cpus } from "node:os";
+
+import { intraOpThreads } from "./threads.js";
+
+/** What is known of a loaded addon. */
+export interface LoadedTensorflow {
+  version: string;
+  device: string;
+  threads: number;
+}
+
+/** Loads the addon and makes it tf.js's backend. Throws what the dynamic loader throws. */
+export async function startTensorflow(addon: string): Promise<LoadedTensorflow> {
+  process.env.TF_CPP_MIN_LOG_LEVEL ??= "2";
+  const binding = createRequire(import.meta.url)(addon);
+  const backend = new NodeJSKernelBackend(binding, "@tensorflow/tfjs-node-gpu");
+  tf.registerBackend("tensorflow", () => backend, 3);
+  if (!(await tf.setBackend("tensorflow"))) throw new Error("tf.js refused the backend");
+  return {
+    version: String(binding.TF_Version),
+    device: backend.isUsingGpuDevice ? "GPU" : `CPU, ${cpus()[0]?.model.trim() ?? process.arch}`,
+    threads: intraOpThreads(),
+  };
+}
