@@ -328,6 +328,14 @@ export function maxPool(x: tf.Tensor, size: number, stride: number, padding: num
   return tf.maxPool(padZeros(x, padding, -3.4e38), size, stride, "valid");
 }
 
+/** Largest number over height and width: [batch, height, width, channels] -> [batch, channels]. */
+export function globalMaxPool(x: tf.Tensor): tf.Tensor {
+  const [batch, height, width, channels] = x.shape as [number, number, number, number];
+  // As a pool, its gradient goes to one place; tf.max would give it to every place that holds the same number.
+  const largest = tf.maxPool(x as tf.Tensor4D, [height, width], [height, width], "valid");
+  return tf.reshape(largest, [batch, channels]);
+}
+
 /** Bilinear resize without antialiasing, half-pixel centres: PyTorch's `interpolate(align_corners=False)`. */
 export function resize(images: tf.Tensor, height: number, width: number): tf.Tensor {
   if (images.shape[1] === height && images.shape[2] === width) return images;

@@ -1,0 +1,34 @@
+/** Networks by the name a record gives them, so that a run's folder alone can build its model again. */
+import { TrainerError } from "../errors.js";
+import type { ModelSource } from "../nn/model.js";
+import { suggestion } from "../options.js";
+import { efficientNetB0 } from "./efficientnet.js";
+import { resnet9 } from "./resnet9.js";
+import { resnet101, resnet18, resnet34, resnet50 } from "./resnet.js";
+import { wrn } from "./wide-resnet.js";
+
+/** Factories by the `name` of what they make. */
+export const models = {
+  resnet9,
+  resnet18,
+  resnet34,
+  resnet50,
+  resnet101,
+  wrn,
+  "efficientnet-b0": efficientNetB0,
+} as const;
+
+export type ModelName = keyof typeof models;
+
+/**
+ * The network a record names.
+ *
+ * @throws TrainerError ERR_UNKNOWN_NAME for a name that is not in `models`, ERR_OPTION for options it does not take
+ */
+export function modelByName(name: string, options: Readonly<Record<string, unknown>> = {}): ModelSource {
+  if (!Object.hasOwn(models, name)) {
+    throw new TrainerError("ERR_UNKNOWN_NAME", `There is no model "${name}"${suggestion(name, Object.keys(models))}.`);
+  }
+  // Each factory checks what comes against its own schema, so a record may hold anything.
+  return models[name as ModelName](options as never);
+}
