@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 SHAPES = "torchvision._meta_registrations"
 sys.modules.setdefault(SHAPES, types.ModuleType(SHAPES))
 
-import timm  # noqa: E402
+import timm.loss  # noqa: E402
 import torchvision  # noqa: E402
 
 HERE = Path(__file__).parent
@@ -32,10 +32,8 @@ def versions():
 
 
 def plain(value):
-    """Tensors to nested lists; float32 keeps the shortest decimal that reads back as the same float32."""
+    """Tensors to nested lists. A float32 comes out as the float64 that equals it."""
     if isinstance(value, torch.Tensor):
-        if value.dtype == torch.float32:
-            return [plain(v) for v in value] if value.dim() > 0 else float(str(value.numpy()))
         return value.tolist()
     if isinstance(value, dict):
         return {key: plain(v) for key, v in value.items()}
@@ -56,7 +54,7 @@ def layout(value, indent):
     if isinstance(value, dict):
         # An object of scalars reads better on one line than on ten.
         line = json.dumps(value, allow_nan=False)
-        if len(line) <= 150 and indent > 0 and all(is_leaf(v) for v in value.values()):
+        if len(line) <= 200 and indent > 0 and all(is_leaf(v) for v in value.values()):
             return line
         lines = [f"{inner}{json.dumps(key)}: {layout(v, indent + 1)}" for key, v in value.items()]
         return "{\n" + ",\n".join(lines) + "\n" + "  " * indent + "}"
