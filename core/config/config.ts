@@ -1,0 +1,117 @@
+/** What a run is made of. A preset is a function that returns one of these; so may a `trainer.config.ts`. */
+import { z } from "zod";
+import type { DataSource } from "../data/dataset.js";
+import type { Plugin } from "../loop/plugin.js";
+import type { ModelSource } from "../nn/model.js";
+import type { Optimizer } from "../nn/optimizers.js";
+import { parseOptions } from "../options.js";
+
+export interface TrainerConfig {
+  /** Names the run: its folder is `runs/<name>-<number>`. Default "run". */
+  name?: string;
+  /** Where the pictures come from: `cifar100({ path })`, `imageFolder({ path })`, `shapes()`… */
+  data: DataSource;
+  /** `resnet18({ width: 64 })`, … */
+  model: ModelSource;
+  /** `sgd({ momentum: 0.9 })` (the default) or `adamw()`. */
+  optimizer?: Optimizer;
+  /** Base rate, before schedules and group factors. */
+  learningRate: number;
+  epochs: number;
+  /** Pictures in a micro-batch. Default 128. */
+  batchSize?: number;
+  /** Pictures are resized to this many pixels on the device. Default: the data's own size. */
+  inputSize?: number;
+  /** Share of the training set that is held out for validation, stratified. Default 0.1. */
+  holdout?: number;
+  /** Unsigned 32-bit integer. Default 1. */
+  seed?: number;
+  /** Applied in this order inside each hook's stage. */
+  plugins?: readonly Plugin[];
+  /** Default: tensorflow where it can be loaded, else wasm. */
+  backend?: "tensorflow" | "wasm";
+  /** Storage of activations. Only float32 for now. */
+  precision?: "float32";
+  /** Evaluate the held-out split every so many epochs; the last epoch always is. Default 1. */
+  evaluateEvery?: number;
+  /** Stop after so many optimizer steps. */
+  maxSteps?: number;
+  /** Use only so many training or test pictures, balanced over classes. */
+  limitTrain?: number;
+  limitTest?: number;
+}
+
+const isObject = (value: unknown): boolean => typeof value === "object" && value !== null;
+const part = <T>(what: string, key: string) =>
+  z.custom<T>((value) => isObject(value) && typeof (value as Record<string, unknown>)[key] === "function", {
+    message: `must be ${what}`,
+  });
+const count = z.number().int().positive();
+
+/** The schema behind `TrainerConfig`: strict, with the defaults. */
+export const configSchema = z.strictObject({
+  name: z
+    .string()
+    .regex(/^[\w.-]+$/, "must be letters, digits, dots, dashes and underscores")
+    .default("run"),
+  data: part<DataSource>("a data source, such as cifar100({ path })", "load"),
+  model: part<ModelSource>("a model, such as resnet18()", "build"),
+  optimizer: part<Optimizer>("an optimizer, such as sgd({ momentum: 0.9 })", "update").optional(),
+  learningRate: z.number().positive(),
+  epochs: count,
+  batchSize: count.default(128),
+  inputSize: count.optional(),
+  holdout: z.number().min(0).lt(1).default(0.1),
+  seed: z.number().int().min(0).max(0xffffffff).default(1),
+  plugins: z.array(part<Plugin>("a plugin, such as labelSmoothing()", "apply")).default([]),
+  backend: z.enum(["tensorflow", "wasm"]).optional(),
+  precision: z.enum(["float32"]).default("float32"),
+  evaluateEvery: count.default(1),
+  maxSteps: count.optional(),
+  limitTrain: count.optional(),
+  limitTest: count.optional(),
+});
+
+export type ResolvedConfig = Omit<z.output<typeof configSchema>, "optimizer" | "plugins"> & {
+  optimizer: Optimizer;
+  plugins: readonly Plugin[];
+};
+
+/** Types a config where it is written; checks nothing, so that a mistake is reported with the file it is in. */
+export function defineConfig(config: TrainerConfig): TrainerConfig {
+  return config;
+}
+
+/**
+ * Checks a config and fills in its defaults.
+ *
+ * @throws TrainerError ERR_OPTION that lists every problem at once
+ */
+export function resolveConfig(config: TrainerConfig, fallback: { optimizer: Optimizer }): ResolvedConfig {
+  const parsed = parseOptions("the config", configSchema, config);
+  return { ...parsed, optimizer: parsed.optimizer ?? fallback.optimizer };
+}
+
+/** A part as a record names it. */
+export interface PartRecord {
+  name: string;
+  options: Readonly<Record<string, unknown>>;
+}
+export type ConfigRecord = Omit<ResolvedConfig, "data" | "model" | "optimizer" | "plugins"> & {
+  data: PartRecord;
+  model: PartRecord;
+  optimizer: PartRecord;
+  plugins: PartRecord[];
+};
+
+/** The config as plain JSON: what a run keeps, and what it can be rebuilt from where every part is built in. */
+export function configRecord(config: ResolvedConfig): ConfigRecord {
+  const record = ({ name, options }: PartRecord): PartRecord => ({ name, options });
+  return {
+    ...config,
+    data: record(config.data),
+    model: record(config.model),
+    optimizer: record(config.optimizer),
+    plugins: config.plugins.map(record),
+  };
+}

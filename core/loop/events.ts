@@ -1,0 +1,78 @@
+/**
+ * Events: plain JSON values for whoever watches. tapable changes the run, mitt only watches it: a listener that throws
+ * is reported once and training goes on, and taking every listener away changes no bit of the weights.
+ */
+import mitt, { type Emitter } from "mitt";
+import type { EpochSummary, FitSummary, Metrics, Progress } from "./types.js";
+
+/** A metric's figures without the raw outputs behind them. */
+export type MetricsRecord = Omit<Metrics, "outputs">;
+export type EpochRecord = Omit<EpochSummary, "validation"> & { validation?: MetricsRecord };
+export type SummaryRecord = Omit<FitSummary, "validation" | "test"> & {
+  validation?: MetricsRecord;
+  test?: MetricsRecord;
+};
+
+/** Event -> value. A `type`, as mitt wants it. */
+export type Events = {
+  "fit:start": Progress & {
+    name: string;
+    seed: number;
+    backend: string;
+    threads: number;
+    parameters: number;
+    trainSamples: number;
+    heldSamples: number;
+    testSamples: number;
+    batchSize: number;
+    folder?: string;
+  };
+  "epoch:start": Progress;
+  /** After every optimizer step. */
+  step: Progress & {
+    /** Steps done, this one included. */
+    step: number;
+    loss: number;
+    top1: number;
+    learningRate: number;
+    gradientNorm: number;
+    imagesPerSecond: number;
+    /** Pictures since the step before. */
+    samples: number;
+  };
+  "evaluate:end": Progress & MetricsRecord & { purpose: string };
+  "epoch:end": EpochRecord;
+  "fit:end": SummaryRecord;
+  warning: { message: string };
+};
+
+export type EventName = keyof Events;
+
+/** An emitter whose failing listeners cannot reach the loop. */
+export function createEvents(): Emitter<Events> {
+  const emitter = mitt<Events>();
+  const emit = emitter.emit;
+  const reported = new WeakSet<object>();
+  const guarded = <K extends EventName>(type: K, event: Events[K]): void => {
+    // mitt calls its listeners in one loop; each is called here, so that one failure stops no other.
+    for (const handler of [...((emitter.all.get(type) ?? []) as ((event: Events[K]) => void)[])]) {
+      try {
+        handler(event);
+      } catch (error) {
+        if (reported.has(handler)) continue;
+        reported.add(handler);
+        const message = `A listener of "${type}" failed: ${error instanceof Error ? error.message : String(error)}`;
+        if (type !== "warning") guarded("warning", { message });
+      }
+    }
+    for (const handler of [...((emitter.all.get("*") ?? []) as ((type: K, event: Events[K]) => void)[])]) {
+      try {
+        handler(type, event);
+      } catch {
+        // The same listener sees the warning too; reporting its own failure to it would not end.
+      }
+    }
+  };
+  emitter.emit = guarded as typeof emit;
+  return emitter;
+}

@@ -1,0 +1,181 @@
+/** The plugin contract, and what makes a list of plugins one composition. */
+import type { Emitter } from "mitt";
+import type { z } from "zod";
+import { TrainerError } from "../errors.js";
+import { parseOptions } from "../options.js";
+import { stream, type Stream } from "../rng.js";
+import type { ResolvedConfig } from "../config/config.js";
+import type { Events } from "./events.js";
+import type { Hooks, HookSet } from "./hooks.js";
+
+/** What a plugin is given once for each trainer it serves. State lives in the closure of `apply`. */
+export interface PluginContext {
+  readonly hooks: Hooks;
+  readonly events: Emitter<Events>;
+  /** A random stream of this plugin's own, for up to three integer keys such as (epoch, micro-batch). */
+  stream(...keys: [number?, number?, number?]): Stream;
+  /** The whole run's settings, the other plugins' names and options included. */
+  readonly config: ResolvedConfig;
+}
+
+/** What a plugin keeps: JSON values and tensors by name. */
+export interface PluginState {
+  readonly values?: unknown;
+  readonly tensors?: ReadonlyMap<string, import("@tensorflow/tfjs-core").Tensor>;
+}
+
+/** What `apply` may return. */
+export interface PluginInstance {
+  /** State that a resumed run needs. Tensors stay the plugin's own. */
+  save?(): PluginState;
+  /** Takes over what `save` gave. Tensors given here are the plugin's from then on. */
+  load?(state: PluginState): void;
+  /** Frees what the plugin keeps; called once, also after a failure. */
+  dispose?(): void;
+}
+
+/** Something to say about a composition: an error refuses it, a note is printed by `plan`. */
+export interface Remark {
+  readonly level: "error" | "note";
+  readonly text: string;
+}
+
+export interface Plugin {
+  /** kebab-case, unique in a run. */
+  readonly name: string;
+  /** Plain JSON; they go into the run's record. */
+  readonly options: Readonly<Record<string, unknown>>;
+  /** Plugins that must be there, and that must not. */
+  readonly requires?: readonly string[];
+  readonly conflicts?: readonly string[];
+  /** What only one plugin may hold: "schedule", "mixing", … */
+  readonly slot?: string;
+  /** Only watches: its failure disables it and the run goes on. */
+  readonly observer?: boolean;
+  /** What the plugin has to say about the rest of the run; called when the trainer is built. */
+  check?(config: ResolvedConfig): readonly Remark[];
+  apply(context: PluginContext): PluginInstance | void;
+}
+
+/** What a plugin file declares; `definePlugin` turns it into the factory that configs call. */
+export interface PluginDefinition<S extends z.ZodObject> {
+  name: string;
+  /** One line for `trainer plugins`. */
+  summary: string;
+  /** A strict object; defaults and `describe` make the documentation. */
+  options: S;
+  requires?: readonly string[];
+  conflicts?: readonly string[];
+  slot?: string;
+  observer?: boolean;
+  check?(options: z.output<S>, config: ResolvedConfig): readonly Remark[];
+  apply(options: z.output<S>, context: PluginContext): PluginInstance | void;
+}
+
+/** Makes a plugin from options, and knows its definition. */
+export interface PluginFactory<S extends z.ZodObject = z.ZodObject> {
+  (options?: z.input<S>): Plugin;
+  readonly definition: PluginDefinition<S>;
+}
+
+/**
+ * Turns a definition into a factory that checks its options.
+ *
+ * @throws from the factory: TrainerError ERR_OPTION for an unknown or unfit option, with a suggestion
+ */
+export function definePlugin<S extends z.ZodObject>(definition: PluginDefinition<S>): PluginFactory<S> {
+  const { name, requires, conflicts, slot, observer } = definition;
+  const factory = (input: z.input<S> = {} as z.input<S>): Plugin => {
+    const options = parseOptions(`plugin "${name}"`, definition.options, input);
+    return Object.freeze({
+      name,
+      options: options as Readonly<Record<string, unknown>>,
+      requires,
+      conflicts,
+      slot,
+      observer,
+      check: (config: ResolvedConfig) => definition.check?.(options, config) ?? [],
+      apply: (context: PluginContext) => definition.apply(options, context),
+    });
+  };
+  return Object.assign(factory, { definition });
+}
+
+/** The options of a plugin in a config, or undefined when it is not there. */
+export function optionsOf<S extends z.ZodObject>(config: ResolvedConfig, factory: PluginFactory<S>): z.output<S> | undefined {
+  return config.plugins.find(({ name }) => name === factory.definition.name)?.options as z.output<S> | undefined;
+}
+
+/**
+ * Refuses what cannot go together.
+ *
+ * @returns the notes, for `plan`
+ * @throws TrainerError ERR_COMPOSITION listing every mistake at once: what, where, and what to do
+ */
+export function checkComposition(config: ResolvedConfig): string[] {
+  const { plugins } = config;
+  const mistakes: string[] = [];
+  const names = plugins.map(({ name }) => name);
+  for (const name of new Set(names.filter((name, index) => names.indexOf(name) !== index))) {
+    mistakes.push(`Plugin "${name}" is there twice. Remove one of them.`);
+  }
+  const slots = new Map<string, string>();
+  for (const { name, requires = [], conflicts = [], slot } of plugins) {
+    for (const need of requires.filter((need) => !names.includes(need))) {
+      mistakes.push(`Plugin "${name}" needs plugin "${need}". Add it, or remove "${name}".`);
+    }
+    for (const foe of conflicts.filter((foe) => names.includes(foe))) {
+      mistakes.push(`Plugins "${name}" and "${foe}" cannot be combined. Remove one of them.`);
+    }
+    const holder = slot === undefined ? undefined : slots.get(slot);
+    if (holder !== undefined && holder !== name) {
+      mistakes.push(`Plugins "${holder}" and "${name}" both set the ${slot}. Remove one of them.`);
+    }
+    if (slot !== undefined) slots.set(slot, name);
+  }
+  const remarks = plugins.flatMap((plugin) => plugin.check?.(config) ?? []);
+  mistakes.push(...remarks.filter(({ level }) => level === "error").map(({ text }) => text));
+  if (mistakes.length > 0) throw new TrainerError("ERR_COMPOSITION", [...new Set(mistakes)].join("\n"));
+  return remarks.filter(({ level }) => level === "note").map(({ text }) => text);
+}
+
+export interface AppliedPlugin {
+  readonly plugin: Plugin;
+  readonly instance: PluginInstance;
+}
+
+/** Lets each plugin tap its hooks, in the config's order. */
+export function applyPlugins(config: ResolvedConfig, hookSet: HookSet, events: Emitter<Events>): AppliedPlugin[] {
+  return config.plugins.map((plugin) => {
+    const { name, observer = false } = plugin;
+    try {
+      const instance = plugin.apply({
+        hooks: hookSet.for(name, observer),
+        events,
+        stream: (...keys) => stream(config.seed, name, ...keys),
+        config,
+      });
+      if (instance !== undefined && (instance === null || typeof instance !== "object" || "then" in instance)) {
+        throw new Error("apply returns { save?, load?, dispose? } or nothing, and not a promise.");
+      }
+      return { plugin, instance: instance ?? {} };
+    } catch (cause) {
+      if (cause instanceof TrainerError && cause.plugin === name) throw cause;
+      const said = cause instanceof Error ? cause.message : String(cause);
+      throw new TrainerError("ERR_PLUGIN", `Plugin "${name}" failed in apply: ${said}`, { cause, plugin: name });
+    }
+  });
+}
+
+/** Disposes of every plugin once, whatever the others do; returns what failed. */
+export function disposePlugins(applied: readonly AppliedPlugin[]): TrainerError[] {
+  return applied.flatMap(({ plugin: { name }, instance }) => {
+    try {
+      instance.dispose?.();
+      return [];
+    } catch (cause) {
+      const said = cause instanceof Error ? cause.message : String(cause);
+      return [new TrainerError("ERR_PLUGIN", `Plugin "${name}" failed in dispose: ${said}`, { cause, plugin: name })];
+    }
+  });
+}

@@ -1,0 +1,169 @@
+/** The values that travel through the hooks and events. */
+import type * as tf from "@tensorflow/tfjs-core";
+import type { Data } from "../data/dataset.js";
+import type { Backend } from "../backend/index.js";
+import type { Model } from "../nn/model.js";
+import type { Weights } from "../nn/layer.js";
+import type { ResolvedConfig } from "../config/config.js";
+
+/** One micro-batch on the device. */
+export interface Batch {
+  /** [batch, height, width, 3], normalised. */
+  readonly images: tf.Tensor4D;
+  /** [batch, classes], each row a distribution. */
+  readonly targets: tf.Tensor2D;
+  /** True class of each picture, untouched by mixing. */
+  readonly labels: Int32Array;
+  /** Place of each picture in the training split. */
+  readonly indices: Int32Array;
+}
+
+/** Parameter's full name -> gradient of the parameter's shape. */
+export type Gradients = ReadonlyMap<string, tf.Tensor>;
+
+/** Parameters that share a rate. */
+export interface ParamGroup {
+  readonly name: string;
+  /** 0 at the input, rising to the head: which of the model's stages the group belongs to. */
+  readonly depth: number;
+  readonly parameters: readonly string[];
+  /** Multiplies the learning rate. */
+  readonly rateFactor: number;
+  /** Frozen when false: no gradient is computed, and norms keep their running statistics. */
+  readonly trains: boolean;
+  /** Whether weight decay applies. */
+  readonly decays: boolean;
+}
+
+/** Where the run is, counted in optimizer steps. */
+export interface Progress {
+  /** From 0. */
+  readonly epoch: number;
+  readonly epochs: number;
+  /** Optimizer steps done. */
+  readonly step: number;
+  readonly stepsPerEpoch: number;
+  readonly totalSteps: number;
+}
+
+/** What taps inside a step see. Values appear as the step goes on, as their comments say. */
+export interface Step {
+  readonly epoch: number;
+  /** Optimizer steps done before this one. */
+  readonly step: number;
+  /** Micro-batches done before this one, over the whole run: a key for random streams. */
+  readonly microBatch: number;
+  readonly batchInEpoch: number;
+  readonly batchesInEpoch: number;
+  /** Pictures in this micro-batch. */
+  readonly samples: number;
+  readonly groups: readonly ParamGroup[];
+  /** Parameters and running statistics as they are before the optimizer's step; after it in `onStep`. */
+  readonly weights: ReadonlyMap<string, tf.Tensor>;
+  /** From `afterLoss` on: the batch the model saw, and its logits [batch, classes]. */
+  readonly batch?: Batch;
+  readonly logits?: tf.Tensor2D;
+  /** From `afterBackward` on: the loss as a number. */
+  readonly loss?: number;
+  /** From `beforeStep` on. */
+  readonly learningRate?: number;
+  /** In `onStep`: the norm of all gradients that the optimizer used. */
+  readonly gradientNorm?: number;
+}
+
+/** A way of looking at a picture in evaluation; probabilities are averaged over views. */
+export interface View {
+  readonly name: string;
+  /** [batch, height, width, 3] -> the same shape. */
+  apply(images: tf.Tensor4D): tf.Tensor4D;
+}
+
+/** What is about to be evaluated, and how. */
+export interface Evaluation {
+  /** "validation" after an epoch, "final" for what the run ends with, "test" for the test set, read once. */
+  readonly purpose: "validation" | "final" | "test";
+  /** Whoever replaces them keeps owning what they put here. */
+  readonly weights: ReadonlyMap<string, tf.Tensor>;
+  /** Names what the weights are: "current", "averaged", "best of epoch 12". */
+  readonly source: string;
+  /** At least one; the first is the plain picture unless a plugin says otherwise. */
+  readonly views: readonly View[];
+}
+
+/** Figures of one evaluation. Accuracies are fractions. */
+export interface Metrics {
+  readonly count: number;
+  readonly loss: number;
+  readonly top1: number;
+  readonly top5: number;
+  /** Which weights were evaluated. */
+  readonly source: string;
+  /** With more than one view: the figures of the first view alone. */
+  readonly singleView?: { readonly loss: number; readonly top1: number; readonly top5: number };
+  /** More figures, from `afterEvaluate`. */
+  readonly more?: Readonly<Record<string, number>>;
+  /** What the figures come from; not part of records. */
+  readonly outputs?: Outputs;
+}
+
+/** Raw results of an evaluation, in the order of the split. */
+export interface Outputs {
+  /** [count, classes], row by row. */
+  readonly probabilities: Float32Array;
+  readonly labels: Int32Array;
+}
+
+export interface TrainFigures {
+  /** Mean over samples of the loss as trained on (smoothed, mixed). */
+  readonly loss: number;
+  /** Share of training pictures whose true label had the largest logit, as the model saw them (augmented). */
+  readonly top1: number;
+}
+
+export interface EpochSummary extends Progress {
+  readonly learningRate: number;
+  readonly train: TrainFigures;
+  /** Absent without a held-out split, or in epochs that are not evaluated. */
+  readonly validation?: Metrics;
+  readonly seconds: number;
+  readonly imagesPerSecond: number;
+}
+
+/** What is kept of a run as `summary.json`. */
+export interface FitSummary {
+  readonly preset: string;
+  readonly seed: number;
+  readonly backend: string;
+  readonly backendVersion: string;
+  readonly precision: "float32";
+  readonly threads: number;
+  readonly parameters: number;
+  readonly epochs: number;
+  readonly steps: number;
+  readonly seconds: number;
+  /** Training throughput, evaluation apart. */
+  readonly imagesPerSecond: number;
+  readonly stopReason: string;
+  readonly validation?: Metrics;
+  readonly test?: Metrics;
+  /** Plugin -> milliseconds a step, and the share of the training time. */
+  readonly costs: Readonly<Record<string, { millisecondsPerStep: number; share: number }>>;
+}
+
+/** A run, as `onFitStart` sees it. It stays valid until `onFitEnd` is over. */
+export interface Run {
+  readonly config: ResolvedConfig;
+  readonly data: Data;
+  /** Places in the training split that are trained on, and held out. */
+  readonly trainIndices: Int32Array;
+  readonly heldIndices: Int32Array;
+  readonly model: Model;
+  readonly backend: Backend;
+  readonly progress: Progress;
+  /** Pictures are resized to this many pixels on the device. */
+  readonly inputSize: number;
+  /** The weights now; owned by the trainer, replaced at every step. */
+  weights(): Weights;
+  /** The run's folder, where it has one. */
+  readonly folder?: string;
+}

@@ -1,0 +1,75 @@
+/** One way to check options everywhere: strict, all problems at once, with a suggestion for a name that is not there. */
+import { distance } from "fastest-levenshtein";
+import { z } from "zod";
+import { TrainerError } from "./errors.js";
+
+/**
+ * Checks plain options against a strict schema and fills in defaults.
+ *
+ * @param where whose options these are, for the message: `plugin "cutmix"`
+ * @throws TrainerError ERR_OPTION that lists every problem with its path, what came, and the nearest known name
+ */
+export function parseOptions<S extends z.ZodType>(where: string, schema: S, input: unknown): z.output<S> {
+  const result = schema.safeParse(input ?? {});
+  if (result.success) return result.data;
+  const problems = result.error.issues.flatMap((issue) => describeIssue(issue, schema, input));
+  throw new TrainerError("ERR_OPTION", `${capitalise(where)}: ${problems.join("; ")}.`);
+}
+
+/** One sentence a problem. */
+export function describeIssue(issue: z.core.$ZodIssue, schema: z.ZodType, input: unknown): string[] {
+  const path = issue.path.map(String);
+  if (issue.code === "unrecognized_keys") {
+    return issue.keys.map((key) => {
+      const full = [...path, key].join(".");
+      return `unknown option "${full}"${suggestion(key, keysAt(schema, path))}`;
+    });
+  }
+  const came = path.reduce<unknown>((value, key) => (value as Record<string, unknown> | undefined)?.[key], input);
+  const message = issue.message.replace(/^Invalid input: /, "").replace(/, received .*$/, "");
+  return [`"${path.join(".")}" ${message}, and ${show(came)} came`];
+}
+
+/** ` (did you mean "x"?)`, or what there is when nothing is near. */
+export function suggestion(name: string, known: readonly string[]): string {
+  if (known.length === 0) return "";
+  const fold = (text: string): string => text.toLowerCase().replace(/[-_]/g, "");
+  const ranked = known
+    .map((candidate) => ({ candidate, far: distance(fold(name), fold(candidate)) }))
+    .sort((a, b) => a.far - b.far);
+  const best = ranked[0]!;
+  if (best.far <= Math.max(2, Math.floor(name.length / 3))) return ` (did you mean "${best.candidate}"?)`;
+  return ` (there ${known.length === 1 ? "is" : "are"}: ${known.join(", ")})`;
+}
+
+/** A value as it reads in a message, short. */
+export function show(value: unknown): string {
+  if (value === undefined) return "nothing";
+  if (typeof value === "function") return "a function";
+  if (typeof value === "number" || typeof value === "bigint") return String(value);
+  let text: string;
+  try {
+    text = JSON.stringify(value) ?? String(value);
+  } catch {
+    text = typeof value === "object" ? "an object that is not plain data" : typeof value;
+  }
+  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+}
+
+/** Names of the keys an object schema knows at a path. */
+function keysAt(schema: z.ZodType, path: readonly string[]): string[] {
+  let at: unknown = schema;
+  for (const key of path) at = unwrap(at instanceof z.ZodObject ? at.shape[key] : undefined);
+  at = unwrap(at);
+  return at instanceof z.ZodObject ? Object.keys(at.shape) : [];
+}
+
+function unwrap(schema: unknown): unknown {
+  let at = schema;
+  while (at instanceof z.ZodOptional || at instanceof z.ZodDefault || at instanceof z.ZodNullable) {
+    at = at.unwrap();
+  }
+  return at;
+}
+
+const capitalise = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
