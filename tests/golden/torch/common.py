@@ -15,7 +15,7 @@ SHAPES = "torchvision._meta_registrations"
 sys.modules.setdefault(SHAPES, types.ModuleType(SHAPES))
 
 import timm.loss  # noqa: E402
-import torchvision  # noqa: E402
+import torchvision.transforms.v2  # noqa: E402
 
 HERE = Path(__file__).parent
 
@@ -42,29 +42,24 @@ def plain(value):
     return value
 
 
-def is_leaf(value):
-    """A value that is written on one line: a scalar, or a list in which nothing is an object."""
-    return not isinstance(value, dict) and (not isinstance(value, list) or all(is_leaf(v) for v in value))
-
-
-def layout(value, indent):
-    if is_leaf(value) or not value:
-        return json.dumps(value, separators=(", ", ": "), allow_nan=False)
-    inner = "  " * (indent + 1)
-    if isinstance(value, dict):
-        # An object of scalars reads better on one line than on ten.
-        line = json.dumps(value, allow_nan=False)
-        if len(line) <= 200 and indent > 0 and all(is_leaf(v) for v in value.values()):
-            return line
-        lines = [f"{inner}{json.dumps(key)}: {layout(v, indent + 1)}" for key, v in value.items()]
-        return "{\n" + ",\n".join(lines) + "\n" + "  " * indent + "}"
-    return "[\n" + ",\n".join(inner + layout(v, indent + 1) for v in value) + "\n" + "  " * indent + "]"
+def layout(value, indent=0):
+    """JSON with what fits on one line on one line, and long lists of numbers too."""
+    line = json.dumps(value, allow_nan=False)
+    items = list(value.values() if isinstance(value, dict) else value) if isinstance(value, (dict, list)) else []
+    flat = not any(isinstance(v, (dict, list)) for v in items)
+    if not items or (isinstance(value, list) and flat) or (indent > 0 and len(line) <= 160):
+        return line
+    keys = [f"{json.dumps(key)}: " for key in value] if isinstance(value, dict) else [""] * len(items)
+    margin = "  " * (indent + 1)
+    lines = ",\n".join(margin + key + layout(v, indent + 1) for key, v in zip(keys, items))
+    opening, closing = "{}" if isinstance(value, dict) else "[]"
+    return f"{opening}\n{lines}\n{'  ' * indent}{closing}"
 
 
 def write_json(path, value):
     target = HERE / path
     target.parent.mkdir(exist_ok=True)
-    target.write_text(layout(plain(value), 0) + "\n")
+    target.write_text(layout(plain(value)) + "\n")
     print(f"{path}: {target.stat().st_size} bytes")
 
 

@@ -21,7 +21,7 @@ from models import Bottleneck, resnet
 NOISE = 1e-6  # of each tensor's root mean square
 DRAWS = 10
 LIMITS = {"loss": 1e-6, "weights": 1e-5, "statistics": 1e-5, "logits": 1e-5}
-CLASSES, EVALUATED, SMOOTHING = 10, 8, 0.1
+CLASSES, EVALUATED, SMOOTHING = 10, 4, 0.1
 
 
 @dataclass
