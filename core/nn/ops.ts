@@ -92,6 +92,7 @@ const convolutionAttributes = ({ stride, padding }: tf.NamedAttrMap): Record<str
     use_cudnn_on_gpu: true,
     ...(pad === 0
       ? { padding: "VALID" }
+      : stride === 1 && process.env.SAME ? { padding: "SAME" }
       : { padding: "EXPLICIT", explicit_paddings: [0, 0, pad, pad, pad, pad, 0, 0] }),
     data_format: "NHWC",
     dilations: [1, 1, 1, 1],
@@ -365,4 +366,20 @@ export function softCrossEntropy(logits: tf.Tensor, targets: tf.Tensor): tf.Tens
     };
   });
   return loss(logits);
+}
+
+// ------------------------------------------------------------------------------------------------------ norms
+
+const nativeHalfSquares = (x: tf.Tensor): tf.Tensor =>
+  execute(tf.backend() as unknown as NativeBackend, "L2Loss", [x])[0]!;
+
+/** Sum of the squares of every number of these tensors; not finite as soon as one of them is not. */
+export function sumOfSquares(tensors: readonly tf.Tensor[]): number {
+  if (tensors.length === 0) return 0;
+  return tf.tidy(() => {
+    const parts = onTensorflow()
+      ? tensors.map((tensor) => tf.mul(nativeHalfSquares(tensor), 2))
+      : tensors.map((tensor) => tf.sum(tf.square(tensor)));
+    return (tf.addN(parts).dataSync() as Float32Array)[0]!;
+  });
 }

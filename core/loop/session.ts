@@ -1,0 +1,128 @@
+/** What a run is before its first step: backend, data, network, weights and loaders, made from a config. */
+import { loadBackend, type Backend } from "../backend/index.js";
+import type { ResolvedConfig } from "../config/config.js";
+import type { Data } from "../data/dataset.js";
+import { limit, stratifiedHoldout, subset } from "../data/holdout.js";
+import { createLoader, type Loader } from "../data/loader.js";
+import { initialWeights, namedParameters, type Parameter } from "../nn/layer.js";
+import type { Model } from "../nn/model.js";
+import type { HookCalls } from "./hooks.js";
+import { initialState, type TrainState } from "./step.js";
+import type { ParamGroup } from "./types.js";
+
+export interface Session {
+  backend: Backend;
+  data: Data;
+  model: Model;
+  parameters: ReadonlyMap<string, Parameter>;
+  /** The model's own groups, before `resolveParamGroups`. */
+  groups: readonly ParamGroup[];
+  inputSize: number;
+  trainIndices: Int32Array;
+  heldIndices: Int32Array;
+  loaders: { train: Loader; validation?: Loader; test?: Loader };
+  samples: { train: number; validation: number; test: number };
+  /** Where each micro-batch of an epoch stands: true where the optimizer steps. */
+  stepsAt: readonly boolean[];
+  stepsPerEpoch: number;
+  /** Fresh weights and optimizer state; made on demand, since `plan` needs none. */
+  createState(): TrainState;
+}
+
+export interface SessionOptions {
+  log?: (line: string) => void;
+  /** Whether any plugin taps `beforeSample`. */
+  augments: boolean;
+}
+
+/** Loads what a config names. @throws TrainerError ERR_DATA, ERR_BACKEND, ERR_OPTION */
+export async function createSession(
+  config: ResolvedConfig,
+  hooks: HookCalls,
+  { log, augments }: SessionOptions,
+): Promise<Session> {
+  const { seed, batchSize, holdout, limitTrain, limitTest } = config;
+  const data = await config.data.load({ log });
+  const backend = await loadBackend({ name: config.backend, log });
+  const classes = data.classes.length;
+  const model = config.model.build({
+    classes,
+    buildBlock: (branch, block) => hooks.buildBlock(branch, block),
+    buildHead: (head, info) => hooks.buildHead(head, info),
+  });
+  const parameters = namedParameters(model.layer);
+
+  const available = limitTrain === undefined ? data.train : limit(data.train, limitTrain, seed);
+  const split = stratifiedHoldout(available.labels, holdout, seed);
+  const train = holdout === 0 ? available : subset(available, split.train);
+  const held = split.held.length > 0 ? subset(available, split.held) : undefined;
+  const test = data.test && limitTest !== undefined ? limit(data.test, limitTest, seed) : data.test;
+
+  const common = { ...sizesOf(data), batchSize, seed };
+  const loaders = {
+    train: createLoader({
+      ...common,
+      split: train,
+      shuffle: true,
+      transform: augments ? (sample, epoch) => hooks.beforeSample(sample, epoch) : undefined,
+    }),
+    validation: held && createLoader({ ...common, split: held, shuffle: false }),
+    test: test && createLoader({ ...common, split: test, shuffle: false }),
+  };
+  const groups = defaultGroups(model, parameters);
+  const stepsAt = stepPlaces(loaders.train.batchesInEpoch, train.length, batchSize, hooks, groups);
+  return {
+    backend,
+    data,
+    model,
+    parameters,
+    groups,
+    inputSize: config.inputSize ?? data.height,
+    trainIndices: split.train,
+    heldIndices: split.held,
+    loaders,
+    samples: { train: train.length, validation: held?.length ?? 0, test: test?.length ?? 0 },
+    stepsAt,
+    stepsPerEpoch: stepsAt.filter(Boolean).length,
+    createState: () => initialState(initialWeights(model.layer, seed), parameters.keys(), config.optimizer),
+  };
+}
+
+const sizesOf = ({ height, width, mean, deviation }: Data) => ({ height, width, mean, deviation });
+
+/** Two groups a stage of the model: what decays, and norms and biases, which do not. */
+export function defaultGroups(model: Model, parameters: ReadonlyMap<string, Parameter>): ParamGroup[] {
+  return model.stages.flatMap((parts, depth) =>
+    [true, false].flatMap((decays) => {
+      const names = [...parameters].flatMap(([name, parameter]) =>
+        parameter.decays === decays && parts.some((part) => name.startsWith(`${part}.`)) ? [name] : [],
+      );
+      const name = `${parts[0]}${decays ? "" : " (norms and biases)"}`;
+      return names.length > 0 ? [{ name, depth, parameters: names, rateFactor: 1, trains: true, decays }] : [];
+    }),
+  );
+}
+
+/** Asks `shouldStep` of every place in an epoch: its answer must be a function of the place alone. */
+function stepPlaces(
+  batchesInEpoch: number,
+  samples: number,
+  batchSize: number,
+  hooks: HookCalls,
+  groups: readonly ParamGroup[],
+): boolean[] {
+  return Array.from({ length: batchesInEpoch }, (_, batchInEpoch) => {
+    const left = samples - batchInEpoch * batchSize;
+    const answer = hooks.shouldStep({
+      epoch: 0,
+      step: 0,
+      microBatch: batchInEpoch,
+      batchInEpoch,
+      batchesInEpoch,
+      samples: Math.min(batchSize, left),
+      groups,
+      weights: new Map(),
+    });
+    return answer ?? true;
+  });
+}
