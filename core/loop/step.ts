@@ -7,6 +7,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { TrainerError } from "../errors.js";
 import type { RawBatch } from "../data/loader.js";
+import { computeJoined } from "../nn/join.js";
 import { forward, type Weights } from "../nn/layer.js";
 import type { Model } from "../nn/model.js";
 import * as ops from "../nn/ops.js";
@@ -125,24 +126,8 @@ export function runStep(
       step.gradientNorm = Math.sqrt(ops.sumOfSquares([...gradients.values()]));
       mustBeFinite("gradient norm", step.gradientNorm, at.progress);
 
-      for (const { parameters, rateFactor, trains, decays } of groups) {
-        if (!trains) continue;
-        for (const name of parameters) {
-          const gradient = gradients.get(name);
-          if (!gradient) continue;
-          const count = (state.counts.get(name) ?? 0) + 1;
-          const slots = optimizer.slots.map((slot) => state.slots.get(`${name}.${slot}`)!);
-          const [updated, moved] = tf.tidy(() => {
-            const [value, slotValues] = optimizer.update(state.weights.get(name)!, gradient, slots, {
-              rate: rate * rateFactor,
-              count,
-              decays,
-            });
-            return [tf.keep(value), slotValues.map((slot) => tf.keep(slot))] as const;
-          });
-          next.set(name, updated);
-          optimizer.slots.forEach((slot, index) => nextSlots.set(`${name}.${slot}`, moved[index]!));
-        }
+      for (const group of groups) {
+        if (group.trains) update(optimizer, state, gradients, group, rate, { next, nextSlots });
       }
       for (const name of gradients.keys()) state.counts.set(name, (state.counts.get(name) ?? 0) + 1);
       commit(state.weights, next);
@@ -154,6 +139,45 @@ export function runStep(
     // What was committed left these maps; after a failure they hold what must go.
     for (const value of [...next.values(), ...nextSlots.values()]) value.dispose();
     logits?.dispose();
+  }
+}
+
+/** One optimizer step of a group's parameters, into `next` and `nextSlots`. */
+function update(
+  optimizer: Optimizer,
+  state: TrainState,
+  gradients: Gradients,
+  { parameters, rateFactor, decays }: ParamGroup,
+  rate: number,
+  { next, nextSlots }: { next: Weights; nextSlots: Weights },
+): void {
+  const countOf = (name: string): number => (state.counts.get(name) ?? 0) + 1;
+  const together = new Map<string, string[]>();
+  for (const name of parameters) {
+    const gradient = gradients.get(name);
+    if (!gradient) continue;
+    // Vectors of one history are updated as one; everything else alone.
+    const key = gradient.rank === 1 ? `vectors ${countOf(name)}` : name;
+    together.set(key, [...(together.get(key) ?? []), name]);
+  }
+  for (const names of together.values()) {
+    tf.tidy(() => {
+      const slotsOf = (slot: string): tf.Tensor[] => names.map((name) => state.slots.get(`${name}.${slot}`)!);
+      const columns = [
+        names.map((name) => state.weights.get(name)!),
+        names.map((name) => gradients.get(name)!),
+        ...optimizer.slots.map(slotsOf),
+      ];
+      const context = { rate: rate * rateFactor, count: countOf(names[0]!), decays };
+      const [values, ...slots] = computeJoined(columns, ([value, gradient, ...slotValues]) => {
+        const [updated, moved] = optimizer.update(value!, gradient!, slotValues, context);
+        return [updated, ...moved];
+      });
+      names.forEach((name, index) => {
+        next.set(name, tf.keep(values![index]!));
+        optimizer.slots.forEach((slot, which) => nextSlots.set(`${name}.${slot}`, tf.keep(slots[which]![index]!)));
+      });
+    });
   }
 }
 

@@ -22,7 +22,10 @@ export interface Optimizer {
   readonly slots: readonly string[];
   /** Decoupled weight decay in force, 0 for none: two owners of decay are a mistake that composition refuses. */
   readonly weightDecay: number;
-  /** One update; returns the next value and slots, in the order of `slots`. Runs inside a tidy. */
+  /**
+   * One update; returns the next value and slots, in the order of `slots`. Runs inside a tidy. Must treat every number
+   * alone: vectors of one group are joined into one call.
+   */
   update(value: tf.Tensor, gradient: tf.Tensor, slots: tf.Tensor[], context: UpdateContext): [tf.Tensor, tf.Tensor[]];
 }
 
