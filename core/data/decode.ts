@@ -1,0 +1,81 @@
+/**
+ * One picture file to square RGB bytes, by sharp (libvips), in a libuv thread.
+ *
+ * What is done: EXIF rotation; ICC profile, CMYK, greyscale and 16 bits to 8-bit sRGB; transparency laid on white, where
+ * pictures from the web were meant to lie; the shorter side scaled to `size` (triangle filter, as PIL and torchvision
+ * scale); the centre cut out. Of an animation the first frame.
+ */
+
+import { availableParallelism } from "node:os";
+
+import { TrainerError } from "../errors.js";
+import type { Picture } from "./dataset.js";
+
+/** A truncated or damaged body is an error; a mere oddity, which many good JPEG files have, is not. */
+const inputOptions = { failOn: "error" } as const;
+
+/** sharp is loaded by the first picture: other data sets should not pay its 60 ms and native library. */
+async function loadSharp() {
+  const { default: sharp } = await import("sharp");
+  // Its cache keys files by name: it would keep memory that training needs, for pictures seen once an epoch.
+  sharp.cache(false);
+  return sharp;
+}
+
+/** Decodes a file to [size, size, 3]. */
+export async function decodePicture(file: string, size: number): Promise<Picture> {
+  const sharp = await loadSharp();
+  const { data, info } = await sharp(file, inputOptions)
+    .autoOrient()
+    .resize(size, size, { fit: "cover", position: "centre", kernel: "linear" })
+    .flatten({ background: "white" })
+    .toColourspace("srgb")
+    .raw({ depth: "uchar" })
+    .toBuffer({ resolveWithObject: true });
+  if (info.channels !== 3) throw new Error(`it decodes to ${info.channels} channels, expected 3`);
+  return { pixels: new Uint8Array(data.buffer, data.byteOffset, data.length), height: info.height, width: info.width };
+}
+
+/** Reads a file's header only. */
+export async function checkHeader(file: string): Promise<void> {
+  const sharp = await loadSharp();
+  const { width, height } = await sharp(file, inputOptions).metadata();
+  if (!width || !height) throw new Error("it has no size");
+}
+
+export interface Damaged {
+  readonly file: string;
+  readonly problem: string;
+}
+
+/** Runs a check over all files, a few at a time; those that fail it, in order. */
+export async function findDamaged(
+  files: readonly string[],
+  check: (file: string) => Promise<unknown>,
+): Promise<Damaged[]> {
+  const problems = new Map<number, string>();
+  let next = 0;
+  async function work(): Promise<void> {
+    while (next < files.length) {
+      const at = next++;
+      await check(files[at]!).catch((error: Error) => problems.set(at, firstLine(error.message)));
+    }
+  }
+  await Promise.all(Array.from({ length: 2 * availableParallelism() }, work));
+  return [...problems].sort(([a], [b]) => a - b).map(([at, problem]) => ({ file: files[at]!, problem }));
+}
+
+/** One error for all of them, at most 20 by name. */
+export function damagedError(damaged: readonly Damaged[], total: number): TrainerError {
+  const shown = damaged.slice(0, 20).map(({ file, problem }) => `  ${file}: ${problem}`);
+  if (damaged.length > shown.length) shown.push(`  … and ${damaged.length - shown.length} more`);
+  return new TrainerError(
+    "ERR_DATA",
+    `${damaged.length} of ${total} pictures cannot be decoded. Replace or remove them:\n${shown.join("\n")}`,
+  );
+}
+
+/** libvips appends its log to a message; the first line says it all. */
+export function firstLine(message: string): string {
+  return message.split("\n", 1)[0]!.trim();
+}

@@ -1,0 +1,228 @@
+/**
+ * Fetching one known file over https, once, whole or not at all.
+ *
+ * Bytes go to `<path>.part`, which survives a cut and is continued with a Range request, by the next attempt or the next
+ * process. Only a file of the pinned size and SHA-256 gets its real name, after it is on disk. The plain `https` module
+ * is used, since `fetch` would unpack a gzip file that a server labels as an encoding.
+ */
+
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { mkdir, open, rename, stat, truncate } from "node:fs/promises";
+import type { IncomingMessage } from "node:http";
+import { get } from "node:https";
+import { basename, dirname } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { acquireLock } from "../backend/lock.js";
+import { TrainerError } from "../errors.js";
+
+/** A file on the web whose content is known. */
+export interface RemoteFile {
+  /** https only. */
+  readonly url: string;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+/** Sends one GET and answers with the head of the response. Tests put a misbehaving server behind it. */
+export type Transport = (url: URL, headers: Record<string, string>) => Promise<IncomingMessage>;
+
+export interface DownloadOptions {
+  log?: (line: string) => void;
+  transport?: Transport;
+  /** Pause after the first failure; doubles with each further one. */
+  retryMs?: number;
+  /** A connection on which nothing comes for so long is given up and tried again. */
+  silentMs?: number;
+}
+
+/** Attempts in a row that bring no byte, before giving up. Those that bring some do not count. */
+const fruitlessAttempts = 5;
+const maxRedirects = 5;
+
+function overHttps(url: URL, headers: Record<string, string>): Promise<IncomingMessage> {
+  return new Promise((done, failed) => {
+    const sent = get(url, { headers, timeout: 30_000 }, done);
+    sent.on("error", failed);
+    sent.on("timeout", () => sent.destroy(new Error("no answer for 30 s")));
+  });
+}
+
+/**
+ * Downloads a file to a path, unless it is there already. Two processes that ask at once share one download.
+ *
+ * @throws TrainerError ERR_DOWNLOAD if the server cannot deliver the pinned file; ERR_IO if the disk cannot take it
+ */
+export async function download(file: RemoteFile, path: string, options: DownloadOptions = {}): Promise<void> {
+  const { log = () => {} } = options;
+  const folder = dirname(path);
+  const part = `${path}.part`;
+  await onDisk(folder, () => mkdir(folder, { recursive: true }));
+  if ((await sizeOf(path)) !== undefined) return;
+  const release = await onDisk(folder, () =>
+    acquireLock(folder, { onWait: (holder) => log(`${basename(path)}: another process (${holder}) downloads; waiting`) }),
+  );
+  try {
+    if ((await sizeOf(path)) !== undefined) return;
+    let problem = "";
+    for (let attempt = 0; attempt < 2; attempt++) {
+      await fetchWhole(file, part, options);
+      const found = await differenceFrom(file, part);
+      if (found === undefined) {
+        await publish(part, path);
+        log(`${basename(path)}: ${megabytes(file.bytes)} MB, SHA-256 as expected, kept as ${path}`);
+        return;
+      }
+      problem = found;
+      await onDisk(part, () => rename(part, `${path}.wrong`));
+      log(`${basename(path)}: not the expected file (${found}); put aside as ${path}.wrong`);
+    }
+    throw refuse(file, `it came out wrong twice: ${problem}. The last one is kept as ${path}.wrong.`);
+  } finally {
+    await release();
+  }
+}
+
+/** Repeats until the part has all its bytes. */
+async function fetchWhole(file: RemoteFile, part: string, options: DownloadOptions): Promise<void> {
+  const { retryMs = 1000, log = () => {} } = options;
+  let fruitless = 0;
+  for (;;) {
+    const before = (await sizeOf(part)) ?? 0;
+    if (before >= file.bytes) return;
+    let failure: unknown = new Error("the connection ended early");
+    try {
+      await fetchRest(file, part, before, options);
+    } catch (error) {
+      if (error instanceof TrainerError) throw error;
+      failure = error;
+    }
+    const after = (await sizeOf(part)) ?? 0;
+    if (after >= file.bytes) return;
+    fruitless = after > before ? 0 : fruitless + 1;
+    const { message } = failure as Error;
+    if (fruitless === fruitlessAttempts) {
+      throw refuse(file, `${fruitlessAttempts} attempts in a row brought nothing, the last: ${message}.`, failure);
+    }
+    log(`${basename(file.url)}: ${message}; going on at ${megabytes(after)} of ${megabytes(file.bytes)} MB`);
+    await sleep(retryMs * 2 ** fruitless);
+  }
+}
+
+/** One request for the bytes from `start` on. A TrainerError is final; any other error is worth another attempt. */
+async function fetchRest(file: RemoteFile, part: string, start: number, options: DownloadOptions): Promise<void> {
+  const { silentMs = 60_000, log = () => {} } = options;
+  const response = await request(file, start, options.transport ?? overHttps);
+  response.setTimeout(silentMs, () => response.destroy(new Error(`nothing came for ${silentMs / 1000} s`)));
+  try {
+    const from = checkHead(file, start, response);
+    if (from === undefined) {
+      await onDisk(part, () => truncate(part, 0));
+      throw new Error(`the server cannot go on at byte ${start}`);
+    }
+    const out = await onDisk(part, () => open(part, from === 0 ? "w" : "a"));
+    try {
+      let total = from;
+      for await (const chunk of response as AsyncIterable<Buffer>) {
+        await onDisk(part, () => out.appendFile(chunk));
+        const tenth = Math.floor((total * 10) / file.bytes);
+        total += chunk.length;
+        if (total > file.bytes) return; // too long: the check that follows puts it aside
+        const now = Math.floor((total * 10) / file.bytes);
+        if (now > tenth) log(`${basename(file.url)}: ${now * 10} % of ${megabytes(file.bytes)} MB`);
+      }
+    } finally {
+      await out.close();
+    }
+  } finally {
+    response.destroy();
+  }
+}
+
+/** Follows redirects, to https only. */
+async function request(file: RemoteFile, start: number, transport: Transport): Promise<IncomingMessage> {
+  const headers: Record<string, string> = { "accept-encoding": "identity", "user-agent": "fitloop" };
+  if (start > 0) headers.range = `bytes=${start}-`;
+  let url = new URL(file.url);
+  for (let redirects = 0; redirects <= maxRedirects; redirects++) {
+    if (url.protocol !== "https:") throw refuse(file, `it leads to ${url.href}, which is not https.`);
+    const response = await transport(url, headers);
+    const { location } = response.headers;
+    const status = response.statusCode!;
+    if (status < 300 || status >= 400 || location === undefined) return response;
+    response.destroy();
+    url = new URL(location, url);
+  }
+  throw refuse(file, `it was redirected more than ${maxRedirects} times.`);
+}
+
+/** Where the response's bytes begin in the file: `start`, or 0; undefined if they fit nowhere. */
+function checkHead(file: RemoteFile, start: number, { statusCode, headers }: IncomingMessage): number | undefined {
+  const status = statusCode!;
+  if (status === 408 || status === 429 || status >= 500) throw new Error(`the server answered ${status}`);
+  if (status === 416) return undefined;
+  if (status !== 200 && status !== 206) throw refuse(file, `the server answered ${status}.`);
+  const type = headers["content-type"] ?? "";
+  if (type.startsWith("text/html")) throw refuse(file, `the server sent a web page (${type}), not the file.`);
+  const from = status === 206 ? start : 0;
+  if (status === 206) {
+    const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers["content-range"] ?? "");
+    if (Number(range?.[1]) !== start || (range![2] !== "*" && Number(range![2]) !== file.bytes)) return undefined;
+  }
+  const length = headers["content-length"];
+  if (length !== undefined && Number(length) !== file.bytes - from) {
+    throw refuse(file, `the server announces ${length} bytes, expected ${file.bytes - from}.`);
+  }
+  return from;
+}
+
+/** How a finished part differs from the pinned file, or undefined. */
+async function differenceFrom(file: RemoteFile, part: string): Promise<string | undefined> {
+  const bytes = await sizeOf(part);
+  if (bytes !== file.bytes) return `more than the expected ${file.bytes} bytes`;
+  const hash = createHash("sha256");
+  await onDisk(part, () => pipeline(createReadStream(part, { highWaterMark: 1 << 20 }), hash));
+  const sha256 = hash.digest("hex");
+  return sha256 === file.sha256 ? undefined : `SHA-256 ${sha256}, expected ${file.sha256}`;
+}
+
+/** Gives a checked part its name, so that the name means "whole" even after a power cut. */
+async function publish(part: string, path: string): Promise<void> {
+  await onDisk(path, async () => {
+    await flush(part);
+    await rename(part, path);
+    await flush(dirname(path));
+  });
+}
+
+async function flush(path: string): Promise<void> {
+  const handle = await open(path);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function sizeOf(path: string): Promise<number | undefined> {
+  return stat(path).then(({ size }) => size, () => undefined);
+}
+
+async function onDisk<T>(path: string, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (cause) {
+    throw new TrainerError("ERR_IO", `${path} cannot be written: ${(cause as Error).message}`, { cause });
+  }
+}
+
+function megabytes(bytes: number): string {
+  return (bytes / 1e6).toFixed(1);
+}
+
+function refuse(file: RemoteFile, problem: string, cause?: unknown): TrainerError {
+  const advice = "Try again later, or fetch it by other means and give its path with --data.";
+  return new TrainerError("ERR_DOWNLOAD", `${file.url}: ${problem} ${advice}`, { cause });
+}

@@ -1,0 +1,59 @@
+/** A split whose pictures lie in memory as bytes. */
+
+import { TrainerError } from "../errors.js";
+import type { Picture, Split } from "./dataset.js";
+
+/** Pictures of one file, in its order. */
+export interface Part {
+  /** What people know it by; a picture is called "name#place". */
+  readonly name: string;
+  /** [count, height, width, 3] */
+  readonly pixels: Uint8Array;
+  /** [count] */
+  readonly labels: Uint16Array;
+}
+
+/** The parts one after another. Reading copies: 0.1 ms for 128 pictures of 32 x 32. */
+export function memorySplit(parts: readonly Part[], height: number, width: number): Split {
+  const pictureBytes = height * width * 3;
+  const starts: number[] = [];
+  let length = 0;
+  for (const { name, pixels, labels } of parts) {
+    if (pixels.length !== labels.length * pictureBytes) {
+      const expected = labels.length * pictureBytes;
+      throw new TrainerError("ERR_DATA", `${name}: ${pixels.length} bytes of pixels, expected ${expected}.`);
+    }
+    starts.push(length);
+    length += labels.length;
+  }
+  const labels = new Uint16Array(length);
+  parts.forEach((part, at) => labels.set(part.labels, starts[at]));
+
+  function locate(index: number): { part: Part; place: number } {
+    if (!Number.isInteger(index) || index < 0 || index >= length) {
+      throw new TrainerError("ERR_INTERNAL", `picture ${index} was asked of a split of ${length}.`);
+    }
+    const at = starts.findLastIndex((start) => start <= index);
+    return { part: parts[at]!, place: index - starts[at]! };
+  }
+
+  return {
+    length,
+    labels,
+    read(indices) {
+      const bytes = new Uint8Array(indices.length * pictureBytes);
+      const pictures: Picture[] = [];
+      for (let n = 0; n < indices.length; n++) {
+        const { part, place } = locate(indices[n]!);
+        const pixels = bytes.subarray(n * pictureBytes, (n + 1) * pictureBytes);
+        pixels.set(part.pixels.subarray(place * pictureBytes, (place + 1) * pictureBytes));
+        pictures.push({ pixels, height, width });
+      }
+      return pictures;
+    },
+    describe(index) {
+      const { part, place } = locate(index);
+      return `${part.name}#${place}`;
+    },
+  };
+}
