@@ -1,10 +1,10 @@
 /**
  * Reading a few named files out of a .tar or .tar.gz, into memory, without extracting anything.
  *
- * An archive is somebody else's data: nothing in it becomes a path, a link or a file here. Members whose names are not
- * expected are passed over; an expected one that is not a plain file, comes twice or is too large is refused, and so
- * is an archive of more entries or bytes than any data set of this kind has. These caps bound time and memory even for
- * a gzip bomb.
+ * An archive is somebody else's data: nothing in it becomes a path, a link or a file here. Members whose
+ * names are not expected are passed over; an expected one that is not a plain file, comes twice or is too
+ * large is refused, and so is an archive of more entries or bytes than any data set of this kind has. These
+ * caps bound time and memory even for a gzip bomb.
  */
 
 import { createHash } from "node:crypto";
@@ -117,11 +117,19 @@ export async function readArchive(
       throw new TrainerError("ERR_IO", `${path} cannot be read: ${message}`, { cause });
     }
     const cut = code === "Z_BUF_ERROR" || /unexpected end/i.test(message);
-    throw refuse(path, `it is ${cut ? "cut short" : "damaged"} at ${reading}, ${unpacked} bytes in (${message})`, cause);
+    throw refuse(
+      path,
+      `it is ${cut ? "cut short" : "damaged"} at ${reading}, ${unpacked} bytes in (${message})`,
+      cause,
+    );
   }
-  // A tar ends with two zero blocks. Without this check a cut between two members would look like a whole archive.
+  // A tar ends with two zero blocks. Without this check a cut between two members would look like a whole
+  // archive.
   if (unpacked < endOfEntries + 2 * blockSize) {
-    throw refuse(path, `it is cut short after ${reading}: its end mark of ${2 * blockSize} zero bytes is missing`);
+    throw refuse(
+      path,
+      `it is cut short after ${reading}: its end mark of ${2 * blockSize} zero bytes is missing`,
+    );
   }
   return members;
 }
@@ -131,7 +139,9 @@ function memberName(name: string): string | undefined {
   return /^(?:\.\/)?(?:(?!\.\.?\/)[^/\\\0]+\/)?([^/\\\0]+)$/.exec(name)?.[1];
 }
 
-/** Whether the file is gzip; an error if it is neither gzip nor tar. Names lie, and servers send web pages. */
+/**
+ * Whether the file is gzip; an error if it is neither gzip nor tar. Names lie, and servers send web pages.
+ */
 async function sniff(path: string, size: number): Promise<boolean> {
   const file = await open(path);
   try {
@@ -140,7 +150,8 @@ async function sniff(path: string, size: number): Promise<boolean> {
     if (head[0] === 0x1f && head[1] === 0x8b) return true;
     if (head.toString("latin1", 257, 262) === "ustar") return false;
     const kind = /^\s*</.test(head.toString("latin1")) ? " It looks like a web page." : "";
-    const found = size === 0 ? "it is empty" : `it begins with ${JSON.stringify(head.toString("latin1", 0, 16))}`;
+    const found =
+      size === 0 ? "it is empty" : `it begins with ${JSON.stringify(head.toString("latin1", 0, 16))}`;
     throw refuse(path, `${found}, which is neither a gzip nor a tar file.${kind}`);
   } finally {
     await file.close();

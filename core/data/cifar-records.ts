@@ -1,6 +1,6 @@
 /**
- * The records of CIFAR's binary version: one or two label bytes, then 32 x 32 pixels as a red, a green and a blue plane.
- * https://www.cs.toronto.edu/~kriz/cifar.html
+ * The records of CIFAR's binary version: one or two label bytes, then 32 x 32 pixels as a red, a green and a
+ * blue plane. https://www.cs.toronto.edu/~kriz/cifar.html
  */
 
 import { TrainerError } from "../errors.js";
@@ -25,8 +25,8 @@ export interface Records {
 }
 
 /**
- * Decodes a file of records. The pixels are put in order inside `bytes`, which belongs to the answer from then on:
- * a second buffer would double the 184 MB of a data set.
+ * Decodes a file of records. The pixels are put in order inside `bytes`, which belongs to the answer from
+ * then on: a second buffer would double the 184 MB of a data set.
  *
  * @throws TrainerError ERR_DATA for a size that is not a whole number of records, or a label out of range
  */
@@ -39,7 +39,9 @@ export function decodeRecords(file: string, bytes: Uint8Array, labelBytes: reado
       "ERR_DATA",
       `${file} has ${bytes.length} bytes, expected a multiple of ${recordBytes}: it holds ${count} whole records and ` +
         `${bytes.length % recordBytes} bytes more. ` +
-        (bytes[0] === 0x3c ? "It begins with \"<\" like a web page. " : "It was cut short or is another format. ") +
+        (bytes[0] === 0x3c
+          ? 'It begins with "<" like a web page. '
+          : "It was cut short or is another format. ") +
         "Fetch it again.",
     );
   }

@@ -1,6 +1,7 @@
 /**
- * CIFAR-10 and CIFAR-100 (Krizhevsky 2009) in their binary version, https://www.cs.toronto.edu/~kriz/cifar.html:
- * from a folder, from the archive as it is published, or downloaded once into the cache.
+ * CIFAR-10 and CIFAR-100 (Krizhevsky 2009) in their binary version,
+ * https://www.cs.toronto.edu/~kriz/cifar.html: from a folder, from the archive as it is published, or
+ * downloaded once into the cache.
  *
  * The whole set, 184 MB, is kept in memory as bytes.
  */
@@ -35,7 +36,9 @@ interface Layout {
   readonly remote: RemoteFile;
   readonly train: readonly string[];
   readonly test: readonly string[];
-  /** The label bytes of a record, in order, and the text file with the names of each. The last is the class. */
+  /**
+   * The label bytes of a record, in order, and the text file with the names of each. The last is the class.
+   */
   readonly labelBytes: readonly (LabelByte & { readonly namesFile: string })[];
   readonly mean: Data["mean"];
   readonly deviation: Data["deviation"];
@@ -140,9 +143,13 @@ async function cached(layout: Layout, mayDownload: boolean, log: (line: string) 
 async function locate(layout: Layout, path: string): Promise<{ path: string; isFolder: boolean }> {
   const found = await stat(path).catch((cause: NodeJS.ErrnoException) => {
     const problem = cause.code === "ENOENT" ? "does not exist" : `cannot be read (${cause.code})`;
-    throw new TrainerError("ERR_DATA", `${layout.title}: ${path} ${problem}. Give its folder or archive with --data.`, {
-      cause,
-    });
+    throw new TrainerError(
+      "ERR_DATA",
+      `${layout.title}: ${path} ${problem}. Give its folder or archive with --data.`,
+      {
+        cause,
+      },
+    );
   });
   if (found.isFile()) return { path, isFolder: false };
   if (found.isDirectory()) {
@@ -171,7 +178,9 @@ async function readFolder(folder: string, names: readonly string[]): Promise<Map
     if (!(await exists(path))) continue;
     const found = await stat(path);
     if (!found.isFile() || found.size > maxBytes) {
-      const kind = found.isFile() ? `has ${found.size} bytes, more than the ${maxBytes} that are read` : "is not a file";
+      const kind = found.isFile()
+        ? `has ${found.size} bytes, more than the ${maxBytes} that are read`
+        : "is not a file";
       throw new TrainerError("ERR_DATA", `${path} ${kind}. Expected a file of the binary version.`);
     }
     const bytes = await readFile(path).catch((cause: Error) => {
@@ -182,7 +191,12 @@ async function readFolder(folder: string, names: readonly string[]): Promise<Map
   return members;
 }
 
-function assemble(layout: Layout, path: string, members: Map<string, Member>, log: (line: string) => void): Data {
+function assemble(
+  layout: Layout,
+  path: string,
+  members: Map<string, Member>,
+  log: (line: string) => void,
+): Data {
   const names = layout.labelBytes.map(({ namesFile, classes }) => {
     return readNames(join(path, namesFile), members.get(namesFile)!.bytes, classes);
   });
@@ -214,14 +228,22 @@ function assemble(layout: Layout, path: string, members: Map<string, Member>, lo
 }
 
 function readNames(file: string, bytes: Uint8Array, expected: number): string[] {
-  const names = new TextDecoder().decode(bytes).split(/\r?\n/).filter((line) => line !== "");
+  const names = new TextDecoder()
+    .decode(bytes)
+    .split(/\r?\n/)
+    .filter((line) => line !== "");
   const twice = names.find((name, at) => names.indexOf(name) !== at);
   if (names.length === expected && twice === undefined) return names;
   const found = twice === undefined ? `${names.length} names` : `the name ${JSON.stringify(twice)} twice`;
-  throw new TrainerError("ERR_DATA", `${file} has ${found}, expected ${expected} different ones, one a line.`);
+  throw new TrainerError(
+    "ERR_DATA",
+    `${file} has ${found}, expected ${expected} different ones, one a line.`,
+  );
 }
 
-/** Every fine class belongs to one coarse class, in all files: a shifted or swapped label byte breaks that. */
+/**
+ * Every fine class belongs to one coarse class, in all files: a shifted or swapped label byte breaks that.
+ */
 function familyCheck(layout: Layout, classes: readonly string[]) {
   const family = new Map<number, { coarse: number; where: string }>();
   return (file: string, labels: readonly Uint16Array[]): void => {
@@ -255,11 +277,16 @@ function checkHistogram(
   const counts = new Array<number>(classes).fill(0);
   for (let n = 0; n < labels.length; n++) counts[labels[n]!]!++;
   if (split === "train" && counts.filter((count) => count > 0).length < 2) {
-    throw new TrainerError("ERR_DATA", `${path}: all ${labels.length} training pictures have one class, expected more.`);
+    throw new TrainerError(
+      "ERR_DATA",
+      `${path}: all ${labels.length} training pictures have one class, expected more.`,
+    );
   }
   if (labels.length !== official[split]) {
     const range = `${Math.min(...counts)} to ${Math.max(...counts)} a class`;
-    log(`${layout.title} ${split}: ${labels.length} pictures (${range}); the official split has ${official[split]}`);
+    log(
+      `${layout.title} ${split}: ${labels.length} pictures (${range}); the official split has ${official[split]}`,
+    );
     return;
   }
   const expected = official[split] / classes;
@@ -274,5 +301,8 @@ function checkHistogram(
 }
 
 async function exists(path: string): Promise<boolean> {
-  return stat(path).then(() => true, () => false);
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
 }

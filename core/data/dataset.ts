@@ -1,7 +1,8 @@
 /**
  * What the trainer asks of a data set: two splits that read pictures by place, and a few numbers about them.
  *
- * Pixels stay unsigned bytes until the loader normalises them, so augmentation sees exactly what the files hold.
+ * Pixels stay unsigned bytes until the loader normalises them, so augmentation sees exactly what the files
+ * hold.
  */
 
 /** One picture in memory: unsigned bytes, [height, width, 3], rows top to bottom, channels R G B. */
@@ -11,7 +12,9 @@ export interface Picture {
   readonly width: number;
 }
 
-/** A picture with its label: what `hooks.beforeSample` gets and returns. `index` is its place in the split. */
+/**
+ * A picture with its label: what `hooks.beforeSample` gets and returns. `index` is its place in the split.
+ */
 export interface Sample extends Picture {
   readonly label: number;
   readonly index: number;

@@ -1,9 +1,9 @@
 /**
  * One picture file to square RGB bytes, by sharp (libvips), in a libuv thread.
  *
- * What is done: EXIF rotation; ICC profile, CMYK, greyscale and 16 bits to 8-bit sRGB; transparency laid on white, where
- * pictures from the web were meant to lie; the shorter side scaled to `size` (triangle filter, as PIL and torchvision
- * scale); the centre cut out. Of an animation the first frame.
+ * What is done: EXIF rotation; ICC profile, CMYK, greyscale and 16 bits to 8-bit sRGB; transparency laid on
+ * white, where pictures from the web were meant to lie; the shorter side scaled to `size` (triangle filter,
+ * as PIL and torchvision scale); the centre cut out. Of an animation the first frame.
  */
 
 import { availableParallelism } from "node:os";
@@ -33,7 +33,11 @@ export async function decodePicture(file: string, size: number): Promise<Picture
     .raw({ depth: "uchar" })
     .toBuffer({ resolveWithObject: true });
   if (info.channels !== 3) throw new Error(`it decodes to ${info.channels} channels, expected 3`);
-  return { pixels: new Uint8Array(data.buffer, data.byteOffset, data.length), height: info.height, width: info.width };
+  return {
+    pixels: new Uint8Array(data.buffer, data.byteOffset, data.length),
+    height: info.height,
+    width: info.width,
+  };
 }
 
 /** Reads a file's header only. */

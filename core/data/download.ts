@@ -1,9 +1,10 @@
 /**
  * Fetching one known file over https, once, whole or not at all.
  *
- * Bytes go to `<path>.part`, which survives a cut and is continued with a Range request, by the next attempt or the next
- * process. Only a file of the pinned size and SHA-256 gets its real name, after it is on disk. The plain `https` module
- * is used, since `fetch` would unpack a gzip file that a server labels as an encoding.
+ * Bytes go to `<path>.part`, which survives a cut and is continued with a Range request, by the next attempt
+ * or the next process. Only a file of the pinned size and SHA-256 gets its real name, after it is on disk.
+ * The plain `https` module is used, since `fetch` would unpack a gzip file that a server labels as an
+ * encoding.
  */
 
 import { createHash } from "node:crypto";
@@ -53,7 +54,8 @@ function overHttps(url: URL, headers: Record<string, string>): Promise<IncomingM
 /**
  * Downloads a file to a path, unless it is there already. Two processes that ask at once share one download.
  *
- * @throws TrainerError ERR_DOWNLOAD if the server cannot deliver the pinned file; ERR_IO if the disk cannot take it
+ * @throws TrainerError ERR_DOWNLOAD if the server cannot deliver the pinned file; ERR_IO if the disk cannot
+ * take it
  */
 export async function download(file: RemoteFile, path: string, options: DownloadOptions = {}): Promise<void> {
   const { log = () => {} } = options;
@@ -62,7 +64,9 @@ export async function download(file: RemoteFile, path: string, options: Download
   await onDisk(folder, () => mkdir(folder, { recursive: true }));
   if ((await sizeOf(path)) !== undefined) return;
   const release = await onDisk(folder, () =>
-    acquireLock(folder, { onWait: (holder) => log(`${basename(path)}: another process (${holder}) downloads; waiting`) }),
+    acquireLock(folder, {
+      onWait: (holder) => log(`${basename(path)}: another process (${holder}) downloads; waiting`),
+    }),
   );
   try {
     if ((await sizeOf(path)) !== undefined) return;
@@ -104,15 +108,27 @@ async function fetchWhole(file: RemoteFile, part: string, options: DownloadOptio
     fruitless = after > before ? 0 : fruitless + 1;
     const { message } = failure as Error;
     if (fruitless === fruitlessAttempts) {
-      throw refuse(file, `${fruitlessAttempts} attempts in a row brought nothing, the last: ${message}.`, failure);
+      throw refuse(
+        file,
+        `${fruitlessAttempts} attempts in a row brought nothing, the last: ${message}.`,
+        failure,
+      );
     }
     log(`${basename(file.url)}: ${message}; going on at ${megabytes(after)} of ${megabytes(file.bytes)} MB`);
     await sleep(retryMs * 2 ** fruitless);
   }
 }
 
-/** One request for the bytes from `start` on. A TrainerError is final; any other error is worth another attempt. */
-async function fetchRest(file: RemoteFile, part: string, start: number, options: DownloadOptions): Promise<void> {
+/**
+ * One request for the bytes from `start` on. A TrainerError is final; any other error is worth another
+ * attempt.
+ */
+async function fetchRest(
+  file: RemoteFile,
+  part: string,
+  start: number,
+  options: DownloadOptions,
+): Promise<void> {
   const { silentMs = 60_000, log = () => {} } = options;
   const response = await request(file, start, options.transport ?? overHttps);
   response.setTimeout(silentMs, () => response.destroy(new Error(`nothing came for ${silentMs / 1000} s`)));
@@ -159,7 +175,11 @@ async function request(file: RemoteFile, start: number, transport: Transport): P
 }
 
 /** Where the response's bytes begin in the file: `start`, or 0; undefined if they fit nowhere. */
-function checkHead(file: RemoteFile, start: number, { statusCode, headers }: IncomingMessage): number | undefined {
+function checkHead(
+  file: RemoteFile,
+  start: number,
+  { statusCode, headers }: IncomingMessage,
+): number | undefined {
   const status = statusCode!;
   if (status === 408 || status === 429 || status >= 500) throw new Error(`the server answered ${status}`);
   if (status === 416) return undefined;
@@ -169,7 +189,8 @@ function checkHead(file: RemoteFile, start: number, { statusCode, headers }: Inc
   const from = status === 206 ? start : 0;
   if (status === 206) {
     const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers["content-range"] ?? "");
-    if (Number(range?.[1]) !== start || (range![2] !== "*" && Number(range![2]) !== file.bytes)) return undefined;
+    if (Number(range?.[1]) !== start || (range![2] !== "*" && Number(range![2]) !== file.bytes))
+      return undefined;
   }
   const length = headers["content-length"];
   if (length !== undefined && Number(length) !== file.bytes - from) {
@@ -207,7 +228,10 @@ async function flush(path: string): Promise<void> {
 }
 
 async function sizeOf(path: string): Promise<number | undefined> {
-  return stat(path).then(({ size }) => size, () => undefined);
+  return stat(path).then(
+    ({ size }) => size,
+    () => undefined,
+  );
 }
 
 async function onDisk<T>(path: string, action: () => Promise<T>): Promise<T> {

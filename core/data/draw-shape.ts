@@ -1,8 +1,8 @@
 /**
  * Drawing one shape on a noisy background, as pure functions of a description.
  *
- * A shape is a signed distance function: negative inside, in units of its radius. One pixel of distance is blended, which
- * is all the anti-aliasing there is.
+ * A shape is a signed distance function: negative inside, in units of its radius. One pixel of distance is
+ * blended, which is all the anti-aliasing there is.
  */
 
 import type { Stream } from "../rng.js";
@@ -15,7 +15,10 @@ type Colour = readonly [red: number, green: number, blue: number];
 const box = (x: number, y: number, halfWidth: number, halfHeight: number): number =>
   Math.max(Math.abs(x) - halfWidth, Math.abs(y) - halfHeight);
 
-/** Distance to a regular star or polygon: `corners` at radius 1, with `inner` the radius of the notches between. */
+/**
+ * Distance to a regular star or polygon: `corners` at radius 1, with `inner` the radius of the notches
+ * between.
+ */
 function star(x: number, y: number, corners: number, inner: number): number {
   const sector = Math.PI / corners;
   const folded = Math.abs(((Math.atan2(x, -y) + 2 * Math.PI + sector) % (2 * sector)) - sector);

@@ -7,9 +7,10 @@ import type { Split } from "./dataset.js";
 /**
  * Divides places 0 … n - 1 so that every class gives the same share to `held`.
  *
- * `held` has round(fraction * n) places: each class gives its share rounded down, and the largest remainders one more
- * (Hamilton's method; ties go to the lower class). Every class keeps at least one place in `train`, if need be at the
- * cost of a smaller `held`. Both are in ascending order. A larger fraction holds out a superset, up to rounding.
+ * `held` has round(fraction * n) places: each class gives its share rounded down, and the largest remainders
+ * one more (Hamilton's method; ties go to the lower class). Every class keeps at least one place in `train`,
+ * if need be at the cost of a smaller `held`. Both are in ascending order. A larger fraction holds out a
+ * superset, up to rounding.
  *
  * @param fraction in [0, 1)
  */
@@ -19,7 +20,10 @@ export function stratifiedHoldout(
   seed: number,
 ): { train: Int32Array; held: Int32Array } {
   if (!(fraction >= 0 && fraction < 1)) {
-    throw new TrainerError("ERR_OPTION", `The held-out fraction is ${fraction}, expected a number in [0, 1).`);
+    throw new TrainerError(
+      "ERR_OPTION",
+      `The held-out fraction is ${fraction}, expected a number in [0, 1).`,
+    );
   }
   const classes = placesByClass(labels);
   const quotas = shareOut(
@@ -40,7 +44,9 @@ export function stratifiedHoldout(
 function shareOut(shares: readonly number[], caps: readonly number[], total: number): number[] {
   const quotas = shares.map((share, at) => Math.min(Math.floor(share), caps[at]!));
   let left = total - quotas.reduce((sum, quota) => sum + quota, 0);
-  const byRemainder = [...shares.keys()].sort((a, b) => shares[b]! - quotas[b]! - (shares[a]! - quotas[a]!) || a - b);
+  const byRemainder = [...shares.keys()].sort(
+    (a, b) => shares[b]! - quotas[b]! - (shares[a]! - quotas[a]!) || a - b,
+  );
   while (left > 0) {
     const open = byRemainder.filter((at) => quotas[at]! < caps[at]!);
     if (open.length === 0) break;
@@ -67,8 +73,8 @@ export function subset(split: Split, indices: ArrayLike<number>): Split {
 }
 
 /**
- * At most `n` pictures, in their order, from all classes as evenly as can be. A larger limit gives a superset, so
- * learning curves over the limit compare like with like.
+ * At most `n` pictures, in their order, from all classes as evenly as can be. A larger limit gives a
+ * superset, so learning curves over the limit compare like with like.
  */
 export function limit(split: Split, n: number, seed: number): Split {
   if (!Number.isInteger(n) || n < 1) {
@@ -77,7 +83,9 @@ export function limit(split: Split, n: number, seed: number): Split {
   if (n >= split.length) return split;
   const classes = placesByClass(split.labels);
   const shuffled = classes.map(({ label, places }) => {
-    return stream(seed, "limit", label).permutation(places.length).map((place) => places[place]!);
+    return stream(seed, "limit", label)
+      .permutation(places.length)
+      .map((place) => places[place]!);
   });
   const order = stream(seed, "limit/classes").permutation(classes.length);
   const chosen: number[] = [];

@@ -20,7 +20,10 @@ export interface ImageFolderOptions {
   path: string;
   /** Height and width that every picture is scaled and cut to. Default: 224. */
   size?: number;
-  /** Decode every picture while loading, not only its header. Slow, and finds damage before training. Default: false. */
+  /**
+   * Decode every picture while loading, not only its header. Slow, and finds damage before training. Default:
+   * false.
+   */
   validateAll?: boolean;
 }
 
@@ -54,7 +57,10 @@ export function imageFolder(given: ImageFolderOptions): DataSource {
       const classes = train.map(({ name }) => name);
       if (classes.length < 2) {
         const found = classes.length ? `only the class folder ${classes[0]}` : "no class folder";
-        throw new TrainerError("ERR_DATA", `${roots.train} has ${found}, expected one folder for each of two or more classes.`);
+        throw new TrainerError(
+          "ERR_DATA",
+          `${roots.train} has ${found}, expected one folder for each of two or more classes.`,
+        );
       }
       const test = roots.test === undefined ? undefined : await readClasses(roots.test, log);
       if (test && roots.test !== undefined) checkTestClasses(classes, test, roots.test);
@@ -89,8 +95,8 @@ function folderSplit(folders: readonly Folder[], classes: readonly string[], siz
     length: files.length,
     labels,
     async read(indices) {
-      // All at once: libuv's own queue bounds what decodes at a time, and goes on while a training step blocks this
-      // thread. Jobs handed out from here one by one would wait for the step to end.
+      // All at once: libuv's own queue bounds what decodes at a time, and goes on while a training step
+      // blocks this thread. Jobs handed out from here one by one would wait for the step to end.
       const damaged: Damaged[] = [];
       const pictures = await Promise.all(
         Array.from(indices, async (index): Promise<Picture | undefined> => {
@@ -109,17 +115,25 @@ function folderSplit(folders: readonly Folder[], classes: readonly string[], siz
 }
 
 /** The folders of the splits below a path. */
-async function findSplits(path: string, log: (line: string) => void): Promise<{ train: string; test?: string }> {
+async function findSplits(
+  path: string,
+  log: (line: string) => void,
+): Promise<{ train: string; test?: string }> {
   const names = new Set((await foldersIn(path)).map((folder) => folder.name));
   const test = names.has("test") ? "test" : names.has("val") ? "val" : undefined;
   if (names.has("train")) {
     if (names.has("test") && names.has("val")) {
-      log(`${join(path, "val")} is not used: test/ is the test split, and validation is held out from train/`);
+      log(
+        `${join(path, "val")} is not used: test/ is the test split, and validation is held out from train/`,
+      );
     }
     return { train: join(path, "train"), ...(test && { test: join(path, test) }) };
   }
   if (test) {
-    throw new TrainerError("ERR_DATA", `${path} has ${test}/ but no train/. Expected train/<class>/ beside it.`);
+    throw new TrainerError(
+      "ERR_DATA",
+      `${path} has ${test}/ but no train/. Expected train/<class>/ beside it.`,
+    );
   }
   return { train: path };
 }
@@ -143,7 +157,8 @@ async function readClasses(path: string, log: (line: string) => void): Promise<F
         `${empty.join(", ")}. Fill or remove ${empty.length > 1 ? "them" : "it"}.`,
     );
   }
-  if (ignored) log(`${path}: ${ignored} entries in class folders are not pictures by their names and are ignored`);
+  if (ignored)
+    log(`${path}: ${ignored} entries in class folders are not pictures by their names and are ignored`);
   return folders;
 }
 
@@ -151,8 +166,13 @@ function checkTestClasses(classes: readonly string[], test: readonly Folder[], p
   const known = new Set(classes);
   const unknown = test.filter(({ name }) => !known.has(name)).map(({ name }) => name);
   if (test.length === 0 || unknown.length) {
-    const problem = unknown.length ? `has classes that train/ lacks: ${unknown.join(", ")}` : "has no class folder";
-    throw new TrainerError("ERR_DATA", `${path} ${problem}. Expected a folder for some or all of the training classes.`);
+    const problem = unknown.length
+      ? `has classes that train/ lacks: ${unknown.join(", ")}`
+      : "has no class folder";
+    throw new TrainerError(
+      "ERR_DATA",
+      `${path} ${problem}. Expected a folder for some or all of the training classes.`,
+    );
   }
 }
 
@@ -175,13 +195,25 @@ async function list(path: string): Promise<Dirent[]> {
     return entries.sort((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)));
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
-    const problem = code === "ENOENT" ? "does not exist" : code === "ENOTDIR" ? "is not a folder" : `cannot be read (${code})`;
-    throw new TrainerError("ERR_DATA", `${path} ${problem}. Expected a folder of class folders with pictures.`, { cause });
+    const problem =
+      code === "ENOENT"
+        ? "does not exist"
+        : code === "ENOTDIR"
+          ? "is not a folder"
+          : `cannot be read (${code})`;
+    throw new TrainerError(
+      "ERR_DATA",
+      `${path} ${problem}. Expected a folder of class folders with pictures.`,
+      { cause },
+    );
   }
 }
 
 async function isDirectory(path: string): Promise<boolean> {
-  return stat(path).then((found) => found.isDirectory(), () => false);
+  return stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
 }
 
 /** Of names and sizes: hashing every byte of a large set at each start would cost minutes. */

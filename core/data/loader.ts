@@ -1,9 +1,9 @@
 /**
  * From a split to normalised batches.
  *
- * The order of an epoch is a function of (seed, epoch) alone, so a run that begins in the middle of an epoch sees the
- * batches it would have seen. Reading is one batch ahead: files decode in libuv's threads while a training step blocks
- * this one. Two batches of bytes and the yielded batch are all the memory it takes.
+ * The order of an epoch is a function of (seed, epoch) alone, so a run that begins in the middle of an epoch
+ * sees the batches it would have seen. Reading is one batch ahead: files decode in libuv's threads while a
+ * training step blocks this one. Two batches of bytes and the yielded batch are all the memory it takes.
  */
 
 import { TrainerError } from "../errors.js";
@@ -42,15 +42,20 @@ export interface Loader {
 }
 
 /**
- * @throws TrainerError ERR_OPTION for a batch size that gives no batch; while iterating, ERR_DATA for a picture that
- * cannot be read and ERR_PLUGIN for a transform that changes the size
+ * @throws TrainerError ERR_OPTION for a batch size that gives no batch; while iterating, ERR_DATA for a
+ * picture that cannot be read and ERR_PLUGIN for a transform that changes the size
  */
 export function createLoader(options: LoaderOptions): Loader {
   const { split, height, width, batchSize, seed, shuffle, transform, dropLast = false } = options;
   if (!Number.isInteger(batchSize) || batchSize < 1) {
-    throw new TrainerError("ERR_OPTION", `The batch size is ${batchSize}, expected a whole number from 1 on.`);
+    throw new TrainerError(
+      "ERR_OPTION",
+      `The batch size is ${batchSize}, expected a whole number from 1 on.`,
+    );
   }
-  const batchesInEpoch = dropLast ? Math.floor(split.length / batchSize) : Math.ceil(split.length / batchSize);
+  const batchesInEpoch = dropLast
+    ? Math.floor(split.length / batchSize)
+    : Math.ceil(split.length / batchSize);
   if (batchesInEpoch === 0) {
     throw new TrainerError(
       "ERR_OPTION",
@@ -65,7 +70,12 @@ export function createLoader(options: LoaderOptions): Loader {
     return Int32Array.from({ length: split.length }, (_, place) => place);
   }
 
-  function assemble(pictures: readonly Picture[], indices: Int32Array, epoch: number, batchInEpoch: number): RawBatch {
+  function assemble(
+    pictures: readonly Picture[],
+    indices: Int32Array,
+    epoch: number,
+    batchInEpoch: number,
+  ): RawBatch {
     const size = indices.length;
     if (pictures.length !== size) {
       throw new TrainerError("ERR_DATA", `The data set read ${pictures.length} pictures, expected ${size}.`);
@@ -89,7 +99,10 @@ export function createLoader(options: LoaderOptions): Loader {
 
   async function* epochFrom(epoch: number, startBatch = 0): AsyncGenerator<RawBatch, void, void> {
     if (!Number.isInteger(startBatch) || startBatch < 0 || startBatch > batchesInEpoch) {
-      throw new TrainerError("ERR_OPTION", `An epoch of ${batchesInEpoch} batches cannot begin at batch ${startBatch}.`);
+      throw new TrainerError(
+        "ERR_OPTION",
+        `An epoch of ${batchesInEpoch} batches cannot begin at batch ${startBatch}.`,
+      );
     }
     const order = orderOf(epoch);
     const indicesOf = (batch: number): Int32Array => order.slice(batch * batchSize, (batch + 1) * batchSize);
@@ -108,7 +121,9 @@ export function createLoader(options: LoaderOptions): Loader {
   return { batchesInEpoch, epoch: epochFrom };
 }
 
-/** Byte -> normalised value, [3, 256]: a look-up is half the cost of the arithmetic and gives the same bits. */
+/**
+ * Byte -> normalised value, [3, 256]: a look-up is half the cost of the arithmetic and gives the same bits.
+ */
 function normalisingTable({ mean, deviation }: Pick<Data, "mean" | "deviation">): Float32Array {
   return Float32Array.from({ length: 3 * 256 }, (_, at) => {
     const channel = at >> 8;

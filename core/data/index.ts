@@ -1,0 +1,38 @@
+/** `fitloop/data`: data sets, what they promise, and how they reach the loop. */
+
+import { TrainerError } from "../errors.js";
+import { suggestion } from "../options.js";
+import { cifar10, cifar100 } from "./cifar.js";
+import type { DataSource } from "./dataset.js";
+import { imageFolder } from "./image-folder.js";
+import { shapes } from "./shapes.js";
+
+export { cifar10, cifar100, type CifarOptions } from "./cifar.js";
+export type { Box, Data, DataSource, LoadContext, Picture, Sample, Split } from "./dataset.js";
+export { limit, stratifiedHoldout, subset } from "./holdout.js";
+export { imageFolder, type ImageFolderOptions, imageNetStatistics } from "./image-folder.js";
+export { createLoader, type Loader, type LoaderOptions, type RawBatch } from "./loader.js";
+export { memorySplit, type Part } from "./memory.js";
+export { shapes, type ShapesOptions } from "./shapes.js";
+export { formatVerify, verifyData, type VerifyReport } from "./verify.js";
+
+const factories: Readonly<Record<string, (options: never) => DataSource>> = {
+  cifar10,
+  cifar100,
+  imageFolder,
+  shapes,
+};
+
+/**
+ * A built-in data set from the name and options in a run's record.
+ *
+ * @throws TrainerError ERR_UNKNOWN_NAME for a name that is not built in; ERR_OPTION for options it does not
+ * take
+ */
+export function dataSource(name: string, options: Readonly<Record<string, unknown>>): DataSource {
+  if (Object.hasOwn(factories, name)) return factories[name]!(options as never);
+  throw new TrainerError(
+    "ERR_UNKNOWN_NAME",
+    `No data set is called "${name}"${suggestion(name, Object.keys(factories))}.`,
+  );
+}
