@@ -1,0 +1,106 @@
+"""PyTorch's training step, to run beside ours: ResNet-18 with a CIFAR stem, SGD with Nesterov momentum, smoothed labels.
+
+    python bench/step.py --width 64 --batch 128 --threads 2 [--compile] [--bf16]
+
+Prints one JSON line when ready, {"ready": true, ...}, after a warm-up of its own. Then it reads commands, one a line:
+
+    run N     N steps; answers {"seconds": [N numbers], "loss": the last one's}
+    quit      as does the end of the input
+
+so that a bench can take turns with it in one sitting, on one machine. A step is what a trainer does: forward,
+backward, update, and the loss read back. The batch lies in memory; there is no loader. Without --compile and --bf16
+it is eager float32, channels last. --bf16 says nothing on a processor without bfloat16 instructions, where PyTorch
+emulates them at a tenth of the speed; `capability` and `bf16Hardware` in the first line tell.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+import torch
+from torch import nn
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests/golden/torch"))
+from models import resnet  # noqa: E402
+
+CLASSES, SIZE, WARM_UP = 100, 32, 3
+
+
+def arguments():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--width", type=int, default=64)
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--bf16", action="store_true", help="autocast to bfloat16")
+    options = parser.parse_args()
+    if options.width < 8:
+        # torch 2.13 corrupts the heap in the gradient of a channels-last 1x1 convolution of stride 2 with 4 channels.
+        parser.error(f"--width is {options.width}, expected 8 or more")
+    return options
+
+
+def build(options):
+    torch.manual_seed(0)
+    model = resnet(18, CLASSES, options.width).to(memory_format=torch.channels_last).train()
+    images = torch.randn(options.batch, 3, SIZE, SIZE).to(memory_format=torch.channels_last)
+    labels = torch.randint(CLASSES, (options.batch,))
+    criterion = nn.CrossEntropyLoss(label_smoothing=0.1)
+    decayed = [p for p in model.parameters() if p.dim() > 1]
+    others = [p for p in model.parameters() if p.dim() <= 1]
+    groups = [{"params": decayed, "weight_decay": 5e-4}, {"params": others, "weight_decay": 0.0}]
+    # One batch over and over: a small rate keeps the loss, and so the arithmetic, an ordinary one.
+    optimizer = torch.optim.SGD(groups, lr=0.01, momentum=0.9, nesterov=True)
+    forward = torch.compile(model) if options.compile else model
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast("cpu", torch.bfloat16, enabled=options.bf16):
+            loss = criterion(forward(images), labels)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return step, sum(p.numel() for p in model.parameters())
+
+
+def say(value):
+    print(json.dumps(value), flush=True)
+
+
+def timed(step, count):
+    seconds, loss = [], None
+    for _ in range(count):
+        start = time.perf_counter()
+        loss = step()
+        seconds.append(time.perf_counter() - start)
+    return {"seconds": seconds, "loss": loss}
+
+
+def main():
+    options = arguments()
+    torch.set_num_threads(options.threads)
+    step, parameters = build(options)
+    timed(step, WARM_UP)
+    say({
+        "ready": True,
+        "torch": torch.__version__,
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "bf16Hardware": torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported(),
+        "parameters": parameters,
+        **vars(options),
+    })
+    for line in sys.stdin:
+        words = line.split()
+        if words == ["quit"]:
+            return
+        if len(words) == 2 and words[0] == "run" and words[1].isdecimal():
+            say(timed(step, int(words[1])))
+        elif words:
+            sys.exit(f"step.py: got {line.strip()!r}, expected \"run N\" or \"quit\"")
+
+
+if __name__ == "__main__":
+    main()
