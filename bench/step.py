@@ -1,4 +1,4 @@
-"""PyTorch's training step, to run beside ours: ResNet-18 with a CIFAR stem, SGD with Nesterov momentum, smoothed labels.
+"""PyTorch's training step, to run beside ours: ResNet-18 with a CIFAR stem, Nesterov momentum, smoothed labels.
 
     python bench/step.py --width 64 --batch 128 --threads 2 [--compile] [--bf16]
 
@@ -10,7 +10,7 @@ Prints one JSON line when ready, {"ready": true, ...}, after a warm-up of its ow
 so that a bench can take turns with it in one sitting, on one machine. A step is what a trainer does: forward,
 backward, update, and the loss read back. The batch lies in memory; there is no loader. Without --compile and --bf16
 it is eager float32, channels last. --bf16 says nothing on a processor without bfloat16 instructions, where PyTorch
-emulates them at a tenth of the speed; `capability` and `bf16Hardware` in the first line tell.
+emulates them many times slower; `capability` and `bf16Hardware` in the first line tell.
 """
 
 import argparse

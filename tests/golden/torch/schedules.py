@@ -52,7 +52,12 @@ def one_cycle(steps, warm_up, anneal, divide, divide_last):
         steps,
     )
     return {
-        "steps": steps, "warmUp": warm_up, "anneal": anneal, "divide": divide, "divideLast": divide_last, "rates": rates,
+        "steps": steps,
+        "warmUp": warm_up,
+        "anneal": anneal,
+        "divide": divide,
+        "divideLast": divide_last,
+        "rates": rates,
     }
 
 
