@@ -35,14 +35,11 @@ export function decodeRecords(file: string, bytes: Uint8Array, labelBytes: reado
   const recordBytes = header + pictureBytes;
   const count = Math.floor(bytes.length / recordBytes);
   if (bytes.length === 0 || bytes.length % recordBytes !== 0) {
+    const kind = bytes[0] === 0x3c ? 'begins with "<" like a web page' : "was cut short or is another format";
     throw new TrainerError(
       "ERR_DATA",
-      `${file} has ${bytes.length} bytes, expected a multiple of ${recordBytes}: it holds ${count} whole records and ` +
-        `${bytes.length % recordBytes} bytes more. ` +
-        (bytes[0] === 0x3c
-          ? 'It begins with "<" like a web page. '
-          : "It was cut short or is another format. ") +
-        "Fetch it again.",
+      `${file} has ${bytes.length} bytes, expected a multiple of ${recordBytes}: it holds ${count} whole ` +
+        `records and ${bytes.length % recordBytes} bytes more. It ${kind}. Fetch it again.`,
     );
   }
   const labels = labelBytes.map(() => new Uint16Array(count));

@@ -57,10 +57,8 @@ export function createLoader(options: LoaderOptions): Loader {
     ? Math.floor(split.length / batchSize)
     : Math.ceil(split.length / batchSize);
   if (batchesInEpoch === 0) {
-    throw new TrainerError(
-      "ERR_OPTION",
-      `${split.length} pictures give no batch of ${batchSize}${dropLast ? " when the last one is dropped" : ""}.`,
-    );
+    const dropped = dropLast ? " when the last one is dropped" : "";
+    throw new TrainerError("ERR_OPTION", `${split.length} pictures give no batch of ${batchSize}${dropped}.`);
   }
   const pictureValues = height * width * 3;
   const table = normalisingTable(options);
