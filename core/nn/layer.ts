@@ -9,7 +9,7 @@ import { stream, type Stream } from "../rng.js";
 /** Full name -> value: parameters and running statistics together. */
 export type Weights = Map<string, tf.Tensor>;
 
-/** How a value lies in memory here, and so how it moves to and from PyTorch's layout (see safetensors.ts). */
+/** How a value lies in memory here, and so how it moves to and from PyTorch's layout (see weights-file.ts). */
 export type Layout =
   | "conv" // [height, width, in, out]; PyTorch [out, in, height, width]
   | "depthwise" // [height, width, channels, 1]; PyTorch [channels, 1, height, width]

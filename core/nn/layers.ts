@@ -104,22 +104,17 @@ export function batchNorm(channels: number, { scale = 1 }: BatchNormOptions = {}
     forward(x, pass) {
       const weight = pass.value("weight");
       const bias = pass.value("bias");
-      const runningMean = pass.value("running_mean");
-      const runningVariance = pass.value("running_var");
+      const running = { mean: pass.value("running_mean"), variance: pass.value("running_var") };
       if (!pass.training || !pass.trains("weight")) {
-        return ops.batchNormInference(x, weight, bias, runningMean, runningVariance, normEpsilon);
+        return ops.batchNormInference(x, weight, bias, running, normEpsilon);
       }
-      const { y, mean, variance } = ops.batchNorm(x, weight, bias, normEpsilon);
-      pass.setBuffer("running_mean", moved(runningMean, mean));
-      pass.setBuffer("running_var", moved(runningVariance, variance));
+      const options = { epsilon: normEpsilon, momentum: statisticsMomentum };
+      const { y, mean, variance } = ops.batchNorm(x, weight, bias, running, options);
+      pass.setBuffer("running_mean", mean);
+      pass.setBuffer("running_var", variance);
       return y;
     },
   };
-}
-
-/** running + momentum * (batch - running), outside the gradient tape's interest. */
-function moved(running: tf.Tensor, batch: tf.Tensor): tf.Tensor {
-  return tf.add(tf.mul(running, 1 - statisticsMomentum), tf.mul(batch, statisticsMomentum));
 }
 
 /** [batch, in] -> [batch, out]. */

@@ -85,43 +85,64 @@ export interface ConvolutionOptions {
   padding?: number;
 }
 
-const convolutionAttributes = ({ stride, padding }: tf.NamedAttrMap): Record<string, unknown> => {
-  const pad = padding as number;
-  return {
-    strides: [1, stride, stride, 1],
-    use_cudnn_on_gpu: true,
-    ...(pad === 0
-      ? { padding: "VALID" }
-      : stride === 1 && process.env.SAME ? { padding: "SAME" }
-      : { padding: "EXPLICIT", explicit_paddings: [0, 0, pad, pad, pad, pad, 0, 0] }),
-    data_format: "NHWC",
-    dilations: [1, 1, 1, 1],
-  };
+/**
+ * "Explicit" padding is PyTorch's, and oneDNN does not take it: the generic kernels behind it are two to eight times
+ * slower. At stride 1 "same" pads alike, so it is used where both agree.
+ */
+const paddingAttributes = (attributes: tf.NamedAttrMap, kernel: number): Record<string, unknown> => {
+  const { stride, padding: pad } = attributes as { stride: number; padding: number };
+  if (pad === 0) return { padding: "VALID" };
+  if (stride === 1 && 2 * pad === kernel - 1) return { padding: "SAME" };
+  return { padding: "EXPLICIT", explicit_paddings: [0, 0, pad, pad, pad, pad, 0, 0] };
 };
+
+const convolutionAttributes = (attributes: tf.NamedAttrMap, w: tf.TensorInfo): Record<string, unknown> => ({
+  strides: [1, attributes.stride, attributes.stride, 1],
+  ...paddingAttributes(attributes, w.shape[0]!),
+  data_format: "NHWC",
+  dilations: [1, 1, 1, 1],
+});
 
 const shapeTensor = (shape: number[]): tf.Tensor => tf.tensor1d(shape, "int32");
 
-const nativeConvolution = defineNative(
-  "Conv2D",
-  { inputs: ["x", "w"] },
-  (backend, { x, w }, attributes) => execute(backend, "Conv2D", [x!, w!], convolutionAttributes(attributes)),
-  (backend, [dy], [x, w], attributes) => ({
-    x: () =>
-      execute(
-        backend,
-        "Conv2DBackpropInput",
-        [shapeTensor(x!.shape), w!, dy!],
-        convolutionAttributes(attributes),
-      )[0]!,
-    w: () =>
-      execute(
-        backend,
-        "Conv2DBackpropFilter",
-        [x!, shapeTensor(w!.shape), dy!],
-        convolutionAttributes(attributes),
-      )[0]!,
-  }),
-);
+/** The gradient for a convolution's input; where oneDNN would refuse the padding, for the padded input, then cut. */
+function inputGradient(
+  backend: NativeBackend,
+  operation: string,
+  dy: tf.Tensor,
+  x: tf.Tensor,
+  w: tf.Tensor,
+  attributes: tf.NamedAttrMap,
+): tf.Tensor {
+  const wanted = convolutionAttributes(attributes, w);
+  if (wanted.padding !== "EXPLICIT") {
+    return execute(backend, operation, [shapeTensor(x.shape), w, dy], wanted)[0]!;
+  }
+  const pad = attributes.padding as number;
+  const [batch, height, width, channels] = x.shape as [number, number, number, number];
+  const padded = [batch, height + 2 * pad, width + 2 * pad, channels];
+  const valid = convolutionAttributes({ ...attributes, padding: 0 }, w);
+  const [whole] = execute(backend, operation, [shapeTensor(padded), w, dy], valid);
+  return tf.slice(whole!, [0, pad, pad, 0], x.shape);
+}
+
+/** A convolution and its gradients on TensorFlow; `operation` is what the names of all three begin with. */
+const defineConvolution = (operation: string) =>
+  defineNative(
+    operation,
+    { inputs: ["x", "w"] },
+    (backend, { x, w }, attributes) =>
+      execute(backend, operation, [x!, w!], convolutionAttributes(attributes, w!)),
+    (backend, [dy], [x, w], attributes) => ({
+      x: () => inputGradient(backend, `${operation}BackpropInput`, dy!, x!, w!, attributes),
+      w: () => {
+        const inputs = [x!, shapeTensor(w!.shape), dy!];
+        return execute(backend, `${operation}BackpropFilter`, inputs, convolutionAttributes(attributes, w!))[0]!;
+      },
+    }),
+  );
+
+const nativeConvolution = defineConvolution("Conv2D");
 
 /**
  * Convolution as PyTorch's: `x` [batch, height, width, in], `w` [k, k, in, out] -> [batch, height', width', out].
@@ -131,33 +152,7 @@ export function conv2d(x: tf.Tensor, w: tf.Tensor, { stride = 1, padding = 0 }: 
   return tf.conv2d(padZeros(x, padding), w as tf.Tensor4D, stride, "valid");
 }
 
-const depthwiseAttributes = (attributes: tf.NamedAttrMap): Record<string, unknown> => {
-  const { use_cudnn_on_gpu: _, ...rest } = convolutionAttributes(attributes);
-  return rest;
-};
-
-const nativeDepthwise = defineNative(
-  "DepthwiseConv2D",
-  { inputs: ["x", "w"] },
-  (backend, { x, w }, attributes) =>
-    execute(backend, "DepthwiseConv2dNative", [x!, w!], depthwiseAttributes(attributes)),
-  (backend, [dy], [x, w], attributes) => ({
-    x: () =>
-      execute(
-        backend,
-        "DepthwiseConv2dNativeBackpropInput",
-        [shapeTensor(x!.shape), w!, dy!],
-        depthwiseAttributes(attributes),
-      )[0]!,
-    w: () =>
-      execute(
-        backend,
-        "DepthwiseConv2dNativeBackpropFilter",
-        [x!, shapeTensor(w!.shape), dy!],
-        depthwiseAttributes(attributes),
-      )[0]!,
-  }),
-);
+const nativeDepthwise = defineConvolution("DepthwiseConv2dNative");
 
 /** One filter a channel: `x` [batch, height, width, channels], `w` [k, k, channels, 1]. */
 export function depthwiseConv2d(
@@ -176,59 +171,74 @@ function padZeros(x: tf.Tensor, padding: number, value = 0): tf.Tensor4D {
 
 // ----------------------------------------------------------------------------------------------- batch norm
 
-const batchNormAttributes = (epsilon: unknown): Record<string, unknown> => ({
+const batchNormAttributes = (epsilon: unknown, training: boolean): Record<string, unknown> => ({
   U: new Type("TF_FLOAT"),
   data_format: "NHWC",
   epsilon: new Float(epsilon as number),
-  is_training: true,
+  is_training: training,
 });
 
 const nativeBatchNorm = defineNative(
   "BatchNorm",
   { inputs: ["x", "scale"], outputs: [false, false, false, true, true, true] },
-  (backend, { x, scale, offset }, { epsilon }) => {
-    const empty = tf.tensor1d([], "float32");
-    const outputs = execute(
+  (backend, { x, scale, offset, mean, variance }, { epsilon, momentum }) =>
+    execute(
       backend,
       "FusedBatchNormV3",
-      [x!, scale!, offset!, empty, empty],
-      { ...batchNormAttributes(epsilon), exponential_avg_factor: new Float(1) },
+      [x!, scale!, offset!, mean!, variance!],
+      { ...batchNormAttributes(epsilon, true), exponential_avg_factor: new Float(momentum as number) },
       6,
-    );
-    empty.dispose();
-    return outputs;
-  },
+    ),
   (backend, [dy], [x, scale, ...reserves], { epsilon }) => {
     const outputs = execute(
       backend,
       "FusedBatchNormGradV3",
       [dy!, x!, scale!, ...reserves],
-      batchNormAttributes(epsilon),
+      batchNormAttributes(epsilon, true),
       5,
     );
     return { x: () => outputs[0]!, scale: () => outputs[1]!, offset: () => outputs[2]! };
   },
 );
 
-export interface BatchNormResult {
-  y: tf.Tensor;
-  /** [channels], of this batch. */
+/** Running statistics, each [channels]. */
+export interface Statistics {
   mean: tf.Tensor;
-  /** [channels], of this batch, with Bessel's correction: what PyTorch averages. */
   variance: tf.Tensor;
 }
 
-/** Batch norm with the statistics of the batch: `x` [batch, height, width, channels], `scale` and `offset` [channels]. */
-export function batchNorm(x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, epsilon: number): BatchNormResult {
-  if (onTensorflow()) {
-    const [y, mean, variance] = nativeBatchNorm({ x, scale, offset }, { epsilon });
-    return { y: y!, mean: mean!, variance: variance! };
-  }
-  return composedBatchNorm(x, scale, offset, epsilon);
+export interface BatchNormOptions {
+  epsilon: number;
+  /** Share of this batch in the next running statistics: PyTorch's `momentum`. */
+  momentum: number;
+}
+
+/**
+ * Batch norm with the statistics of the batch: `x` [batch, height, width, channels], `scale` and `offset` [channels].
+ * Returns the next running statistics too, of mean and unbiased variance as in PyTorch: TensorFlow's kernel moves
+ * them on the way, which saves six small operations a norm.
+ */
+export function batchNorm(
+  x: tf.Tensor,
+  scale: tf.Tensor,
+  offset: tf.Tensor,
+  running: Statistics,
+  options: BatchNormOptions,
+): Statistics & { y: tf.Tensor } {
+  if (!onTensorflow()) return composedBatchNorm(x, scale, offset, running, options);
+  const { epsilon, momentum } = options;
+  const [y, mean, variance] = nativeBatchNorm({ x, scale, offset, ...running }, { epsilon, momentum });
+  return { y: y!, mean: mean!, variance: variance! };
 }
 
 /** The same from tf.js operations, with the closed-form gradient (Ioffe and Szegedy 2015). */
-function composedBatchNorm(x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, epsilon: number): BatchNormResult {
+function composedBatchNorm(
+  x: tf.Tensor,
+  scale: tf.Tensor,
+  offset: tf.Tensor,
+  running: Statistics,
+  { epsilon, momentum }: BatchNormOptions,
+): Statistics & { y: tf.Tensor } {
   const axes = [0, 1, 2];
   const count = x.size / x.shape[3]!;
   const mean = tf.mean(x, axes);
@@ -251,19 +261,44 @@ function composedBatchNorm(x: tf.Tensor, scale: tf.Tensor, offset: tf.Tensor, ep
       },
     };
   });
-  return { y: normalise(x, scale, offset), mean, variance: tf.mul(biased, count / Math.max(1, count - 1)) };
+  const moved = (old: tf.Tensor, batch: tf.Tensor, correction = 1): tf.Tensor =>
+    tf.add(tf.mul(old, 1 - momentum), tf.mul(batch, momentum * correction));
+  return {
+    y: normalise(x, scale, offset),
+    mean: moved(running.mean, mean),
+    variance: moved(running.variance, biased, count / Math.max(1, count - 1)),
+  };
 }
 
-/** Batch norm with given statistics, each [channels]. */
+const nativeBatchNormInference = defineNative(
+  "BatchNormInference",
+  { inputs: ["x", "scale", "mean", "variance"] },
+  (backend, { x, scale, offset, mean, variance }, { epsilon }) => {
+    const inputs = [x!, scale!, offset!, mean!, variance!];
+    const [y, ...rest] = execute(backend, "FusedBatchNormV3", inputs, batchNormAttributes(epsilon, false), 6);
+    tf.dispose(rest);
+    return [y!];
+  },
+  // Statistics are given, so unlike in training each is a factor or a sum.
+  (_, [dy], [x, scale, mean, variance], { epsilon }) => {
+    const inverse = (): tf.Tensor => tf.rsqrt(tf.add(variance!, epsilon as number));
+    return {
+      x: () => tf.mul(dy!, tf.mul(scale!, inverse())),
+      scale: () => tf.mul(tf.sum(tf.mul(dy!, tf.sub(x!, mean!)), [0, 1, 2]), inverse()),
+      offset: () => tf.sum(dy!, [0, 1, 2]),
+    };
+  },
+);
+
+/** Batch norm with given statistics; differentiable, so that frozen norms and Grad-CAM pass through. */
 export function batchNormInference(
   x: tf.Tensor,
   scale: tf.Tensor,
   offset: tf.Tensor,
-  mean: tf.Tensor,
-  variance: tf.Tensor,
+  { mean, variance }: Statistics,
   epsilon: number,
 ): tf.Tensor {
-  // One multiplication and one addition a number; differentiable, so frozen norms and Grad-CAM pass through.
+  if (onTensorflow()) return nativeBatchNormInference({ x, scale, offset, mean, variance }, { epsilon })[0]!;
   const factor = tf.mul(scale, tf.rsqrt(tf.add(variance, epsilon)));
   return tf.add(tf.mul(x, factor), tf.sub(offset, tf.mul(mean, factor)));
 }
@@ -339,8 +374,33 @@ export function globalMaxPool(x: tf.Tensor): tf.Tensor {
 
 /** Bilinear resize without antialiasing, half-pixel centres: PyTorch's `interpolate(align_corners=False)`. */
 export function resize(images: tf.Tensor, height: number, width: number): tf.Tensor {
-  if (images.shape[1] === height && images.shape[2] === width) return images;
-  return tf.image.resizeBilinear(images as tf.Tensor4D, [height, width], false, true);
+  const [batch, oldHeight, oldWidth, channels] = images.shape as [number, number, number, number];
+  if (oldHeight === height && oldWidth === width) return images;
+  const resized = tf.customGrad((...args) => {
+    const [x] = args as [tf.Tensor4D];
+    return {
+      value: tf.image.resizeBilinear(x, [height, width], false, true),
+      // tf.js' own gradient forgets the half pixel. Resizing is linear in rows and columns: the gradient is transposed.
+      gradFunc: (dy) => {
+        const rows = tf.matMul(bilinear(oldHeight, height), tf.reshape(dy, [batch, height, width * channels]), true);
+        const split = tf.reshape(rows, [batch * oldHeight, width, channels]);
+        return tf.reshape(tf.matMul(bilinear(oldWidth, width), split, true), images.shape);
+      },
+    };
+  });
+  return resized(images);
+}
+
+/** [new, old]: the share of each old row in each new one. */
+function bilinear(from: number, to: number): tf.Tensor2D {
+  const shares = new Float32Array(to * from);
+  for (let row = 0; row < to; row++) {
+    const place = Math.min(Math.max(((row + 0.5) * from) / to - 0.5, 0), from - 1);
+    const low = Math.floor(place);
+    shares[row * from + low]! += 1 - (place - low);
+    if (place > low) shares[row * from + low + 1]! += place - low;
+  }
+  return tf.tensor2d(shares, [to, from]);
 }
 
 // ------------------------------------------------------------------------------------------------------ loss
