@@ -51,8 +51,10 @@ export { adamw, sgd, type Optimizer, type UpdateContext } from "./nn/optimizers.
 export { forward, type Buffer, type Layer, type Layout, type Parameter, type Pass, type PassOptions, type Weights } from "./nn/layer.js";
 export * as layers from "./nn/layers.js";
 export * as ops from "./nn/ops.js";
+export { squeezeExcite, type SqueezeExciteOptions } from "./nn/squeeze-excite.js";
 export type { BlockInfo, BuildContext, HeadInfo, Model, ModelSource } from "./nn/model.js";
 export type { Data, DataSource, Picture, Sample, Split } from "./data/dataset.js";
+export * as image from "./image/index.js";
 export { loadBackend, type Backend } from "./backend/index.js";
 export { exitCodes, TrainerError, type ErrorCode } from "./errors.js";
 export { parseOptions } from "./options.js";

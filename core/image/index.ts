@@ -1,0 +1,5 @@
+/** Operations on 8-bit pictures, for plugins: pure functions, and the draws of their parameters. */
+export * from "./auto-augment.js";
+export * from "./color.js";
+export * from "./draws.js";
+export * from "./geometry.js";

@@ -1,0 +1,156 @@
+/**
+ * The plugin test kit: what the project's own contract suite uses, for whoever writes a plugin.
+ *
+ * `mountPlugin` calls a plugin's hooks without a run; `fitWeights` trains for real, in well under a second, and gives
+ * the weights as something that can be compared. docs/writing-plugins.md walks through both.
+ */
+import { createHash } from "node:crypto";
+import type * as tf from "@tensorflow/tfjs-core";
+import { resolveConfig, type TrainerConfig } from "../config/config.js";
+import { shapes } from "../data/shapes.js";
+import { createEvents } from "../loop/events.js";
+import { createHooks, type HookCalls, type TapInfo } from "../loop/hooks.js";
+import { applyPlugins, checkComposition, disposePlugins, type Plugin, type PluginInstance } from "../loop/plugin.js";
+import { Trainer, type FitOptions } from "../loop/trainer.js";
+import type { EpochSummary, FitSummary, Metrics, Progress, Run, Step } from "../loop/types.js";
+import { sgd } from "../nn/optimizers.js";
+import { microNet } from "./micro-net.js";
+
+export { microNet } from "./micro-net.js";
+export type { HookCalls } from "../loop/hooks.js";
+
+/**
+ * A whole run that takes milliseconds: 18 drawn pictures of 8 pixels in 4 classes, 4 of them held out, so that each
+ * of the 3 epochs has a batch of 8 and a short one of 6.
+ */
+export function microConfig(overrides: Partial<TrainerConfig> = {}): TrainerConfig {
+  return {
+    name: "micro",
+    data: shapes({ classes: 4, size: 8, train: 18, test: 6 }),
+    model: microNet(),
+    optimizer: sgd({ momentum: 0.9 }),
+    learningRate: 0.05,
+    epochs: 3,
+    batchSize: 8,
+    holdout: 0.2,
+    ...overrides,
+  };
+}
+
+/** A plugin at its hooks, without a run around it. */
+export interface Mounted {
+  /** Calls a hook as the loop does: checked, with the plugin named in errors. Tensors made are the caller's. */
+  readonly call: HookCalls;
+  readonly taps: readonly TapInfo[];
+  /** What `apply` returned. */
+  readonly instance: PluginInstance;
+  readonly events: ReturnType<typeof createEvents>;
+  /** What the composition gave reason to say. */
+  readonly notes: readonly string[];
+  /** Frees what the plugin keeps. @throws what its `dispose` throws */
+  dispose(): void;
+}
+
+/**
+ * Checks and applies a plugin as a trainer would. Plugins in `config.plugins` are mounted before it.
+ *
+ * @throws TrainerError ERR_COMPOSITION, ERR_PLUGIN, ERR_OPTION
+ */
+export function mountPlugin(plugin: Plugin, { config: overrides }: { config?: Partial<TrainerConfig> } = {}): Mounted {
+  const plugins = [...(overrides?.plugins ?? []), plugin];
+  const config = resolveConfig(microConfig({ ...overrides, plugins }), { optimizer: sgd() });
+  const notes = checkComposition(config);
+  const hooks = createHooks({ seed: config.seed });
+  const events = createEvents();
+  const applied = applyPlugins(config, hooks, events);
+  return {
+    call: hooks.call,
+    taps: hooks.taps(),
+    instance: applied.at(-1)!.instance,
+    events,
+    notes,
+    dispose() {
+      const [failure] = disposePlugins(applied);
+      if (failure) throw failure;
+    },
+  };
+}
+
+/** Where a run of 10 epochs of 20 steps is: at its start, or as given. */
+export function progressAt(overrides: Partial<Progress> = {}): Progress {
+  return { epoch: 0, epochs: 10, step: 0, stepsPerEpoch: 20, totalSteps: 200, ...overrides };
+}
+
+/** A step as taps see it: the first of 20 of an epoch, 8 pictures, no weights, or as given. */
+export function stepAt(overrides: Partial<Step> = {}): Step {
+  return {
+    epoch: 0,
+    step: 0,
+    microBatch: 0,
+    batchInEpoch: 0,
+    batchesInEpoch: 20,
+    samples: 8,
+    groups: [],
+    weights: new Map(),
+    ...overrides,
+  };
+}
+
+/** The end of an epoch (from 0), with a validation loss where one is given. */
+export function epochEnd(epoch: number, validation?: Partial<Metrics>, overrides: Partial<EpochSummary> = {}): EpochSummary {
+  const figures: Metrics = { count: 4, loss: 1, top1: 0.5, top5: 1, source: "current" };
+  return {
+    ...progressAt({ epoch, step: (epoch + 1) * 20 }),
+    learningRate: 0.05,
+    train: { loss: 1, top1: 0.5 },
+    validation: validation && { ...figures, ...validation },
+    seconds: 1,
+    imagesPerSecond: 160,
+    ...overrides,
+  };
+}
+
+/** SHA-256 over names, shapes and bytes: equal where every bit of every weight is. */
+export function weightsHash(weights: ReadonlyMap<string, tf.Tensor>): string {
+  const hash = createHash("sha256");
+  for (const [name, tensor] of [...weights].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    hash.update(`${name} [${tensor.shape}] `);
+    hash.update(new Uint8Array((tensor.dataSync() as Float32Array).slice().buffer));
+  }
+  return hash.digest("hex");
+}
+
+export interface Fitted {
+  readonly summary: FitSummary;
+  /** Of the weights that training ended with, running statistics included. */
+  readonly hash: string;
+  readonly weights: Readonly<Record<string, readonly number[]>>;
+}
+
+/** Trains a config to its end and gives the weights that training left, whichever were evaluated. */
+export async function fitWeights(
+  config: TrainerConfig,
+  { before, ...options }: FitOptions & { before?: (trainer: Trainer) => void } = {},
+): Promise<Fitted> {
+  let run: Run | undefined;
+  let fitted: Omit<Fitted, "summary"> | undefined;
+  const probe: Plugin = {
+    name: "weights-probe",
+    options: {},
+    apply({ hooks }) {
+      hooks.onFitStart.tap({ stage: "first" }, (started) => {
+        run = started;
+      });
+      hooks.onFitEnd.tap({ stage: "last" }, () => {
+        const weights = run!.weights();
+        const plain = [...weights].map(([name, value]) => [name, [...(value.dataSync() as Float32Array)]] as const);
+        fitted = { hash: weightsHash(weights), weights: Object.fromEntries(plain) };
+      });
+    },
+  };
+  const trainer = new Trainer({ ...config, plugins: [...(config.plugins ?? []), probe] });
+  before?.(trainer);
+  const summary = await trainer.fit(options);
+  return { summary, ...fitted! };
+}
+

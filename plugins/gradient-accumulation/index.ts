@@ -1,0 +1,63 @@
+/** Gradient accumulation: one optimizer step for several micro-batches, for batches that memory does not hold. */
+import * as tf from "@tensorflow/tfjs-core";
+import { z } from "zod";
+import { definePlugin, type Gradients } from "../../core/index.js";
+
+const options = z.strictObject({
+  factor: z.int().positive().default(4).describe("micro-batches of one optimizer step; the last step may have fewer"),
+});
+
+/** Whether a window ends here: when it is full, and at the end of an epoch, so that nothing leaks into the next. */
+export function endsWindow(batchInEpoch: number, batchesInEpoch: number, factor: number): boolean {
+  return (batchInEpoch + 1) % factor === 0 || batchInEpoch + 1 === batchesInEpoch;
+}
+
+/**
+ * sum + n * gradient, for each parameter. With means of n_i pictures the whole is sum_i (n_i / N) gradient_i, N being
+ * the pictures of the window: the gradient of the mean over all of them, a short micro-batch included.
+ */
+export function accumulated(sums: Gradients, gradients: Gradients, samples: number): Map<string, tf.Tensor> {
+  return new Map(
+    [...gradients].map(([name, gradient]) => {
+      const weighted = tf.mul(gradient, samples);
+      const sum = sums.get(name);
+      return [name, sum ? tf.add(sum, weighted) : weighted];
+    }),
+  );
+}
+
+export const gradientAccumulation = definePlugin({
+  name: "gradient-accumulation",
+  summary: "Steps once for several micro-batches, weighted by their pictures",
+  options,
+  apply({ factor }, { hooks }) {
+    let sums: ReadonlyMap<string, tf.Tensor> = new Map();
+    let samples = 0;
+    const replace = (next: ReadonlyMap<string, tf.Tensor>, count: number): void => {
+      for (const sum of sums.values()) sum.dispose();
+      sums = next;
+      samples = count;
+    };
+
+    hooks.afterBackward.tap((gradients, step) => {
+      const ends = endsWindow(step.batchInEpoch, step.batchesInEpoch, factor);
+      if (ends && samples === 0) return gradients; // a window of one: nothing to weigh
+      const total = samples + step.samples;
+      const next = accumulated(sums, gradients, step.samples);
+      if (!ends) {
+        for (const sum of next.values()) tf.keep(sum);
+        replace(next, total);
+        return gradients;
+      }
+      const mean = new Map([...next].map(([name, sum]) => [name, tf.div(sum, total)] as const));
+      replace(new Map(), 0);
+      return mean;
+    });
+    hooks.shouldStep.tap(({ batchInEpoch, batchesInEpoch }) => endsWindow(batchInEpoch, batchesInEpoch, factor));
+    return {
+      save: () => ({ values: { samples }, tensors: sums }),
+      load: ({ values, tensors }) => replace(tensors ?? new Map(), (values as { samples: number }).samples),
+      dispose: () => replace(new Map(), 0),
+    };
+  },
+});

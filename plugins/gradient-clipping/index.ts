@@ -1,0 +1,31 @@
+/** Gradient clipping by global norm (Pascanu et al. 2013). */
+import * as tf from "@tensorflow/tfjs-core";
+import { z } from "zod";
+import { definePlugin, ops, type Gradients } from "../../core/index.js";
+
+const options = z.strictObject({
+  maximum: z.number().positive().default(1).describe("largest norm of all gradients together"),
+});
+
+/** What PyTorch's clip_grad_norm_ multiplies by: min(1, maximum / (norm + 1e-6)). Algorithm 1 has no 1e-6. */
+export function clipFactor(norm: number, maximum: number): number {
+  return Math.min(1, maximum / (norm + 1e-6));
+}
+
+/** Shortens gradients to `maximum`, all by one factor, so that their direction stays. */
+export function clipped(gradients: Gradients, maximum: number): Gradients {
+  const norm = Math.sqrt(ops.sumOfSquares([...gradients.values()]));
+  const factor = clipFactor(norm, maximum);
+  // A norm that is not finite passes: the loop refuses the step and says so, where scaling would make it NaN or zero.
+  if (factor === 1 || !Number.isFinite(norm)) return gradients;
+  return new Map([...gradients].map(([name, gradient]) => [name, tf.mul(gradient, factor)]));
+}
+
+export const gradientClipping = definePlugin({
+  name: "gradient-clipping",
+  summary: "Shortens the gradient of a step to a largest norm",
+  options,
+  apply({ maximum }, { hooks }) {
+    hooks.beforeStep.tap((gradients) => clipped(gradients, maximum));
+  },
+});

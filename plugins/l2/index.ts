@@ -1,0 +1,37 @@
+/** Coupled weight decay: the gradient of (decay / 2) |w|^2 joins the loss's, as in PyTorch's and Paddle's SGD. */
+import * as tf from "@tensorflow/tfjs-core";
+import { z } from "zod";
+import { definePlugin, type Gradients, type Step } from "../../core/index.js";
+
+const options = z.strictObject({
+  decay: z.number().min(0).default(1e-4).describe("PyTorch's weight_decay; Keras' l2(x) is twice x"),
+});
+
+/** g + decay * w for every parameter of a group that decays; norms and biases pass as they are. */
+export function decayed(gradients: Gradients, { groups, weights }: Pick<Step, "groups" | "weights">, decay: number): Gradients {
+  const decaying = new Set(groups.filter((group) => group.decays).flatMap(({ parameters }) => parameters));
+  return new Map(
+    [...gradients].map(([name, gradient]) =>
+      decaying.has(name) ? [name, tf.add(gradient, tf.mul(weights.get(name)!, decay))] : [name, gradient],
+    ),
+  );
+}
+
+export const l2 = definePlugin({
+  name: "l2",
+  summary: "Adds coupled weight decay to the gradients of kernels",
+  options,
+  check({ decay }, { optimizer }) {
+    if (decay === 0 || optimizer.weightDecay === 0) return [];
+    const text =
+      `Weights would decay twice: plugin "l2" adds ${decay} to the gradients, and optimizer "${optimizer.name}" decays ` +
+      `by ${optimizer.weightDecay} on its own. Set weightDecay: 0 in the optimizer, or remove "l2".`;
+    return [{ level: "error", text }];
+  },
+  apply({ decay }, { hooks }) {
+    // Late: PyTorch clips what the loss gives, before its optimizer adds decay.
+    hooks.beforeStep.tap({ stage: "late" }, (gradients, step) =>
+      decay === 0 ? gradients : decayed(gradients, step, decay),
+    );
+  },
+});

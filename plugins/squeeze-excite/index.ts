@@ -1,0 +1,28 @@
+/** Squeeze-and-excitation (Hu et al. 2018) at the end of every residual branch. */
+import { z } from "zod";
+import { definePlugin, layers, squeezeExcite as block, TrainerError } from "../../core/index.js";
+
+const options = z.strictObject({
+  reduction: z.int().positive().default(16).describe("channels of the branch to channels in the middle"),
+});
+
+/** Channels in the middle: C / r, section 3. Rounding would be another network, so what does not divide is refused. */
+export function squeezed(channels: number, reduction: number, name: string): number {
+  if (channels % reduction === 0) return channels / reduction;
+  throw new TrainerError(
+    "ERR_OPTION",
+    `block "${name}" has ${channels} channels, which ${reduction} does not divide. ` +
+      'Choose another "reduction", or another width of the model.',
+  );
+}
+
+export const squeezeExcite = definePlugin({
+  name: "squeeze-excite",
+  summary: "Lets every residual branch weigh its channels by what the whole picture shows",
+  options,
+  apply({ reduction }, { hooks }) {
+    hooks.buildBlock.tap((branch, { name, channels }) =>
+      layers.append(branch, "se", block({ channels, squeezed: squeezed(channels, reduction, name) })),
+    );
+  },
+});

@@ -1,0 +1,107 @@
+/** dropout and squeeze-excite: what they make of a network. */
+import * as tf from "@tensorflow/tfjs-core";
+import { beforeAll, describe, expect, it } from "vitest";
+import { forward, loadBackend, type Model, type ModelSource, type Plugin, type Weights } from "../../core/index.js";
+import { resnet18, resnet50 } from "../../core/models/index.js";
+import { initialWeights, namedParameters } from "../../core/nn/layer.js";
+import { fitWeights, microConfig, microNet, mountPlugin } from "../../core/testing/index.js";
+import { dropout } from "../../plugins/dropout/index.js";
+import { squeezeExcite } from "../../plugins/squeeze-excite/index.js";
+
+beforeAll(async () => void (await loadBackend()));
+
+function built(source: ModelSource, plugin?: Plugin): Model {
+  const identityPlugin: Plugin = { name: "none", options: {}, apply: () => undefined };
+  const { call } = mountPlugin(plugin ?? identityPlugin);
+  return source.build({ classes: 100, buildBlock: call.buildBlock, buildHead: call.buildHead });
+}
+const parameters = (model: Model): number =>
+  [...namedParameters(model.layer).values()].reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+
+describe("squeeze-excite", () => {
+  it("adds 2,530,992 parameters to ResNet-50: 26,243,924 with the ImageNet stem", () => {
+    const source = resnet50({ stem: "imagenet" });
+    expect(parameters(built(source, squeezeExcite()))).toBe(26_243_924);
+    expect(parameters(built(source, squeezeExcite())) - parameters(built(source))).toBe(2_530_992);
+  });
+
+  it("names its parts se.fc1 and se.fc2 at the end of basic blocks too, renames nothing, and decays kernels only", () => {
+    const [plain, excited] = [built(resnet18()), built(resnet18(), squeezeExcite())].map(({ layer }) => namedParameters(layer));
+    const added = [...excited!].filter(([name]) => !plain!.has(name));
+    expect([...plain!.keys()].every((name) => excited!.has(name))).toBe(true);
+    expect(added.filter(([name]) => name.startsWith("layer2.1")).map(([name, { shape, decays }]) => [name, shape, decays])).toEqual([
+      ["layer2.1.se.fc1.weight", [1, 1, 128, 8], true],
+      ["layer2.1.se.fc1.bias", [8], false],
+      ["layer2.1.se.fc2.weight", [1, 1, 8, 128], true],
+      ["layer2.1.se.fc2.bias", [128], false],
+    ]);
+  });
+
+  it("weighs the branch, not the shortcut: a wide open gate changes nothing, a gate of zeros halves the branch", () => {
+    tf.tidy(() => {
+      const { layer } = built(microNet({ norm: false }), squeezeExcite());
+      const weights = initialWeights(layer, 1);
+      const x = tf.randomUniform([2, 8, 8, 3], -1, 1, "float32", 1);
+      const run = (changes: Record<string, tf.Tensor>): tf.Tensor =>
+        forward(layer, x, { weights: new Map([...weights, ...Object.entries(changes)]) });
+      const gate = (bias: number): Record<string, tf.Tensor> => ({
+        "block.se.fc2.weight": tf.zeros([1, 1, 1, 16]),
+        "block.se.fc2.bias": tf.fill([16], bias),
+      });
+      const plain = forward(built(microNet({ norm: false })).layer, x, { weights });
+      const halved: Weights = new Map([...weights, ["block.conv.weight", tf.mul(weights.get("block.conv.weight")!, 0.5)]]);
+      const far = (a: tf.Tensor, b: tf.Tensor): number => tf.max(tf.abs(tf.sub(a, b))).dataSync()[0]!;
+      expect(far(run(gate(30)), plain)).toBeLessThan(1e-6);
+      expect(far(run(gate(0)), forward(built(microNet({ norm: false })).layer, x, { weights: halved }))).toBeLessThan(1e-6);
+      expect(far(run(gate(0)), plain)).toBeGreaterThan(1e-3);
+    });
+  });
+
+  it("refuses channels that the reduction does not divide, naming block and plugin", () => {
+    expect(() => built(microNet({ width: 24 }), squeezeExcite())).toThrow(
+      'Plugin "squeeze-excite" failed in hook "buildBlock": block "block" has 24 channels, which 16 does not divide.',
+    );
+  });
+});
+
+describe("dropout", () => {
+  it("zeroes its share of features in training, grows the rest, and is not there in evaluation", () => {
+    tf.tidy(() => {
+      const { call } = mountPlugin(dropout({ rate: 0.25 }));
+      const head = call.buildHead({ kind: "identity", forward: (x) => x }, { features: 4000, classes: 4 });
+      const x = tf.ones([2, 4000]);
+      expect(forward(head, x, { weights: new Map() })).toBe(x);
+      const draws = tf.randomUniform([2, 4000], 0, 1, "float32", 3);
+      const y = forward(head, x, { weights: new Map(), training: true, uniform: () => draws }).dataSync();
+      const values = [...new Set(y)].sort();
+      expect(values[0]).toBe(0);
+      expect(values[1]).toBeCloseTo(4 / 3, 6);
+      expect(Math.abs(y.filter((value) => value === 0).length / 8000 - 0.25)).toBeLessThan(0.02);
+    });
+  });
+
+  it("draws another mask at every step and the same one in a second run", async () => {
+    const config = microConfig({ plugins: [dropout()] });
+    const [first, again] = [await fitWeights(config), await fitWeights(config)];
+    expect(again.hash).toBe(first.hash);
+    expect((await fitWeights(microConfig())).hash).not.toBe(first.hash);
+    const masks: string[] = [];
+    const spy: Plugin = {
+      name: "spy",
+      options: {},
+      apply({ hooks }) {
+        hooks.buildHead.tap((head) => ({
+          ...head,
+          forward(x, pass) {
+            const y = head.forward(x, pass);
+            if (pass.training) masks.push([...y.dataSync()].map((value) => Number(value === 0)).join(""));
+            return y;
+          },
+        }));
+      },
+    };
+    await fitWeights(microConfig({ batchSize: 14, plugins: [dropout(), spy] }));
+    expect(masks).toHaveLength(3);
+    expect(new Set(masks).size).toBe(3);
+  });
+});
