@@ -73,7 +73,7 @@ export async function createSession(
   const stepsAt = stepPlaces(loaders.train.batchesInEpoch, train.length, batchSize, hooks, groups);
   return {
     backend,
-    data,
+    data: { ...data, train: available, test }, // the indices below are places in what the limits left
     model,
     parameters,
     groups,

@@ -57,6 +57,19 @@ export function initialState(weights: Weights, parameters: Iterable<string>, opt
   return { weights, slots, counts: new Map() };
 }
 
+/** `Run.replaceWeights`: checks everything first, so that a mistake changes nothing. */
+export function replaceWeights(state: TrainState, weights: ReadonlyMap<string, tf.Tensor>, { step }: Progress): void {
+  const refuse = (problem: string): never => {
+    throw new TrainerError("ERR_PLUGIN", `Weights cannot be replaced: ${problem}`);
+  };
+  if (step > 0) refuse(`${step} steps are done, and the optimizer's state belongs to the weights they left.`);
+  for (const [name, value] of weights) {
+    const known = state.weights.get(name) ?? refuse(`the model has no "${name}".`);
+    if (String(known.shape) !== String(value.shape)) refuse(`"${name}" is [${known.shape}], and [${value.shape}] came.`);
+  }
+  commit(state.weights, new Map(weights));
+}
+
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** Runs one micro-batch and moves `state`. @throws TrainerError ERR_DIVERGED, ERR_PLUGIN; `state` is then as before */

@@ -8,7 +8,7 @@ import { createEvents, type Events } from "./events.js";
 import { evaluate, plainView } from "./evaluate.js";
 import { createHooks, type HookSet } from "./hooks.js";
 import { createSession, type Session } from "./session.js";
-import { runStep, type TrainState } from "./step.js";
+import { replaceWeights, runStep, type TrainState } from "./step.js";
 import { fitEndRecord, epochRecord, metricsRecord, pluginCosts } from "./summary.js";
 import type { EpochSummary, Evaluation, FitSummary, Metrics, ParamGroup, Progress } from "./types.js";
 
@@ -65,7 +65,7 @@ export class Trainer {
   async #run(session: Session, state: TrainState, { signal, folder }: FitOptions): Promise<FitSummary> {
     const { config, events } = this;
     const { call } = this.hooks;
-    const { data, model, inputSize, loaders, stepsPerEpoch } = session;
+    const { data, model, inputSize, trainIndices, heldIndices, loaders, stepsPerEpoch } = session;
     const classes = data.classes.length;
     const sizes = { height: data.height, width: data.width, inputSize };
     const totalSteps = config.epochs * stepsPerEpoch;
@@ -110,12 +110,11 @@ export class Trainer {
 
     try {
       await call.onFitStart({
-        config, data, model, inputSize, folder,
+        config, data, model, inputSize, folder, trainIndices, heldIndices,
         backend: session.backend,
-        trainIndices: session.trainIndices,
-        heldIndices: session.heldIndices,
         progress: progress(),
         weights: () => state.weights,
+        replaceWeights: (weights) => replaceWeights(state, weights, progress()),
       });
       const { parameters, backend, backendVersion: _, threads, seed } = summary();
       events.emit("fit:start", {

@@ -164,6 +164,12 @@ export interface Run {
   readonly inputSize: number;
   /** The weights now; owned by the trainer, replaced at every step. */
   weights(): Weights;
+  /**
+   * Puts other values in the place of some weights, before the first step; the tensors are the trainer's from then on.
+   *
+   * @throws TrainerError ERR_PLUGIN once a step was made, or for a name or shape that the model does not have
+   */
+  replaceWeights(weights: ReadonlyMap<string, tf.Tensor>): void;
   /** The run's folder, where it has one. */
   readonly folder?: string;
 }

@@ -71,12 +71,51 @@ export function weightsFromSafetensors(bytes: Uint8Array, layer: Layer, where = 
   checkFit(tensors, wanted, where);
   const weights: Weights = new Map();
   // In the model's order, so that loaded and initial weights look the same to whoever walks over them.
-  for (const [name, { axes, shape }] of wanted) {
-    const values = toFloat32(tensors.get(name)!)!;
-    const back = shape.map((_, axis) => axes.indexOf(axis));
-    weights.set(name, tf.tidy(() => tf.transpose(tf.tensor(values, [...shape], "float32"), back)));
-  }
+  for (const [name, place] of wanted) weights.set(name, turnedBack(tensors.get(name)!, place));
   return weights;
+}
+
+/** What a file and a model have in common, by name; every other name is in one of the lists. */
+export interface CommonWeights {
+  /** Of one name and shape. The caller owns the tensors. */
+  readonly weights: Weights;
+  /** Of one name, but of another shape or not floating-point. */
+  readonly different: readonly string[];
+  /** In the model alone. */
+  readonly missing: readonly string[];
+  /** In the file alone, `num_batches_tracked` apart. */
+  readonly unexpected: readonly string[];
+}
+
+/**
+ * As `weightsFromSafetensors`, for a file of a network that is only partly this one: another head, say.
+ *
+ * @throws TrainerError ERR_WEIGHTS for a damaged file
+ */
+export function commonWeights(bytes: Uint8Array, layer: Layer, where = "The weights file"): CommonWeights {
+  const { tensors } = readSafetensors(bytes, where);
+  const wanted = places(layer);
+  const weights: Weights = new Map();
+  const different: string[] = [];
+  for (const [name, place] of wanted) {
+    const tensor = tensors.get(name);
+    if (!tensor) continue;
+    const fits = floats.has(tensor.dtype) && String(tensor.shape) === String(place.shape);
+    if (fits) weights.set(name, turnedBack(tensor, place));
+    else different.push(name);
+  }
+  return {
+    weights,
+    different,
+    missing: [...wanted.keys()].filter((name) => !tensors.has(name)),
+    unexpected: [...tensors.keys()].filter((name) => !wanted.has(name) && !name.endsWith(".num_batches_tracked")),
+  };
+}
+
+/** A stored floating-point tensor in our layout. */
+function turnedBack(tensor: StoredTensor, { axes, shape }: Place): tf.Tensor {
+  const back = shape.map((_, axis) => axes.indexOf(axis));
+  return tf.tidy(() => tf.transpose(tf.tensor(toFloat32(tensor)!, [...shape], "float32"), back));
 }
 
 /** A tensor in memory is "float32", one in a file "F32" or another. */

@@ -1,0 +1,34 @@
+/** MixUp (Zhang et al. 2018): each picture is averaged with another one, and its target alike. */
+import * as tf from "@tensorflow/tfjs-core";
+import { z } from "zod";
+import { definePlugin, type Batch } from "../../core/index.js";
+
+const options = z.strictObject({
+  alpha: z.number().positive().default(1).describe("the kept share is drawn from Beta(alpha, alpha); ImageNet wants 0.2"),
+  probability: z.number().min(0).max(1).default(1).describe("share of batches that are mixed"),
+});
+
+/** kept · row i + (1 - kept) · row `partners[i]`, for pictures and targets alike (Zhang et al. 2018, equation 1). */
+export function mixRows(batch: Batch, kept: number, partners: Int32Array): Batch {
+  return tf.tidy(() => {
+    const order = tf.tensor1d(partners, "int32");
+    const mix = <T extends tf.Tensor>(rows: T): T =>
+      tf.add(tf.mul(rows, kept), tf.mul(tf.gather(rows, order), 1 - kept)) as T;
+    return { ...batch, images: mix(batch.images), targets: mix(batch.targets) };
+  });
+}
+
+export const mixup = definePlugin({
+  name: "mixup",
+  summary: "Averages each picture with another one, and their targets alike",
+  options,
+  slot: "mixing",
+  apply({ alpha, probability }, { hooks, stream }) {
+    hooks.beforeBatch.tap((batch, { microBatch }) => {
+      const rng = stream(microBatch);
+      const size = batch.images.shape[0];
+      if (!rng.chance(probability) || size === 1) return batch;
+      return mixRows(batch, rng.beta(alpha, alpha), rng.permutation(size));
+    });
+  },
+});

@@ -1,0 +1,35 @@
+/** Progressive resizing: small pictures first, which take less time, and full ones at the end. */
+import * as tf from "@tensorflow/tfjs-core";
+import { z } from "zod";
+import { definePlugin, ops } from "../../core/index.js";
+
+const options = z.strictObject({
+  from: z.number().positive().max(1).default(0.5).describe("first size as a share of the full one"),
+  fullFor: z.number().gt(0).max(1).default(0.2).describe("share of the epochs, at the end, that train at full size"),
+});
+
+/**
+ * Side in pixels that epoch `epoch` (from 0) of `epochs` trains at: from `from` · full in the first epoch, growing by the
+ * same number of pixels an epoch up to rounding, to the full side. Rounded down to multiples of 4, which networks that
+ * halve the side twice divide without a rest; never under 4.
+ */
+export function sizeAt(full: number, epoch: number, epochs: number, settings: { from: number; fullFor: number }): number {
+  const growing = epochs - Math.ceil(epochs * settings.fullFor);
+  if (epoch >= growing) return full;
+  const share = settings.from + (1 - settings.from) * (epoch / growing);
+  return Math.min(full, Math.max(4, 4 * Math.floor((full * share) / 4)));
+}
+
+export const progressiveResizing = definePlugin({
+  name: "progressive-resizing",
+  summary: "Trains on small pictures first and on full ones at the end",
+  options,
+  apply(settings, { hooks, config }) {
+    // Late: mixing sees the full pixels, so that its box and its share of the targets agree.
+    hooks.beforeBatch.tap({ stage: "late" }, (batch, { epoch }) => {
+      const [, height, width] = batch.images.shape;
+      const sides = [height, width].map((side) => sizeAt(side, epoch, config.epochs, settings));
+      return { ...batch, images: ops.resize(batch.images, sides[0]!, sides[1]!) as tf.Tensor4D };
+    });
+  },
+});

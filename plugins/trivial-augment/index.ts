@@ -1,0 +1,25 @@
+/** TrivialAugment (Müller and Hutter 2021): one random operation of random strength; nothing to tune. */
+import { z } from "zod";
+import { definePlugin, image } from "../../core/index.js";
+
+const byte = z.int().min(0).max(255);
+
+const options = z.strictObject({
+  probability: z.number().min(0).max(1).default(1).describe("share of pictures that are changed"),
+  fill: z.tuple([byte, byte, byte]).optional().describe("what comes in from outside, R G B; black when left out"),
+  interpolation: z.enum(["nearest", "bilinear"]).default("nearest").describe("for turns and slants"),
+});
+
+export const trivialAugment = definePlugin({
+  name: "trivial-augment",
+  summary: "Changes each training picture by one random operation of random strength",
+  options,
+  slot: "policy",
+  apply({ probability, fill, interpolation }, { hooks }) {
+    hooks.beforeSample.tap((sample, rng) => {
+      if (!rng.chance(probability)) return sample;
+      const steps = image.trivialAugmentDraw(rng, sample);
+      return { ...sample, ...image.applySteps(sample, steps, { fill, interpolation }) };
+    });
+  },
+});
