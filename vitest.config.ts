@@ -13,11 +13,12 @@ const snippets = {
   name: "markdown-snippets",
   resolveId(id: string) {
     const [, file, place = "0"] = /^snippet:([^#]+)(?:#(\d+))?$/.exec(id) ?? [];
-    return file === undefined ? undefined : source(`${file}.snippet-${place}.ts`);
+    return file === undefined ? undefined : `/${file}.snippet-${place}.ts`;
   },
   load(id: string) {
-    const [, file, place] = /^(.+\.md)\.snippet-(\d+)\.ts$/.exec(id) ?? [];
-    if (file === undefined) return undefined;
+    const [, path, place] = /^\/(.+\.md)\.snippet-(\d+)\.ts$/.exec(id) ?? [];
+    if (path === undefined) return undefined;
+    const file = source(path);
     const blocks = [...readFileSync(file, "utf8").matchAll(/^```ts\n(.*?)^```$/gms)];
     const block = blocks[Number(place)]?.[1];
     if (block === undefined) throw new Error(`${file} has no ts block ${place}.`);
