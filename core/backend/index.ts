@@ -75,6 +75,7 @@ async function loadTensorflow(): Promise<Backend> {
       continue;
     }
     try {
+      await import("./gradients.js");
       const { startTensorflow } = await import("./tensorflow.js");
       const started = await startTensorflow(candidate.addon);
       return { name: "tensorflow", ...started, notes: candidate.note ? [candidate.note] : [] };
@@ -87,6 +88,7 @@ async function loadTensorflow(): Promise<Backend> {
 }
 
 async function loadWasm(): Promise<Backend> {
+  await import("./gradients.js");
   const { startWasm } = await import("./wasm.js");
   return { name: "wasm", ...(await startWasm()) };
 }
