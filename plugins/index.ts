@@ -1,47 +1,92 @@
 /** Every plugin, by its factory's name and, for records and the command line, by its own. */
+import { autoAugment } from "./auto-augment/index.js";
+import { colorJitter } from "./color-jitter/index.js";
 import { cosine } from "./cosine/index.js";
 import { cosineRestarts } from "./cosine-restarts/index.js";
+import { cutmix } from "./cutmix/index.js";
+import { differentialLr } from "./differential-lr/index.js";
 import { dropout } from "./dropout/index.js";
 import { earlyStopping } from "./early-stopping/index.js";
+import { ema } from "./ema/index.js";
+import { finetune } from "./finetune/index.js";
+import { gradCam } from "./grad-cam/index.js";
 import { gradientAccumulation } from "./gradient-accumulation/index.js";
 import { gradientClipping } from "./gradient-clipping/index.js";
 import { l2 } from "./l2/index.js";
 import { labelSmoothing } from "./label-smoothing/index.js";
+import { mixup } from "./mixup/index.js";
 import { multiStep } from "./multi-step/index.js";
 import { oneCycle } from "./one-cycle/index.js";
+import { progressiveResizing } from "./progressive-resizing/index.js";
+import { randAugment } from "./rand-augment/index.js";
+import { randomAffine } from "./random-affine/index.js";
 import { randomCropFlip } from "./random-crop-flip/index.js";
+import { randomErasing } from "./random-erasing/index.js";
 import { squeezeExcite } from "./squeeze-excite/index.js";
+import { stochasticDepth } from "./stochastic-depth/index.js";
+import { testTimeAugmentation } from "./test-time-augmentation/index.js";
+import { trivialAugment } from "./trivial-augment/index.js";
 import { warmup } from "./warmup/index.js";
 
 export {
+  autoAugment,
+  colorJitter,
   cosine,
   cosineRestarts,
+  cutmix,
+  differentialLr,
   dropout,
   earlyStopping,
+  ema,
+  finetune,
+  gradCam,
   gradientAccumulation,
   gradientClipping,
   l2,
   labelSmoothing,
+  mixup,
   multiStep,
   oneCycle,
+  progressiveResizing,
+  randAugment,
+  randomAffine,
   randomCropFlip,
+  randomErasing,
   squeezeExcite,
+  stochasticDepth,
+  testTimeAugmentation,
+  trivialAugment,
   warmup,
 };
 
 /** Plugin name -> factory. */
 export const plugins = {
+  "auto-augment": autoAugment,
+  "color-jitter": colorJitter,
   cosine,
   "cosine-restarts": cosineRestarts,
+  cutmix,
+  "differential-lr": differentialLr,
   dropout,
   "early-stopping": earlyStopping,
+  ema,
+  finetune,
+  "grad-cam": gradCam,
   "gradient-accumulation": gradientAccumulation,
   "gradient-clipping": gradientClipping,
   l2,
   "label-smoothing": labelSmoothing,
+  mixup,
   "multi-step": multiStep,
   "one-cycle": oneCycle,
+  "progressive-resizing": progressiveResizing,
+  "rand-augment": randAugment,
+  "random-affine": randomAffine,
   "random-crop-flip": randomCropFlip,
+  "random-erasing": randomErasing,
   "squeeze-excite": squeezeExcite,
+  "stochastic-depth": stochasticDepth,
+  "test-time-augmentation": testTimeAugmentation,
+  "trivial-augment": trivialAugment,
   warmup,
 } as const;
