@@ -69,14 +69,22 @@ export async function readArchive(
     const size = header.type === "directory" ? 0 : header.size;
     endOfEntries = byteOffset + Math.ceil(size / blockSize) * blockSize;
     stream.on("error", () => {}); // the pipeline reports it
-    reading = JSON.stringify(header.name);
+    reading = JSON.stringify(header.name.slice(0, 100));
     if (++entries > maxEntries) {
       next(refuse(path, `it has more than ${maxEntries} entries`));
       return;
     }
+    // The parser reads a size it does not understand as null, and would wait for the end of that entry for ever.
+    if (!Number.isSafeInteger(header.size)) {
+      next(refuse(path, `it is damaged at ${reading}, whose size is not a number`));
+      return;
+    }
     const name = memberName(header.name);
     if (name === undefined || !wanted.has(name)) {
-      stream.on("end", next).resume();
+      stream.resume();
+      // The parser never ends the stream of a folder that claims a size.
+      if (header.type === "directory") next();
+      else stream.on("end", next);
       return;
     }
     const problem =
