@@ -12,15 +12,17 @@ const torchAxes: Readonly<Record<Layout, readonly number[]>> = {
   vector: [0],
 };
 
-interface Place {
+/** How a file holds one value. */
+export interface TorchPlace {
+  /** Here, of each of PyTorch's axes. */
   readonly axes: readonly number[];
   /** In PyTorch's layout. */
   readonly shape: readonly number[];
 }
 
-/** Every value of a model, as a file holds it. */
-function places(layer: Layer): Map<string, Place> {
-  const all = new Map<string, Place>();
+/** Every parameter and buffer of a model by name, as PyTorch's `state_dict` has it (without `num_batches_tracked`). */
+export function torchPlaces(layer: Layer): Map<string, TorchPlace> {
+  const all = new Map<string, TorchPlace>();
   for (const [name, { shape, layout }] of namedParameters(layer)) {
     const axes = torchAxes[layout];
     all.set(name, { axes, shape: axes.map((axis) => shape[axis]!) });
@@ -40,7 +42,7 @@ export function weightsToSafetensors(
   layer: Layer,
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array {
-  const wanted = places(layer);
+  const wanted = torchPlaces(layer);
   return tf.tidy(() => {
     const turned = new Map<string, tf.Tensor>();
     for (const [name, tensor] of weights) {
@@ -66,7 +68,7 @@ export function weightsToSafetensors(
  */
 export function weightsFromSafetensors(bytes: Uint8Array, layer: Layer, where = "The weights file"): Weights {
   const { tensors } = readSafetensors(bytes, where);
-  const wanted = places(layer);
+  const wanted = torchPlaces(layer);
   for (const name of tensors.keys()) if (name.endsWith(".num_batches_tracked")) tensors.delete(name);
   checkFit(tensors, wanted, where);
   const weights: Weights = new Map();
@@ -94,7 +96,7 @@ export interface CommonWeights {
  */
 export function commonWeights(bytes: Uint8Array, layer: Layer, where = "The weights file"): CommonWeights {
   const { tensors } = readSafetensors(bytes, where);
-  const wanted = places(layer);
+  const wanted = torchPlaces(layer);
   const weights: Weights = new Map();
   const different: string[] = [];
   for (const [name, place] of wanted) {
@@ -113,7 +115,7 @@ export function commonWeights(bytes: Uint8Array, layer: Layer, where = "The weig
 }
 
 /** A stored floating-point tensor in our layout. */
-function turnedBack(tensor: StoredTensor, { axes, shape }: Place): tf.Tensor {
+function turnedBack(tensor: StoredTensor, { axes, shape }: TorchPlace): tf.Tensor {
   const back = shape.map((_, axis) => axes.indexOf(axis));
   return tf.tidy(() => tf.transpose(tf.tensor(toFloat32(tensor)!, [...shape], "float32"), back));
 }
@@ -122,7 +124,7 @@ function turnedBack(tensor: StoredTensor, { axes, shape }: Place): tf.Tensor {
 type Found = Pick<StoredTensor, "shape"> & { readonly dtype: string };
 
 /** Everything that does not fit, in one error: one name at a time would take as many tries as there are mistakes. */
-function checkFit(found: ReadonlyMap<string, Found>, wanted: ReadonlyMap<string, Place>, where: string): void {
+function checkFit(found: ReadonlyMap<string, Found>, wanted: ReadonlyMap<string, TorchPlace>, where: string): void {
   const missing = [...wanted.keys()].filter((name) => !found.has(name));
   const unexpected = [...found.keys()].filter((name) => !wanted.has(name));
   const different = [...wanted].flatMap(([name, { shape }]) => {
