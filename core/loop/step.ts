@@ -152,7 +152,15 @@ export function runStep(
     // What was committed left these maps; after a failure they hold what must go.
     for (const value of [...next.values(), ...nextSlots.values()]) value.dispose();
     logits?.dispose();
+    releaseTape();
   }
+}
+
+/** tf.js keeps values for the backward pass and frees them at its end; a failure before that would leave them behind. */
+function releaseTape(): void {
+  const { state } = tf.engine();
+  for (const { saved } of state.activeTape ?? []) tf.dispose(saved ?? []);
+  state.activeTape = [];
 }
 
 /** One optimizer step of a group's parameters, into `next` and `nextSlots`. */

@@ -1,0 +1,56 @@
+import { expect, it } from "vitest";
+import * as api from "../../core/index.js";
+import * as testing from "../../core/testing/index.js";
+
+it("fitloop exports this and no more", () => {
+  expect(Object.keys(api).sort()).toMatchInlineSnapshot(`
+    [
+      "Trainer",
+      "TrainerError",
+      "adamw",
+      "commonWeights",
+      "configRecord",
+      "createLoader",
+      "defineConfig",
+      "definePlugin",
+      "evaluate",
+      "exitCodes",
+      "figures",
+      "forward",
+      "gradCam",
+      "hookDefinitions",
+      "hookNames",
+      "image",
+      "layers",
+      "loadBackend",
+      "ops",
+      "optionsOf",
+      "overlay",
+      "parseOptions",
+      "plainView",
+      "rowPng",
+      "sgd",
+      "squeezeExcite",
+      "stages",
+      "stream",
+      "subset",
+      "weightsFromSafetensors",
+      "weightsToSafetensors",
+    ]
+  `);
+});
+
+it("fitloop/testing exports this and no more", () => {
+  expect(Object.keys(testing).sort()).toMatchInlineSnapshot(`
+    [
+      "epochEnd",
+      "fitWeights",
+      "microConfig",
+      "microNet",
+      "mountPlugin",
+      "progressAt",
+      "stepAt",
+      "weightsHash",
+    ]
+  `);
+});

@@ -1,0 +1,306 @@
+import * as tf from "@tensorflow/tfjs-core";
+import { beforeAll, describe, expect, expectTypeOf, it } from "vitest";
+import {
+  loadBackend,
+  stages,
+  type Batch,
+  type Evaluation,
+  type Hooks,
+  type Layer,
+  type Plugin,
+  type PluginContext,
+  type Sample,
+  type Stage,
+} from "../../../core/index.js";
+import { createHooks } from "../../../core/loop/hooks.js";
+import { epochEnd, mountPlugin, progressAt, stepAt } from "../../../core/testing/index.js";
+
+beforeAll(async () => void (await loadBackend()));
+
+const plugin = (name: string, apply: (context: PluginContext) => void): Plugin => ({
+  name,
+  options: {},
+  apply: (context) => void apply(context),
+});
+const sample: Sample = { pixels: new Uint8Array(12), height: 2, width: 2, label: 0, index: 5 };
+/** A value of the wrong type, as plain JavaScript would hand it over. */
+const wrong = (value: unknown): never => value as never;
+
+describe("order", () => {
+  it("is the stage, then the config, for every order of the plugins", () => {
+    for (const order of permutations([0, 1, 2, 3])) {
+      const calls: string[] = [];
+      // Plugins 0 and 2 share a stage, 1 and 3 have one each.
+      const stageOf: Stage[] = ["late", "first", "late", "normal"];
+      const plugins = order.map((id) =>
+        plugin(`p${id}`, ({ hooks }) =>
+          hooks.resolveLearningRate.tap({ stage: stageOf[id] }, (rate) => {
+            calls.push(`p${id}`);
+            return rate * 2;
+          }),
+        ),
+      );
+      const { call } = mountPlugin(plugins[3]!, { config: { plugins: plugins.slice(0, 3) } });
+      expect(call.resolveLearningRate(1, progressAt())).toBe(16);
+      const late = order.filter((id) => id === 0 || id === 2).map((id) => `p${id}`);
+      expect(calls).toEqual(["p1", "p3", ...late]);
+    }
+  });
+
+  it("has all five stages, normal where none is named", () => {
+    const { taps } = mountPlugin(
+      plugin("all", ({ hooks }) => {
+        for (const stage of [...stages].reverse()) hooks.onStep.tap({ stage }, () => undefined);
+        hooks.onStep.tap(() => undefined);
+      }),
+    );
+    expect(taps.map(({ stage }) => stage)).toEqual(["first", "early", "normal", "normal", "late", "last"]);
+  });
+
+  it("gives the first answer of a bail, asks nobody after it, and takes undefined for no answer", () => {
+    const asked: string[] = [];
+    const answering = (name: string, answer: boolean | undefined): Plugin =>
+      plugin(name, ({ hooks }) => hooks.shouldStep.tap(() => (asked.push(name), answer)));
+    const { call } = mountPlugin(answering("c", true), {
+      config: { plugins: [answering("a", undefined), answering("b", false)] },
+    });
+    expect(call.shouldStep(stepAt())).toBe(false);
+    expect(asked).toEqual(["a", "b"]);
+  });
+});
+
+describe("a tap is refused when it is registered", () => {
+  const cases: [string, (hooks: Hooks) => void, string][] = [
+    [
+      "an asynchronous function at a synchronous hook",
+      ({ beforeStep }) => beforeStep.tap(wrong(async () => new Map())),
+      'tap "beforeStep": this hook is synchronous, and an asynchronous function came. Everything inside a step is synchronous.',
+    ],
+    [
+      "an unknown stage",
+      ({ onStep }) => onStep.tap({ stage: wrong("erly") }, () => undefined),
+      'tap "onStep": unknown stage "erly" (did you mean "early"?).',
+    ],
+    [
+      "an unknown option",
+      ({ onStep }) => onStep.tap(wrong({ before: "x" }), () => undefined),
+      'tap "onStep": unknown tap option "before"; the only one is "stage".',
+    ],
+    ["what is no function", ({ onStep }) => onStep.tap(wrong(3)), 'tap "onStep": a tap is a function, and number came.'],
+  ];
+  it.each(cases)("%s", (_, register, said) => {
+    expect(() => mountPlugin(plugin("p", ({ hooks }) => register(hooks)))).toThrow(
+      expect.objectContaining({ code: "ERR_PLUGIN", plugin: "p", message: `Plugin "p" cannot ${said}` }),
+    );
+  });
+});
+
+describe("a returned value is refused with plugin, hook and cause", () => {
+  type Call = ReturnType<typeof mountPlugin>["call"];
+  const batch = () => ({
+    images: tf.zeros([2, 4, 4, 3]) as tf.Tensor4D,
+    targets: tf.zeros([2, 3]) as tf.Tensor2D,
+    labels: new Int32Array(2),
+    indices: new Int32Array(2),
+  });
+  const group = { name: "all", depth: 0, parameters: ["w", "b"], rateFactor: 1, trains: true, decays: true };
+  const evaluation = () => ({
+    purpose: "final" as const,
+    source: "current",
+    weights: new Map([["w", tf.zeros([2])]]),
+    views: [{ name: "plain", apply: (x: tf.Tensor4D) => x }],
+  });
+  const layer: Layer = { kind: "identity", forward: (x) => x };
+  const gradients = () => new Map([["w", tf.zeros([2])]]);
+
+  /** How each hook is fired, with arguments that are as they should be. */
+  const fire = {
+    resolveLearningRate: (call: Call) => call.resolveLearningRate(1, progressAt()),
+    resolveParamGroups: (call: Call) => call.resolveParamGroups([group], progressAt()),
+    shouldStep: (call: Call) => call.shouldStep(stepAt()),
+    shouldStop: (call: Call) => call.shouldStop(epochEnd(0)),
+    buildHead: (call: Call) => call.buildHead(layer, { features: 1, classes: 2 }),
+    beforeSample: (call: Call) => call.beforeSample(sample, 0),
+    beforeBatch: (call: Call) => call.beforeBatch(batch(), stepAt()),
+    afterLoss: (call: Call) => call.afterLoss(tf.scalar(1), stepAt()),
+    afterBackward: (call: Call) => call.afterBackward(gradients(), stepAt()),
+    beforeStep: (call: Call) => call.beforeStep(gradients(), stepAt()),
+    onStep: (call: Call) => call.onStep(stepAt()),
+    beforeEvaluate: (call: Call) => call.beforeEvaluate(evaluation(), progressAt()),
+    afterEvaluate: (call: Call) => call.afterEvaluate(wrong({}), progressAt()),
+  };
+  const more = { ...group, name: "more", parameters: ["b"] };
+  const failing = (): never => {
+    throw new RangeError("too far");
+  };
+
+  const cases: [keyof typeof fire, string, (given: never) => unknown, string][] = [
+    ["resolveLearningRate", "undefined", () => undefined, "it returned undefined. Return the value, changed or not."],
+    ["resolveLearningRate", "null", () => null, "it returned null. Return the value, changed or not."],
+    ["resolveLearningRate", "a promise", () => Promise.resolve(1), "it returned a promise. This hook is synchronous."],
+    ["onStep", "a promise that fails", () => Promise.reject(new Error("late")), "it returned a promise."],
+    ["resolveLearningRate", "NaN", () => NaN, "a learning rate is a finite number from 0, and NaN came."],
+    ["resolveLearningRate", "a negative rate", () => -1, "and -1 came."],
+    ["shouldStep", "a number", () => 1, "the answer is true, false or undefined, and 1 came."],
+    ["shouldStep", "null", () => null, "it returned null."],
+    ["shouldStop", "true", () => true, "the answer is a reason in words or undefined, and true came."],
+    ["buildHead", "an empty object", () => ({}), "it must return a layer"],
+    ["beforeSample", "a list", () => ({ ...sample, pixels: [0] }), "a sample's pixels must be a Uint8Array."],
+    [
+      "beforeSample",
+      "too few pixels",
+      () => ({ ...sample, pixels: new Uint8Array(9) }),
+      "a sample of 2 × 2 has 12 bytes, and 9 came.",
+    ],
+    ["beforeSample", "another index", () => ({ ...sample, index: 6 }), "a sample keeps its index (5), and 6 came."],
+    [
+      "beforeBatch",
+      "targets of more classes",
+      (given: Batch) => ({ ...given, targets: tf.zeros([2, 4]) }),
+      "targets must be [2, 3], and [2,4] came.",
+    ],
+    [
+      "beforeBatch",
+      "one image",
+      (given: Batch) => ({ ...given, images: tf.zeros([4, 4, 3]) }),
+      "images must be [2, height, width, 3], and [4,4,3] came.",
+    ],
+    [
+      "beforeBatch",
+      "other labels",
+      (given: Batch) => ({ ...given, labels: given.labels.slice() }),
+      "labels and indices are what the pictures truly are",
+    ],
+    ["afterLoss", "a loss a picture", () => tf.zeros([2]), "a loss is one number, and a tensor of [2] came."],
+    ["beforeStep", "fewer gradients", () => new Map(), "1 gradients came in, and 0 came back."],
+    ["beforeStep", "an object", () => ({}), "gradients are a Map from names to tensors, and {} came."],
+    [
+      "afterBackward",
+      "another name",
+      () => new Map([["x", tf.zeros([2])]]),
+      'it returned a gradient of "x", which is not being trained.',
+    ],
+    [
+      "beforeStep",
+      "another shape",
+      () => new Map([["w", tf.zeros([3])]]),
+      'the gradient of "w" is [2], and [3] came.',
+    ],
+    ["resolveParamGroups", "a name twice", () => [group, more], '"b" is in two groups, "all" and "more".'],
+    [
+      "resolveParamGroups",
+      "a name in no group",
+      () => [more],
+      '"w" is in no group any more. To freeze it, set trains: false.',
+    ],
+    [
+      "resolveParamGroups",
+      "an endless factor",
+      () => [{ ...group, rateFactor: Infinity }],
+      'group "all" has the rate factor Infinity',
+    ],
+    [
+      "beforeEvaluate",
+      "weights that lack one",
+      (given: Evaluation) => ({ ...given, weights: new Map() }),
+      'the weights lack "w".',
+    ],
+    ["beforeEvaluate", "no view", (given: Evaluation) => ({ ...given, views: [] }), "an evaluation needs at least one view."],
+    ["afterEvaluate", "metrics without a loss", () => ({ top1: 1 }), "metrics have at least loss and top1."],
+    ["onStep", "what a tap throws", failing, "too far"],
+  ];
+  it.each(cases)("%s: %s", async (hook, _, tap, said) => {
+    const { call } = mountPlugin(plugin("odd", ({ hooks }) => hooks[hook].tap(wrong(tap))));
+    const error: unknown = await Promise.resolve()
+      .then(() => fire[hook](call))
+      .catch((reason: unknown) => reason);
+    expect(error).toMatchObject({ code: "ERR_PLUGIN", plugin: "odd", hook });
+    expect((error as Error).message).toContain(`Plugin "odd" failed in hook "${hook}": `);
+    expect((error as Error).message).toContain(said);
+    expect((error as Error).cause).toBeInstanceOf(Error);
+  });
+
+  it("gives up on an asynchronous tap that never settles", async () => {
+    const hooks = createHooks({ seed: 1, timeout: 20 });
+    hooks.for("slow", false).onEpochEnd.tap(() => new Promise<void>(() => undefined));
+    await expect(hooks.call.onEpochEnd(epochEnd(0))).rejects.toThrow(
+      'Plugin "slow" failed in hook "onEpochEnd": it did not settle within 0.02 s.',
+    );
+  });
+});
+
+describe("asynchronous hooks", () => {
+  it("run one after another, each waiting for the one before", async () => {
+    const calls: string[] = [];
+    const waiting = (name: string, milliseconds: number): Plugin =>
+      plugin(name, ({ hooks }) =>
+        hooks.afterEvaluate.tap(async (metrics) => {
+          await new Promise((resolve) => setTimeout(resolve, milliseconds));
+          calls.push(name);
+          return { ...metrics, top1: metrics.top1 + 1 };
+        }),
+      );
+    const { call } = mountPlugin(waiting("fast", 0), { config: { plugins: [waiting("slow", 20)] } });
+    const metrics = { count: 1, loss: 1, top1: 0, top5: 0, source: "current" };
+    expect((await call.afterEvaluate(metrics, progressAt())).top1).toBe(2);
+    expect(calls).toEqual(["slow", "fast"]);
+  });
+});
+
+describe("random streams of beforeSample", () => {
+  const draws = (others: Plugin[], name = "draws"): number[] => {
+    const seen: number[] = [];
+    const drawing = plugin(name, ({ hooks }) =>
+      hooks.beforeSample.tap((value, rng) => {
+        seen.push(rng.uniform());
+        return value;
+      }),
+    );
+    const { call } = mountPlugin(drawing, { config: { plugins: others } });
+    call.beforeSample(sample, 0);
+    call.beforeSample(sample, 1);
+    call.beforeSample({ ...sample, index: 6 }, 0);
+    call.beforeSample(sample, 0);
+    return seen;
+  };
+
+  it("are of the plugin, the epoch and the sample, and another plugin's draws move none of them", () => {
+    const alone = draws([]);
+    expect(new Set(alone).size).toBe(3);
+    expect(alone[3]).toBe(alone[0]);
+    const greedy = plugin("greedy", ({ hooks }) =>
+      hooks.beforeSample.tap((value, rng) => {
+        for (let draw = 0; draw < 100; draw++) rng.uint32();
+        return value;
+      }),
+    );
+    expect(draws([greedy])).toEqual(alone);
+    expect(draws([], "other")).not.toEqual(alone);
+  });
+});
+
+describe("types", () => {
+  it("misuse does not compile", () => {
+    const check = ({ hooks }: PluginContext): void => {
+      // @ts-expect-error a waterfall returns its value
+      hooks.resolveLearningRate.tap((rate) => void rate);
+      // @ts-expect-error a step is synchronous
+      hooks.beforeStep.tap(async (gradients) => gradients);
+      // @ts-expect-error there is no such stage
+      hooks.onStep.tap({ stage: "middle" }, () => undefined);
+      // @ts-expect-error there is no such hook
+      hooks.onBatch.tap(() => undefined);
+      // @ts-expect-error what a tap is given is not to be changed
+      hooks.beforeBatch.tap((batch) => ((batch.images = batch.images), batch));
+      // @ts-expect-error an answer is a reason in words
+      hooks.shouldStop.tap(() => true);
+    };
+    expectTypeOf(check).parameter(0).toEqualTypeOf<PluginContext>();
+    expectTypeOf<ReturnType<ReturnType<typeof mountPlugin>["call"]["beforeSample"]>>().toEqualTypeOf<Sample>();
+  });
+});
+
+function permutations<T>(items: readonly T[]): T[][] {
+  if (items.length <= 1) return [[...items]];
+  return items.flatMap((item, at) => permutations(items.toSpliced(at, 1)).map((rest) => [item, ...rest]));
+}

@@ -1,0 +1,130 @@
+import { describe, expect, it } from "vitest";
+import { z } from "zod";
+import { definePlugin, optionsOf, Trainer, type Plugin, type PluginFactory } from "../../../core/index.js";
+import { disposePlugins } from "../../../core/loop/plugin.js";
+import { microConfig, mountPlugin } from "../../../core/testing/index.js";
+
+const plain = (name: string, more: Partial<Plugin> = {}): Plugin => ({ name, options: {}, apply: () => undefined, ...more });
+const build = (...plugins: Plugin[]): Trainer => new Trainer(microConfig({ plugins }));
+
+describe("composition", () => {
+  it("names every mistake at once, and what to do about each", () => {
+    const attempt = (): Trainer =>
+      build(
+        plain("twice"),
+        plain("twice"),
+        plain("needy", { requires: ["absent", "twice"] }),
+        plain("enemy", { conflicts: ["twice"] }),
+        plain("one", { slot: "schedule" }),
+        plain("two", { slot: "schedule" }),
+        plain("picky", { check: ({ epochs }) => [{ level: "error", text: `picky wants more than ${epochs} epochs.` }] }),
+      );
+    expect(attempt).toThrow(
+      expect.objectContaining({
+        code: "ERR_COMPOSITION",
+        exitCode: 2,
+        message: [
+          'Plugin "twice" is there twice. Remove one of them.',
+          'Plugin "needy" needs plugin "absent". Add it, or remove "needy".',
+          'Plugins "enemy" and "twice" cannot be combined. Remove one of them.',
+          'Plugins "one" and "two" both set the schedule. Remove one of them.',
+          "picky wants more than 3 epochs.",
+        ].join("\n"),
+      }),
+    );
+  });
+
+  it("lets go together what may", () => {
+    const trainer = build(
+      plain("a", { slot: "schedule", requires: ["b"] }),
+      plain("b", { slot: "mixing", conflicts: ["c"], check: () => [{ level: "note", text: "b has something to say." }] }),
+    );
+    expect(trainer.notes).toEqual(["b has something to say."]);
+  });
+
+  it("throws before anything is loaded", () => {
+    let loaded = false;
+    const data = { name: "never", options: {}, load: () => ((loaded = true), Promise.reject(new Error("no"))) };
+    expect(() => new Trainer(microConfig({ data, plugins: [plain("a"), plain("a")] }))).toThrow("is there twice");
+    expect(loaded).toBe(false);
+  });
+});
+
+describe("apply", () => {
+  it("is given a stream of the plugin's own", () => {
+    const seen: Record<string, number> = {};
+    const drawing = (name: string): Plugin => plain(name, { apply: ({ stream }) => void (seen[name] = stream(3, 4).uint32()) });
+    mountPlugin(drawing("b"), { config: { plugins: [drawing("a")] } });
+    const first = { ...seen };
+    mountPlugin(drawing("a"));
+    expect(seen).toEqual(first);
+    expect(first.a).not.toBe(first.b);
+    mountPlugin(drawing("a"), { config: { seed: 2 } });
+    expect(seen.a).not.toBe(first.a);
+  });
+
+  it.each([
+    ["a promise", async () => undefined],
+    ["a number", () => 3],
+    ["null", () => null],
+  ])("may not return %s", (_, apply) => {
+    expect(() => mountPlugin(plain("odd", { apply: apply as never }))).toThrow(
+      'Plugin "odd" failed in apply: apply returns { save?, load?, dispose? } or nothing, and not a promise.',
+    );
+  });
+
+  it("is named when it throws", () => {
+    const broken = plain("broken", { apply: () => { throw new Error("no disk"); } });
+    expect(() => mountPlugin(broken)).toThrow(
+      expect.objectContaining({ code: "ERR_PLUGIN", plugin: "broken", message: 'Plugin "broken" failed in apply: no disk' }),
+    );
+  });
+});
+
+describe("dispose", () => {
+  it("reaches every plugin once, whatever another one's does", () => {
+    const disposed: string[] = [];
+    const disposing = (name: string, fails = false) => ({
+      plugin: plain(name),
+      instance: { dispose: () => { disposed.push(name); if (fails) throw new Error("stuck"); } },
+    });
+    const failures = disposePlugins([disposing("a"), disposing("b", true), disposing("c")]);
+    expect(disposed).toEqual(["a", "b", "c"]);
+    expect(failures.map(({ message }) => message)).toEqual(['Plugin "b" failed in dispose: stuck']);
+  });
+});
+
+describe("definePlugin", () => {
+  const scaled = definePlugin({
+    name: "scaled",
+    summary: "Multiplies the rate",
+    options: z.strictObject({ factor: z.number().default(2), kind: z.enum(["a", "b"]).default("a") }),
+    apply: ({ factor }, { hooks }) => hooks.resolveLearningRate.tap((rate) => rate * factor),
+  });
+
+  it("fills in defaults, freezes the plugin, and finds options again in a config", () => {
+    const { config } = build(plain("other"), scaled({ factor: 3 }));
+    expect(scaled().options).toEqual({ factor: 2, kind: "a" });
+    expect(Object.isFrozen(scaled())).toBe(true);
+    expect(optionsOf(config, scaled)).toEqual({ factor: 3, kind: "a" });
+    expect(optionsOf(build(plain("other")).config, scaled)).toBeUndefined();
+  });
+
+  it("lists every problem with options at once", () => {
+    expect(() => (scaled as unknown as PluginFactory)({ factr: 1, factor: "x", kind: "c" })).toThrow(
+      expect.objectContaining({
+        code: "ERR_OPTION",
+        message: expect.stringMatching(
+          /^Plugin "scaled": (?=.*"factor" expected number, and "x" came)(?=.*"kind" .* and "c" came)(?=.*unknown option "factr" \(did you mean "factor"\?\))/,
+        ) as string,
+      }),
+    );
+  });
+
+  it("types options", () => {
+    // @ts-expect-error factor is a number
+    expect(() => scaled({ factor: "2" })).toThrow();
+    // @ts-expect-error there is no such option
+    expect(() => scaled({ factr: 2 })).toThrow();
+  });
+});

@@ -1,0 +1,214 @@
+/** One micro-batch: what a failure leaves behind, what freezing does, which bits a step is a function of. */
+import * as tf from "@tensorflow/tfjs-core";
+import { beforeAll, describe, expect, it } from "vitest";
+import { loadBackend, ops, sgd, type Hooks, type Plugin } from "../../../core/index.js";
+import type { RawBatch } from "../../../core/data/loader.js";
+import { createHooks } from "../../../core/loop/hooks.js";
+import { defaultGroups } from "../../../core/loop/session.js";
+import { initialState, runStep, type StepContext, type TrainState } from "../../../core/loop/step.js";
+import { initialWeights, namedParameters } from "../../../core/nn/layer.js";
+import { stream } from "../../../core/rng.js";
+import { fitWeights, microConfig, microNet, progressAt, weightsHash } from "../../../core/testing/index.js";
+
+beforeAll(async () => void (await loadBackend()));
+
+function raw(size: number, change: (images: Float32Array) => void = () => undefined): RawBatch {
+  const random = stream(1, "pictures", size);
+  const images = Float32Array.from({ length: size * 8 * 8 * 3 }, random.normal);
+  change(images);
+  return {
+    images,
+    labels: Int32Array.from({ length: size }, (_, row) => row % 4),
+    indices: Int32Array.from({ length: size }, (_, row) => row),
+    size,
+    epoch: 0,
+    batchInEpoch: 0,
+    batchesInEpoch: 2,
+  };
+}
+
+function prepared(tapping: (hooks: Hooks) => void = () => undefined): { context: StepContext; state: TrainState } {
+  const hooks = createHooks({ seed: 1 });
+  tapping(hooks.for("tapping", false));
+  const model = microNet().build({ classes: 4, buildBlock: (branch) => branch, buildHead: (head) => head });
+  const parameters = namedParameters(model.layer);
+  const optimizer = sgd({ momentum: 0.9 });
+  return {
+    context: {
+      model,
+      classes: 4,
+      height: 8,
+      width: 8,
+      inputSize: 8,
+      hooks: hooks.call,
+      optimizer,
+      learningRate: 0.1,
+      seed: 1,
+      groups: defaultGroups(model, parameters),
+    },
+    state: initialState(initialWeights(model.layer, 1), parameters.keys(), optimizer),
+  };
+}
+
+const fingerprint = ({ weights, slots, counts }: TrainState): string =>
+  JSON.stringify([weightsHash(weights), weightsHash(slots), [...counts]]);
+const at = { microBatch: 0, progress: progressAt() };
+const dispose = ({ weights, slots }: TrainState): void => tf.dispose([...weights.values(), ...slots.values()]);
+
+describe("a step that fails leaves state and memory as they were", () => {
+  const failing = (): never => {
+    throw new Error("on purpose");
+  };
+  const infinite = (value: tf.Tensor): tf.Tensor => tf.mul(value, Infinity);
+  const cases: [string, string, (hooks: Hooks) => void, RawBatch?][] = [
+    ["a picture that is not a number", "ERR_DIVERGED", () => undefined, raw(4, (images) => (images[5] = NaN))],
+    ["a loss that is not finite", "ERR_DIVERGED", ({ afterLoss }) => afterLoss.tap((loss) => infinite(loss) as tf.Scalar)],
+    [
+      "a gradient that is not finite",
+      "ERR_DIVERGED",
+      ({ beforeStep }) => beforeStep.tap((gradients) => new Map([...gradients].map(([name, value]) => [name, infinite(value)]))),
+    ],
+    ["beforeBatch throws", "ERR_PLUGIN", ({ beforeBatch }) => beforeBatch.tap(failing)],
+    ["afterLoss throws", "ERR_PLUGIN", ({ afterLoss }) => afterLoss.tap(failing)],
+    ["afterBackward throws", "ERR_PLUGIN", ({ afterBackward }) => afterBackward.tap(failing)],
+    ["shouldStep throws", "ERR_PLUGIN", ({ shouldStep }) => shouldStep.tap(failing)],
+    ["resolveLearningRate throws", "ERR_PLUGIN", ({ resolveLearningRate }) => resolveLearningRate.tap(failing)],
+    ["beforeStep throws", "ERR_PLUGIN", ({ beforeStep }) => beforeStep.tap(failing)],
+  ];
+  it.each(cases)("%s", (_, code, tapping, batch = raw(4)) => {
+    const { context, state } = prepared(tapping);
+    const before = fingerprint(state);
+    const { numTensors, numBytes } = tf.memory();
+    expect(() => runStep(context, state, batch, at)).toThrow(expect.objectContaining({ code }));
+    expect(fingerprint(state)).toBe(before);
+    expect(tf.memory()).toMatchObject({ numTensors, numBytes });
+    // And the same state goes on as if nothing had been: against one that never failed.
+    const { context: sound, state: untouched } = prepared();
+    runStep(sound, state, raw(4), at);
+    runStep(sound, untouched, raw(4), at);
+    expect(fingerprint(state)).toBe(fingerprint(untouched));
+    dispose(state);
+    dispose(untouched);
+  });
+
+  it("says where and what to do", () => {
+    const { context, state } = prepared();
+    const progress = progressAt({ epoch: 2, step: 41 });
+    expect(() => runStep(context, state, raw(4, (images) => images.fill(NaN)), { microBatch: 41, progress })).toThrow(
+      /^The loss is NaN in epoch 3, step 42\. The step was not applied\. Lower the learning rate/,
+    );
+    dispose(state);
+  });
+});
+
+describe("a micro-batch", () => {
+  it("that is held back moves running statistics and nothing else", () => {
+    const { context, state } = prepared(({ shouldStep }) => shouldStep.tap(() => false));
+    const before = new Map([...state.weights].map(([name, value]) => [name, weightsHash(new Map([[name, value]]))]));
+    expect(runStep(context, state, raw(4), at).stepped).toBeUndefined();
+    const moved = [...state.weights].filter(([name, value]) => weightsHash(new Map([[name, value]])) !== before.get(name));
+    expect(moved.map(([name]) => name)).toEqual(["block.bn.running_mean", "block.bn.running_var"]);
+    expect(state.counts.size).toBe(0);
+    dispose(state);
+  });
+
+  it("trains only what trains: frozen parameters, their slots and their norm's statistics stay", () => {
+    const { context, state } = prepared();
+    const groups = context.groups.map((group) => (group.depth === 1 ? { ...group, trains: false } : group));
+    const frozen = () => weightsHash(new Map([...state.weights, ...state.slots].filter(([name]) => name.startsWith("block."))));
+    const before = frozen();
+    const whole = fingerprint(state);
+    runStep({ ...context, groups }, state, raw(4), at);
+    expect(frozen()).toBe(before);
+    expect(fingerprint(state)).not.toBe(whole);
+    expect([...state.counts.keys()].sort()).toEqual(["fc.bias", "fc.weight", "stem.weight"]);
+    dispose(state);
+  });
+
+  it("hands taps values as they come to be", () => {
+    const seen: Record<string, string[]> = {};
+    const { context, state } = prepared((hooks) => {
+      const note = (hook: string, step: object): void => {
+        const late = ["batch", "logits", "loss", "learningRate", "gradientNorm"];
+        seen[hook] = late.filter((key) => (step as Record<string, unknown>)[key] !== undefined);
+      };
+      hooks.beforeBatch.tap((value, step) => (note("beforeBatch", step), value));
+      hooks.afterLoss.tap((value, step) => (note("afterLoss", step), value));
+      hooks.afterBackward.tap((value, step) => (note("afterBackward", step), value));
+      hooks.shouldStep.tap((step) => (note("shouldStep", step), undefined));
+      hooks.beforeStep.tap((value, step) => (note("beforeStep", step), value));
+      hooks.onStep.tap((step) => note("onStep", step));
+    });
+    runStep(context, state, raw(4), at);
+    expect(seen).toEqual({
+      beforeBatch: [],
+      afterLoss: ["batch", "logits"],
+      afterBackward: ["batch", "logits", "loss"],
+      shouldStep: ["batch", "logits", "loss"],
+      beforeStep: ["batch", "logits", "loss", "learningRate"],
+      onStep: ["batch", "logits", "loss", "learningRate", "gradientNorm"],
+    });
+    dispose(state);
+  });
+
+  it("adds what afterLoss adds to the loss and to the gradient", () => {
+    /** The loss, and the gradient of the classifier's kernel. */
+    const observed = (penalised: boolean): [number, tf.Tensor, TrainState] => {
+      let gradient: tf.Tensor | undefined;
+      const { context, state } = prepared((hooks) => {
+        if (penalised) {
+          hooks.afterLoss.tap((loss, { weights }) => {
+            const kernel = weights.get("fc.weight")!;
+            return tf.add(loss, tf.mul(tf.sum(tf.square(kernel)), 0.5)) as tf.Scalar;
+          });
+        }
+        hooks.beforeStep.tap((gradients) => {
+          gradient = tf.keep(gradients.get("fc.weight")!.clone());
+          return gradients;
+        });
+      });
+      return [runStep(context, state, raw(4), at).loss, gradient!, state];
+    };
+    const initial = prepared().state;
+    const kernel = initial.weights.get("fc.weight")!;
+    const [plainLoss, plainGradient, plainState] = observed(false);
+    const [loss, gradient, state] = observed(true);
+    tf.tidy(() => {
+      expect(loss - plainLoss).toBeCloseTo(0.5 * ops.sumOfSquares([kernel]), 4);
+      const difference = tf.sub(tf.sub(gradient, plainGradient), kernel);
+      expect(Math.sqrt(ops.sumOfSquares([difference]))).toBeLessThan(1e-5);
+    });
+    tf.dispose([plainGradient, gradient]);
+    [initial, plainState, state].forEach(dispose);
+  });
+});
+
+describe("accumulation", () => {
+  it("of unequal micro-batches needs the weights: without them the sum is another gradient", async () => {
+    const config = microConfig({ model: microNet({ norm: false }), epochs: 1, batchSize: 8 });
+    // The mean of means, as others have it, over batches of 8 and 6.
+    const unweighted: Plugin = {
+      name: "unweighted",
+      options: {},
+      apply({ hooks }) {
+        let kept: ReadonlyMap<string, tf.Tensor> | undefined;
+        hooks.afterBackward.tap((gradients, { batchInEpoch }) => {
+          if (batchInEpoch === 0) {
+            kept = new Map([...gradients].map(([name, value]) => [name, tf.keep(value.clone())]));
+            return gradients;
+          }
+          const mean = new Map([...gradients].map(([name, value]) => [name, tf.div(tf.add(value, kept!.get(name)!), 2)]));
+          tf.dispose([...kept!.values()]);
+          return mean;
+        });
+        hooks.shouldStep.tap(({ batchInEpoch }) => batchInEpoch === 1);
+      },
+    };
+    const whole = await fitWeights({ ...config, batchSize: 14 });
+    const halves = await fitWeights({ ...config, plugins: [unweighted] });
+    const apart = Object.entries(whole.weights).map(([name, values]) =>
+      Math.max(...values.map((value, place) => Math.abs(value - halves.weights[name]![place]!))),
+    );
+    expect(Math.max(...apart)).toBeGreaterThan(1e-5);
+  });
+});
