@@ -70,6 +70,7 @@ export class Trainer {
     const sizes = { height: data.height, width: data.width, inputSize };
     const totalSteps = config.epochs * stepsPerEpoch;
     const position = { epoch: 0, step: 0, microBatch: 0 };
+    const interrupted = (): string | undefined => signal?.aborted ? `interrupted (${signal.reason ?? "stopped"})` : undefined;
     const progress = (): Progress => ({ ...position, epochs: config.epochs, stepsPerEpoch, totalSteps });
     let seconds = 0; // spent in training steps, evaluation apart
     let samplesSeen = 0;
@@ -159,12 +160,11 @@ export class Trainer {
           samplesSeen += since.samples;
           await new Promise(setImmediate); // a loop of microtasks never sees a signal or a timer
           since = { samples: 0, loss: 0, correct: 0, at: performance.now() };
-          if (signal?.aborted) stopReason = `interrupted (${signal.reason ?? "stopped"})`;
-          else if (position.step === config.maxSteps) stopReason = "max steps";
+          stopReason = interrupted() ?? (position.step === config.maxSteps ? "max steps" : undefined);
           if (stopReason !== undefined) break;
         }
-        const whole = stopReason === undefined;
-        const last = !whole || position.epoch + 1 === config.epochs;
+        const whole = position.step === (position.epoch + 1) * stepsPerEpoch;
+        const last = stopReason !== undefined || position.epoch + 1 === config.epochs;
         const due = (position.epoch + 1) % config.evaluateEvery === 0 || last;
         validation = due && !signal?.aborted && loaders.validation ? await measure(choose("validation"), "validation") : undefined;
         const ended: EpochSummary = {
@@ -178,7 +178,7 @@ export class Trainer {
         if (whole) position.epoch++;
         await call.onEpochEnd(ended);
         events.emit("epoch:end", epochRecord(ended));
-        stopReason ??= call.shouldStop(ended);
+        stopReason ??= interrupted() ?? call.shouldStop(ended);
       }
 
       if (!signal?.aborted) {

@@ -168,6 +168,17 @@ describe("the end of a run", () => {
     const counted = await fitWeights(microConfig({ epochs: 9, maxSteps: 3 }));
     expect(counted.summary).toMatchObject({ epochs: 1, steps: 3, stopReason: "max steps" });
     expect(counted.summary.test?.count).toBe(6);
+    const whole = await fitWeights(microConfig({ epochs: 9, maxSteps: 4 }));
+    expect(whole.summary).toMatchObject({ epochs: 2, steps: 4, stopReason: "max steps" });
+  });
+
+  it("waits for no further step when the signal comes during an evaluation", async () => {
+    const stop = new AbortController();
+    const { summary } = await fitWeights(microConfig({ epochs: 9 }), {
+      signal: stop.signal,
+      before: ({ events }) => events.on("evaluate:end", () => stop.abort("SIGTERM")),
+    });
+    expect(summary).toMatchObject({ steps: 2, epochs: 1, stopReason: "interrupted (SIGTERM)" });
   });
 });
 
