@@ -10,6 +10,8 @@
 
 import * as tf from "@tensorflow/tfjs-core";
 
+import { maxPoolGradient } from "./wasm-max-pool.js";
+
 /** What kernels use of the wasm backend. */
 interface WasmBackend extends tf.KernelBackend {
   makeOutput(shape: number[], dtype: tf.DataType): tf.TensorInfo;
@@ -31,6 +33,7 @@ interface Attributes {
   dimRoundingMode?: "floor" | "round" | "ceil";
   inputShape: Shape4D;
   filterShape: Shape4D;
+  filterSize: [number, number];
   numSegments: number;
   begin: number[];
   size: number[];
@@ -112,6 +115,15 @@ const kernels: Record<string, Kernel> = {
     const [begin, size] = tf.slice_util.parseSliceParams(x!, attributes.begin, attributes.size) as [number[], number[]];
     const out = backend.makeOutput(size, x!.dtype);
     copyBox(backend.typedArrayFromHeap(x!), x!.shape, begin, backend.typedArrayFromHeap(out), size);
+    return out;
+  },
+
+  // The stock kernel looks for a number above the smallest positive one: where a window has none, it picks a wrong place.
+  MaxPoolGrad(backend, { dy, input }, { filterSize, strides, pad, dimRoundingMode }) {
+    const shape = input!.shape as Shape4D;
+    const geometry = tf.backend_util.computePool2DInfo(shape, filterSize, strides, 1, pad as "valid", dimRoundingMode);
+    const out = backend.makeOutput(shape, "float32");
+    floats(backend, out).set(maxPoolGradient(floats(backend, input!), floats(backend, dy!), geometry));
     return out;
   },
 
