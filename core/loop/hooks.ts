@@ -218,7 +218,7 @@ export function createHooks({ seed, timeout = 120_000, onObserverFailure }: Hook
     /** What goes on after a failure: an observer is switched off and the value passes it by. */
     const failed = (cause: unknown, value: unknown): unknown => {
       const error = failure(cause);
-      if (hook === "onFitEnd") {
+      if (!observer && hook === "onFitEnd") {
         endFailures.push(error);
         return undefined;
       }

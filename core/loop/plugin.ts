@@ -144,9 +144,14 @@ export interface AppliedPlugin {
   readonly instance: PluginInstance;
 }
 
-/** Lets each plugin tap its hooks, in the config's order. */
-export function applyPlugins(config: ResolvedConfig, hookSet: HookSet, events: Emitter<Events>): AppliedPlugin[] {
-  return config.plugins.map((plugin) => {
+/** Lets each plugin tap its hooks, in the config's order; `extensions` belong to whoever runs the config. */
+export function applyPlugins(
+  config: ResolvedConfig,
+  hookSet: HookSet,
+  events: Emitter<Events>,
+  extensions: readonly Plugin[] = [],
+): AppliedPlugin[] {
+  return [...config.plugins, ...extensions].map((plugin) => {
     const { name, observer = false } = plugin;
     try {
       const instance = plugin.apply({

@@ -1,7 +1,38 @@
 /** From what the loop knows to what a record holds. */
 import type { EpochRecord, MetricsRecord, SummaryRecord } from "./events.js";
 import type { HookName, TapCost } from "./hooks.js";
+import type { ResolvedConfig } from "../config/config.js";
+import type { Session } from "./session.js";
 import type { EpochSummary, FitSummary, Metrics } from "./types.js";
+
+/** What the loop counts as it goes. */
+interface Counted extends Pick<FitSummary, "epochs" | "steps" | "seconds" | "stopReason" | "validation" | "test"> {
+  /** Training pictures, once for each time they were seen. */
+  samplesSeen: number;
+}
+
+/** The run so far, as `onFitEnd` and `summary.json` have it. */
+export function fitSummary(
+  config: ResolvedConfig,
+  { backend, parameters }: Session,
+  costs: ReadonlyMap<string, ReadonlyMap<HookName, TapCost>>,
+  { samplesSeen, ...counted }: Counted,
+): FitSummary {
+  const { seconds, steps } = counted;
+  const sizes = [...parameters.values()].map(({ shape }) => shape.reduce((product, side) => product * side, 1));
+  return {
+    preset: config.name,
+    seed: config.seed,
+    backend: backend.name,
+    backendVersion: backend.version,
+    precision: config.precision,
+    threads: backend.threads,
+    parameters: sizes.reduce((sum, size) => sum + size, 0),
+    ...counted,
+    imagesPerSecond: seconds > 0 ? samplesSeen / seconds : 0,
+    costs: pluginCosts(costs, steps, seconds),
+  };
+}
 
 /** Metrics without their raw outputs, for JSON. */
 export function metricsRecord(metrics: Metrics | undefined): MetricsRecord | undefined {
@@ -19,7 +50,7 @@ export function fitEndRecord(summary: FitSummary): SummaryRecord {
 }
 
 /** What each plugin's taps cost: milliseconds an optimizer step, and the share of the training time. */
-export function pluginCosts(
+function pluginCosts(
   costs: ReadonlyMap<string, ReadonlyMap<HookName, TapCost>>,
   steps: number,
   seconds: number,

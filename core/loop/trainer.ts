@@ -1,6 +1,6 @@
 /** The loop. Everything a run can do beyond it is a plugin at one of its hooks; docs/hooks.md shows them in order. */
 import type { Emitter } from "mitt";
-import { checkComposition, applyPlugins, disposePlugins, type AppliedPlugin } from "./plugin.js";
+import { checkComposition, applyPlugins, disposePlugins, type AppliedPlugin, type Plugin } from "./plugin.js";
 import { resolveConfig, type ResolvedConfig, type TrainerConfig } from "../config/config.js";
 import { TrainerError } from "../errors.js";
 import { sgd } from "../nn/optimizers.js";
@@ -9,7 +9,7 @@ import { evaluate, plainView } from "./evaluate.js";
 import { createHooks, type HookSet } from "./hooks.js";
 import { createSession, type Session } from "./session.js";
 import { replaceWeights, runStep, type TrainState } from "./step.js";
-import { fitEndRecord, epochRecord, metricsRecord, pluginCosts } from "./summary.js";
+import { epochRecord, fitEndRecord, fitSummary, metricsRecord } from "./summary.js";
 import type { EpochSummary, Evaluation, FitSummary, Metrics, ParamGroup, Progress } from "./types.js";
 
 export interface FitOptions {
@@ -30,14 +30,15 @@ export class Trainer {
   readonly #plugins: readonly AppliedPlugin[];
   #used = false;
 
-  constructor(config: TrainerConfig) {
+  /** `extensions` are applied after the config's plugins and are no part of its record. */
+  constructor(config: TrainerConfig, extensions: readonly Plugin[] = []) {
     this.config = resolveConfig(config, { optimizer: sgd() });
     this.notes = checkComposition(this.config);
     this.hooks = createHooks({
       seed: this.config.seed,
       onObserverFailure: ({ message }) => this.events.emit("warning", { message: `${message} It is switched off.` }),
     });
-    this.#plugins = applyPlugins(this.config, this.hooks, this.events);
+    this.#plugins = applyPlugins(this.config, this.hooks, this.events, extensions);
   }
 
   /** Loads data, backend and model; the trainer's `fit` and `plan` begin with it. */
@@ -51,15 +52,19 @@ export class Trainer {
     if (this.#used) throw new TrainerError("ERR_OPTION", "This trainer has run already. Build another one.");
     this.#used = true;
     let state: TrainState | undefined;
+    const closing: TrainerError[] = []; // a failure of the run itself goes before these
+    let summary: FitSummary;
     try {
       const session = await this.prepare(log);
       state = session.createState();
-      return await this.#run(session, state, { signal, folder });
+      summary = await this.#run(session, state, { signal, folder });
     } finally {
       for (const value of [...(state?.weights.values() ?? []), ...(state?.slots.values() ?? [])]) value.dispose();
-      const failures = [...this.hooks.endFailures(), ...disposePlugins(this.#plugins)];
-      for (const { message } of failures) this.events.emit("warning", { message });
+      closing.push(...this.hooks.endFailures(), ...disposePlugins(this.#plugins));
+      for (const { message } of closing) this.events.emit("warning", { message });
     }
+    if (closing[0]) throw closing[0];
+    return summary;
   }
 
   async #run(session: Session, state: TrainState, { signal, folder }: FitOptions): Promise<FitSummary> {
@@ -91,23 +96,11 @@ export class Trainer {
     };
     const choose = (purpose: Evaluation["purpose"]): Evaluation =>
       call.beforeEvaluate({ purpose, weights: state.weights, source: "current", views: [plainView] }, progress());
-    const summary = (): FitSummary => ({
-      preset: config.name,
-      seed: config.seed,
-      backend: session.backend.name,
-      backendVersion: session.backend.version,
-      precision: config.precision,
-      threads: session.backend.threads,
-      parameters: [...session.parameters.values()].reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0),
-      epochs: position.epoch,
-      steps: position.step,
-      seconds,
-      imagesPerSecond: seconds > 0 ? samplesSeen / seconds : 0,
-      stopReason: stopReason ?? "epochs",
-      validation,
-      test,
-      costs: pluginCosts(this.hooks.costs(), position.step, seconds),
-    });
+    const summary = (): FitSummary =>
+      fitSummary(config, session, this.hooks.costs(), {
+        epochs: position.epoch, steps: position.step, seconds, samplesSeen, validation, test,
+        stopReason: stopReason ?? "epochs",
+      });
 
     try {
       await call.onFitStart({

@@ -1,0 +1,68 @@
+/** A run's own folder: created before anything is loaded, and never one that holds something else. */
+import { accessSync, constants, existsSync, mkdirSync, readdirSync, rmdirSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { TrainerError } from "../errors.js";
+
+export interface RunFolder {
+  readonly path: string;
+  /** Takes an empty folder away again: a run that failed before its first file leaves nothing. */
+  removeIfEmpty(): void;
+}
+
+/**
+ * Creates `out`, or the next free `runs/<name>-<number>`.
+ *
+ * @throws TrainerError ERR_OUTPUT when it cannot be created, cannot be written, or holds something already
+ */
+export function createRunFolder({ out, name, root = "runs" }: { out?: string; name: string; root?: string }): RunFolder {
+  const created: string[] = [];
+  const make = (path: string): void => {
+    if (existsSync(path)) return;
+    make(dirname(path));
+    mkdirSync(path);
+    created.push(path);
+  };
+  const removeIfEmpty = (): void => {
+    for (const path of [...created].reverse()) {
+      try {
+        rmdirSync(path);
+      } catch {
+        return; // it holds something: it stays, and so does what it lies in
+      }
+    }
+  };
+  try {
+    if (out !== undefined) {
+      const path = resolve(out);
+      if (existsSync(path) && readdirSync(path).length > 0) {
+        throw new TrainerError(
+          "ERR_OUTPUT",
+          `The run's folder ${path} exists and is not empty. Choose another with --out, or remove it.`,
+        );
+      }
+      make(path);
+      accessSync(path, constants.W_OK);
+      return { path, removeIfEmpty };
+    }
+    make(resolve(root));
+    for (let number = 1; ; number++) {
+      const path = join(resolve(root), `${name}-${number}`);
+      try {
+        mkdirSync(path); // the one that creates it owns it: two runs started at once get two numbers
+        created.push(path);
+        return { path, removeIfEmpty };
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+      }
+    }
+  } catch (cause) {
+    removeIfEmpty();
+    if (cause instanceof TrainerError) throw cause;
+    const path = out ?? join(root, `${name}-…`);
+    throw new TrainerError(
+      "ERR_OUTPUT",
+      `The run's folder ${resolve(path)} cannot be created: ${(cause as Error).message}. Choose another with --out.`,
+      { cause },
+    );
+  }
+}

@@ -1,0 +1,7 @@
+/** What every preset takes: the part of a recipe that belongs to whoever runs it. */
+export interface PresetOptions {
+  /** Where the data lies: an archive or a folder. Left out: downloaded where the data set allows it. */
+  data?: string;
+  /** Pictures in a micro-batch. A preset that accumulates keeps the pictures of a step the same. */
+  batchSize?: number;
+}

@@ -1,0 +1,23 @@
+/**
+ * quickstart: drawn shapes and a tiny ResNet, to see a whole run in a minute without any file.
+ *
+ * Reached: QUICKFIGURES
+ */
+import { defineConfig, sgd, type TrainerConfig } from "../core/index.js";
+import { shapes } from "../core/data/index.js";
+import { resnet18 } from "../core/models/index.js";
+import { labelSmoothing, oneCycle, randomCropFlip } from "../plugins/index.js";
+import type { PresetOptions } from "./preset.js";
+
+export function quickstart({ batchSize = 64 }: PresetOptions = {}): TrainerConfig {
+  return defineConfig({
+    name: "quickstart",
+    data: shapes({ classes: 10, size: 32, train: 2000, test: 500, seed: 1 }),
+    model: resnet18({ width: 8, stem: "cifar" }),
+    optimizer: sgd({ momentum: 0.9, nesterov: true }),
+    learningRate: 0.1,
+    epochs: 8,
+    batchSize,
+    plugins: [randomCropFlip({ padding: 2 }), labelSmoothing({ smoothing: 0.1 }), oneCycle()],
+  });
+}
