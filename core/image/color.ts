@@ -1,0 +1,245 @@
+/**
+ * Colour operations on 8-bit RGB pictures, as torchvision's tensor path (transforms.v2.functional on uint8) has them.
+ *
+ * They give torchvision's bytes, not nearly so: float32 steps are repeated with `Math.fround`, and a fused multiply-add
+ * is a float64 product and sum rounded once. Only `hue` works in float64 and may differ by one grey level.
+ * Where torchvision's Pillow path differs (contrast about a rounded mean, a Pillow gray of other weights, hue with 256
+ * steps), the tensor path is followed.
+ *
+ * An operation on one channel value is a table of 256 entries, so it costs the same whatever its formula is.
+ * Each function returns a new picture [height, width, 3] and leaves its argument alone.
+ */
+import type { Picture } from "../data/dataset.js";
+import { TrainerError } from "../errors.js";
+
+const f32 = Math.fround;
+
+// Scratch tables, written whole before each use: a fresh table a call costs more than the operation on a small picture.
+const red = new Uint8Array(256);
+const green = new Uint8Array(256);
+const blue = new Uint8Array(256);
+const channels = [red, green, blue] as const;
+
+// Rec. 601 weights as torchvision rounds them. Products are kept in float64: a fused multiply-add does not round them.
+const grayRed = Float64Array.from({ length: 256 }, (_, value) => f32(value * f32(0.2989)));
+const grayGreen = Float64Array.from({ length: 256 }, (_, value) => value * f32(0.587));
+const grayBlue = Float64Array.from({ length: 256 }, (_, value) => value * f32(0.114));
+
+/** Multiplies every value by `factor` (>= 0; 1 changes nothing), cut off at 255. */
+export function brightness(picture: Picture, factor: number): Picture {
+  requireFactor("brightness", factor);
+  const ratio = f32(factor);
+  for (let value = 0; value < 256; value++) red[value] = toByte(f32(value * ratio));
+  return mapPixels(picture, red, red, red);
+}
+
+/** Blends with the picture's mean gray: `factor` 0 is flat gray, 1 changes nothing, more exaggerates. */
+export function contrast(picture: Picture, factor: number): Picture {
+  requireFactor("contrast", factor);
+  const ratio = f32(factor);
+  const offset = f32(1 - factor) * meanGray(picture);
+  for (let value = 0; value < 256; value++) red[value] = toByte(f32(f32(value * ratio) + offset));
+  return mapPixels(picture, red, red, red);
+}
+
+/** Blends with the gray picture: `factor` 0 is gray, 1 changes nothing, more is more colourful. */
+export function saturation(picture: Picture, factor: number): Picture {
+  requireFactor("saturation", factor);
+  const ratio = f32(factor);
+  const rest = f32(1 - factor);
+  const { pixels } = picture;
+  const out = new Uint8Array(pixels.length);
+  for (let at = 0; at + 2 < out.length; at += 3) {
+    const offset = rest * grayAt(pixels, at);
+    out[at] = toByte(f32(f32(pixels[at]! * ratio) + offset));
+    out[at + 1] = toByte(f32(f32(pixels[at + 1]! * ratio) + offset));
+    out[at + 2] = toByte(f32(f32(pixels[at + 2]! * ratio) + offset));
+  }
+  return withPixels(picture, out);
+}
+
+/**
+ * Turns the hue by `factor` of the colour circle, in [-0.5, 0.5]; 0 changes nothing.
+ *
+ * In HSV the largest and the smallest channel keep their values and swap places, so only the middle one is computed.
+ */
+export function hue(picture: Picture, factor: number): Picture {
+  if (!(factor >= -0.5 && factor <= 0.5)) {
+    throw new TrainerError("ERR_OPTION", `hue: the factor is ${factor}; it must lie in [-0.5, 0.5].`);
+  }
+  const { pixels } = picture;
+  const out = new Uint8Array(pixels.length);
+  // torchvision goes back to bytes by 255.999 and cutting off the fraction.
+  const scale = 255.999 / 255;
+  const turn = factor < 0 ? factor * 6 + 6 : factor * 6;
+  for (let at = 0; at + 2 < out.length; at += 3) {
+    const r = pixels[at]!;
+    const g = pixels[at + 1]!;
+    const b = pixels[at + 2]!;
+    const high = r > g ? (r > b ? r : b) : g > b ? g : b;
+    const low = r < g ? (r < b ? r : b) : g < b ? g : b;
+    const spread = high - low;
+    if (spread === 0) {
+      out[at] = out[at + 1] = out[at + 2] = high;
+      continue;
+    }
+    let sixth = high === r ? (g - b) / spread : high === g ? 2 + (b - r) / spread : 4 + (r - g) / spread;
+    sixth += turn;
+    if (sixth < 0) sixth += 6;
+    if (sixth >= 6) sixth -= 6;
+    const sector = sixth | 0;
+    const within = (sixth - sector) * spread;
+    const middle = (scale * ((sector & 1) === 0 ? low + within : high - within)) | 0;
+    out[at] = sector === 0 || sector === 5 ? high : sector === 2 || sector === 3 ? low : middle;
+    out[at + 1] = sector === 1 || sector === 2 ? high : sector === 4 || sector === 5 ? low : middle;
+    out[at + 2] = sector === 3 || sector === 4 ? high : sector === 0 || sector === 1 ? low : middle;
+  }
+  return withPixels(picture, out);
+}
+
+/**
+ * Blends with a smoothed picture (3 x 3, centre weight 5): `factor` 0 is smooth, 1 changes nothing, more is sharper.
+ * The outermost pixels stay, and so does a picture of less than 3 pixels on a side.
+ */
+export function sharpness(picture: Picture, factor: number): Picture {
+  requireFactor("sharpness", factor);
+  const { pixels, height, width } = picture;
+  const out = new Uint8Array(pixels); // slice() of a Buffer would not copy
+  const rest = f32(1 - factor);
+  const stride = width * 3;
+  const columns = new Int32Array(stride);
+  for (let row = 1; row < height - 1; row++) {
+    const start = row * stride;
+    for (let x = 0; x < stride; x++) {
+      const at = start + x;
+      columns[x] = pixels[at - stride]! + pixels[at]! + pixels[at + stride]!;
+    }
+    for (let x = 3; x < stride - 3; x++) {
+      const value = pixels[start + x]!;
+      const sum = columns[x - 3]! + columns[x]! + columns[x + 3]! + 4 * value;
+      // Thirteenths never tie, so this is round-half-even of the float32 convolution.
+      const smooth = ((sum + 6) / 13) | 0;
+      out[start + x] = toByte(f32(value + (smooth - value) * rest));
+    }
+  }
+  return withPixels(picture, out);
+}
+
+/** Keeps the upper `bits` (0 to 8) of every value. */
+export function posterize(picture: Picture, bits: number): Picture {
+  if (!(Number.isInteger(bits) && bits >= 0 && bits <= 8)) {
+    throw new TrainerError("ERR_OPTION", `posterize: bits is ${bits}; it must be an integer from 0 to 8.`);
+  }
+  const mask = (0xff00 >> bits) & 0xff;
+  const { pixels } = picture;
+  const out = new Uint8Array(pixels.length);
+  for (let at = 0; at < out.length; at++) out[at] = pixels[at]! & mask;
+  return withPixels(picture, out);
+}
+
+/** Inverts the values that reach `threshold` (0 to 255; compared as float32). Beyond 255 nothing is inverted. */
+export function solarize(picture: Picture, threshold: number): Picture {
+  if (Number.isNaN(threshold)) {
+    throw new TrainerError("ERR_OPTION", "solarize: the threshold is NaN; it must be a number from 0 to 255.");
+  }
+  const limit = f32(threshold);
+  for (let value = 0; value < 256; value++) red[value] = value >= limit ? 255 - value : value;
+  return mapPixels(picture, red, red, red);
+}
+
+/** Inverts every value: 255 - value. */
+export function invert(picture: Picture): Picture {
+  const { pixels } = picture;
+  const out = new Uint8Array(pixels.length);
+  for (let at = 0; at < out.length; at++) out[at] = 255 - pixels[at]!;
+  return withPixels(picture, out);
+}
+
+/** Stretches each channel so that its smallest value becomes 0 and its largest 255; a flat channel stays. */
+export function autocontrast(picture: Picture): Picture {
+  const { pixels } = picture;
+  const step = f32(1 / 255);
+  for (let channel = 0; channel < 3; channel++) {
+    let low = 255;
+    let high = 0;
+    for (let at = channel; at < pixels.length; at += 3) {
+      const value = pixels[at]!;
+      if (value < low) low = value;
+      if (value > high) high = value;
+    }
+    const flat = high <= low;
+    const from = flat ? 0 : low;
+    const divisor = flat ? 1 : f32((high - low) * step);
+    const table = channels[channel]!;
+    for (let value = low; value <= high; value++) table[value] = toByte(f32((value - from) / divisor));
+  }
+  return mapPixels(picture, red, green, blue);
+}
+
+const histogram = new Int32Array(256);
+
+/** Makes each channel's histogram as even as Pillow's integer rule can; a channel of too few values stays. */
+export function equalize(picture: Picture): Picture {
+  const { pixels } = picture;
+  for (let channel = 0; channel < 3; channel++) {
+    histogram.fill(0);
+    for (let at = channel; at < pixels.length; at += 3) histogram[pixels[at]!]!++;
+    let last = 255;
+    while (last > 0 && histogram[last] === 0) last--;
+    const step = Math.floor((pixels.length / 3 - histogram[last]!) / 255);
+    const table = channels[channel]!;
+    let sum = step >> 1;
+    for (let value = 0; value <= last; value++) {
+      const even = (sum / step) | 0;
+      table[value] = step === 0 ? value : even < 255 ? even : 255;
+      sum += histogram[value]!;
+    }
+  }
+  return mapPixels(picture, red, green, blue);
+}
+
+/** The gray picture, the same value in all three channels. */
+export function grayscale(picture: Picture): Picture {
+  const { pixels } = picture;
+  const out = new Uint8Array(pixels.length);
+  for (let at = 0; at + 2 < out.length; at += 3) {
+    out[at] = out[at + 1] = out[at + 2] = grayAt(pixels, at);
+  }
+  return withPixels(picture, out);
+}
+
+/** Gray (0 to 255) of the pixel that starts at index `at`. */
+function grayAt(pixels: Uint8Array, at: number): number {
+  return f32(f32(grayRed[pixels[at]!]! + grayGreen[pixels[at + 1]!]!) + grayBlue[pixels[at + 2]!]!) | 0;
+}
+
+function meanGray({ pixels }: Picture): number {
+  let sum = 0;
+  for (let at = 0; at + 2 < pixels.length; at += 3) sum += grayAt(pixels, at);
+  return f32(f32(sum) / (pixels.length / 3));
+}
+
+/** Cut off to 0 … 255, fraction dropped: what torch does when a clamped float becomes uint8. */
+function toByte(value: number): number {
+  return value <= 0 ? 0 : value >= 255 ? 255 : value | 0;
+}
+
+function mapPixels(picture: Picture, first: Uint8Array, second: Uint8Array, third: Uint8Array): Picture {
+  const { pixels } = picture;
+  const out = new Uint8Array(pixels.length);
+  for (let at = 0; at + 2 < out.length; at += 3) {
+    out[at] = first[pixels[at]!]!;
+    out[at + 1] = second[pixels[at + 1]!]!;
+    out[at + 2] = third[pixels[at + 2]!]!;
+  }
+  return withPixels(picture, out);
+}
+
+function withPixels({ height, width }: Picture, pixels: Uint8Array): Picture {
+  return { pixels, height, width };
+}
+
+function requireFactor(operation: string, factor: number): void {
+  if (factor >= 0 && factor < Infinity) return;
+  throw new TrainerError("ERR_OPTION", `${operation}: the factor is ${factor}; it must be finite and not negative.`);
+}

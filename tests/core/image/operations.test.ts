@@ -1,0 +1,290 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { applyOperation, autoAugmentSpace, type Operation } from "../../../core/image/auto-augment.js";
+import * as color from "../../../core/image/color.js";
+import * as geometry from "../../../core/image/geometry.js";
+import type { Picture } from "../../../core/data/dataset.js";
+import { stream } from "../../../core/rng.js";
+
+const gray = [128, 128, 128] as const;
+const samplings: geometry.Sampling[] = [
+  {},
+  { interpolation: "bilinear" },
+  { fill: [9, 200, 77] },
+  { interpolation: "bilinear", fill: [9, 200, 77] },
+];
+
+/** 1 x 1 to 40 x 40; noise, or a few values only, where ties and flat channels are common. */
+const somePicture: fc.Arbitrary<Picture> = fc
+  .record({
+    height: fc.integer({ min: 1, max: 40 }),
+    width: fc.integer({ min: 1, max: 40 }),
+    seed: fc.nat(),
+    values: fc.constantFrom([0, 7, 128, 255], [200], Array.from({ length: 256 }, (_, value) => value)),
+  })
+  .map(({ height, width, seed, values }) => {
+    const random = stream(seed, "picture");
+    const pixels = Uint8Array.from({ length: height * width * 3 }, () => values[random.int(values.length)]!);
+    return { pixels, height, width };
+  });
+const factor = fc.double({ min: 0, max: 4, noNaN: true });
+const sampling = fc.constantFrom(...samplings);
+
+/** Every function with arguments from all of its range. */
+const operations: Record<string, fc.Arbitrary<(picture: Picture) => Picture>> = {
+  brightness: factor.map((x) => (picture) => color.brightness(picture, x)),
+  contrast: factor.map((x) => (picture) => color.contrast(picture, x)),
+  saturation: factor.map((x) => (picture) => color.saturation(picture, x)),
+  sharpness: factor.map((x) => (picture) => color.sharpness(picture, x)),
+  hue: fc.double({ min: -0.5, max: 0.5, noNaN: true }).map((x) => (picture) => color.hue(picture, x)),
+  posterize: fc.integer({ min: 0, max: 8 }).map((bits) => (picture) => color.posterize(picture, bits)),
+  solarize: fc.double({ min: 0, max: 256, noNaN: true }).map((x) => (picture) => color.solarize(picture, x)),
+  autocontrast: fc.constant(color.autocontrast),
+  equalize: fc.constant(color.equalize),
+  invert: fc.constant(color.invert),
+  grayscale: fc.constant(color.grayscale),
+  flipHorizontal: fc.constant(geometry.flipHorizontal),
+  translateX: fc.double({ min: -50, max: 50, noNaN: true }).map((x) => (p) => geometry.translateX(p, x, { fill: gray })),
+  translateY: fc.double({ min: -50, max: 50, noNaN: true }).map((x) => (p) => geometry.translateY(p, x, { fill: gray })),
+  rotate: fc
+    .tuple(fc.double({ min: -400, max: 400, noNaN: true }), sampling)
+    .map(([degrees, how]) => (picture) => geometry.rotate(picture, degrees, how)),
+  shearX: fc
+    .tuple(fc.double({ min: -1, max: 1, noNaN: true }), sampling)
+    .map(([x, how]) => (picture) => geometry.shearX(picture, x, how)),
+  shearY: fc
+    .tuple(fc.double({ min: -1, max: 1, noNaN: true }), sampling)
+    .map(([x, how]) => (picture) => geometry.shearY(picture, x, how)),
+  affine: fc
+    .record({
+      angle: fc.double({ min: -180, max: 180, noNaN: true }),
+      translate: fc.tuple(fc.integer({ min: -60, max: 60 }), fc.double({ min: -9, max: 9, noNaN: true })),
+      scale: fc.double({ min: 0.01, max: 9, noNaN: true }),
+      shear: fc.tuple(fc.double({ min: -80, max: 80, noNaN: true }), fc.double({ min: -80, max: 80, noNaN: true })),
+      how: sampling,
+    })
+    .map(({ how, ...parameters }) => (picture) => geometry.affine(picture, parameters, how)),
+};
+
+describe("any picture, any parameter", () => {
+  test.each(Object.entries(operations))("%s keeps the size and leaves its argument alone", (_, operation) => {
+    fc.assert(
+      fc.property(somePicture, operation, (picture, apply) => {
+        const before = picture.pixels.slice();
+        const result = apply(picture);
+        expect(result.pixels).toBeInstanceOf(Uint8Array);
+        expect([result.height, result.width]).toEqual([picture.height, picture.width]);
+        expect(result.pixels.length).toBe(before.length);
+        expect(same(picture.pixels, before)).toBe(true);
+        // A second call sees nothing of the first: the tables they share are written anew.
+        color.equalize(geometry.flipHorizontal(result));
+        expect(same(apply(picture).pixels, result.pixels)).toBe(true);
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  test("no result shares memory with its argument", () => {
+    const picture = { pixels: Uint8Array.from({ length: 27 }, (_, index) => index * 9), height: 3, width: 3 };
+    const all = fc.sample(fc.record(operations), 5).flatMap((functions) => Object.values(functions));
+    for (const apply of all) expect(apply(picture).pixels.buffer).not.toBe(picture.pixels.buffer);
+  });
+
+  test("bytes may lie anywhere inside a larger buffer, and be a Node Buffer", () => {
+    fc.assert(
+      fc.property(somePicture, fc.integer({ min: 0, max: 3 }), fc.record(operations), (picture, offset, functions) => {
+        const buffer = Buffer.alloc(picture.pixels.length + 8, 99);
+        buffer.set(picture.pixels, offset);
+        const inside = { ...picture, pixels: buffer.subarray(offset, offset + picture.pixels.length) };
+        for (const apply of Object.values(functions)) {
+          expect(same(apply(inside).pixels, apply(picture).pixels)).toBe(true);
+        }
+        expect(same(inside.pixels, picture.pixels)).toBe(true);
+      }),
+      { numRuns: 25 },
+    );
+  });
+});
+
+describe("neutral parameters give the same bytes", () => {
+  const neutral: Record<string, (picture: Picture) => Picture> = {
+    "brightness 1": (picture) => color.brightness(picture, 1),
+    "contrast 1": (picture) => color.contrast(picture, 1),
+    "saturation 1": (picture) => color.saturation(picture, 1),
+    "sharpness 1": (picture) => color.sharpness(picture, 1),
+    "hue 0": (picture) => color.hue(picture, 0),
+    "posterize 8": (picture) => color.posterize(picture, 8),
+    "solarize 256": (picture) => color.solarize(picture, 256),
+    "whole crop": (picture) => geometry.crop(picture, { top: 0, left: 0, ...sizeOf(picture) }, gray),
+    "translateX 0.9": (picture) => geometry.translateX(picture, 0.9, { fill: gray }),
+    "translateY -0.9": (picture) => geometry.translateY(picture, -0.9, { fill: gray }),
+    "erase nothing": (picture) => geometry.erase(picture, { top: 0, left: 0, height: 0, width: 0 }, gray),
+    "flip twice": (picture) => geometry.flipHorizontal(geometry.flipHorizontal(picture)),
+    "invert twice": (picture) => color.invert(color.invert(picture)),
+    "turn by 360": (picture) => geometry.rotate(picture, 360, { fill: gray }),
+    ...Object.fromEntries(
+      samplings.flatMap((how) => [
+        [`affine ${JSON.stringify(how)}`, (picture: Picture) => geometry.affine(picture, {}, how)],
+        [`shearX 0 ${JSON.stringify(how)}`, (picture: Picture) => geometry.shearX(picture, 0, how)],
+        [`shearY 0 ${JSON.stringify(how)}`, (picture: Picture) => geometry.shearY(picture, 0, how)],
+        [`rotate 0 ${JSON.stringify(how)}`, (picture: Picture) => geometry.rotate(picture, 0, how)],
+      ]),
+    ),
+  };
+  test.each(Object.entries(neutral))("%s", (_, apply) => {
+    fc.assert(
+      fc.property(somePicture, (picture) => {
+        const result = apply(picture);
+        expect([result.height, result.width]).toEqual([picture.height, picture.width]);
+        expect(same(result.pixels, picture.pixels)).toBe(true);
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  test("hue 0, on a cube of 33 values a side", () => {
+    const steps = Array.from({ length: 33 }, (_, step) => Math.min(255, step * 8 - (step % 2)));
+    const pixels = Uint8Array.from(steps.flatMap((r) => steps.flatMap((g) => steps.flatMap((b) => [r, g, b]))));
+    const picture = { pixels, height: 33, width: 33 * 33 };
+    expect(same(color.hue(picture, 0).pixels, pixels)).toBe(true);
+  });
+});
+
+describe("geometry says what it does", () => {
+  /** One bright pixel at (row, column) of a dark 9 x 9 picture. */
+  const dot = (row: number, column: number): Picture => {
+    const pixels = new Uint8Array(9 * 9 * 3);
+    pixels.fill(255, (row * 9 + column) * 3, (row * 9 + column) * 3 + 3);
+    return { pixels, height: 9, width: 9 };
+  };
+
+  test("rotate turns counter-clockwise, affine clockwise", () => {
+    expect(geometry.rotate(dot(4, 8), 90)).toEqual(dot(0, 4));
+    expect(geometry.affine(dot(4, 8), { angle: 90 })).toEqual(dot(8, 4));
+  });
+
+  test("translations go right and down, and drop the fraction towards 0", () => {
+    expect(geometry.translateX(dot(2, 2), 3.9)).toEqual(dot(2, 5));
+    expect(geometry.translateX(dot(2, 5), -3.9)).toEqual(dot(2, 2));
+    expect(geometry.translateY(dot(2, 2), 4.2)).toEqual(dot(6, 2));
+    expect(geometry.affine(dot(2, 2), { translate: [3, 4] })).toEqual(dot(6, 5));
+  });
+
+  test("shears move lower rows and later columns further", () => {
+    // Row 4's middle is 4.5 pixels below the upper edge.
+    expect(geometry.shearX(dot(4, 6), 0.9)).toEqual(dot(4, 2));
+    expect(geometry.shearX(dot(4, 2), -0.9)).toEqual(dot(4, 6));
+    expect(geometry.shearY(dot(6, 4), 0.9)).toEqual(dot(2, 4));
+  });
+
+  test("scale about a centre", () => {
+    const result = geometry.affine(dot(4, 4), { scale: 3 });
+    expect(result.pixels.reduce((sum, value) => sum + value, 0)).toBe(9 * 3 * 255);
+    expect(geometry.affine(dot(0, 0), { scale: 3, center: [0.5, 0.5] }).pixels.filter(Boolean)).toHaveLength(4 * 3);
+  });
+
+  test("a crop outside of the picture is all fill", () => {
+    const result = geometry.crop(dot(4, 4), { top: 20, left: -30, height: 2, width: 3 }, [1, 2, 3]);
+    expect([...result.pixels]).toEqual([1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2, 3]);
+  });
+
+  test("a crop equals padding first", () => {
+    fc.assert(
+      fc.property(
+        somePicture,
+        fc.record({
+          top: fc.integer({ min: -50, max: 50 }),
+          left: fc.integer({ min: -50, max: 50 }),
+          height: fc.integer({ min: 1, max: 60 }),
+          width: fc.integer({ min: 1, max: 60 }),
+        }),
+        (picture, rectangle) => {
+          const { top, left, height, width } = rectangle;
+          const expected = Array.from({ length: height * width * 3 }, (_, index) => {
+            const row = Math.floor(index / 3 / width) + top;
+            const column = (Math.floor(index / 3) % width) + left;
+            const inside = row >= 0 && row < picture.height && column >= 0 && column < picture.width;
+            return inside ? picture.pixels[(row * picture.width + column) * 3 + (index % 3)] : [5, 6, 7][index % 3];
+          });
+          expect([...geometry.crop(picture, rectangle, [5, 6, 7]).pixels]).toEqual(expected);
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+
+  test("erasing puts the bytes there and nowhere else", () => {
+    const bytes = Uint8Array.from({ length: 2 * 3 * 3 }, (_, index) => index + 1);
+    const rectangle = { top: 3, left: 5, height: 2, width: 3 };
+    const result = geometry.erase(dot(0, 0), rectangle, bytes);
+    expect(geometry.crop(result, rectangle).pixels).toEqual(bytes);
+    expect(geometry.erase(result, rectangle, [0, 0, 0])).toEqual(dot(0, 0));
+  });
+});
+
+describe("the names of AutoAugment", () => {
+  const picture = {
+    pixels: Uint8Array.from({ length: 16 * 16 * 3 }, (_, index) => (index * 73) % 251),
+    height: 16,
+    width: 16,
+  };
+
+  test("Identity, and every other name changes the picture", () => {
+    expect(applyOperation(picture, "Identity", 0)).toEqual(picture);
+    const magnitudes: Partial<Record<Operation, number>> = { Posterize: 3, Solarize: 99, Rotate: 20 };
+    for (const op of Object.keys(autoAugmentSpace) as Operation[]) {
+      const magnitude = magnitudes[op] ?? (op.startsWith("Translate") ? 3 : 0.3);
+      expect(applyOperation(picture, op, magnitude).pixels, op).not.toEqual(picture.pixels);
+    }
+  });
+
+  test("fill and interpolation reach the geometry", () => {
+    const moved = applyOperation(picture, "TranslateX", 4, { fill: [1, 2, 3] });
+    expect([...moved.pixels.subarray(0, 3)]).toEqual([1, 2, 3]);
+    const nearest = applyOperation(picture, "Rotate", 20).pixels;
+    expect(applyOperation(picture, "Rotate", 20, { interpolation: "bilinear" }).pixels).not.toEqual(nearest);
+  });
+});
+
+describe("what cannot be is refused", () => {
+  const picture = { pixels: new Uint8Array(12), height: 2, width: 2 };
+  const refused: [string, () => unknown, RegExp][] = [
+    ["a negative factor", () => color.brightness(picture, -0.1), /brightness: the factor is -0.1/],
+    ["a factor that is no number", () => color.contrast(picture, NaN), /contrast: the factor is NaN/],
+    ["an infinite factor", () => color.saturation(picture, Infinity), /saturation: the factor is Infinity/],
+    ["a negative sharpness", () => color.sharpness(picture, -1), /sharpness: the factor is -1/],
+    ["a hue beyond half the circle", () => color.hue(picture, 0.51), /hue: the factor is 0.51.*\[-0.5, 0.5\]/],
+    ["half a bit", () => color.posterize(picture, 1.5), /posterize: bits is 1.5/],
+    ["nine bits", () => color.posterize(picture, 9), /posterize: bits is 9/],
+    ["a threshold that is no number", () => color.solarize(picture, NaN), /solarize: the threshold is NaN/],
+    ["an empty crop", () => geometry.crop(picture, { top: 0, left: 0, height: 0, width: 1 }), /height 0/],
+    ["half a pixel", () => geometry.crop(picture, { top: 0.5, left: 0, height: 1, width: 1 }), /top 0.5.*integers/],
+    ["an infinite shift", () => geometry.translateX(picture, Infinity), /left -Infinity.*integers/],
+    ["a scale of 0", () => geometry.affine(picture, { scale: 0 }), /"scale":0.*has no inverse/],
+    ["a negative scale", () => geometry.affine(picture, { scale: -1 }), /"scale":-1.*scale above 0/],
+    ["an angle that is no number", () => geometry.rotate(picture, NaN), /has no inverse/],
+    [
+      "erasing outside",
+      () => geometry.erase(picture, { top: 1, left: 0, height: 2, width: 1 }, gray),
+      /top 1, left 0, height 2, width 1.*height 2 and width 2/,
+    ],
+    [
+      "erasing with too few bytes",
+      () => geometry.erase(picture, { top: 0, left: 0, height: 1, width: 1 }, new Uint8Array(2)),
+      /got 2 bytes.*= 3/,
+    ],
+  ];
+  test.each(refused)("%s", (_, call, message) => {
+    expect(call).toThrow(message);
+    expect(call).toThrow(expect.objectContaining({ code: "ERR_OPTION" }) as Error);
+  });
+});
+
+/** toEqual on thousands of bytes takes milliseconds. */
+function same(first: Uint8Array, second: Uint8Array): boolean {
+  return Buffer.compare(first, second) === 0;
+}
+
+function sizeOf({ height, width }: Picture): geometry.Size {
+  return { height, width };
+}
