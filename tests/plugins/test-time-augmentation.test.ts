@@ -1,0 +1,83 @@
+import * as tf from "@tensorflow/tfjs-core";
+import { beforeAll, describe, expect, it } from "vitest";
+import { loadBackend, type Plugin } from "../../core/index.js";
+import { fitWeights, microConfig } from "../../core/testing/index.js";
+import { earlyStopping, ema, testTimeAugmentation } from "../../plugins/index.js";
+import { mirrored, moreViews, moved } from "../../plugins/test-time-augmentation/index.js";
+
+beforeAll(async () => void (await loadBackend()));
+
+/** One picture of one row or column of pixels. */
+const row = (...values: number[]): tf.Tensor4D => tf.tile(tf.tensor4d(values, [1, 1, values.length, 1]), [1, 3, 1, 3]);
+const firstRow = (images: tf.Tensor4D): number[] => images.arraySync()[0]![0]!.map((pixel) => pixel[0]!);
+
+describe("test-time-augmentation", () => {
+  it("mirrors left and right", () => {
+    tf.tidy(() => {
+      expect(firstRow(mirrored(row(1, 2, 3)))).toEqual([3, 2, 1]);
+    });
+  });
+
+  it("moves by whole pixels, and mirrors at the border what comes in", () => {
+    tf.tidy(() => {
+      expect(firstRow(moved(row(1, 2, 3, 4), 1, 0))).toEqual([2, 1, 2, 3]);
+      expect(firstRow(moved(row(1, 2, 3, 4), -1, 0))).toEqual([2, 3, 4, 3]);
+      const column = tf.transpose(row(1, 2, 3, 4), [0, 2, 1, 3]);
+      const down = tf.transpose(moved(column, 0, 1), [0, 2, 1, 3]) as tf.Tensor4D;
+      expect(firstRow(down)).toEqual([2, 1, 2, 3]);
+    });
+  });
+
+  it("looks once more for the mirror, and twice each for a shift", () => {
+    const names = (flip: boolean, shift: number): string[] => moreViews({ flip, shift }).map(({ name }) => name);
+    expect(names(false, 0)).toEqual([]);
+    expect(names(true, 0)).toEqual(["mirrored"]);
+    expect(names(false, 1)).toEqual(["up-left", "down-right"]);
+    expect(names(true, 2)).toEqual(["up-left", "down-right", "mirrored", "up-left, mirrored", "down-right, mirrored"]);
+  });
+
+  it("averages probabilities, and reports the plain picture's own figures beside", async () => {
+    const plain = await fitWeights(microConfig());
+    const with6 = await fitWeights(microConfig({ plugins: [testTimeAugmentation({ shift: 1 })] }));
+    expect(with6.hash).toBe(plain.hash);
+    const { singleView, loss } = with6.summary.test!;
+    const { loss: plainLoss, top1, top5 } = plain.summary.test!;
+    expect(singleView).toEqual({ loss: plainLoss, top1, top5 });
+    expect(loss).not.toBe(plainLoss);
+    const none = await fitWeights(microConfig({ plugins: [testTimeAugmentation({ flip: false })] }));
+    expect(none.summary.test!.singleView).toBeUndefined();
+  });
+
+  it("gives a picture and its mirror one answer", async () => {
+    const outputs: Float32Array[] = [];
+    const keep: Plugin = {
+      name: "keep",
+      options: {},
+      apply: ({ hooks }) =>
+        hooks.afterEvaluate.tap((metrics) => {
+          outputs.push(metrics.outputs!.probabilities);
+          return metrics;
+        }),
+    };
+    const mirror: Plugin = {
+      name: "mirror",
+      options: {},
+      apply: ({ hooks }) =>
+        hooks.beforeEvaluate.tap({ stage: "last" }, (evaluation) => ({
+          ...evaluation,
+          views: evaluation.views.map(({ name, apply }) => ({ name, apply: (images) => apply(mirrored(images)) })),
+        })),
+    };
+    await fitWeights(microConfig({ epochs: 1, plugins: [testTimeAugmentation(), keep] }));
+    await fitWeights(microConfig({ epochs: 1, plugins: [testTimeAugmentation(), keep, mirror] }));
+    const [straight, turned] = [outputs[1]!, outputs[3]!];
+    straight.forEach((value, at) => expect(turned[at]).toBeCloseTo(value, 5));
+  });
+
+  it("goes with averaged and best weights", async () => {
+    const plugins = [testTimeAugmentation(), ema({ decay: 0.5 }), earlyStopping({ patience: 100 })];
+    const { summary } = await fitWeights(microConfig({ plugins }));
+    expect(summary.test!.source).toMatch(/best of epoch \d, averaged/);
+    expect(summary.test!.singleView).toBeDefined();
+  });
+});
