@@ -11,7 +11,10 @@ const source = (path: string): string => fileURLToPath(new URL(path, import.meta
  */
 const snippets = {
   name: "markdown-snippets",
-  resolveId(id: string) {
+  resolveId(id: string, importer?: string) {
+    // A relative import in a block is of the block before, which the text has just shown.
+    const [, page, own] = /^\/(.+\.md)\.snippet-(\d+)\.ts$/.exec(importer ?? "") ?? [];
+    if (page !== undefined && id.startsWith("./")) return `/${page}.snippet-${Number(own) - 1}.ts`;
     const [, file, place = "0"] = /^snippet:([^#]+)(?:#(\d+))?$/.exec(id) ?? [];
     return file === undefined ? undefined : `/${file}.snippet-${place}.ts`;
   },

@@ -66,8 +66,11 @@ const neutral: Record<string, Neutral> = {
 };
 
 const folder = new URL("../plugins/", import.meta.url);
-const names = readdirSync(folder, { withFileTypes: true }).flatMap((each) => (each.isDirectory() ? [each.name] : []));
-const camelCase = (name: string): string => name.replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
+const names = readdirSync(folder, { withFileTypes: true }).flatMap((each) =>
+  each.isDirectory() ? [each.name] : [],
+);
+const camelCase = (name: string): string =>
+  name.replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
 
 let plain: Fitted;
 beforeAll(async () => {
@@ -116,7 +119,8 @@ describe.each(names)("%s", (name) => {
     for (const file of readdirSync(new URL(name, folder)).filter((each) => each.endsWith(".ts"))) {
       const imports = [...read(file).matchAll(/from "([^"]+)"/g)].map(([, path]) => path!);
       const strange = imports.filter(
-        (path) => !/^(\.\.\/\.\.\/core\/index\.js|@tensorflow\/tfjs-core|zod|node:[\w/]+|\.\/[\w-]+\.js)$/.test(path),
+        (path) =>
+          !/^(\.\.\/\.\.\/core\/index\.js|@tensorflow\/tfjs-core|zod|node:[\w/]+|\.\/[\w-]+\.js)$/.test(path),
       );
       expect(strange).toEqual([]);
       expect(read(file)).not.toMatch(/Math\.random/);
@@ -131,7 +135,9 @@ describe.each(names)("%s", (name) => {
     for (const part of ["Differs from the paper", "Measured effect", "Interacts with"]) {
       expect(text).toContain(`**${part}.** `);
     }
-    const rows = Object.entries(factory.definition.options.shape as Record<string, import("zod").ZodType>).map(([key, schema]) => {
+    const rows = Object.entries(
+      factory.definition.options.shape as Record<string, import("zod").ZodType>,
+    ).map(([key, schema]) => {
       const { data, success } = schema.safeParse(undefined);
       const value = success && data !== undefined ? `\`${JSON.stringify(data)}\`` : "none";
       return `| \`${key}\` | ${value} | ${schema.description} |`;
@@ -141,17 +147,29 @@ describe.each(names)("%s", (name) => {
 
   it("taps what its card says", () => {
     const line = /^- Hooks: ((?:.+\n)(?: {2}.+\n)*)/m.exec(card())?.[1] ?? "";
-    const said = [...line.matchAll(/`(\w+)`(?: \((\w+)\))?/g)].map(([, hook, stage]) => `${hook} (${stage ?? "normal"})`);
+    const said = [...line.matchAll(/`(\w+)`(?: \((\w+)\))?/g)].map(
+      ([, hook, stage]) => `${hook} (${stage ?? "normal"})`,
+    );
     const { taps, dispose } = mounted();
-    const tapped = taps.filter(({ plugin }) => plugin === name).map(({ hook, stage }) => `${hook} (${stage})`);
+    const tapped = taps
+      .filter(({ plugin }) => plugin === name)
+      .map(({ hook, stage }) => `${hook} (${stage})`);
     dispose();
     expect(said.sort()).toEqual(tapped.sort());
   });
 
   it("trains as its card shows", async () => {
-    const { default: config } = (await import(`snippet:plugins/${name}/README.md`)) as { default: TrainerConfig };
+    const { default: config } = (await import(`snippet:plugins/${name}/README.md`)) as {
+      default: TrainerConfig;
+    };
     expect(config.plugins?.map((plugin) => plugin.name)).toContain(name);
-    const short = { ...config, batchSize: Math.min(config.batchSize ?? 8, 8), limitTrain: 40, limitTest: 8, maxSteps: 2 };
+    const short = {
+      ...config,
+      batchSize: Math.min(config.batchSize ?? 8, 8),
+      limitTrain: 40,
+      limitTest: 8,
+      maxSteps: 2,
+    };
     expect((await new Trainer(short).fit({ folder: runFolder() })).steps).toBe(2);
   });
 
@@ -178,7 +196,10 @@ describe.each(names)("%s", (name) => {
     const before = tf.memory();
     const held: string[] = [];
     const first = await fit(factory(fitting), ({ events }) =>
-      events.on("step", () => void held.push(`${tf.memory().numTensors} tensors, ${tf.memory().numBytes} bytes`)),
+      events.on(
+        "step",
+        () => void held.push(`${tf.memory().numTensors} tensors, ${tf.memory().numBytes} bytes`),
+      ),
     );
     const after = tf.memory();
     expect(first.summary.steps).toBeGreaterThanOrEqual(3);
@@ -211,14 +232,18 @@ describe.each(names)("%s", (name) => {
       events.on("epoch:end", () => {
         const saved = instance!.save?.();
         if (!saved) return;
-        const values = saved.values === undefined ? undefined : (JSON.parse(JSON.stringify(saved.values)) as unknown);
-        const copies = saved.tensors && new Map([...saved.tensors].map(([key, value]) => [key, tf.keep(value.clone())]));
+        const values =
+          saved.values === undefined ? undefined : (JSON.parse(JSON.stringify(saved.values)) as unknown);
+        const copies =
+          saved.tensors && new Map([...saved.tensors].map(([key, value]) => [key, tf.keep(value.clone())]));
         const count = tf.memory().numTensors;
         const other = mounted();
         other.instance.load!({ values, tensors: copies });
         const again = other.instance.save!();
-        if (!Object.is(JSON.stringify(again.values), JSON.stringify(saved.values))) disagreements.push("values");
-        if (`${[...(again.tensors?.keys() ?? [])]}` !== `${[...(saved.tensors?.keys() ?? [])]}`) disagreements.push("tensors");
+        if (!Object.is(JSON.stringify(again.values), JSON.stringify(saved.values)))
+          disagreements.push("values");
+        if (`${[...(again.tensors?.keys() ?? [])]}` !== `${[...(saved.tensors?.keys() ?? [])]}`)
+          disagreements.push("tensors");
         other.dispose();
         other.dispose();
         if (tf.memory().numTensors !== count - (copies?.size ?? 0)) disagreements.push("left tensors behind");

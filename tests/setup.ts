@@ -1,4 +1,4 @@
-/** Before any test: the backend, installed where it is missing. Minutes on a fresh machine, milliseconds afterwards. */
+/** Before any test: the backend, where it is missing. Minutes on a fresh machine, milliseconds afterwards. */
 import { findEntry, installBackend } from "../core/backend/install.js";
 import { findNativeSources } from "../core/backend/native-sources.js";
 import { recipeFor } from "../core/backend/recipe.js";

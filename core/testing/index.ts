@@ -10,7 +10,13 @@ import { resolveConfig, type TrainerConfig } from "../config/config.js";
 import { shapes } from "../data/shapes.js";
 import { createEvents } from "../loop/events.js";
 import { createHooks, type HookCalls, type TapInfo } from "../loop/hooks.js";
-import { applyPlugins, checkComposition, disposePlugins, type Plugin, type PluginInstance } from "../loop/plugin.js";
+import {
+  applyPlugins,
+  checkComposition,
+  disposePlugins,
+  type Plugin,
+  type PluginInstance,
+} from "../loop/plugin.js";
 import { Trainer, type FitOptions } from "../loop/trainer.js";
 import type { EpochSummary, FitSummary, Metrics, Progress, Run, Step } from "../loop/types.js";
 import { sgd } from "../nn/optimizers.js";
@@ -56,7 +62,10 @@ export interface Mounted {
  *
  * @throws TrainerError ERR_COMPOSITION, ERR_PLUGIN, ERR_OPTION
  */
-export function mountPlugin(plugin: Plugin, { config: overrides }: { config?: Partial<TrainerConfig> } = {}): Mounted {
+export function mountPlugin(
+  plugin: Plugin,
+  { config: overrides }: { config?: Partial<TrainerConfig> } = {},
+): Mounted {
   const plugins = [...(overrides?.plugins ?? []), plugin];
   const config = resolveConfig(microConfig({ ...overrides, plugins }), { optimizer: sgd() });
   const notes = checkComposition(config);
@@ -97,7 +106,11 @@ export function stepAt(overrides: Partial<Step> = {}): Step {
 }
 
 /** The end of an epoch (from 0), with a validation loss where one is given. */
-export function epochEnd(epoch: number, validation?: Partial<Metrics>, overrides: Partial<EpochSummary> = {}): EpochSummary {
+export function epochEnd(
+  epoch: number,
+  validation?: Partial<Metrics>,
+  overrides: Partial<EpochSummary> = {},
+): EpochSummary {
   const figures: Metrics = { count: 4, loss: 1, top1: 0.5, top5: 1, source: "current" };
   return {
     ...progressAt({ epoch, step: (epoch + 1) * 20 }),
@@ -143,7 +156,9 @@ export async function fitWeights(
       });
       hooks.onFitEnd.tap({ stage: "last" }, () => {
         const weights = run!.weights();
-        const plain = [...weights].map(([name, value]) => [name, [...(value.dataSync() as Float32Array)]] as const);
+        const plain = [...weights].map(
+          ([name, value]) => [name, [...(value.dataSync() as Float32Array)]] as const,
+        );
         fitted = { hash: weightsHash(weights), weights: Object.fromEntries(plain) };
       });
     },
@@ -153,4 +168,3 @@ export async function fitWeights(
   const summary = await trainer.fit(options);
   return { summary, ...fitted! };
 }
-

@@ -1,4 +1,4 @@
-/** The smallest network that has everything a plugin may touch: a norm, a residual branch, a head, running statistics. */
+/** The smallest network with everything a plugin may touch: a norm, a residual branch, a head, statistics. */
 import { z } from "zod";
 import { run, type Layer } from "../nn/layer.js";
 import { append, batchNorm, conv2d, identity, linear } from "../nn/layers.js";
@@ -27,7 +27,11 @@ export function microNet(options: z.input<typeof microNetOptions> = {}): ModelSo
       };
       const normed = norm ? append(plain, "bn", batchNorm(width)) : plain;
       const branch = buildBlock(normed, { name: "block", index: 0, count: 1, channels: width });
-      const block: Layer = { ...branch, kind: "micro-block", forward: (x, pass) => ops.add(branch.forward(x, pass), x) };
+      const block: Layer = {
+        ...branch,
+        kind: "micro-block",
+        forward: (x, pass) => ops.add(branch.forward(x, pass), x),
+      };
       const layer: Layer = {
         kind: "micro-net",
         parts: {

@@ -1,4 +1,13 @@
 /** When to stop: pure, so that every sequence of figures can be tested without training. */
+import type { EpochSummary } from "../../core/index.js";
+
+export const metrics = ["loss", "top1", "train-loss"] as const;
+
+/** The figure of an epoch; undefined where none was taken. An epoch cut short has no training loss to compare. */
+export function figureOf(summary: EpochSummary, metric: (typeof metrics)[number]): number | undefined {
+  if (metric !== "train-loss") return summary.validation?.[metric];
+  return summary.step < (summary.epoch + 1) * summary.stepsPerEpoch ? undefined : summary.train.loss;
+}
 
 export interface Rule {
   readonly patience: number;

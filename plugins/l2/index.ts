@@ -8,7 +8,11 @@ const options = z.strictObject({
 });
 
 /** g + decay * w for every parameter of a group that decays; norms and biases pass as they are. */
-export function decayed(gradients: Gradients, { groups, weights }: Pick<Step, "groups" | "weights">, decay: number): Gradients {
+export function decayed(
+  gradients: Gradients,
+  { groups, weights }: Pick<Step, "groups" | "weights">,
+  decay: number,
+): Gradients {
   const decaying = new Set(groups.filter((group) => group.decays).flatMap(({ parameters }) => parameters));
   return new Map(
     [...gradients].map(([name, gradient]) =>

@@ -17,12 +17,13 @@ export const warmup = definePlugin({
   options,
   check({ epochs }, config) {
     if (epochs < config.epochs) return [];
-    const text = `Warm-up takes ${epochs} epochs and the run has ${config.epochs}: the full rate comes at its end only.`;
+    const text = `Warm-up of ${epochs} epochs fills the run of ${config.epochs}: the full rate comes at its end, if at all.`;
     return [{ level: "note", text }];
   },
   apply({ epochs }, { hooks }) {
-    hooks.resolveLearningRate.tap({ stage: "late" }, (rate, { step, stepsPerEpoch }) =>
-      rate * warmth(step, Math.round(epochs * stepsPerEpoch)),
+    hooks.resolveLearningRate.tap(
+      { stage: "late" },
+      (rate, { step, stepsPerEpoch }) => rate * warmth(step, Math.round(epochs * stepsPerEpoch)),
     );
   },
 });

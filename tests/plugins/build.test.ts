@@ -1,7 +1,14 @@
 /** dropout and squeeze-excite: what they make of a network. */
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { forward, loadBackend, type Model, type ModelSource, type Plugin, type Weights } from "../../core/index.js";
+import {
+  forward,
+  loadBackend,
+  type Model,
+  type ModelSource,
+  type Plugin,
+  type Weights,
+} from "../../core/index.js";
 import { resnet18, resnet50 } from "../../core/models/index.js";
 import { initialWeights, namedParameters } from "../../core/nn/layer.js";
 import { fitWeights, microConfig, microNet, mountPlugin } from "../../core/testing/index.js";
@@ -16,7 +23,10 @@ function built(source: ModelSource, plugin?: Plugin): Model {
   return source.build({ classes: 100, buildBlock: call.buildBlock, buildHead: call.buildHead });
 }
 const parameters = (model: Model): number =>
-  [...namedParameters(model.layer).values()].reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+  [...namedParameters(model.layer).values()].reduce(
+    (sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1),
+    0,
+  );
 
 describe("squeeze-excite", () => {
   it("adds 2,530,992 parameters to ResNet-50: 26,243,924 with the ImageNet stem", () => {
@@ -26,10 +36,16 @@ describe("squeeze-excite", () => {
   });
 
   it("names its parts se.fc1 and se.fc2 at the end of basic blocks too, renames nothing, and decays kernels only", () => {
-    const [plain, excited] = [built(resnet18()), built(resnet18(), squeezeExcite())].map(({ layer }) => namedParameters(layer));
+    const [plain, excited] = [built(resnet18()), built(resnet18(), squeezeExcite())].map(({ layer }) =>
+      namedParameters(layer),
+    );
     const added = [...excited!].filter(([name]) => !plain!.has(name));
     expect([...plain!.keys()].every((name) => excited!.has(name))).toBe(true);
-    expect(added.filter(([name]) => name.startsWith("layer2.1")).map(([name, { shape, decays }]) => [name, shape, decays])).toEqual([
+    expect(
+      added
+        .filter(([name]) => name.startsWith("layer2.1"))
+        .map(([name, { shape, decays }]) => [name, shape, decays]),
+    ).toEqual([
       ["layer2.1.se.fc1.weight", [1, 1, 128, 8], true],
       ["layer2.1.se.fc1.bias", [8], false],
       ["layer2.1.se.fc2.weight", [1, 1, 8, 128], true],
@@ -49,10 +65,15 @@ describe("squeeze-excite", () => {
         "block.se.fc2.bias": tf.fill([16], bias),
       });
       const plain = forward(built(microNet({ norm: false })).layer, x, { weights });
-      const halved: Weights = new Map([...weights, ["block.conv.weight", tf.mul(weights.get("block.conv.weight")!, 0.5)]]);
+      const halved: Weights = new Map([
+        ...weights,
+        ["block.conv.weight", tf.mul(weights.get("block.conv.weight")!, 0.5)],
+      ]);
       const far = (a: tf.Tensor, b: tf.Tensor): number => tf.max(tf.abs(tf.sub(a, b))).dataSync()[0]!;
       expect(far(run(gate(30)), plain)).toBeLessThan(1e-6);
-      expect(far(run(gate(0)), forward(built(microNet({ norm: false })).layer, x, { weights: halved }))).toBeLessThan(1e-6);
+      expect(
+        far(run(gate(0)), forward(built(microNet({ norm: false })).layer, x, { weights: halved })),
+      ).toBeLessThan(1e-6);
       expect(far(run(gate(0)), plain)).toBeGreaterThan(1e-3);
     });
   });

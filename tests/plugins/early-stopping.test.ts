@@ -1,7 +1,14 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { loadBackend, plainView, type Evaluation, type Plugin, type Run } from "../../core/index.js";
-import { epochEnd, fitWeights, microConfig, mountPlugin, progressAt, weightsHash } from "../../core/testing/index.js";
+import {
+  epochEnd,
+  fitWeights,
+  microConfig,
+  mountPlugin,
+  progressAt,
+  weightsHash,
+} from "../../core/testing/index.js";
 import { cosineRestarts } from "../../plugins/cosine-restarts/index.js";
 import { earlyStopping } from "../../plugins/early-stopping/index.js";
 import { exhausted, fresh, next, type Cycles, type Rule } from "../../plugins/early-stopping/patience.js";
@@ -67,12 +74,11 @@ describe("patience", () => {
 
 describe("early-stopping", () => {
   const weightsOf = (value: number): Map<string, tf.Tensor> => new Map([["w", tf.tensor1d([value])]]);
-  const evaluation = (purpose: Evaluation["purpose"], weights: Map<string, tf.Tensor>, source = "current"): Evaluation => ({
-    purpose,
-    weights,
-    source,
-    views: [plainView],
-  });
+  const evaluation = (
+    purpose: Evaluation["purpose"],
+    weights: Map<string, tf.Tensor>,
+    source = "current",
+  ): Evaluation => ({ purpose, weights, source, views: [plainView] });
 
   it("keeps the best weights although the live ones are disposed, and evaluates them at the end", async () => {
     const before = tf.memory().numTensors;
@@ -88,7 +94,12 @@ describe("early-stopping", () => {
       await call.onEpochEnd(summary);
       stops.push(call.shouldStop(summary));
     }
-    expect(stops).toEqual([undefined, undefined, undefined, "early stopping: loss did not improve in 2 evaluations"]);
+    expect(stops).toEqual([
+      undefined,
+      undefined,
+      undefined,
+      "early stopping: loss did not improve in 2 evaluations",
+    ]);
     const final = call.beforeEvaluate(evaluation("final", live), progressAt());
     expect(final).toMatchObject({ source: "best of epoch 2", purpose: "final", views: [plainView] });
     expect(final.weights.get("w")!.dataSync()[0]).toBe(1);
@@ -158,8 +169,13 @@ describe("early-stopping", () => {
         });
       },
     };
-    const { summary } = await fitWeights(microConfig({ epochs: 9, plugins: [earlyStopping({ patience: 2 }), script] }));
-    expect(summary).toMatchObject({ epochs: 4, stopReason: "early stopping: loss did not improve in 2 evaluations" });
+    const { summary } = await fitWeights(
+      microConfig({ epochs: 9, plugins: [earlyStopping({ patience: 2 }), script] }),
+    );
+    expect(summary).toMatchObject({
+      epochs: 4,
+      stopReason: "early stopping: loss did not improve in 2 evaluations",
+    });
     expect(summary.test?.source).toBe("best of epoch 2");
     expect(final!.weights.has("block.bn.running_var")).toBe(true);
     expect(finalHash).toBe(seen[1]);
@@ -176,8 +192,12 @@ describe("early-stopping", () => {
 
   it("says how it counts beside restarts, and refuses a figure that the run does not have", () => {
     const { notes } = mountPlugin(earlyStopping(), { config: { epochs: 30, plugins: [cosineRestarts()] } });
-    expect(notes).toEqual([expect.stringMatching(/second half of each cycle.*no cycle shorter than 10 epochs/)]);
+    expect(notes).toEqual([
+      expect.stringMatching(/second half of each cycle.*no cycle under 10 epochs/),
+    ]);
     expect(() => mountPlugin(earlyStopping(), { config: { holdout: 0 } })).toThrow('metric: "train-loss"');
-    expect(() => mountPlugin(earlyStopping({ metric: "train-loss" }), { config: { holdout: 0 } })).not.toThrow();
+    expect(() =>
+      mountPlugin(earlyStopping({ metric: "train-loss" }), { config: { holdout: 0 } }),
+    ).not.toThrow();
   });
 });

@@ -25,7 +25,10 @@ const group = (name: string, decays: boolean): ParamGroup => ({
 
 describe("l2", () => {
   const weights = (): ReadonlyMap<string, tf.Tensor> =>
-    new Map([["kernel", tf.tensor1d([2, -4])], ["bias", tf.tensor1d([8])]]);
+    new Map([
+      ["kernel", tf.tensor1d([2, -4])],
+      ["bias", tf.tensor1d([8])],
+    ]);
   const groups = [group("kernel", true), group("bias", false)];
 
   it("adds decay × w (not twice that) to what decays, and nothing to norms and biases", () => {
@@ -43,7 +46,10 @@ describe("l2", () => {
       const plugins = [l2({ decay: 0.5 }), gradientClipping({ maximum: 1 })];
       for (const [first, second] of [plugins, [...plugins].reverse()]) {
         const { call } = mountPlugin(second!, { config: { plugins: [first!] } });
-        const next = call.beforeStep(gradientsOf({ kernel: [30, 40] }), stepAt({ groups, weights: weights() }));
+        const next = call.beforeStep(
+          gradientsOf({ kernel: [30, 40] }),
+          stepAt({ groups, weights: weights() }),
+        );
         const [a, b] = next.get("kernel")!.dataSync();
         expect(a).toBeCloseTo(0.6 + 1, 6);
         expect(b).toBeCloseTo(0.8 - 2, 6);
@@ -53,9 +59,15 @@ describe("l2", () => {
 
   it("decays a weight without gradient to w (1 - rate × decay) exactly as SGD would", async () => {
     const still = microConfig({ learningRate: 0.1, epochs: 1, maxSteps: 1, optimizer: sgd({ momentum: 0 }) });
-    const zero = { name: "zero", options: {}, apply: ({ hooks }: Parameters<ReturnType<typeof l2>["apply"]>[0]) => {
-      hooks.beforeStep.tap((gradients) => new Map([...gradients].map(([name, value]) => [name, tf.zerosLike(value)])));
-    } };
+    const zero = {
+      name: "zero",
+      options: {},
+      apply: ({ hooks }: Parameters<ReturnType<typeof l2>["apply"]>[0]) => {
+        hooks.beforeStep.tap(
+          (gradients) => new Map([...gradients].map(([name, value]) => [name, tf.zerosLike(value)])),
+        );
+      },
+    };
     const before = await fitWeights({ ...still, plugins: [zero] });
     const after = await fitWeights({ ...still, plugins: [zero, l2({ decay: 0.5 })] });
     const decaying = ["stem.weight", "block.conv.weight", "fc.weight"];
@@ -100,7 +112,9 @@ describe("gradient-clipping", () => {
   it("lets a norm that is not finite through, for the loop to refuse", () => {
     tf.tidy(() => {
       const { call } = mountPlugin(gradientClipping());
-      expect(numbers(call.beforeStep(gradientsOf({ a: [Infinity, 1] }), stepAt()))).toEqual({ a: [Infinity, 1] });
+      expect(numbers(call.beforeStep(gradientsOf({ a: [Infinity, 1] }), stepAt()))).toEqual({
+        a: [Infinity, 1],
+      });
     });
     expect(clipFactor(0, 1)).toBe(1);
   });
@@ -119,12 +133,22 @@ describe("gradient-accumulation", () => {
     tf.tidy(() => {
       const { call, dispose } = mountPlugin(gradientAccumulation({ factor: 3 }));
       const round = (): unknown[] =>
-        [[1, 8], [2, 8], [6, 4], [5, 2]].map(([value, samples], batchInEpoch) => {
+        [
+          [1, 8],
+          [2, 8],
+          [6, 4],
+          [5, 2],
+        ].map(([value, samples], batchInEpoch) => {
           const step = stepAt({ batchInEpoch, batchesInEpoch: 4, samples });
           const next = call.afterBackward(gradientsOf({ a: [value!] }), step);
           return [call.shouldStep(step), next.get("a")!.dataSync()[0]];
         });
-      const expected = [[false, 1], [false, 2], [true, expect.closeTo(2.4, 6)], [true, 5]];
+      const expected = [
+        [false, 1],
+        [false, 2],
+        [true, expect.closeTo(2.4, 6)],
+        [true, 5],
+      ];
       expect(round()).toEqual(expected);
       expect(round()).toEqual(expected);
       dispose();
@@ -151,14 +175,24 @@ describe("gradient-accumulation", () => {
   });
 
   it("equals one batch of all pictures on a model without batch norm, the short tail included", async () => {
-    const config = microConfig({ model: microNet({ norm: false }), epochs: 2, optimizer: sgd({ momentum: 0.9 }) });
+    const config = microConfig({
+      model: microNet({ norm: false }),
+      epochs: 2,
+      optimizer: sgd({ momentum: 0.9 }),
+    });
     const large = await fitWeights({ ...config, batchSize: 14 });
     // Four micro-batches of 4, 4, 4 and 2 pictures: windows of three and of one, or of all four.
-    const small = await fitWeights({ ...config, batchSize: 4, plugins: [gradientAccumulation({ factor: 4 })] });
+    const small = await fitWeights({
+      ...config,
+      batchSize: 4,
+      plugins: [gradientAccumulation({ factor: 4 })],
+    });
     expect(small.summary.steps).toBe(2);
     expect(large.summary.steps).toBe(2);
     for (const [name, values] of Object.entries(large.weights)) {
-      values.forEach((value, at) => expect(Math.abs(small.weights[name]![at]! - value), name).toBeLessThan(1e-6));
+      values.forEach((value, at) =>
+        expect(Math.abs(small.weights[name]![at]! - value), name).toBeLessThan(1e-6),
+      );
     }
   });
 });

@@ -40,20 +40,24 @@ const mixing: Plugin = {
 };
 
 describe("label-smoothing", () => {
-  it.each(golden.cases)("gives PyTorch's targets and loss: $name", ({ smoothing, share, logits, targets, loss }) => {
-    tf.tidy(() => {
-      const mixed = golden.labels.map((label, row) =>
-        Array.from({ length: golden.classes }, (_, at) =>
-          share * Number(at === label) + (1 - share) * Number(at === golden.others[row]),
-        ),
-      );
-      const smoothed = smooth(tf.tensor2d(mixed), smoothing);
-      const off = tf.max(tf.abs(tf.sub(smoothed, tf.tensor2d(targets)))).dataSync()[0]!;
-      expect(off).toBeLessThan(1e-7);
-      const ours = ops.softCrossEntropy(tf.tensor2d(logits), smoothed).dataSync()[0]!;
-      expect(Math.abs(ours - loss)).toBeLessThan(1e-6 * Math.max(1, loss));
-    });
-  });
+  it.each(golden.cases)(
+    "gives PyTorch's targets and loss: $name",
+    ({ smoothing, share, logits, targets, loss }) => {
+      tf.tidy(() => {
+        const mixed = golden.labels.map((label, row) =>
+          Array.from(
+            { length: golden.classes },
+            (_, at) => share * Number(at === label) + (1 - share) * Number(at === golden.others[row]),
+          ),
+        );
+        const smoothed = smooth(tf.tensor2d(mixed), smoothing);
+        const off = tf.max(tf.abs(tf.sub(smoothed, tf.tensor2d(targets)))).dataSync()[0]!;
+        expect(off).toBeLessThan(1e-7);
+        const ours = ops.softCrossEntropy(tf.tensor2d(logits), smoothed).dataSync()[0]!;
+        expect(Math.abs(ours - loss)).toBeLessThan(1e-6 * Math.max(1, loss));
+      });
+    },
+  );
 
   it("makes ln K of zero logits for any smoothing, and has its floor at the targets' entropy", () => {
     tf.tidy(() => {
@@ -69,19 +73,30 @@ describe("label-smoothing", () => {
 
   it("commutes with mixing, in either order of the list, and keeps true labels", () => {
     tf.tidy(() => {
-      const targets = tf.tensor2d([[1, 0, 0], [0, 0, 1]]);
+      const targets = tf.tensor2d([
+        [1, 0, 0],
+        [0, 0, 1],
+      ]);
       const mounted = [
         mountPlugin(mixing, { config: { plugins: [labelSmoothing()] } }),
         mountPlugin(labelSmoothing(), { config: { plugins: [mixing] } }),
       ];
-      const expected = smooth(tf.tensor2d([[0.7, 0, 0.3], [0.3, 0, 0.7]]), 0.1).dataSync();
+      const expected = smooth(
+        tf.tensor2d([
+          [0.7, 0, 0.3],
+          [0.3, 0, 0.7],
+        ]),
+        0.1,
+      ).dataSync();
       for (const { call } of mounted) {
         const batch = batchOf(targets);
         const next = call.beforeBatch(batch, stepAt());
         next.targets.dataSync().forEach((value, at) => expect(value).toBeCloseTo(expected[at]!, 6));
         expect(next.labels).toBe(batch.labels);
       }
-      const alone = mountPlugin(mixing).call.beforeBatch(batchOf(smooth(targets, 0.1)), stepAt()).targets.dataSync();
+      const alone = mountPlugin(mixing)
+        .call.beforeBatch(batchOf(smooth(targets, 0.1)), stepAt())
+        .targets.dataSync();
       alone.forEach((value, at) => expect(value).toBeCloseTo(expected[at]!, 6)); // smoothed first, mixed after
     });
   });

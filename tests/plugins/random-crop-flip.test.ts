@@ -24,7 +24,7 @@ describe("random-crop-flip", () => {
       const middle = pixels.subarray(12 * 3, 12 * 3 + 2); // always inside
       const flipped = pixels[11 * 3 + 1]! > pixels[13 * 3 + 1]!;
       mirrored += Number(flipped);
-      const key = `${middle[0]! - 3},${(middle[1]! - 3)}`;
+      const key = `${middle[0]! - 3},${middle[1]! - 3}`;
       counts.set(key, (counts.get(key) ?? 0) + 1);
     }
     expect(counts.size).toBe(25);
@@ -37,7 +37,11 @@ describe("random-crop-flip", () => {
     const { call } = mountPlugin(randomCropFlip());
     const sample = ramp(8, 7);
     const before = sample.pixels.slice();
-    const [first, again, later] = [call.beforeSample(sample, 0), call.beforeSample(sample, 0), call.beforeSample(sample, 1)];
+    const [first, again, later] = [
+      call.beforeSample(sample, 0),
+      call.beforeSample(sample, 0),
+      call.beforeSample(sample, 1),
+    ];
     expect(sample.pixels).toEqual(before);
     expect(again.pixels).toEqual(first.pixels);
     expect(later.pixels).not.toEqual(first.pixels);

@@ -11,7 +11,14 @@ interface Golden {
   peak: number;
   cosineRestarts: { firstCycle: number; factor: number; minimum: number; rates: number[] }[];
   cosine: { steps: number; minimum: number; rates: number[] }[];
-  oneCycle: { steps: number; warmUp: number; anneal: string; divide: number; divideLast: number; rates: number[] }[];
+  oneCycle: {
+    steps: number;
+    warmUp: number;
+    anneal: string;
+    divide: number;
+    divideLast: number;
+    rates: number[];
+  }[];
   warmUp: { steps: number; rates: number[] }[];
   multiStep: { at: number[]; gamma: number; rates: number[] }[];
 }
@@ -29,25 +36,40 @@ function expectRates(rates: readonly number[], expected: readonly number[]): voi
 describe("against PyTorch", () => {
   it.each(golden.cosineRestarts)("cosine-restarts $firstCycle × $factor from $minimum", (table) => {
     const { firstCycle, factor, minimum, rates } = table;
-    expectRates(rates.map((_, step) => restartedCosine(step, peak, firstCycle, factor, minimum)), rates);
+    expectRates(
+      rates.map((_, step) => restartedCosine(step, peak, firstCycle, factor, minimum)),
+      rates,
+    );
   });
 
   it.each(golden.cosine)("cosine over $steps", ({ steps, minimum, rates }) => {
-    expectRates(rates.map((_, step) => annealed(step, steps, peak, minimum)), rates);
+    expectRates(
+      rates.map((_, step) => annealed(step, steps, peak, minimum)),
+      rates,
+    );
   });
 
   it.each(golden.oneCycle.filter(({ anneal }) => anneal === "cos"))("one-cycle over $steps", (table) => {
     const { steps, warmUp, divide, divideLast, rates } = table;
     const settings = { pctStart: warmUp, divFactor: divide, finalDivFactor: divideLast };
-    expectRates(rates.map((_, step) => oneCycleRate(step, steps, peak, settings)), rates);
+    expectRates(
+      rates.map((_, step) => oneCycleRate(step, steps, peak, settings)),
+      rates,
+    );
   });
 
   it.each(golden.warmUp)("warmup over $steps", ({ steps, rates }) => {
-    expectRates(rates.map((_, step) => peak * warmth(step, steps)), rates);
+    expectRates(
+      rates.map((_, step) => peak * warmth(step, steps)),
+      rates,
+    );
   });
 
   it.each(golden.multiStep)("multi-step at $at", ({ at, gamma, rates }) => {
-    expectRates(rates.map((_, epoch) => stepped(epoch, peak, at, gamma)), rates);
+    expectRates(
+      rates.map((_, epoch) => stepped(epoch, peak, at, gamma)),
+      rates,
+    );
   });
 });
 
@@ -59,7 +81,8 @@ describe("cosine-restarts", () => {
         for (let start = 0, length = first; start < 5000; start += length, length *= factor) {
           const last = cycleAt(start + length - 1, first, factor);
           const peakAtStart = restartedCosine(start, 0.1, first, factor, 1e-6) === 0.1;
-          const lowAtEnd = length === 1 || restartedCosine(start + length - 1, 0.1, first, factor, 1e-6) < 0.1;
+          const lowAtEnd =
+            length === 1 || restartedCosine(start + length - 1, 0.1, first, factor, 1e-6) < 0.1;
           if (!peakAtStart || !lowAtEnd || last.start !== start || last.length !== length) {
             wrong.push(`${first} × ${factor} at ${start}`);
           }
@@ -79,7 +102,8 @@ describe("cosine-restarts", () => {
   });
 
   it("notes a run that ends inside a cycle, and only that", () => {
-    const notes = (epochs: number): readonly string[] => mountPlugin(cosineRestarts(), { config: { epochs } }).notes;
+    const notes = (epochs: number): readonly string[] =>
+      mountPlugin(cosineRestarts(), { config: { epochs } }).notes;
     expect(notes(30)).toEqual([]);
     expect(notes(10)).toEqual([]);
     expect(notes(50)).toEqual([expect.stringContaining("Whole cycles end after 30 or 70 epochs")]);
@@ -98,7 +122,9 @@ describe("schedules at their hook", () => {
   it("one-cycle without a rise, and over a single step, stays finite", () => {
     const settings = { pctStart: 0, divFactor: 25, finalDivFactor: 1e4 };
     const rates = Array.from({ length: 10 }, (_, step) => oneCycleRate(step, 10, 1, settings));
-    expect(rates.every((rate, step) => Number.isFinite(rate) && (step === 0 || rate < rates[step - 1]!))).toBe(true);
+    expect(
+      rates.every((rate, step) => Number.isFinite(rate) && (step === 0 || rate < rates[step - 1]!)),
+    ).toBe(true);
     expect(oneCycleRate(0, 1, 1, settings)).toBeCloseTo(4e-6, 12);
   });
 
@@ -109,7 +135,9 @@ describe("schedules at their hook", () => {
   });
 
   it("multi-step drops at the first step of an epoch and names milestones that never come", () => {
-    const { call, notes } = mountPlugin(multiStep({ milestones: [2, 50], gamma: 0.1 }), { config: { epochs: 10 } });
+    const { call, notes } = mountPlugin(multiStep({ milestones: [2, 50], gamma: 0.1 }), {
+      config: { epochs: 10 },
+    });
     expect(call.resolveLearningRate(1, progressAt({ step: 39 }))).toBe(1);
     expect(call.resolveLearningRate(1, progressAt({ step: 40 }))).toBe(0.1);
     expect(notes).toEqual([expect.stringContaining("never reaches 50")]);
@@ -117,8 +145,12 @@ describe("schedules at their hook", () => {
 
   it("warmup multiplies what a schedule gives, wherever it stands in the list", () => {
     const rates = [
-      mountPlugin(warmup({ epochs: 2 }), { config: { plugins: [multiStep({ milestones: [1], gamma: 0.5 })] } }),
-      mountPlugin(multiStep({ milestones: [1], gamma: 0.5 }), { config: { plugins: [warmup({ epochs: 2 })] } }),
+      mountPlugin(warmup({ epochs: 2 }), {
+        config: { plugins: [multiStep({ milestones: [1], gamma: 0.5 })] },
+      }),
+      mountPlugin(multiStep({ milestones: [1], gamma: 0.5 }), {
+        config: { plugins: [warmup({ epochs: 2 })] },
+      }),
     ].map(({ call }) => call.resolveLearningRate(1, progressAt({ step: 29, stepsPerEpoch: 20 })));
     expect(rates).toEqual([0.375, 0.375]);
   });

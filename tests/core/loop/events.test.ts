@@ -20,7 +20,9 @@ describe("events", () => {
     const heard: unknown[] = [];
     const warnings: string[] = [];
     events.on("warning", ({ message }) => warnings.push(message));
-    events.on("epoch:start", () => { throw new Error("disk full"); });
+    events.on("epoch:start", () => {
+      throw new Error("disk full");
+    });
     events.on("epoch:start", (event) => heard.push(event));
     const event = { epoch: 0, epochs: 1, step: 0, stepsPerEpoch: 1, totalSteps: 1 };
     events.emit("epoch:start", event);
@@ -31,8 +33,12 @@ describe("events", () => {
 
   it("do not end in a circle when the listener of warnings fails", () => {
     const events = createEvents();
-    events.on("warning", () => { throw new Error("again"); });
-    events.on("*", () => { throw new Error("and again"); });
+    events.on("warning", () => {
+      throw new Error("again");
+    });
+    events.on("*", () => {
+      throw new Error("and again");
+    });
     expect(() => events.emit("warning", { message: "something" })).not.toThrow();
   });
 
@@ -46,8 +52,12 @@ describe("events", () => {
     for (const [, event] of heard) expect(JSON.parse(JSON.stringify(event))).toEqual(dropUndefined(event));
     expect(heard.at(-2)![1]).toMatchObject({ purpose: "test", count: 6, source: "current" });
     expect(heard.at(-1)![1]).toMatchObject({ steps: 4, epochs: 2, stopReason: "epochs", seed: summary.seed });
-    expect(heard.filter(([type]) => type === "step").map(([, event]) => (event as Events["step"]).step)).toEqual([1, 2, 3, 4]);
-    expect(heard.filter(([type]) => type === "step").map(([, event]) => (event as Events["step"]).samples)).toEqual([8, 6, 8, 6]);
+    expect(
+      heard.filter(([type]) => type === "step").map(([, event]) => (event as Events["step"]).step),
+    ).toEqual([1, 2, 3, 4]);
+    expect(
+      heard.filter(([type]) => type === "step").map(([, event]) => (event as Events["step"]).samples),
+    ).toEqual([8, 6, 8, 6]);
   });
 
   it("change no bit of the weights, whether listeners fail, listen, or are taken away", async () => {
@@ -56,8 +66,12 @@ describe("events", () => {
     const failing = await fitWeights(microConfig(), {
       before({ events }) {
         events.on("warning", ({ message }) => warnings.push(message));
-        events.on("step", () => { throw new Error("no"); });
-        events.on("epoch:end", (event) => { (event as { epoch: number }).epoch = 99; });
+        events.on("step", () => {
+          throw new Error("no");
+        });
+        events.on("epoch:end", (event) => {
+          (event as { epoch: number }).epoch = 99;
+        });
       },
     });
     const silenced = await fitWeights(microConfig({ plugins: [deaf] }));
@@ -71,6 +85,8 @@ describe("events", () => {
 function dropUndefined(value: unknown): unknown {
   if (typeof value !== "object" || value === null) return value;
   return Object.fromEntries(
-    Object.entries(value).flatMap(([key, inner]) => (inner === undefined ? [] : [[key, dropUndefined(inner)]])),
+    Object.entries(value).flatMap(([key, inner]) =>
+      inner === undefined ? [] : [[key, dropUndefined(inner)]],
+    ),
   );
 }

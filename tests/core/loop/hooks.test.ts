@@ -86,7 +86,11 @@ describe("a tap is refused when it is registered", () => {
       ({ onStep }) => onStep.tap(wrong({ before: "x" }), () => undefined),
       'tap "onStep": unknown tap option "before"; the only one is "stage".',
     ],
-    ["what is no function", ({ onStep }) => onStep.tap(wrong(3)), 'tap "onStep": a tap is a function, and number came.'],
+    [
+      "what is no function",
+      ({ onStep }) => onStep.tap(wrong(3)),
+      'tap "onStep": a tap is a function, and number came.',
+    ],
   ];
   it.each(cases)("%s", (_, register, said) => {
     expect(() => mountPlugin(plugin("p", ({ hooks }) => register(hooks)))).toThrow(
@@ -135,9 +139,19 @@ describe("a returned value is refused with plugin, hook and cause", () => {
   };
 
   const cases: [keyof typeof fire, string, (given: never) => unknown, string][] = [
-    ["resolveLearningRate", "undefined", () => undefined, "it returned undefined. Return the value, changed or not."],
+    [
+      "resolveLearningRate",
+      "undefined",
+      () => undefined,
+      "it returned undefined. Return the value, changed or not.",
+    ],
     ["resolveLearningRate", "null", () => null, "it returned null. Return the value, changed or not."],
-    ["resolveLearningRate", "a promise", () => Promise.resolve(1), "it returned a promise. This hook is synchronous."],
+    [
+      "resolveLearningRate",
+      "a promise",
+      () => Promise.resolve(1),
+      "it returned a promise. This hook is synchronous.",
+    ],
     ["onStep", "a promise that fails", () => Promise.reject(new Error("late")), "it returned a promise."],
     ["resolveLearningRate", "NaN", () => NaN, "a learning rate is a finite number from 0, and NaN came."],
     ["resolveLearningRate", "a negative rate", () => -1, "and -1 came."],
@@ -152,7 +166,12 @@ describe("a returned value is refused with plugin, hook and cause", () => {
       () => ({ ...sample, pixels: new Uint8Array(9) }),
       "a sample of 2 × 2 has 12 bytes, and 9 came.",
     ],
-    ["beforeSample", "another index", () => ({ ...sample, index: 6 }), "a sample keeps its index (5), and 6 came."],
+    [
+      "beforeSample",
+      "another index",
+      () => ({ ...sample, index: 6 }),
+      "a sample keeps its index (5), and 6 came.",
+    ],
     [
       "beforeBatch",
       "targets of more classes",
@@ -205,12 +224,19 @@ describe("a returned value is refused with plugin, hook and cause", () => {
       (given: Evaluation) => ({ ...given, weights: new Map() }),
       'the weights lack "w".',
     ],
-    ["beforeEvaluate", "no view", (given: Evaluation) => ({ ...given, views: [] }), "an evaluation needs at least one view."],
+    [
+      "beforeEvaluate",
+      "no view",
+      (given: Evaluation) => ({ ...given, views: [] }),
+      "an evaluation needs at least one view.",
+    ],
     ["afterEvaluate", "metrics without a loss", () => ({ top1: 1 }), "metrics have at least loss and top1."],
     ["onStep", "what a tap throws", failing, "too far"],
   ];
   it.each(cases)("%s: %s", async (hook, _, tap, said) => {
-    const { call } = mountPlugin(plugin("odd", ({ hooks }) => hooks[hook].tap(wrong(tap))));
+    const { call } = mountPlugin(
+      plugin("odd", ({ hooks }) => (hooks[hook] as unknown as { tap(tap: unknown): void }).tap(tap)),
+    );
     const error: unknown = await Promise.resolve()
       .then(() => fire[hook](call))
       .catch((reason: unknown) => reason);
@@ -296,7 +322,9 @@ describe("types", () => {
       hooks.shouldStop.tap(() => true);
     };
     expectTypeOf(check).parameter(0).toEqualTypeOf<PluginContext>();
-    expectTypeOf<ReturnType<ReturnType<typeof mountPlugin>["call"]["beforeSample"]>>().toEqualTypeOf<Sample>();
+    expectTypeOf<
+      ReturnType<ReturnType<typeof mountPlugin>["call"]["beforeSample"]>
+    >().toEqualTypeOf<Sample>();
   });
 });
 

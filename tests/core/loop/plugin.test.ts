@@ -4,7 +4,12 @@ import { definePlugin, optionsOf, Trainer, type Plugin, type PluginFactory } fro
 import { disposePlugins } from "../../../core/loop/plugin.js";
 import { microConfig, mountPlugin } from "../../../core/testing/index.js";
 
-const plain = (name: string, more: Partial<Plugin> = {}): Plugin => ({ name, options: {}, apply: () => undefined, ...more });
+const plain = (name: string, more: Partial<Plugin> = {}): Plugin => ({
+  name,
+  options: {},
+  apply: () => undefined,
+  ...more,
+});
 const build = (...plugins: Plugin[]): Trainer => new Trainer(microConfig({ plugins }));
 
 describe("composition", () => {
@@ -17,7 +22,9 @@ describe("composition", () => {
         plain("enemy", { conflicts: ["twice"] }),
         plain("one", { slot: "schedule" }),
         plain("two", { slot: "schedule" }),
-        plain("picky", { check: ({ epochs }) => [{ level: "error", text: `picky wants more than ${epochs} epochs.` }] }),
+        plain("picky", {
+          check: ({ epochs }) => [{ level: "error", text: `picky wants more than ${epochs} epochs.` }],
+        }),
       );
     expect(attempt).toThrow(
       expect.objectContaining({
@@ -37,15 +44,25 @@ describe("composition", () => {
   it("lets go together what may", () => {
     const trainer = build(
       plain("a", { slot: "schedule", requires: ["b"] }),
-      plain("b", { slot: "mixing", conflicts: ["c"], check: () => [{ level: "note", text: "b has something to say." }] }),
+      plain("b", {
+        slot: "mixing",
+        conflicts: ["c"],
+        check: () => [{ level: "note", text: "b has something to say." }],
+      }),
     );
     expect(trainer.notes).toEqual(["b has something to say."]);
   });
 
   it("throws before anything is loaded", () => {
     let loaded = false;
-    const data = { name: "never", options: {}, load: () => ((loaded = true), Promise.reject(new Error("no"))) };
-    expect(() => new Trainer(microConfig({ data, plugins: [plain("a"), plain("a")] }))).toThrow("is there twice");
+    const data = {
+      name: "never",
+      options: {},
+      load: () => ((loaded = true), Promise.reject(new Error("no"))),
+    };
+    expect(() => new Trainer(microConfig({ data, plugins: [plain("a"), plain("a")] }))).toThrow(
+      "is there twice",
+    );
     expect(loaded).toBe(false);
   });
 });
@@ -53,7 +70,8 @@ describe("composition", () => {
 describe("apply", () => {
   it("is given a stream of the plugin's own", () => {
     const seen: Record<string, number> = {};
-    const drawing = (name: string): Plugin => plain(name, { apply: ({ stream }) => void (seen[name] = stream(3, 4).uint32()) });
+    const drawing = (name: string): Plugin =>
+      plain(name, { apply: ({ stream }) => void (seen[name] = stream(3, 4).uint32()) });
     mountPlugin(drawing("b"), { config: { plugins: [drawing("a")] } });
     const first = { ...seen };
     mountPlugin(drawing("a"));
@@ -74,9 +92,17 @@ describe("apply", () => {
   });
 
   it("is named when it throws", () => {
-    const broken = plain("broken", { apply: () => { throw new Error("no disk"); } });
+    const broken = plain("broken", {
+      apply: () => {
+        throw new Error("no disk");
+      },
+    });
     expect(() => mountPlugin(broken)).toThrow(
-      expect.objectContaining({ code: "ERR_PLUGIN", plugin: "broken", message: 'Plugin "broken" failed in apply: no disk' }),
+      expect.objectContaining({
+        code: "ERR_PLUGIN",
+        plugin: "broken",
+        message: 'Plugin "broken" failed in apply: no disk',
+      }),
     );
   });
 });
@@ -86,7 +112,12 @@ describe("dispose", () => {
     const disposed: string[] = [];
     const disposing = (name: string, fails = false) => ({
       plugin: plain(name),
-      instance: { dispose: () => { disposed.push(name); if (fails) throw new Error("stuck"); } },
+      instance: {
+        dispose: () => {
+          disposed.push(name);
+          if (fails) throw new Error("stuck");
+        },
+      },
     });
     const failures = disposePlugins([disposing("a"), disposing("b", true), disposing("c")]);
     expect(disposed).toEqual(["a", "b", "c"]);

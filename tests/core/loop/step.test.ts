@@ -27,7 +27,10 @@ function raw(size: number, change: (images: Float32Array) => void = () => undefi
   };
 }
 
-function prepared(tapping: (hooks: Hooks) => void = () => undefined): { context: StepContext; state: TrainState } {
+function prepared(tapping: (hooks: Hooks) => void = () => undefined): {
+  context: StepContext;
+  state: TrainState;
+} {
   const hooks = createHooks({ seed: 1 });
   tapping(hooks.for("tapping", false));
   const model = microNet().build({ classes: 4, buildBlock: (branch) => branch, buildHead: (head) => head });
@@ -53,7 +56,8 @@ function prepared(tapping: (hooks: Hooks) => void = () => undefined): { context:
 const fingerprint = ({ weights, slots, counts }: TrainState): string =>
   JSON.stringify([weightsHash(weights), weightsHash(slots), [...counts]]);
 const at = { microBatch: 0, progress: progressAt() };
-const dispose = ({ weights, slots }: TrainState): void => tf.dispose([...weights.values(), ...slots.values()]);
+const dispose = ({ weights, slots }: TrainState): void =>
+  tf.dispose([...weights.values(), ...slots.values()]);
 
 describe("a step that fails leaves state and memory as they were", () => {
   const failing = (): never => {
@@ -61,18 +65,34 @@ describe("a step that fails leaves state and memory as they were", () => {
   };
   const infinite = (value: tf.Tensor): tf.Tensor => tf.mul(value, Infinity);
   const cases: [string, string, (hooks: Hooks) => void, RawBatch?][] = [
-    ["a picture that is not a number", "ERR_DIVERGED", () => undefined, raw(4, (images) => (images[5] = NaN))],
-    ["a loss that is not finite", "ERR_DIVERGED", ({ afterLoss }) => afterLoss.tap((loss) => infinite(loss) as tf.Scalar)],
+    [
+      "a picture that is not a number",
+      "ERR_DIVERGED",
+      () => undefined,
+      raw(4, (images) => (images[5] = NaN)),
+    ],
+    [
+      "a loss that is not finite",
+      "ERR_DIVERGED",
+      ({ afterLoss }) => afterLoss.tap((loss) => infinite(loss) as tf.Scalar),
+    ],
     [
       "a gradient that is not finite",
       "ERR_DIVERGED",
-      ({ beforeStep }) => beforeStep.tap((gradients) => new Map([...gradients].map(([name, value]) => [name, infinite(value)]))),
+      ({ beforeStep }) =>
+        beforeStep.tap(
+          (gradients) => new Map([...gradients].map(([name, value]) => [name, infinite(value)])),
+        ),
     ],
     ["beforeBatch throws", "ERR_PLUGIN", ({ beforeBatch }) => beforeBatch.tap(failing)],
     ["afterLoss throws", "ERR_PLUGIN", ({ afterLoss }) => afterLoss.tap(failing)],
     ["afterBackward throws", "ERR_PLUGIN", ({ afterBackward }) => afterBackward.tap(failing)],
     ["shouldStep throws", "ERR_PLUGIN", ({ shouldStep }) => shouldStep.tap(failing)],
-    ["resolveLearningRate throws", "ERR_PLUGIN", ({ resolveLearningRate }) => resolveLearningRate.tap(failing)],
+    [
+      "resolveLearningRate throws",
+      "ERR_PLUGIN",
+      ({ resolveLearningRate }) => resolveLearningRate.tap(failing),
+    ],
     ["beforeStep throws", "ERR_PLUGIN", ({ beforeStep }) => beforeStep.tap(failing)],
   ];
   it.each(cases)("%s", (_, code, tapping, batch = raw(4)) => {
@@ -94,9 +114,14 @@ describe("a step that fails leaves state and memory as they were", () => {
   it("says where and what to do", () => {
     const { context, state } = prepared();
     const progress = progressAt({ epoch: 2, step: 41 });
-    expect(() => runStep(context, state, raw(4, (images) => images.fill(NaN)), { microBatch: 41, progress })).toThrow(
-      /^The loss is NaN in epoch 3, step 42\. The step was not applied\. Lower the learning rate/,
-    );
+    expect(() =>
+      runStep(
+        context,
+        state,
+        raw(4, (images) => images.fill(NaN)),
+        { microBatch: 41, progress },
+      ),
+    ).toThrow(/^The loss is NaN in epoch 3, step 42\. The step was not applied\. Lower the learning rate/);
     dispose(state);
   });
 });
@@ -104,9 +129,13 @@ describe("a step that fails leaves state and memory as they were", () => {
 describe("a micro-batch", () => {
   it("that is held back moves running statistics and nothing else", () => {
     const { context, state } = prepared(({ shouldStep }) => shouldStep.tap(() => false));
-    const before = new Map([...state.weights].map(([name, value]) => [name, weightsHash(new Map([[name, value]]))]));
+    const before = new Map(
+      [...state.weights].map(([name, value]) => [name, weightsHash(new Map([[name, value]]))]),
+    );
     expect(runStep(context, state, raw(4), at).stepped).toBeUndefined();
-    const moved = [...state.weights].filter(([name, value]) => weightsHash(new Map([[name, value]])) !== before.get(name));
+    const moved = [...state.weights].filter(
+      ([name, value]) => weightsHash(new Map([[name, value]])) !== before.get(name),
+    );
     expect(moved.map(([name]) => name)).toEqual(["block.bn.running_mean", "block.bn.running_var"]);
     expect(state.counts.size).toBe(0);
     dispose(state);
@@ -115,7 +144,8 @@ describe("a micro-batch", () => {
   it("trains only what trains: frozen parameters, their slots and their norm's statistics stay", () => {
     const { context, state } = prepared();
     const groups = context.groups.map((group) => (group.depth === 1 ? { ...group, trains: false } : group));
-    const frozen = () => weightsHash(new Map([...state.weights, ...state.slots].filter(([name]) => name.startsWith("block."))));
+    const frozen = () =>
+      weightsHash(new Map([...state.weights, ...state.slots].filter(([name]) => name.startsWith("block."))));
     const before = frozen();
     const whole = fingerprint(state);
     runStep({ ...context, groups }, state, raw(4), at);
@@ -197,7 +227,9 @@ describe("accumulation", () => {
             kept = new Map([...gradients].map(([name, value]) => [name, tf.keep(value.clone())]));
             return gradients;
           }
-          const mean = new Map([...gradients].map(([name, value]) => [name, tf.div(tf.add(value, kept!.get(name)!), 2)]));
+          const mean = new Map(
+            [...gradients].map(([name, value]) => [name, tf.div(tf.add(value, kept!.get(name)!), 2)]),
+          );
           tf.dispose([...kept!.values()]);
           return mean;
         });
