@@ -74,7 +74,7 @@ export async function readArchive(
       next(refuse(path, `it has more than ${maxEntries} entries`));
       return;
     }
-    // The parser reads a size it does not understand as null, and would wait for the end of that entry for ever.
+    // The parser takes a size it does not understand for null, and would wait for the end for ever.
     if (!Number.isSafeInteger(header.size)) {
       next(refuse(path, `it is damaged at ${reading}, whose size is not a number`));
       return;

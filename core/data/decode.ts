@@ -62,7 +62,7 @@ export async function findDamaged(
   async function work(): Promise<void> {
     while (next < files.length) {
       const at = next++;
-      await check(files[at]!).catch((error: Error) => problems.set(at, firstLine(error.message)));
+      await check(files[at]!).catch((error: Error) => problems.set(at, oneLine(error.message)));
     }
   }
   await Promise.all(Array.from({ length: 2 * availableParallelism() }, work));
@@ -79,7 +79,8 @@ export function damagedError(damaged: readonly Damaged[], total: number): Traine
   );
 }
 
-/** libvips appends its log to a message; the first line says it all. */
-export function firstLine(message: string): string {
-  return message.split("\n", 1)[0]!.trim();
+/** libvips spreads a message over lines, of which the second often has the reason. */
+export function oneLine(message: string): string {
+  const line = message.replace(/\s+/g, " ").trim();
+  return line.length > 200 ? `${line.slice(0, 200)}…` : line;
 }

@@ -14,7 +14,7 @@ import { z } from "zod";
 import { TrainerError } from "../errors.js";
 import { parseOptions } from "../options.js";
 import type { Data, DataSource, Picture, Split } from "./dataset.js";
-import { checkHeader, type Damaged, damagedError, decodePicture, findDamaged, firstLine } from "./decode.js";
+import { checkHeader, type Damaged, damagedError, decodePicture, findDamaged, oneLine } from "./decode.js";
 
 export interface ImageFolderOptions {
   path: string;
@@ -102,7 +102,7 @@ function folderSplit(folders: readonly Folder[], classes: readonly string[], siz
         Array.from(indices, async (index): Promise<Picture | undefined> => {
           const file = files[index]!;
           return decodePicture(file, size).catch((error: Error) => {
-            damaged.push({ file, problem: firstLine(error.message) });
+            damaged.push({ file, problem: oneLine(error.message) });
             return undefined;
           });
         }),

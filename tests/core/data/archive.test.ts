@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
@@ -21,7 +21,10 @@ function save(bytes: Buffer): string {
 }
 
 async function failure(action: Promise<unknown>): Promise<TrainerError> {
-  const error = await action.then(() => undefined, (error: unknown) => error);
+  const error = await action.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
   expect(error).toBeInstanceOf(TrainerError);
   return error as TrainerError;
 }
@@ -29,7 +32,12 @@ async function failure(action: Promise<unknown>): Promise<TrainerError> {
 describe("readArchive", () => {
   it("reads the named members of a .tar and a .tar.gz, whole and with their hash", async () => {
     const big = Buffer.alloc(300_001, 7);
-    const files = { "train.bin": big, "test.bin": Buffer.alloc(0), "names.txt": content, "other.txt": content };
+    const files = {
+      "train.bin": big,
+      "test.bin": Buffer.alloc(0),
+      "names.txt": content,
+      "other.txt": content,
+    };
     const tar = await tarOfFiles(files, "set");
     for (const bytes of [tar, gzip(tar)]) {
       const members = await readArchive(save(bytes), names);
@@ -43,18 +51,26 @@ describe("readArchive", () => {
   it.each(["train.bin", "./train.bin", "set/train.bin", "./set/train.bin", "train.bin".padStart(8)])(
     "takes a member called %s",
     async (name) => {
-      expect([...(await readArchive(save(await tarOf([{ name, content }])), names)).keys()]).toEqual(["train.bin"]);
+      expect([...(await readArchive(save(await tarOf([{ name, content }])), names)).keys()]).toEqual([
+        "train.bin",
+      ]);
     },
   );
 
   const passedOver = [
-    "../train.bin", "set/../train.bin", "/train.bin", "/etc/train.bin", "set/../../train.bin", "a/b/train.bin",
-    "..\\train.bin", "set\\train.bin", "C:\\train.bin", "train.bin\u0000x/../y", "TRAIN.BIN", "Train.bin", "set/._train.bin",
-    "train.bin.gz", "train.bin/x", "../set-evil/train.bin", "x".repeat(300) + "/../train.bin", "\u202Etrain.bin",
+    "../train.bin", "set/../train.bin", "/train.bin", "/etc/train.bin", "set/../../train.bin",
+    "a/b/train.bin", "..\\train.bin", "set\\train.bin", "C:\\train.bin", "train.bin\u0000x/../y", "TRAIN.BIN", "Train.bin",
+    "set/._train.bin", "train.bin.gz", "train.bin/x", "../set-evil/train.bin",
+    "x".repeat(300) + "/../train.bin", "\u202Etrain.bin",
   ]; // prettier-ignore
   it.each(passedOver)("passes over a member called %j and writes nothing", async (name) => {
     const before = listing();
-    const path = save(await tarOf([{ name, content }, { name: "set/names.txt", content }]));
+    const path = save(
+      await tarOf([
+        { name, content },
+        { name: "set/names.txt", content },
+      ]),
+    );
     const members = await readArchive(path, names);
     expect(members.has("train.bin")).toBe(name.startsWith("train.bin\u0000"));
     expect(members.has("names.txt")).toBe(true);
@@ -67,7 +83,9 @@ describe("readArchive", () => {
       const path = save(await tarOf([{ name: "set/train.bin", type, linkname: "/etc/passwd" }, good]));
       const error = await failure(readArchive(path, names));
       expect(error.code).toBe("ERR_DATA");
-      expect(error.message).toContain(type === "directory" ? "is a directory" : `is a ${type}, expected a plain file`);
+      expect(error.message).toContain(
+        type === "directory" ? "is a directory" : `is a ${type}, expected a plain file`,
+      );
       expect(error.message).toContain(path);
     },
   );
@@ -108,7 +126,9 @@ describe("readArchive", () => {
   });
 
   it("refuses a member whose size is a lie, and a negative or absurd one in an extended header", async () => {
-    expect((await failure(readArchive(save(claim(await tarOf([good]), 4000)), names))).message).toContain("cut short");
+    expect((await failure(readArchive(save(claim(await tarOf([good]), 4000)), names))).message).toContain(
+      "cut short",
+    );
     for (const size of ["-1", "99999999999999999999", "abc"]) {
       const tar = await tarOf([{ name: "set/train.bin", content, pax: { size } } as never]);
       const error = await failure(readArchive(save(tar), names));
@@ -147,7 +167,10 @@ describe("readArchive", () => {
     ]);
     const gzipped = gzip(tar);
     let cuts = 0;
-    for (const [whole, step] of [[gzipped, Math.ceil(gzipped.length / 40)], [tar, 256]] as const) {
+    for (const [whole, step] of [
+      [gzipped, Math.ceil(gzipped.length / 40)],
+      [tar, 256],
+    ] as const) {
       for (let length = 0; length < whole.length; length += step) {
         const path = save(whole.subarray(0, length));
         const error = await failure(readArchive(path, names));
@@ -179,7 +202,7 @@ describe("readArchive", () => {
     sizeless[124] = 0x90; // neither octal nor the mark of a binary number
     for (const bytes of [folderWithSize, sizeless]) {
       repairChecksums(bytes);
-      expect((await failure(readArchive(save(bytes), names))).message).toContain("damaged at \"other\"");
+      expect((await failure(readArchive(save(bytes), names))).message).toContain('damaged at "other"');
     }
   });
 
@@ -191,7 +214,9 @@ describe("readArchive", () => {
       { name: "set/names.txt", content },
     ]);
     const path = join(folder, "mutated");
-    const edits = fc.array(fc.tuple(fc.nat(tar.length - 1), fc.integer({ min: 0, max: 255 })), { maxLength: 6 });
+    const edits = fc.array(fc.tuple(fc.nat(tar.length - 1), fc.integer({ min: 0, max: 255 })), {
+      maxLength: 6,
+    });
     await fc.assert(
       fc.asyncProperty(edits, fc.boolean(), async (changes, repair) => {
         const bytes = Buffer.from(tar);
@@ -218,7 +243,9 @@ function listing(): string[] {
   mkdirSync(join(folder, "sentinel"), { recursive: true });
   expect(existsSync("/etc/train.bin")).toBe(false);
   return places.flatMap((place) =>
-    readdirSync(place).filter((name) => place === folder || /train|set/.test(name)).map((name) => join(place, name)),
+    readdirSync(place)
+      .filter((name) => place === folder || /train|set/.test(name))
+      .map((name) => join(place, name)),
   );
 }
 

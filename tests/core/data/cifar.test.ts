@@ -27,7 +27,10 @@ function saved(bytes: Buffer, name = `archive-${count++}`): string {
 }
 
 async function failure(source: DataSource): Promise<TrainerError> {
-  const error = await source.load({}).then(() => undefined, (error: unknown) => error);
+  const error = await source.load({}).then(
+    () => undefined,
+    (error: unknown) => error,
+  );
   expect(error).toBeInstanceOf(TrainerError);
   expect((error as TrainerError).exitCode).toBe(65);
   return error as TrainerError;
@@ -43,14 +46,21 @@ function train(labels: readonly (readonly number[])[]): Files {
 function expectPicture(data: Data["train"], index: number, record: number): Promise<void> {
   return Promise.resolve(data.read([index])).then(([picture]) => {
     expect([picture!.height, picture!.width, picture!.pixels.length]).toEqual([32, 32, 3072]);
-    for (const [row, column, channel] of [[0, 0, 0], [0, 0, 1], [0, 1, 2], [1, 0, 0], [17, 5, 1], [31, 31, 2]] as const) {
+    for (const [row, column, channel] of [
+      [0, 0, 0],
+      [0, 0, 1],
+      [0, 1, 2],
+      [1, 0, 0],
+      [17, 5, 1],
+      [31, 31, 2],
+    ] as const) {
       expect(picture!.pixels[(row * 32 + column) * 3 + channel]).toBe(pixelOf(record, row, column, channel));
     }
   });
 }
 
 describe("CIFAR-100", () => {
-  it("reads the same from a folder, a folder above, a .tar.gz, a .tar and a folder with the archive", async () => {
+  it("reads the same from a folder, the folder above, a .tar.gz, a .tar and the folder of one", async () => {
     const tar = await tarOfFiles(whole);
     const above = join(root, "above");
     mkdirSync(join(above, "cifar-100-binary"), { recursive: true });
@@ -113,7 +123,9 @@ describe("CIFAR-100", () => {
 
     it("refuses a byte more, and a web page", async () => {
       const longer = Buffer.concat([whole["train.bin"]!, Buffer.from([0])]);
-      expect((await failureOf({ ...whole, "train.bin": longer })).message).toContain("100 whole records and 1 bytes");
+      expect((await failureOf({ ...whole, "train.bin": longer })).message).toContain(
+        "100 whole records and 1 bytes",
+      );
       const page = Buffer.from("<html><body>Not found</body></html>");
       expect((await failureOf({ ...whole, "test.bin": page })).message).toContain("like a web page");
     });
@@ -138,7 +150,9 @@ describe("CIFAR-100", () => {
       const list = (text: string) => failureOf({ ...whole, "fine_label_names.txt": Buffer.from(text) });
       expect((await list(names.replace("fine_7\n", ""))).message).toContain("99 names, expected 100");
       expect((await list(`${names}more\n`)).message).toContain("101 names");
-      expect((await list(names.replace("fine_7\n", "fine_8\n"))).message).toContain('the name "fine_8" twice');
+      expect((await list(names.replace("fine_7\n", "fine_8\n"))).message).toContain(
+        'the name "fine_8" twice',
+      );
     });
 
     it("takes names with carriage returns", async () => {
@@ -156,10 +170,18 @@ describe("CIFAR-100", () => {
     });
 
     it("says which path does not exist, is no data, or is neither file nor folder", async () => {
-      expect((await failure(cifar100({ path: join(root, "nowhere") }))).message).toContain("nowhere does not exist");
-      expect((await failure(cifar100({ path: folderOf({}) }))).message).toContain("Expected a folder with train.bin");
-      expect((await failure(cifar100({ path: "/dev/null" }))).message).toContain("neither a file nor a folder");
-      expect((await failure(cifar100({ path: join(folderOf(whole), "train.bin", "x") }))).message).toContain("ENOTDIR");
+      expect((await failure(cifar100({ path: join(root, "nowhere") }))).message).toContain(
+        "nowhere does not exist",
+      );
+      expect((await failure(cifar100({ path: folderOf({}) }))).message).toContain(
+        "Expected a folder with train.bin",
+      );
+      expect((await failure(cifar100({ path: "/dev/null" }))).message).toContain(
+        "neither a file nor a folder",
+      );
+      expect((await failure(cifar100({ path: join(folderOf(whole), "train.bin", "x") }))).message).toContain(
+        "ENOTDIR",
+      );
     });
   });
 
@@ -182,10 +204,14 @@ describe("CIFAR-100", () => {
     it("finds a class in two families, within a file and across files", async () => {
       const twice = [...good, [3, 7]];
       const { message } = await failureOf(train(twice));
-      expect(message).toMatch(/train\.bin: record 20 puts the fine class 7 \(fine_7\) into the coarse class 3/);
+      expect(message).toMatch(
+        /train\.bin: record 20 puts the fine class 7 \(fine_7\) into the coarse class 3/,
+      );
       expect(message).toMatch(/record 7 of .*train\.bin into 1/);
       const across = await failureOf({ ...whole, "test.bin": recordFile([[1, 0]]) });
-      expect(across.message).toMatch(/test\.bin: record 0 .* coarse class 1, and record 0 of .*train\.bin into 0/);
+      expect(across.message).toMatch(
+        /test\.bin: record 0 .* coarse class 1, and record 0 of .*train\.bin into 0/,
+      );
     });
 
     it("refuses training labels that are all the same", async () => {
@@ -220,7 +246,9 @@ describe("CIFAR-10", () => {
     const { message } = await failure(cifar10({ path: folderOf(whole) }));
     expect(message).toContain("Expected a folder with data_batch_1.bin");
     const files = { ...miniCifar10(), "data_batch_3.bin": whole["train.bin"]! };
-    expect((await failure(cifar10({ path: folderOf(files) }))).message).toContain("data_batch_3.bin has 307400 bytes");
+    expect((await failure(cifar10({ path: folderOf(files) }))).message).toContain(
+      "data_batch_3.bin has 307400 bytes",
+    );
   });
 });
 

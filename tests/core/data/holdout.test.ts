@@ -49,7 +49,8 @@ describe("stratifiedHoldout", () => {
           }
         }
         if (!reduced) {
-          for (const [label, total] of all) expect(out.get(label) ?? 0).toBeLessThanOrEqual(Math.ceil(total * fraction));
+          for (const [label, total] of all)
+            expect(out.get(label) ?? 0).toBeLessThanOrEqual(Math.ceil(total * fraction));
         }
       }),
       { numRuns: 300 },
@@ -59,7 +60,11 @@ describe("stratifiedHoldout", () => {
   it("gives the larger remainders one more, ties to the lower class", () => {
     const labels = [0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2]; // shares at 0.25: 1, 1.5, 2.25
     const counts = countsOf(labels, stratifiedHoldout(labels, 0.25, 1).held);
-    expect([...counts.entries()].sort()).toEqual([[0, 1], [1, 2], [2, 2]]);
+    expect([...counts.entries()].sort()).toEqual([
+      [0, 1],
+      [1, 2],
+      [2, 2],
+    ]);
     const ties = [0, 0, 1, 1, 2, 2, 3, 3]; // shares at 0.25: a half each, two places to give
     expect([...countsOf(ties, stratifiedHoldout(ties, 0.25, 1).held).keys()].sort()).toEqual([0, 1]);
   });
@@ -136,6 +141,7 @@ describe("limit", () => {
   it("is the split itself if there is no more, and refuses limits that are none", () => {
     const split = splitOf([0, 1]);
     expect(limit(split, 2, 1)).toBe(split);
-    for (const n of [0, -1, 1.5, NaN]) expect(() => limit(split, n, 1)).toThrow("expected a whole number from 1 on");
+    for (const n of [0, -1, 1.5, NaN])
+      expect(() => limit(split, n, 1)).toThrow("expected a whole number from 1 on");
   });
 });

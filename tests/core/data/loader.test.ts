@@ -16,7 +16,16 @@ const labels = Uint16Array.from({ length: 23 }, (_, at) => (at * 5) % 7);
 const split = memorySplit([{ name: "mini", pixels, labels }], height, width);
 
 function loaderOf(options: Partial<LoaderOptions> = {}) {
-  return createLoader({ split, height, width, ...statistics, batchSize: 5, seed: 9, shuffle: true, ...options });
+  return createLoader({
+    split,
+    height,
+    width,
+    ...statistics,
+    batchSize: 5,
+    seed: 9,
+    shuffle: true,
+    ...options,
+  });
 }
 
 async function collect(batches: AsyncIterable<RawBatch>): Promise<RawBatch[]> {
@@ -61,7 +70,9 @@ describe("batches", () => {
       images.forEach((value, at) => {
         const byte = pixels[indices[Math.floor(at / 18)]! * 18 + (at % 18)]!;
         const channel = at % 3;
-        expect(value).toBe(Math.fround((byte / 255 - statistics.mean[channel]!) / statistics.deviation[channel]!));
+        expect(value).toBe(
+          Math.fround((byte / 255 - statistics.mean[channel]!) / statistics.deviation[channel]!),
+        );
       });
     }
   });
@@ -76,7 +87,8 @@ describe("batches", () => {
 
 describe("order", () => {
   it("is a function of seed and epoch, different in both", async () => {
-    const order = async (seed: number, epoch: number) => placesOf(await collect(loaderOf({ seed }).epoch(epoch)));
+    const order = async (seed: number, epoch: number) =>
+      placesOf(await collect(loaderOf({ seed }).epoch(epoch)));
     expect(await order(9, 0)).toEqual(await order(9, 0));
     const orders = [await order(9, 0), await order(9, 1), await order(10, 0), await order(10, 1)];
     expect(new Set(orders.map(String)).size).toBe(4);
@@ -123,7 +135,11 @@ describe("transform", () => {
 
   it.each([
     ["another size", (sample: Sample) => ({ ...sample, height: 3, width: 2 }), "is 3 x 2 with 18 bytes"],
-    ["too few bytes", (sample: Sample) => ({ ...sample, pixels: new Uint8Array(17) }), "is 2 x 3 with 17 bytes"],
+    [
+      "too few bytes",
+      (sample: Sample) => ({ ...sample, pixels: new Uint8Array(17) }),
+      "is 2 x 3 with 17 bytes",
+    ],
     ["floats", (sample: Sample) => ({ ...sample, pixels: new Float32Array(18) }) as never, "is no picture"],
     ["nothing", () => undefined as never, "is no picture"],
   ])("that returns %s is refused with what was expected", async (_, transform, message) => {
@@ -174,7 +190,7 @@ describe("reading ahead", () => {
     ]); // prettier-ignore
   });
 
-  it("reads nothing before the first batch is asked for, and one batch more if the consumer leaves", async () => {
+  it("reads nothing before it is asked, and one batch too many if the consumer leaves", async () => {
     const { slow, events } = slowSplit();
     const batches = loaderOf({ split: slow }).epoch(0);
     await tick();
@@ -215,7 +231,9 @@ describe("what cannot be", () => {
       expect(() => loaderOf({ batchSize })).toThrow("expected a whole number from 1 on");
     }
     expect(() => loaderOf({ batchSize: 24, dropLast: true })).toThrow("23 pictures give no batch of 24");
-    expect(() => loaderOf({ split: memorySplit([], height, width) })).toThrow("0 pictures give no batch of 5");
+    expect(() => loaderOf({ split: memorySplit([], height, width) })).toThrow(
+      "0 pictures give no batch of 5",
+    );
     for (const start of [-1, 6, 0.5]) {
       await expect(loaderOf().epoch(0, start).next()).rejects.toThrow(`cannot begin at batch ${start}`);
     }

@@ -50,7 +50,10 @@ export function miniCifar100(): Files {
   return {
     "coarse_label_names.txt": nameList("coarse", 20),
     "fine_label_names.txt": nameList("fine", 100),
-    "test.bin": recordFile(Array.from({ length: 10 }, (_, at) => labelsOf(at * 10)), 1000),
+    "test.bin": recordFile(
+      Array.from({ length: 10 }, (_, at) => labelsOf(at * 10)),
+      1000,
+    ),
     "train.bin": recordFile(Array.from({ length: 100 }, (_, at) => labelsOf((at * 37) % 100))),
   };
 }
@@ -64,7 +67,10 @@ export function miniCifar10(): Files {
   return {
     "batches.meta.txt": Buffer.concat([nameList("class", 10), Buffer.from("\n")]),
     ...Object.fromEntries(batches),
-    "test_batch.bin": recordFile(Array.from({ length: 10 }, (_, at) => [at]), 1000),
+    "test_batch.bin": recordFile(
+      Array.from({ length: 10 }, (_, at) => [at]),
+      1000,
+    ),
   };
 }
 

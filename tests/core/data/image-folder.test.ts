@@ -1,0 +1,348 @@
+import { mkdirSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import sharp from "sharp";
+import { describe, expect, it, vi } from "vitest";
+
+import type { DataSource, Picture } from "../../../core/data/dataset.js";
+import { imageFolder } from "../../../core/data/image-folder.js";
+import { TrainerError } from "../../../core/errors.js";
+import { temporaryFolder } from "./mini-cifar.js";
+
+const root = temporaryFolder();
+let count = 0;
+
+type Colour = { r: number; g: number; b: number; alpha?: number };
+const red: Colour = { r: 220, g: 20, b: 30 };
+const blue: Colour = { r: 10, g: 40, b: 200 };
+
+const plain = (colour: Colour, width = 40, height = 30) =>
+  sharp({ create: { width, height, channels: colour.alpha === undefined ? 3 : 4, background: colour } });
+
+/** Red on the left or top, blue on the other half. */
+async function halves(direction: "left-right" | "top-bottom", width: number, height: number) {
+  const half = direction === "left-right" ? { width: width / 2, height } : { width, height: height / 2 };
+  const input = await sharp({ create: { ...half, channels: 3, background: blue } })
+    .png()
+    .toBuffer();
+  const gravity = direction === "left-right" ? "east" : "south";
+  return sharp(await plain(red, width, height).composite([{ input, gravity }]).png().toBuffer());
+}
+
+const png = (colour: Colour) => plain(colour).png().toBuffer();
+
+/** A folder with these files, by path. */
+function folderOf(files: Record<string, Buffer>): string {
+  const folder = join(root, `set-${count++}`);
+  mkdirSync(folder);
+  for (const [name, content] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, name)), { recursive: true });
+    writeFileSync(join(folder, name), content);
+  }
+  return folder;
+}
+
+async function failure(source: DataSource): Promise<TrainerError> {
+  const error = await source.load({}).then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  expect(error).toBeInstanceOf(TrainerError);
+  expect((error as TrainerError).code).toBe("ERR_DATA");
+  return error as TrainerError;
+}
+
+/** The picture of one file, and what its pixel at (row, column) is near to. */
+async function decoded(content: Buffer, name: string, size = 16): Promise<Picture> {
+  const path = folderOf({ [`a/${name}`]: content, "b/x.png": await png(blue) });
+  const data = await imageFolder({ path, size }).load({});
+  const [picture] = await data.train.read([0]);
+  expect([picture!.height, picture!.width, picture!.pixels.length]).toEqual([size, size, size * size * 3]);
+  return picture!;
+}
+
+function expectNear(
+  { pixels, width }: Picture,
+  row: number,
+  column: number,
+  { r, g, b }: Colour,
+  within = 3,
+): void {
+  const found = [...pixels.subarray((row * width + column) * 3, (row * width + column) * 3 + 3)];
+  [r, g, b].forEach((value, channel) =>
+    expect(Math.abs(found[channel]! - value), `${found}`).toBeLessThanOrEqual(within),
+  );
+}
+
+describe("splits and classes", () => {
+  it("takes train/ and test/, classes in the order of their code points", async () => {
+    const names = ["zebra", "Ant", "\u{1F600}", "\uFF21", "ant", "b c#%20"];
+    const files: Record<string, Buffer> = {};
+    for (const name of names) {
+      files[`train/${name}/2.PNG`] = await png(red);
+      files[`train/${name}/10.png`] = await png(blue);
+    }
+    files["test/zebra/x.png"] = await png(blue);
+    const path = folderOf(files);
+    const data = await imageFolder({ path, size: 8 }).load({});
+    // By UTF-16 units the face, whose first unit is D83D, would come before the full-width A, FF21.
+    expect(data.classes).toEqual(["Ant", "ant", "b c#%20", "zebra", "\uFF21", "\u{1F600}"]);
+    expect([...data.train.labels]).toEqual([0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]);
+    expect(data.train.describe(7)).toBe(join(path, "train", "zebra", "2.PNG"));
+    expect([...data.test!.labels]).toEqual([3]);
+    const [first, second] = await data.train.read([7, 6]);
+    expectNear(first!, 4, 4, red);
+    expectNear(second!, 4, 4, blue);
+    expect(data.mean).toEqual([0.485, 0.456, 0.406]);
+  });
+
+  it("takes val/ for the test split, and prefers test/ with a word about val/", async () => {
+    const files: Record<string, Buffer> = {};
+    for (const split of ["train", "val"])
+      for (const name of ["a", "b"]) files[`${split}/${name}/1.png`] = await png(red);
+    const log = vi.fn();
+    expect((await imageFolder({ path: folderOf(files), size: 8 }).load({ log })).test!.length).toBe(2);
+    expect(log).not.toHaveBeenCalled();
+    const both = { ...files, "test/a/1.png": await png(red) };
+    expect((await imageFolder({ path: folderOf(both), size: 8 }).load({ log })).test!.length).toBe(1);
+    expect(log.mock.calls.flat()).toEqual([expect.stringContaining("val is not used")]);
+  });
+
+  it("takes class folders alone for a training set without a test split, links to folders too", async () => {
+    const path = folderOf({
+      "a/1.png": await png(red),
+      "b/1.png": await png(red),
+      "elsewhere/c/1.png": await png(red),
+    });
+    symlinkSync(join(path, "a"), join(path, "linked"));
+    writeFileSync(join(path, "elsewhere", "x.png"), await png(red));
+    const data = await imageFolder({ path, size: 8 }).load({});
+    expect(data.classes).toEqual(["a", "b", "elsewhere", "linked"]);
+    expect(data.test).toBeUndefined();
+  });
+
+  it("ignores what is no picture by its name, and says how much", async () => {
+    const path = folderOf({
+      "a/1.png": await png(red), "a/notes.txt": Buffer.from("x"), "a/deep/2.png": await png(red),
+      "a/.DS_Store": Buffer.from("x"), "b/1.png": await png(red), ".git/x.png": Buffer.from("x"),
+    }); // prettier-ignore
+    const log = vi.fn();
+    const data = await imageFolder({ path, size: 8 }).load({ log });
+    expect(data.classes).toEqual(["a", "b"]);
+    expect(data.train.length).toBe(2);
+    expect(log.mock.calls.flat()).toEqual([expect.stringMatching(/2 entries .* are ignored/)]);
+  });
+
+  it("refuses empty classes, one class, unknown test classes and test/ alone, each by name", async () => {
+    const picture = await png(red);
+    const failureOf = (files: Record<string, Buffer>) =>
+      failure(imageFolder({ path: folderOf(files), size: 8 }));
+    const text = Buffer.from("x");
+    const empty = await failureOf({ "a/1.png": picture, "hollow/1.txt": text, "void/1.txt": text });
+    expect(empty.message).toContain("class folders hollow, void. Fill or remove them");
+    expect((await failureOf({ "train/only/1.png": picture })).message).toContain(
+      "only the class folder only",
+    );
+    expect((await failureOf({ "x.png": picture })).message).toContain("no class folder");
+    const train = { "train/a/1.png": picture, "train/b/1.png": picture };
+    expect((await failureOf({ ...train, "test/c/1.png": picture })).message).toContain(
+      "that train/ lacks: c",
+    );
+    expect((await failureOf({ ...train, "test/1.png": picture })).message).toContain("has no class folder");
+    expect((await failureOf({ "val/a/1.png": picture, "val/b/1.png": picture })).message).toContain(
+      "but no train/",
+    );
+  });
+
+  it("says which path is missing or no folder", async () => {
+    const path = folderOf({ file: Buffer.from("x") });
+    expect((await failure(imageFolder({ path: join(path, "nowhere") }))).message).toContain(
+      "nowhere does not exist",
+    );
+    expect((await failure(imageFolder({ path: join(path, "file") }))).message).toContain(
+      "file is not a folder",
+    );
+  });
+});
+
+describe("decoding", () => {
+  it("scales the shorter side and cuts the centre out", async () => {
+    const wide = await decoded(await (await halves("left-right", 200, 40)).png().toBuffer(), "x.png", 20);
+    expectNear(wide, 10, 0, red);
+    expectNear(wide, 10, 8, red);
+    expectNear(wide, 10, 11, blue);
+    expectNear(wide, 10, 19, blue);
+    const tall = await decoded(await (await halves("top-bottom", 10, 100)).png().toBuffer(), "x.png", 20);
+    expectNear(tall, 0, 10, red);
+    expectNear(tall, 19, 10, blue);
+  });
+
+  it.each(["jpg", "jpeg", "png", "webp"] as const)("reads .%s", async (extension) => {
+    const content = await plain(red).toFormat(extension as "jpeg", { quality: 95 }).toBuffer();
+    expectNear(await decoded(content, `x.${extension}`), 8, 8, red, 8);
+  });
+
+  it("honours the rotation in EXIF", async () => {
+    const picture = await halves("left-right", 40, 40);
+    const content = await picture.jpeg({ quality: 95 }).withMetadata({ orientation: 6 }).toBuffer();
+    const upright = await decoded(content, "x.jpg"); // a quarter turn clockwise: left comes to the top
+    expectNear(upright, 1, 8, red, 8);
+    expectNear(upright, 14, 8, blue, 8);
+  });
+
+  it("makes RGB of grey, of grey with 16 bits, and of colour with 16 bits", async () => {
+    const grey = { r: 100, g: 100, b: 100 };
+    const eight = await plain(grey).toColourspace("b-w").png().toBuffer();
+    expect((await sharp(eight).metadata()).channels).toBe(1);
+    expectNear(await decoded(eight, "x.png"), 8, 8, grey);
+
+    const deep = new Uint16Array(30 * 30).fill(100 * 257);
+    const raw = { width: 30, height: 30, channels: 1 as const };
+    const sixteen = await sharp(deep, { raw }).toColourspace("grey16").png().toBuffer();
+    expect((await sharp(sixteen).metadata()).depth).toBe("ushort");
+    expectNear(await decoded(sixteen, "x.png"), 8, 8, grey);
+
+    const colours = Uint16Array.from({ length: 30 * 30 * 3 }, (_, at) => [220, 20, 30][at % 3]! * 257);
+    const rgb = await sharp(colours, { raw: { ...raw, channels: 3 } })
+      .toColourspace("rgb16")
+      .png()
+      .toBuffer();
+    expect((await sharp(rgb).metadata()).depth).toBe("ushort");
+    expectNear(await decoded(rgb, "x.png"), 8, 8, red);
+  });
+
+  it("makes RGB of CMYK", async () => {
+    const cmyk = await plain({ r: 255, g: 255, b: 255 })
+      .toColourspace("cmyk")
+      .jpeg({ quality: 100 })
+      .toBuffer();
+    expect((await sharp(cmyk).metadata()).space).toBe("cmyk");
+    expectNear(await decoded(cmyk, "x.jpg"), 8, 8, { r: 255, g: 255, b: 255 }, 8);
+  });
+
+  it("lays transparency on white", async () => {
+    const clear = await plain({ r: 0, g: 0, b: 0, alpha: 0 }).png().toBuffer();
+    expectNear(await decoded(clear, "x.png"), 8, 8, { r: 255, g: 255, b: 255 });
+    const half = await plain({ r: 0, g: 0, b: 0, alpha: 0.5 }).png().toBuffer();
+    expectNear(await decoded(half, "x.png"), 8, 8, { r: 128, g: 128, b: 128 });
+  });
+
+  it("enlarges what is smaller, and takes the first frame of an animation", async () => {
+    expectNear(await decoded(await plain(red, 1, 1).png().toBuffer(), "x.png", 32), 31, 31, red);
+    const frames = Buffer.concat([
+      await plain(red, 8, 8).raw().toBuffer(),
+      await plain(blue, 8, 8).raw().toBuffer(),
+    ]);
+    const animation = await sharp(frames, { raw: { width: 8, height: 16, channels: 3, pageHeight: 8 } })
+      .webp({ lossless: true })
+      .toBuffer();
+    expect((await sharp(animation).metadata()).pages).toBe(2);
+    expectNear(await decoded(animation, "x.webp", 8), 4, 4, red);
+  });
+
+  it("gives fresh pixels with every read", async () => {
+    const path = folderOf({ "a/1.png": await png(red), "b/1.png": await png(blue) });
+    const { train } = await imageFolder({ path, size: 8 }).load({});
+    (await train.read([0]))[0]!.pixels.fill(0);
+    expectNear((await train.read([0]))[0]!, 4, 4, red);
+  });
+});
+
+describe("damage", () => {
+  /** A picture that does not compress to nothing. */
+  const noise = (seed: number) => {
+    const pixels = Uint8Array.from({ length: 64 * 64 * 3 }, (_, at) => (at * at * (seed + 3) + at * 7) & 255);
+    return sharp(pixels, { raw: { width: 64, height: 64, channels: 3 } });
+  };
+
+  it("is found in all headers at once, at most 20 by name", async () => {
+    const good = await png(red);
+    const files: Record<string, Buffer> = {
+      "a/good.png": good,
+      "b/good.png": good,
+      "b/empty.jpg": Buffer.alloc(0),
+    };
+    for (let at = 0; at < 24; at++)
+      files[`a/bad-${String(at).padStart(2, "0")}.png`] = Buffer.from("not a picture");
+    const { message } = await failure(imageFolder({ path: folderOf(files), size: 8 }));
+    expect(message).toContain("25 of 27 pictures cannot be decoded");
+    expect(message).toContain("bad-00.png: ");
+    expect(message).toContain("bad-19.png: ");
+    expect(message).not.toContain("bad-20.png");
+    expect(message).toContain("… and 5 more");
+  });
+
+  it("is found for a link to nothing", async () => {
+    const path = folderOf({ "a/1.png": await png(red), "b/1.png": await png(red) });
+    symlinkSync(join(path, "gone"), join(path, "a", "2.png"));
+    expect((await failure(imageFolder({ path, size: 8 }))).message).toMatch(/1 of 3 .*\n.*2\.png: ENOENT/);
+  });
+
+  const cutInHalf = (content: Buffer): Buffer => content.subarray(0, Math.floor(content.length / 2));
+  const overwritten = (content: Buffer): Buffer => {
+    const middle = Math.floor(content.length / 2);
+    return Buffer.from(content).fill(0, middle, middle + 100);
+  };
+  it.each([
+    ["jpg", cutInHalf],
+    ["png", overwritten],
+  ] as const)("in the body of a .%s is an error that names it when it is read", async (extension, damage) => {
+    const content = await noise(1).toFormat(extension as "jpeg", { quality: 90 }).toBuffer();
+    const picture = await png(red);
+    const path = folderOf({
+      [`a/bad.${extension}`]: damage(content),
+      "a/whole.png": picture,
+      "b/1.png": picture,
+    });
+    const data = await imageFolder({ path, size: 16 }).load({});
+    const error = await Promise.resolve(data.train.read([1, 0, 2])).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    expect(error).toBeInstanceOf(TrainerError);
+    expect((error as TrainerError).code).toBe("ERR_DATA");
+    expect((error as TrainerError).message).toContain("1 of 3 pictures cannot be decoded");
+    expect((error as TrainerError).message).toContain(`${join(path, "a", `bad.${extension}`)}: `);
+    expectNear((await data.train.read([1]))[0]!, 8, 8, red);
+    const found = await failure(imageFolder({ path, size: 16, validateAll: true }));
+    expect(found.message).toMatch(/1 of 3 .*\n.*bad\./);
+  });
+
+  it("is found while loading where a format's header covers the whole file", async () => {
+    const files = { "a/cut.webp": cutInHalf(await noise(1).webp().toBuffer()), "b/1.png": await png(red) };
+    const { message } = await failure(imageFolder({ path: folderOf(files), size: 16 }));
+    expect(message).toMatch(/cut\.webp: Input file has corrupt header: \w+/);
+  });
+
+  it("is found when a file is deleted after loading", async () => {
+    const path = folderOf({ "a/1.png": await png(red), "b/1.png": await png(red) });
+    const data = await imageFolder({ path, size: 8 }).load({});
+    truncateSync(join(path, "b", "1.png"), 0);
+    await expect(data.train.read([0, 1])).rejects.toThrow(join(path, "b", "1.png"));
+  });
+});
+
+describe("identity and options", () => {
+  it("has a fingerprint of names and sizes, not of the place", async () => {
+    const files = { "a/1.png": await png(red), "b/1.png": await png(blue) };
+    const print = async (path: string) => (await imageFolder({ path, size: 8 }).load({})).fingerprint;
+    const path = folderOf(files);
+    expect(await print(folderOf(files))).toBe(await print(path));
+    writeFileSync(join(path, "b", "2.png"), files["a/1.png"]);
+    expect(await print(path)).not.toBe(await print(folderOf(files)));
+    const longer = Buffer.concat([await readFile(join(path, "a", "1.png")), Buffer.from([0])]);
+    expect(await print(folderOf({ ...files, "a/1.png": longer }))).not.toBe(await print(folderOf(files)));
+  });
+
+  it("fills in the size, records an absolute path, and refuses what it does not know", () => {
+    expect(imageFolder({ path: "/somewhere" }).options).toEqual({
+      path: "/somewhere",
+      size: 224,
+      validateAll: false,
+    });
+    expect(imageFolder({ path: "here" }).options.path).toBe(join(process.cwd(), "here"));
+    for (const bad of [{}, { path: "x", size: 0 }, { path: "x", size: 22.5 }, { path: "x", sise: 8 }]) {
+      expect(() => imageFolder(bad as never)).toThrow(TrainerError);
+    }
+  });
+});

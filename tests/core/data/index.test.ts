@@ -1,0 +1,38 @@
+import { describe, expect, it } from "vitest";
+
+import * as entry from "../../../core/data/index.js";
+
+describe("fitloop/data", () => {
+  it("exports what the documentation names", () => {
+    expect(Object.keys(entry).sort()).toEqual([
+      "cifar10",
+      "cifar100",
+      "createLoader",
+      "dataSource",
+      "formatVerify",
+      "imageFolder",
+      "imageNetStatistics",
+      "limit",
+      "memorySplit",
+      "shapes",
+      "stratifiedHoldout",
+      "subset",
+      "verifyData",
+    ]);
+  });
+
+  it("makes a built-in source again from its record", () => {
+    const sources = [
+      entry.cifar10({ download: true }),
+      entry.cifar100({ path: "/data" }),
+      entry.imageFolder({ path: "/data", size: 64 }),
+      entry.shapes({ classes: 4 }),
+    ];
+    for (const { name, options } of sources) {
+      const record = JSON.parse(JSON.stringify(options)) as Record<string, unknown>;
+      expect(entry.dataSource(name, record)).toMatchObject({ name, options });
+    }
+    expect(() => entry.dataSource("cifar", {})).toThrow(/No data set is called "cifar".*cifar10/);
+    expect(() => entry.dataSource("toString", {})).toThrow("No data set");
+  });
+});
