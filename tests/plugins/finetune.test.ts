@@ -1,0 +1,161 @@
+import * as tf from "@tensorflow/tfjs-core";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { commonWeights, loadBackend, Trainer, type Layer, type Plugin, type Run, type TrainerConfig } from "../../core/index.js";
+import { fitWeights, microConfig, microNet } from "../../core/testing/index.js";
+import { initialWeights } from "../../core/nn/layer.js";
+import { readSafetensors, toFloat32, writeSafetensors } from "../../core/nn/safetensors.js";
+import { weightsToSafetensors } from "../../core/nn/weights-file.js";
+import { resnet18 } from "../../core/models/index.js";
+import { shapes } from "../../core/data/shapes.js";
+import { differentialLr, ema, finetune, squeezeExcite } from "../../plugins/index.js";
+import { chooseWeights } from "../../plugins/finetune/index.js";
+
+const folder = mkdtempSync(join(tmpdir(), "fitloop-finetune-"));
+const through = (layer: Layer): Layer => layer;
+const golden = join(import.meta.dirname, "../golden/torch/resnet-trace/resnet18-sgd.last.safetensors");
+
+/** A file with the first weights of a micro net under another seed. */
+function file(name: string, { classes = 4, seed = 99, width = 16 } = {}): string {
+  const { layer } = microNet({ width }).build({ classes, buildBlock: through, buildHead: through });
+  const path = join(folder, name);
+  tf.tidy(() => writeFileSync(path, weightsToSafetensors(initialWeights(layer, seed), layer)));
+  return path;
+}
+
+beforeAll(async () => void (await loadBackend()));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** Weights as the first step finds them, and what was said. */
+async function firstWeights(config: TrainerConfig): Promise<{ weights: Map<string, number[]>; said: string[] }> {
+  const weights = new Map<string, number[]>();
+  const said: string[] = [];
+  const probe: Plugin = {
+    name: "probe",
+    options: {},
+    apply: ({ hooks }) =>
+      hooks.onFitStart.tap({ stage: "last" }, (run) => {
+        for (const [name, value] of run.weights()) weights.set(name, [...value.dataSync()]);
+      }),
+  };
+  const trainer = new Trainer({ ...config, maxSteps: 1, plugins: [...(config.plugins ?? []), probe] });
+  trainer.events.on("warning", ({ message }) => said.push(message));
+  await trainer.fit();
+  return { weights, said };
+}
+
+describe("finetune", () => {
+  it("begins with every weight of the file", async () => {
+    const path = file("same.safetensors");
+    const { weights, said } = await firstWeights(microConfig({ plugins: [finetune({ path })] }));
+    const { layer } = microNet().build({ classes: 4, buildBlock: through, buildHead: through });
+    const expected = initialWeights(layer, 99);
+    expect([...weights.keys()]).toEqual([...expected.keys()]);
+    for (const [name, value] of expected) expect(weights.get(name)).toEqual([...value.dataSync()]);
+    tf.dispose([...expected.values()]);
+    expect(said).toEqual([`finetune: 8 of 8 weights are from ${path}. New: none. Not used: none.`]);
+  });
+
+  it("turns PyTorch's layouts into ours", async () => {
+    const { tensors } = readSafetensors(readFileSync(golden));
+    const model = resnet18({ width: 4 });
+    const classes = tensors.get("fc.weight")!.shape[0]!;
+    const data = shapes({ classes, size: 8, train: 4 * classes, test: 10 });
+    const config = microConfig({ model, data, plugins: [finetune({ path: golden })] });
+    const { weights } = await firstWeights(config);
+    const [out, input, height, width] = tensors.get("layer2.0.conv1.weight")!.shape as [number, number, number, number];
+    const theirs = toFloat32(tensors.get("layer2.0.conv1.weight")!)!;
+    const ours = weights.get("layer2.0.conv1.weight")!;
+    for (const [o, i, y, x] of [[0, 0, 0, 0], [out - 1, 0, 1, 2], [2, input - 1, 2, 0]] as const) {
+      const there = theirs[((o * input + i) * height + y) * width + x];
+      expect(ours[((y * width + x) * input + i) * out + o]).toBe(there);
+    }
+    expect(weights.get("bn1.running_var")).toEqual([...toFloat32(tensors.get("bn1.running_var")!)!]);
+  });
+
+  it("keeps a new head, bias and all, where its shapes differ; and says so", async () => {
+    const path = file("seven.safetensors", { classes: 7 });
+    const { weights, said } = await firstWeights(microConfig({ plugins: [finetune({ path })] }));
+    const plain = await firstWeights(microConfig());
+    expect(weights.get("fc.weight")).toEqual(plain.weights.get("fc.weight"));
+    expect(weights.get("fc.bias")).toEqual(plain.weights.get("fc.bias"));
+    expect(weights.get("stem.weight")).not.toEqual(plain.weights.get("stem.weight"));
+    expect(said[0]).toContain("6 of 8 weights");
+    expect(said[0]).toContain("New: fc.weight, fc.bias.");
+  });
+
+  it("keeps a new head where it is told to, and new parts that the file does not know", async () => {
+    const path = file("four.safetensors");
+    const fresh = await firstWeights(microConfig({ plugins: [finetune({ path, newHead: true })] }));
+    expect(fresh.said[0]).toContain("New: fc.weight, fc.bias.");
+    const excited = await firstWeights(microConfig({ plugins: [squeezeExcite(), finetune({ path })] }));
+    expect(excited.said[0]).toMatch(/New: block\.se\.fc1\.weight, .*\. Not used: none\./);
+  });
+
+  it("refuses a file of another network, of nothing that fits, or that is not there", async () => {
+    const fit = (path: string) => fitWeights(microConfig({ plugins: [finetune({ path })] }));
+    await expect(fit(file("narrow.safetensors", { width: 8 }))).rejects.toThrow("shapes or types of stem.weight, block.conv.weight");
+    const strange = join(folder, "strange.safetensors");
+    writeFileSync(strange, writeSafetensors(new Map([["other", { dtype: "F32", shape: [1], data: Float32Array.of(1) }]])));
+    await expect(fit(strange)).rejects.toThrow("No weight of");
+    await expect(fit(join(folder, "none.safetensors"))).rejects.toMatchObject({ code: "ERR_WEIGHTS", plugin: "finetune" });
+    const count = tf.memory().numTensors;
+    await expect(fit(strange)).rejects.toThrow();
+    expect(tf.memory().numTensors).toBe(count);
+  });
+
+  it("lets a head be named, and takes none of it where a part of it differs", () => {
+    const weights = new Map(["a.w", "fc.bias", "last.w"].map((name) => [name, {} as tf.Tensor]));
+    expect(chooseWeights({ weights, different: [] }, ["fc"], false, "f")).toEqual(["a.w", "fc.bias", "last.w"]);
+    expect(chooseWeights({ weights, different: ["fc.weight"] }, ["fc"], false, "f")).toEqual(["a.w", "last.w"]);
+    expect(chooseWeights({ weights, different: ["last.v"] }, ["fc", "last"], false, "f")).toEqual(["a.w"]);
+    expect(() => chooseWeights({ weights, different: ["fcx.weight"] }, ["fc"], false, "f")).toThrow("fcx.weight differ");
+    expect(() => chooseWeights({ weights: new Map(), different: [] }, ["fc"], false, "f")).toThrow("No weight of f");
+  });
+
+  it("leaves a resumed run alone, and weights stay put once a step was made", async () => {
+    let run: Run | undefined;
+    let refused: unknown;
+    const late: Plugin = {
+      name: "late",
+      options: {},
+      apply({ hooks }) {
+        hooks.onFitStart.tap((started) => {
+          run = started;
+          expect(() => started.replaceWeights(new Map([["nothing", tf.zeros([1])]]))).toThrow('the model has no "nothing"');
+          expect(() => started.replaceWeights(new Map([["fc.bias", tf.zeros([1])]]))).toThrow('"fc.bias" is [4], and [1] came');
+        });
+        hooks.onEpochEnd.tap(() => {
+          try {
+            run!.replaceWeights(new Map());
+          } catch (error) {
+            refused = error;
+          }
+        });
+      },
+    };
+    await fitWeights(microConfig({ epochs: 1, plugins: [late] }));
+    expect(refused).toMatchObject({ code: "ERR_PLUGIN", message: expect.stringContaining("steps are done") as string });
+
+    const replaced: unknown[] = [];
+    const { layer } = microNet().build({ classes: 4, buildBlock: through, buildHead: through });
+    const taps: ((run: Run) => unknown)[] = [];
+    const hooks = { onFitStart: { tap: (_: unknown, tap: (run: Run) => unknown) => taps.push(tap) } };
+    finetune({ path: "nowhere" }).apply({ hooks } as never);
+    await taps[0]!({ progress: { step: 5 }, model: { layer }, replaceWeights: (all: unknown) => replaced.push(all) } as never);
+    expect(replaced).toEqual([]);
+  });
+
+  it("comes before averages, and trains a new head with the rest frozen", async () => {
+    const path = file("frozen.safetensors", { classes: 7 });
+    const plugins = [ema(), finetune({ path }), differentialLr({ freeze: 2 })];
+    const { weights, summary } = await fitWeights(microConfig({ plugins }));
+    const { layer } = microNet().build({ classes: 7, buildBlock: through, buildHead: through });
+    const common = commonWeights(readFileSync(path), layer);
+    expect(weights["stem.weight"]).toEqual([...common.weights.get("stem.weight")!.dataSync()]);
+    tf.dispose([...common.weights.values()]);
+    expect(summary.test!.source).toBe("averaged");
+  });
+});
