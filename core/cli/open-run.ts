@@ -1,0 +1,66 @@
+/** Opening a finished run: its config built again from the names it kept, and its weights. */
+import { existsSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { plugins } from "../../plugins/index.js";
+import type { TrainerConfig, ConfigRecord } from "../config/config.js";
+import { dataSource } from "../data/index.js";
+import { TrainerError } from "../errors.js";
+import type { Plugin, PluginFactory } from "../loop/plugin.js";
+import { modelByName } from "../models/index.js";
+import { optimizers, type Optimizer } from "../nn/optimizers.js";
+import { runFiles } from "../run/record.js";
+
+export interface OpenedRun {
+  readonly path: string;
+  readonly config: TrainerConfig;
+  /** The bytes of the weights the run ended with. */
+  readonly weights: Uint8Array;
+}
+
+/**
+ * Reads a run's folder. Its data's place may be given anew, for folders that moved.
+ *
+ * @throws TrainerError ERR_DATA when the folder is no finished run; ERR_CONFIG when it was made with parts that are not
+ * built in, which a record cannot hold
+ */
+export function openRun(folder: string, { data }: { data?: string } = {}): OpenedRun {
+  const path = resolve(folder);
+  for (const file of [runFiles.config, runFiles.weights]) {
+    if (!existsSync(join(path, file))) {
+      throw new TrainerError("ERR_DATA", `${path} is not a finished run: it has no ${file}.`);
+    }
+  }
+  let record: ConfigRecord;
+  try {
+    record = JSON.parse(readFileSync(join(path, runFiles.config), "utf8"));
+  } catch (cause) {
+    throw new TrainerError("ERR_DATA", `${join(path, runFiles.config)} is not JSON: ${(cause as Error).message}.`, { cause });
+  }
+  return { path, config: rebuilt(record, data), weights: readFileSync(join(path, runFiles.weights)) };
+}
+
+/** A config from its record. */
+export function rebuilt(record: ConfigRecord, data?: string): TrainerConfig {
+  const foreign = record.plugins.filter(({ name }) => !Object.hasOwn(plugins, name)).map(({ name }) => name);
+  if (foreign.length > 0) {
+    throw new TrainerError(
+      "ERR_CONFIG",
+      `This run used plugins that are not built in (${foreign.join(", ")}); a run's folder holds data, no code. ` +
+        "Open it from a script that builds the same config.",
+    );
+  }
+  const makeOptimizer = optimizers[record.optimizer.name as keyof typeof optimizers] as
+    | ((options: object) => Optimizer)
+    | undefined;
+  if (!makeOptimizer) throw new TrainerError("ERR_CONFIG", `There is no built-in optimizer "${record.optimizer.name}".`);
+  const options = data === undefined ? record.data.options : { ...record.data.options, path: data };
+  return {
+    ...record,
+    data: dataSource(record.data.name, options),
+    model: modelByName(record.model.name, record.model.options),
+    optimizer: makeOptimizer(record.optimizer.options),
+    plugins: record.plugins.map(
+      ({ name, options }): Plugin => (plugins as unknown as Record<string, PluginFactory>)[name]!(options),
+    ),
+  };
+}

@@ -1,0 +1,175 @@
+/** A run before it starts: the loop with every tap, the network's size, the schedule, and the memory to expect. */
+import * as tf from "@tensorflow/tfjs-core";
+import { forward } from "../nn/layer.js";
+import type { HookName, TapInfo } from "./hooks.js";
+import type { Session } from "./session.js";
+import type { Trainer } from "./trainer.js";
+
+export interface Plan {
+  readonly name: string;
+  readonly data: string;
+  readonly model: string;
+  readonly backend: string;
+  readonly samples: Session["samples"];
+  readonly inputSize: number;
+  readonly epochs: number;
+  readonly stepsPerEpoch: number;
+  readonly totalSteps: number;
+  readonly batchSize: number;
+  /** Micro-batches of one optimizer step, where the plugins accumulate. */
+  readonly microBatchesPerStep: number;
+  readonly parameters: number;
+  /** Forward, one picture. */
+  readonly multiplyAdds: number;
+  /** Bytes, estimated. */
+  readonly memory: { weights: number; optimizer: number; activations: number; total: number };
+  /** The rate at evenly spaced steps, the first and the last included. */
+  readonly learningRate: readonly { step: number; rate: number }[];
+  readonly taps: readonly TapInfo[];
+  readonly notes: readonly string[];
+}
+
+/** Places of the schedule that a plan shows. */
+const scheduleSamples = 61;
+
+/** Makes the plan of a prepared run. Calls `resolveLearningRate` for steps that will come, and trains nothing. */
+export function makePlan(trainer: Trainer, session: Session): Plan {
+  const { config, hooks } = trainer;
+  const { model, inputSize, stepsPerEpoch, stepsAt } = session;
+  const totalSteps = config.epochs * stepsPerEpoch;
+  const state = session.createState();
+  const size = (tensors: Iterable<tf.Tensor>): number => [...tensors].reduce((sum, tensor) => sum + tensor.size, 0);
+  const weights = size(state.weights.values()) * 4;
+  const optimizer = size(state.slots.values()) * 4;
+  const { multiplyAdds, activations } = tf.tidy(() => {
+    const counted = { multiplyAdds: 0, activations: 0 };
+    forward(model.layer, tf.zeros([1, inputSize, inputSize, 3]), {
+      weights: state.weights,
+      onCount: (_, number) => (counted.multiplyAdds += number),
+      observe: (_, output) => {
+        counted.activations += output.size * 4;
+        return output;
+      },
+    });
+    return counted;
+  });
+  for (const tensor of [...state.weights.values(), ...state.slots.values()]) tensor.dispose();
+
+  const places = Math.min(scheduleSamples, totalSteps);
+  const learningRate = Array.from({ length: places }, (_, place) => {
+    const step = places === 1 ? 0 : Math.round((place * (totalSteps - 1)) / (places - 1));
+    const progress = { epoch: Math.floor(step / stepsPerEpoch), epochs: config.epochs, step, stepsPerEpoch, totalSteps };
+    return { step, rate: hooks.call.resolveLearningRate(config.learningRate, progress) };
+  });
+  const parameters = [...session.parameters.values()].map(({ shape }) => shape.reduce((a, b) => a * b, 1));
+  const held = activations * config.batchSize;
+  return {
+    name: config.name,
+    data: config.data.name,
+    model: config.model.name,
+    backend: session.backend.name,
+    samples: session.samples,
+    inputSize,
+    epochs: config.epochs,
+    stepsPerEpoch,
+    totalSteps,
+    batchSize: config.batchSize,
+    microBatchesPerStep: stepsAt.indexOf(true) + 1,
+    parameters: parameters.reduce((sum, each) => sum + each, 0),
+    multiplyAdds,
+    // Gradients are as large as the weights; the step keeps old and new weights and slots side by side.
+    memory: { weights, optimizer, activations: held, total: held + 3 * weights + 2 * optimizer },
+    learningRate,
+    taps: hooks.taps(),
+    notes: trainer.notes,
+  };
+}
+
+/** The loop as `plan` prints it: a line a place, with the hooks that fire there. */
+const loop: readonly (readonly [depth: number, text: string, hook?: HookName])[] = [
+  [0, "build the model"],
+  [1, "each residual branch", "buildBlock"],
+  [1, "before the classifier", "buildHead"],
+  [0, "the run starts", "onFitStart"],
+  [0, "each epoch", "resolveParamGroups"],
+  [1, "each picture", "beforeSample"],
+  [1, "each micro-batch", "beforeBatch"],
+  [2, "loss = cross entropy(model(images), targets)", "afterLoss"],
+  [2, "gradients", "afterBackward"],
+  [2, "step now?", "shouldStep"],
+  [1, "each optimizer step", "resolveLearningRate"],
+  [2, "gradients in use", "beforeStep"],
+  [2, "weights updated", "onStep"],
+  [1, "evaluate", "beforeEvaluate"],
+  [2, "metrics", "afterEvaluate"],
+  [1, "the epoch ends", "onEpochEnd"],
+  [1, "stop?", "shouldStop"],
+  [0, "the run ends", "onFitEnd"],
+];
+
+/** The plan for people, at most `width` columns. */
+export function formatPlan(plan: Plan, width = 80): string {
+  const lines = [
+    `${plan.name}: ${plan.model} on ${plan.data}`,
+    "",
+    `parameters     ${plan.parameters.toLocaleString("en")}`,
+    `multiply-adds  ${scaled(plan.multiplyAdds)} a picture of ${plan.inputSize} px`,
+    `pictures       ${plan.samples.train} train, ${plan.samples.validation} held out, ${plan.samples.test} test`,
+    `steps          ${plan.stepsPerEpoch} an epoch, ${plan.totalSteps} in ${plan.epochs} epochs; ` +
+      `${plan.microBatchesPerStep} × ${plan.batchSize} pictures each`,
+    `memory         about ${bytes(plan.memory.total)} (activations ${bytes(plan.memory.activations)}), an estimate`,
+    `backend        ${plan.backend}`,
+    "",
+    "the loop, and who taps it (in order)",
+    ...loop.map(([depth, text, hook]) => {
+      const left = `${"  ".repeat(depth + 1)}${text}`;
+      const taps = plan.taps.filter((tap) => tap.hook === hook).map(tapText);
+      const right = hook === undefined ? "" : taps.length > 0 ? `${hook}: ${taps.join(" → ")}` : hook;
+      return `${left.padEnd(50)}${right}`.trimEnd();
+    }),
+    "",
+    "learning rate",
+    ...chart(plan.learningRate.map(({ rate }) => rate), Math.min(width, 72)),
+    `  first ${short(plan.learningRate[0]!.rate)}, highest ${short(Math.max(...plan.learningRate.map(({ rate }) => rate)))}, ` +
+      `last ${short(plan.learningRate.at(-1)!.rate)}`,
+  ];
+  if (plan.notes.length > 0) lines.push("", "notes", ...plan.notes.map((note) => `  ${note}`));
+  return lines.join("\n");
+}
+
+const tapText = ({ plugin, stage }: TapInfo): string => (stage === "normal" ? plugin : `${plugin} (${stage})`);
+
+const short = (value: number): string => String(Number(value.toPrecision(3)));
+
+/** Rows of blocks: the curve of positive numbers, the highest at the top. */
+function chart(values: readonly number[], width: number, rows = 5): string[] {
+  const columns = Math.min(values.length, width - 4);
+  const top = Math.max(...values, Number.MIN_VALUE);
+  const heights = Array.from({ length: columns }, (_, column) => {
+    const value = values[Math.round((column * (values.length - 1)) / Math.max(1, columns - 1))]!;
+    return (value / top) * rows;
+  });
+  const blocks = " ▁▂▃▄▅▆▇█";
+  return Array.from({ length: rows }, (_, row) => {
+    const base = rows - 1 - row;
+    const cells = heights.map((height) => blocks[Math.round(Math.min(1, Math.max(0, height - base)) * 8)]);
+    return `  ${cells.join("")}`.trimEnd();
+  });
+}
+
+/** 555.4 M, 1.30 G. */
+export function scaled(count: number): string {
+  if (count >= 1e9) return `${(count / 1e9).toFixed(2)} G`;
+  if (count >= 1e6) return `${(count / 1e6).toFixed(1)} M`;
+  return String(count);
+}
+
+/** 89 MB, 1.2 GB. */
+export function bytes(count: number): string {
+  if (count >= 1e9) return `${(count / 1e9).toFixed(1)} GB`;
+  if (count >= 1e6) return `${Math.round(count / 1e6)} MB`;
+  return `${Math.ceil(count / 1e3)} kB`;
+}
+
+/** Hooks that the printed loop shows; a test holds it against all there are. */
+export const shownHooks: ReadonlySet<HookName> = new Set(loop.flatMap(([, , hook]) => (hook ? [hook] : [])));
