@@ -1,5 +1,6 @@
 /** dropout and squeeze-excite: what they make of a network. */
 import * as tf from "@tensorflow/tfjs-core";
+import { readFileSync } from "node:fs";
 import { beforeAll, describe, expect, it } from "vitest";
 import {
   forward,
@@ -10,7 +11,7 @@ import {
   type Weights,
 } from "../../core/index.js";
 import { resnet18, resnet50 } from "../../core/models/index.js";
-import { initialWeights, namedParameters } from "../../core/nn/layer.js";
+import { initialWeights, namedBuffers, namedParameters } from "../../core/nn/layer.js";
 import { fitWeights, microConfig, microNet, mountPlugin } from "../../core/testing/index.js";
 import { dropout } from "../../plugins/dropout/index.js";
 import { squeezeExcite } from "../../plugins/squeeze-excite/index.js";
@@ -51,6 +52,18 @@ describe("squeeze-excite", () => {
       ["layer2.1.se.fc2.weight", [1, 1, 8, 128], true],
       ["layer2.1.se.fc2.bias", [128], false],
     ]);
+  });
+
+  it("has the names and shapes of PyTorch's SE-ResNet-18, the middle exactly C / 16 wide", () => {
+    const path = new URL("../golden/torch/states/resnet18-cifar-se.json", import.meta.url);
+    const state = JSON.parse(readFileSync(path, "utf8")) as Record<string, number[]>;
+    const { layer } = built(resnet18(), squeezeExcite());
+    const shapes = [...namedParameters(layer), ...namedBuffers(layer)].map(([name, { shape }]) => {
+      const [a, b, c, d] = shape;
+      if (shape.length === 4) return [name, [d, c, a, b]];
+      return [name, shape.length === 2 ? [b, a] : shape];
+    });
+    expect(Object.fromEntries(shapes)).toEqual(state);
   });
 
   it("weighs the branch, not the shortcut: a wide open gate changes nothing, a gate of zeros halves the branch", () => {
