@@ -1,0 +1,32 @@
+/** `trainer data verify`: reads and checks every picture of a data set. */
+import { Option, type Command } from "commander";
+import { dataSource, formatVerify, verifyData } from "../data/index.js";
+import { toJson } from "../run/json.js";
+import { whole } from "./options.js";
+import { tell } from "./terminal.js";
+
+interface VerifyOptions {
+  data?: string;
+  kind: string;
+  size: number;
+  json?: boolean;
+}
+
+export function addData(program: Command): void {
+  const data = program.command("data").description("look at data sets");
+  data
+    .command("verify")
+    .description("read and check every picture: sizes, labels, counts, damage, pictures in both splits")
+    .option("--data <path>", "an archive or a folder; left out, CIFAR's official archive is downloaded")
+    .addOption(
+      new Option("--kind <name>", "what it is").choices(["cifar100", "cifar10", "imageFolder", "shapes"]).default("cifar100"),
+    )
+    .option("--size <pixels>", "image folders are read at this size", whole(8), 224)
+    .option("--json", "as JSON")
+    .addHelpText("after", "\nExample:\n  trainer data verify --kind imageFolder --data pictures")
+    .action(async ({ data: path, kind, size, json }: VerifyOptions) => {
+      const options = { ...(path === undefined ? {} : { path }), ...(kind === "imageFolder" ? { size } : {}) };
+      const report = await verifyData(dataSource(kind, options), tell);
+      process.stdout.write(`${json ? toJson(report) : formatVerify(report)}\n`);
+    });
+}

@@ -1,0 +1,120 @@
+/** The options that `fit` and `plan` share, and the config they make. */
+import { Command, InvalidArgumentError, Option } from "commander";
+import { plugins } from "../../plugins/index.js";
+import { presets } from "../../presets/index.js";
+import type { TrainerConfig } from "../config/config.js";
+import { loadConfig } from "../config/load.js";
+import { dataSource } from "../data/index.js";
+import { TrainerError } from "../errors.js";
+import { suggestion } from "../options.js";
+
+export interface RunOptions {
+  preset?: string;
+  config?: string;
+  data?: string;
+  epochs?: number;
+  maxSteps?: number;
+  batchSize?: number;
+  learningRate?: number;
+  seed?: number;
+  backend?: "tensorflow" | "wasm";
+  precision?: string;
+  without: string[];
+  holdout?: number;
+  limitTrain?: number;
+  limitTest?: number;
+  json?: boolean;
+  quiet?: boolean;
+}
+
+/** A whole number from `least` on. */
+export const whole =
+  (least: number) =>
+  (text: string): number => {
+    const value = Number(text);
+    if (text.trim() === "" || !Number.isInteger(value) || value < least) {
+      throw new InvalidArgumentError(`It must be a whole number from ${least}.`);
+    }
+    return value;
+  };
+
+const positive = (text: string): number => {
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isFinite(value) || value <= 0) {
+    throw new InvalidArgumentError("It must be a number above 0.");
+  }
+  return value;
+};
+
+const fraction = (text: string): number => {
+  const value = Number(text);
+  if (text.trim() === "" || !(value >= 0 && value < 1)) {
+    throw new InvalidArgumentError("It must be a number from 0 to below 1.");
+  }
+  return value;
+};
+
+/** Adds the options that make a run. */
+export function addRunOptions(command: Command): Command {
+  return command
+    .option("--preset <name>", "a recipe by name; `trainer presets` lists them")
+    .option("--config <file>", "a config of your own; default: trainer.config.ts here or above")
+    .option("--data <path>", "where the data lies: an archive or a folder")
+    .option("--epochs <n>", "passes over the training pictures", whole(1))
+    .option("--max-steps <n>", "stop after so many optimizer steps", whole(1))
+    .option("--batch-size <n>", "pictures in a micro-batch", whole(1))
+    .option("--learning-rate <x>", "base rate, before the schedule", positive)
+    .option("--seed <n>", "every draw of the run follows from it", whole(0))
+    .addOption(new Option("--backend <name>", "default: tensorflow where it is installed").choices(["tensorflow", "wasm"]))
+    .addOption(new Option("--precision <name>", "storage of activations").choices(["float32", "bfloat16"]))
+    .option("--without <plugin>", "leave a plugin out; may be repeated", (name, all: string[]) => [...all, name], [])
+    .option("--holdout <fraction>", "share of the training set held out for validation", fraction)
+    .option("--limit-train <n>", "use only so many training pictures, balanced over classes", whole(1))
+    .option("--limit-test <n>", "use only so many test pictures", whole(1))
+    .option("--json", "events as JSON lines on standard output")
+    .option("--quiet", "say nothing but the result");
+}
+
+/** The config that the options name, with what they override. @throws TrainerError for names that are not there */
+export async function configFrom(options: RunOptions): Promise<TrainerConfig> {
+  if (options.preset !== undefined && options.config !== undefined) {
+    throw new TrainerError("ERR_OPTION", "--preset and --config both name the run. Give one of them.");
+  }
+  if (options.precision === "bfloat16") {
+    throw new TrainerError("ERR_OPTION", "--precision bfloat16 is not there yet; this version trains in float32.");
+  }
+  const base = options.preset === undefined ? await fromFile(options) : fromPreset(options.preset, options);
+  const overrides = Object.fromEntries(
+    (["epochs", "maxSteps", "batchSize", "learningRate", "seed", "backend", "holdout", "limitTrain", "limitTest"] as const)
+      .filter((key) => options[key] !== undefined)
+      .map((key) => [key, options[key]]),
+  );
+  return { ...base, ...overrides, plugins: kept(base.plugins ?? [], options.without) };
+}
+
+function fromPreset(name: string, { data, batchSize }: RunOptions): TrainerConfig {
+  if (!Object.hasOwn(presets, name)) {
+    throw new TrainerError("ERR_UNKNOWN_NAME", `There is no preset "${name}"${suggestion(name, Object.keys(presets))}.`);
+  }
+  const config = presets[name as keyof typeof presets].create({ data, batchSize });
+  if (data !== undefined && !("path" in config.data.options)) {
+    throw new TrainerError("ERR_OPTION", `--data does not go with the preset "${name}": its data, ${config.data.name}, needs no file.`);
+  }
+  return config;
+}
+
+async function fromFile({ config: file, data }: RunOptions): Promise<TrainerConfig> {
+  const { config } = await loadConfig(file);
+  if (data === undefined) return config;
+  return { ...config, data: dataSource(config.data.name, { ...config.data.options, path: data }) };
+}
+
+function kept(all: NonNullable<TrainerConfig["plugins"]>, without: readonly string[]): TrainerConfig["plugins"] {
+  const names = all.map(({ name }) => name);
+  for (const name of without) {
+    if (names.includes(name)) continue;
+    const exists = Object.hasOwn(plugins, name) ? "is not in this run" : "does not exist";
+    throw new TrainerError("ERR_UNKNOWN_NAME", `--without ${name}: this plugin ${exists}${suggestion(name, names)}.`);
+  }
+  return all.filter(({ name }) => !without.includes(name));
+}

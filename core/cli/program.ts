@@ -1,0 +1,43 @@
+/** The commands of `trainer`, one file each. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { Command } from "commander";
+import { packageRoot } from "../backend/native-sources.js";
+import { addBackend } from "./backend.js";
+import { addData } from "./data.js";
+import { addEvaluate } from "./evaluate.js";
+import { addFit } from "./fit.js";
+import { addLists } from "./lists.js";
+import { addPlan } from "./plan.js";
+import { addPredict } from "./predict.js";
+
+export function createProgram(): Command {
+  const { version } = JSON.parse(readFileSync(join(packageRoot(), "package.json"), "utf8")) as { version: string };
+  const program = new Command("trainer")
+    .description("Train image classifiers: a small loop, and every technique a plugin.")
+    .version(version)
+    .showSuggestionAfterError()
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "trainer: ")) })
+    .addHelpText(
+      "after",
+      `
+Start with:
+  trainer --preset quickstart        train something now
+  trainer plan --preset quickstart   see what that will do
+  trainer plugins                    every technique, a line each
+  trainer backend install            the fast backend, once a machine`,
+    );
+  addFit(program);
+  addPlan(program);
+  addLists(program);
+  addEvaluate(program);
+  addPredict(program);
+  addData(program);
+  addBackend(program);
+  for (const command of allCommands(program)) command.exitOverride().showSuggestionAfterError();
+  return program;
+}
+
+function allCommands(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(allCommands)];
+}

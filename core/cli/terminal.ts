@@ -1,0 +1,44 @@
+/** What people read: on standard error when standard output is for machines. */
+import pc from "picocolors";
+
+/** Writes a line for people. */
+export function tell(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+/** Columns of a terminal; 80 where there is none, or where it says nothing useful. */
+export function columns(stream: NodeJS.WriteStream = process.stderr): number {
+  const { columns: width } = stream;
+  return width !== undefined && width > 0 ? width : 80;
+}
+
+/** picocolors decides by NO_COLOR, FORCE_COLOR and standard output; we write to standard error. */
+export const colors = pc.createColors(
+  process.env.NO_COLOR === undefined && (process.env.FORCE_COLOR !== undefined || process.stderr.isTTY === true),
+);
+
+/** Rows in columns of the width they need: the first left, the others right. */
+export function table(rows: readonly (readonly string[])[], indent = ""): string {
+  const widths = rows.reduce<number[]>(
+    (sizes, row) => row.map((cell, column) => Math.max(sizes[column] ?? 0, cell.length)),
+    [],
+  );
+  return rows
+    .map((row) =>
+      (indent + row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!))).join("  ")).trimEnd(),
+    )
+    .join("\n");
+}
+
+/** 58.3 %. */
+export const percent = (fraction: number): string => `${(fraction * 100).toFixed(1)} %`;
+
+/** 1 h 02 min, 3 min 05 s, 12 s. */
+export function duration(seconds: number): string {
+  if (!Number.isFinite(seconds) || seconds < 0) return "?";
+  const whole = Math.round(seconds);
+  const two = (value: number): string => String(value).padStart(2, "0");
+  if (whole >= 3600) return `${Math.floor(whole / 3600)} h ${two(Math.floor((whole % 3600) / 60))} min`;
+  if (whole >= 60) return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`;
+  return `${whole} s`;
+}
