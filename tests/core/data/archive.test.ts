@@ -59,8 +59,8 @@ describe("readArchive", () => {
 
   const passedOver = [
     "../train.bin", "set/../train.bin", "/train.bin", "/etc/train.bin", "set/../../train.bin",
-    "a/b/train.bin", "..\\train.bin", "set\\train.bin", "C:\\train.bin", "train.bin\u0000x/../y", "TRAIN.BIN", "Train.bin",
-    "set/._train.bin", "train.bin.gz", "train.bin/x", "../set-evil/train.bin",
+    "a/b/train.bin", "..\\train.bin", "set\\train.bin", "C:\\train.bin", "train.bin\u0000x/../y", "TRAIN.BIN",
+    "Train.bin", "set/._train.bin", "train.bin.gz", "train.bin/x", "../set-evil/train.bin",
     "x".repeat(300) + "/../train.bin", "\u202Etrain.bin",
   ]; // prettier-ignore
   it.each(passedOver)("passes over a member called %j and writes nothing", async (name) => {
@@ -232,7 +232,7 @@ describe("readArchive", () => {
           expect((error as TrainerError).code).toBe("ERR_DATA");
         }
       }),
-      { numRuns: 500, seed: 24 },
+      { numRuns: 300, seed: 24 },
     );
   });
 });

@@ -178,7 +178,9 @@ describe("decoding", () => {
   });
 
   it.each(["jpg", "jpeg", "png", "webp"] as const)("reads .%s", async (extension) => {
-    const content = await plain(red).toFormat(extension as "jpeg", { quality: 95 }).toBuffer();
+    const content = await plain(red)
+      .toFormat(extension as "jpeg", { quality: 95 })
+      .toBuffer();
     expectNear(await decoded(content, `x.${extension}`), 8, 8, red, 8);
   });
 
@@ -287,7 +289,9 @@ describe("damage", () => {
     ["jpg", cutInHalf],
     ["png", overwritten],
   ] as const)("in the body of a .%s is an error that names it when it is read", async (extension, damage) => {
-    const content = await noise(1).toFormat(extension as "jpeg", { quality: 90 }).toBuffer();
+    const content = await noise(1)
+      .toFormat(extension as "jpeg", { quality: 90 })
+      .toBuffer();
     const picture = await png(red);
     const path = folderOf({
       [`a/bad.${extension}`]: damage(content),
