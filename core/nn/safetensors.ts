@@ -112,7 +112,7 @@ export function readSafetensors(bytes: Uint8Array, where = "safetensors"): Safet
   const tensors = new Map<string, StoredTensor>();
   for (const { name, dtype, shape, begin, end } of entries) {
     // A copy of its own starts where typed arrays may start; in the file a tensor may lie anywhere.
-    const { buffer } = Uint8Array.from(bytes.subarray(dataStart + begin, dataStart + end));
+    const { buffer } = new Uint8Array(bytes.subarray(dataStart + begin, dataStart + end));
     tensors.set(name, { dtype, shape, data: new arrays[dtype](buffer) });
   }
   return { tensors, metadata };

@@ -43,19 +43,20 @@ export function weightsToSafetensors(
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array {
   const wanted = torchPlaces(layer);
-  return tf.tidy(() => {
+  const stored = new Map<string, StoredTensor>();
+  // Nothing is returned from the tidy, which looks for tensors in every element of what it returns: half a minute.
+  tf.tidy(() => {
     const turned = new Map<string, tf.Tensor>();
     for (const [name, tensor] of weights) {
       const axes = wanted.get(name)?.axes;
       turned.set(name, axes?.length === tensor.rank ? tf.transpose(tensor, [...axes]) : tensor);
     }
     checkFit(turned, wanted, "Weights to be written");
-    const stored = new Map<string, StoredTensor>();
     for (const [name, tensor] of turned) {
       stored.set(name, { dtype: "F32", shape: tensor.shape, data: tensor.dataSync() as Float32Array });
     }
-    return writeSafetensors(stored, metadata);
   });
+  return writeSafetensors(stored, metadata);
 }
 
 /**
