@@ -63,7 +63,7 @@ export function figures({ probabilities, labels }: Outputs, classes: number): { 
     const own = probabilities[row * classes + label]!;
     loss -= Math.log(Math.max(own, 1e-38));
     if (!Number.isFinite(own)) loss = Number.NaN;
-    let above = Number.isFinite(own) ? 0 : classes;
+    let above = Number.isFinite(own) ? 0 : Number.POSITIVE_INFINITY;
     for (let other = 0; other < classes; other++) {
       if (other !== label && probabilities[row * classes + other]! >= own) above++;
     }

@@ -23,8 +23,9 @@ export const labelSmoothing = definePlugin({
   options,
   apply({ smoothing }, { hooks }) {
     // Late, after what mixes pictures. The map is affine, so the other order would give the same targets.
-    hooks.beforeBatch.tap({ stage: "late" }, (batch) =>
-      smoothing === 0 ? batch : { ...batch, targets: smooth(batch.targets, smoothing) },
-    );
+    hooks.beforeBatch.tap({ stage: "late" }, (batch) => ({
+      ...batch,
+      targets: smooth(batch.targets, smoothing),
+    }));
   },
 });
