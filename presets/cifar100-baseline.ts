@@ -12,7 +12,7 @@ import type { PresetOptions } from "./preset.js";
 export function cifar100Baseline({ data, batchSize = 128 }: PresetOptions = {}): TrainerConfig {
   return defineConfig({
     name: "cifar100-baseline",
-    data: cifar100({ path: data }),
+    data: cifar100({ path: data, download: true }),
     model: resnet18({ width: 64, stem: "cifar" }),
     optimizer: sgd({ momentum: 0.9, nesterov: true }),
     learningRate: 0.1,

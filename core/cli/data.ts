@@ -5,9 +5,12 @@ import { toJson } from "../run/json.js";
 import { whole } from "./options.js";
 import { tell } from "./terminal.js";
 
+/** Names on the command line -> names in records. */
+const kinds = { cifar100: "cifar100", cifar10: "cifar10", "image-folder": "imageFolder", shapes: "shapes" } as const;
+
 interface VerifyOptions {
   data?: string;
-  kind: string;
+  kind: keyof typeof kinds;
   size: number;
   json?: boolean;
 }
@@ -19,14 +22,15 @@ export function addData(program: Command): void {
     .description("read and check every picture: sizes, labels, counts, damage, pictures in both splits")
     .option("--data <path>", "an archive or a folder; left out, CIFAR's official archive is downloaded")
     .addOption(
-      new Option("--kind <name>", "what it is").choices(["cifar100", "cifar10", "imageFolder", "shapes"]).default("cifar100"),
+      new Option("--kind <name>", "what it is").choices(Object.keys(kinds)).default("cifar100"),
     )
     .option("--size <pixels>", "image folders are read at this size", whole(8), 224)
     .option("--json", "as JSON")
-    .addHelpText("after", "\nExample:\n  trainer data verify --kind imageFolder --data pictures")
+    .addHelpText("after", "\nExample:\n  trainer data verify --kind image-folder --data pictures")
     .action(async ({ data: path, kind, size, json }: VerifyOptions) => {
-      const options = { ...(path === undefined ? {} : { path }), ...(kind === "imageFolder" ? { size } : {}) };
-      const report = await verifyData(dataSource(kind, options), tell);
+      const place = path !== undefined ? { path } : kind.startsWith("cifar") ? { download: true } : {};
+      const options = { ...place, ...(kind === "image-folder" ? { size } : {}) };
+      const report = await verifyData(dataSource(kinds[kind], options), tell);
       process.stdout.write(`${json ? toJson(report) : formatVerify(report)}\n`);
     });
 }

@@ -1,12 +1,12 @@
 /** `trainer evaluate RUN`: the figures of a finished run, computed again. */
 import { Option, type Command } from "commander";
-import { plainView, evaluate as evaluateSplit } from "../loop/evaluate.js";
+import { evaluate as evaluateSplit } from "../loop/evaluate.js";
 import { metricsRecord } from "../loop/summary.js";
 import { Trainer } from "../loop/trainer.js";
 import { TrainerError } from "../errors.js";
 import { weightsFromSafetensors } from "../nn/weights-file.js";
 import { toJson } from "../run/json.js";
-import { openRun } from "./open-run.js";
+import { finalEvaluation, openRun } from "./open-run.js";
 import { percent, table, tell } from "./terminal.js";
 
 interface EvaluateOptions {
@@ -32,13 +32,7 @@ async function evaluate(run: string, { data, split, json }: EvaluateOptions): Pr
   const session = await trainer.prepare(tell);
   const loader = session.loaders[split];
   if (!loader) throw new TrainerError("ERR_DATA", `This run has no ${split} pictures.`);
-  const weights = weightsFromSafetensors(opened.weights, session.model.layer, `${opened.path}/weights.safetensors`);
-  // Plugins may add views; the weights are the ones that the run chose.
-  const progress = { epoch: 0, epochs: trainer.config.epochs, step: 0, stepsPerEpoch: session.stepsPerEpoch, totalSteps: 0 };
-  const chosen = trainer.hooks.call.beforeEvaluate(
-    { purpose: "validation", weights, source: "final", views: [plainView] },
-    progress,
-  );
+  const weights = weightsFromSafetensors(opened.weights, session.model.layer, opened.weightsPath);
   const { height, width, classes } = session.data;
   const metrics = await evaluateSplit({
     model: session.model,
@@ -47,7 +41,7 @@ async function evaluate(run: string, { data, split, json }: EvaluateOptions): Pr
     width,
     inputSize: session.inputSize,
     loader,
-    evaluation: { ...chosen, weights, source: "final" },
+    evaluation: finalEvaluation(trainer, weights),
   });
   const record = metricsRecord(metrics)!;
   const rows = [["", "pictures", "top-1", "top-5", "loss"]];

@@ -1,6 +1,8 @@
 /** `trainer fit`, the default: trains and keeps the run. */
 import type { Command } from "commander";
+import type { Emitter } from "mitt";
 import { exitCodes } from "../errors.js";
+import type { Events } from "../loop/events.js";
 import { Trainer } from "../loop/trainer.js";
 import { fitEndRecord } from "../loop/summary.js";
 import { createRunFolder } from "../run/folder.js";
@@ -46,7 +48,7 @@ async function fit(options: FitOptions): Promise<void> {
     trainer.events.on("*", (event, value) => process.stdout.write(`${toJson({ event, ...value })}\n`));
   }
   if (!options.quiet) showProgress(trainer.events);
-  const interrupt = listenForSignals();
+  const interrupt = listenForSignals(trainer.events, () => folder.removeIfEmpty());
   try {
     const log = options.quiet ? undefined : tell;
     const summary = fitEndRecord(await trainer.fit({ signal: interrupt.signal, folder: folder.path, log }));
@@ -58,14 +60,29 @@ async function fit(options: FitOptions): Promise<void> {
   }
 }
 
-/** SIGINT and SIGTERM stop the run after the step under way; a second one leaves at once. */
-function listenForSignals(): { signal: AbortSignal; readonly exitCode: number | undefined; stop(): void } {
+interface Interrupt {
+  readonly signal: AbortSignal;
+  /** Of the signal that came, if one did. */
+  readonly exitCode: number | undefined;
+  stop(): void;
+}
+
+/**
+ * SIGINT and SIGTERM stop the run after the step under way. A second one leaves at once, and so does the first while
+ * data and backend are still loading: there is nothing to keep yet.
+ */
+function listenForSignals(events: Emitter<Events>, tidyUp: () => void): Interrupt {
   const controller = new AbortController();
   let exitCode: number | undefined;
+  let training = false;
+  events.on("fit:start", () => (training = true));
   const codes = { SIGINT: exitCodes.sigint, SIGTERM: exitCodes.sigterm } as const;
   const handlers = Object.entries(codes).map(([name, code]) => {
     const handler = (): void => {
-      if (exitCode !== undefined) process.exit(exitCode);
+      if (exitCode !== undefined || !training) {
+        tidyUp();
+        process.exit(exitCode ?? code);
+      }
       exitCode = code;
       tell(`\n${name}: stopping after this step; once more to leave at once`);
       controller.abort(name);

@@ -1,12 +1,17 @@
 /** Opening a finished run: its config built again from the names it kept, and its weights. */
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { z } from "zod";
 import { plugins } from "../../plugins/index.js";
 import type { TrainerConfig, ConfigRecord } from "../config/config.js";
 import { dataSource } from "../data/index.js";
 import { TrainerError } from "../errors.js";
+import { plainView } from "../loop/evaluate.js";
 import type { Plugin, PluginFactory } from "../loop/plugin.js";
+import type { Trainer } from "../loop/trainer.js";
+import type { Evaluation } from "../loop/types.js";
 import { modelByName } from "../models/index.js";
+import type { Weights } from "../nn/layer.js";
 import { optimizers, type Optimizer } from "../nn/optimizers.js";
 import { runFiles } from "../run/record.js";
 
@@ -15,6 +20,7 @@ export interface OpenedRun {
   readonly config: TrainerConfig;
   /** The bytes of the weights the run ended with. */
   readonly weights: Uint8Array;
+  readonly weightsPath: string;
 }
 
 /**
@@ -30,13 +36,33 @@ export function openRun(folder: string, { data }: { data?: string } = {}): Opene
       throw new TrainerError("ERR_DATA", `${path} is not a finished run: it has no ${file}.`);
     }
   }
-  let record: ConfigRecord;
+  const config = rebuilt(readRecord(join(path, runFiles.config)), data);
+  const weightsPath = join(path, runFiles.weights);
+  return { path, config, weights: readFileSync(weightsPath), weightsPath };
+}
+
+const part = z.looseObject({ name: z.string(), options: z.record(z.string(), z.unknown()) });
+const recordShape = z.looseObject({ data: part, model: part, optimizer: part, plugins: z.array(part) });
+
+/** A run's record; what it holds beside its parts is checked as a config is. */
+function readRecord(path: string): ConfigRecord {
   try {
-    record = JSON.parse(readFileSync(join(path, runFiles.config), "utf8"));
+    return recordShape.parse(JSON.parse(readFileSync(path, "utf8"))) as unknown as ConfigRecord;
   } catch (cause) {
-    throw new TrainerError("ERR_DATA", `${join(path, runFiles.config)} is not JSON: ${(cause as Error).message}.`, { cause });
+    const problem = cause instanceof z.ZodError ? "lacks parts of a run's config" : `is not JSON: ${(cause as Error).message}`;
+    throw new TrainerError("ERR_DATA", `${path} ${problem}. It is damaged, or of another program.`, { cause });
   }
-  return { path, config: rebuilt(record, data), weights: readFileSync(join(path, runFiles.weights)) };
+}
+
+/**
+ * The weights as an evaluation of the run looks at pictures with them: plugins may add views, and what they would put
+ * in the place of the weights (averages, the best) is what the run kept already.
+ */
+export function finalEvaluation(trainer: Trainer, weights: Weights): Evaluation {
+  const { epochs } = trainer.config;
+  const evaluation: Evaluation = { purpose: "validation", weights, source: "final", views: [plainView] };
+  const progress = { epoch: 0, epochs, step: 0, stepsPerEpoch: 1, totalSteps: epochs };
+  return { ...trainer.hooks.call.beforeEvaluate(evaluation, progress), weights, source: "final" };
 }
 
 /** A config from its record. */

@@ -7,6 +7,7 @@ import { loadConfig } from "../config/load.js";
 import { dataSource } from "../data/index.js";
 import { TrainerError } from "../errors.js";
 import { suggestion } from "../options.js";
+import { tell } from "./terminal.js";
 
 export interface RunOptions {
   preset?: string;
@@ -103,8 +104,9 @@ function fromPreset(name: string, { data, batchSize }: RunOptions): TrainerConfi
   return config;
 }
 
-async function fromFile({ config: file, data }: RunOptions): Promise<TrainerConfig> {
-  const { config } = await loadConfig(file);
+async function fromFile({ config: given, data, quiet }: RunOptions): Promise<TrainerConfig> {
+  const { config, file } = await loadConfig(given);
+  if (!quiet) tell(`config ${file}`);
   if (data === undefined) return config;
   return { ...config, data: dataSource(config.data.name, { ...config.data.options, path: data }) };
 }

@@ -3,6 +3,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
 import { packageRoot } from "../backend/native-sources.js";
+import { TrainerError } from "../errors.js";
+import { suggestion } from "../options.js";
 import { addBackend } from "./backend.js";
 import { addData } from "./data.js";
 import { addEvaluate } from "./evaluate.js";
@@ -34,8 +36,16 @@ Start with:
   addPredict(program);
   addData(program);
   addBackend(program);
+  program.hook("preSubcommand", refuseUnknownCommand);
   for (const command of allCommands(program)) command.exitOverride().showSuggestionAfterError();
   return program;
+}
+
+/** commander would hand a mistyped command to the default one, which knows nothing of it. */
+function refuseUnknownCommand({ args: [first], commands }: Command, chosen: Command): void {
+  if (chosen.name() !== "fit" || first === undefined || first === "fit" || first.startsWith("-")) return;
+  const names = commands.map((command) => command.name());
+  throw new TrainerError("ERR_UNKNOWN_NAME", `There is no command "${first}"${suggestion(first, names)}.`);
 }
 
 function allCommands(command: Command): Command[] {

@@ -1,14 +1,15 @@
 /** A run as people watch it: one live line on a terminal, a line an epoch elsewhere, and the results at the end. */
 import type { Emitter } from "mitt";
 import type { Events, MetricsRecord, SummaryRecord } from "../loop/events.js";
-import { colors, columns, duration, percent, table, tell } from "./terminal.js";
+import { colorsFor, columns, duration, percent, table, tell } from "./terminal.js";
 
 /** Milliseconds between two drawings of the live line. */
 const pace = 100;
 
-/** Watches a run until it ends. Returns how to leave the live line alone, for messages between. */
+/** Watches a run until it ends, on standard error. */
 export function showProgress(events: Emitter<Events>): void {
   const live = process.stderr.isTTY === true;
+  const colors = colorsFor(process.stderr);
   const started = performance.now();
   let drawn = 0;
   let onScreen = false;
@@ -89,6 +90,7 @@ export function formatResults(summary: SummaryRecord, folder?: string): string {
       ? [row(name, metrics), ...(metrics.singleView ? [row(`${name}, one view`, { ...metrics.singleView, source: metrics.source })] : [])]
       : [],
   );
+  const colors = colorsFor(process.stdout);
   const costs = Object.entries(summary.costs).filter(([, { millisecondsPerStep }]) => millisecondsPerStep > 0);
   const lines = [
     "",

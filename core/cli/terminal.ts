@@ -12,10 +12,10 @@ export function columns(stream: NodeJS.WriteStream = process.stderr): number {
   return width !== undefined && width > 0 ? width : 80;
 }
 
-/** picocolors decides by NO_COLOR, FORCE_COLOR and standard output; we write to standard error. */
-export const colors = pc.createColors(
-  process.env.NO_COLOR === undefined && (process.env.FORCE_COLOR !== undefined || process.stderr.isTTY === true),
-);
+/** Colours for a stream: where it is a terminal, unless NO_COLOR says otherwise; everywhere with FORCE_COLOR. */
+export function colorsFor({ isTTY }: { isTTY?: boolean }): ReturnType<typeof pc.createColors> {
+  return pc.createColors(!process.env.NO_COLOR && (!!process.env.FORCE_COLOR || isTTY === true));
+}
 
 /** Rows in columns of the width they need: the first left, the others right. */
 export function table(rows: readonly (readonly string[])[], indent = ""): string {
