@@ -22,8 +22,8 @@ export interface CutBox {
  */
 export function cutBox(height: number, width: number, share: number, x: number, y: number): CutBox {
   const cut = Math.sqrt(1 - share);
-  const halfWidth = Math.floor(Math.floor(width * cut) / 2);
-  const halfHeight = Math.floor(Math.floor(height * cut) / 2);
+  const halfWidth = Math.floor((width * cut) / 2);
+  const halfHeight = Math.floor((height * cut) / 2);
   return {
     left: Math.max(x - halfWidth, 0),
     top: Math.max(y - halfHeight, 0),

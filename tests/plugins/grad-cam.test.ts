@@ -4,6 +4,8 @@ import { join } from "node:path";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadBackend, Trainer, type Plugin } from "../../core/index.js";
+import { limit, stratifiedHoldout } from "../../core/data/holdout.js";
+import { shapes } from "../../core/data/shapes.js";
 import { fitWeights, microConfig } from "../../core/testing/index.js";
 import { earlyStopping, gradCam } from "../../plugins/index.js";
 import { spread } from "../../plugins/grad-cam/index.js";
@@ -52,11 +54,26 @@ describe("grad-cam", () => {
     expect(readFileSync(truth[wrong]!)).not.toEqual(readFileSync(predicted[wrong]!));
   });
 
-  it("works on pictures that are resized on the device, without a holdout, and with limits", async () => {
+  it("works on pictures that are resized on the device, and without a holdout", async () => {
     const run = runFolder();
-    const config = microConfig({ epochs: 1, inputSize: 12, holdout: 0, limitTrain: 9, plugins: [gradCam({ pictures: 20 })] });
+    const config = microConfig({ epochs: 1, inputSize: 12, holdout: 0, plugins: [gradCam({ pictures: 20 })] });
     await fitWeights(config, { folder: run });
-    expect(readdirSync(join(run, "gradcam/final"))).toHaveLength(9);
+    expect(readdirSync(join(run, "gradcam/final"))).toHaveLength(18);
+  });
+
+  it("draws held-out pictures of what a limit left, and never one that was trained on", async () => {
+    const run = runFolder();
+    const data = shapes({ classes: 4, size: 8, train: 60, test: 4 });
+    const left = limit((await data.load({})).train, 12, 1);
+    const held = stratifiedHoldout(left.labels, 0.34, 1).held;
+    await fitWeights(microConfig({ data, epochs: 1, limitTrain: 12, holdout: 0.34, plugins: [gradCam({ pictures: 20 })] }), { folder: run });
+    const drawn: string[] = [];
+    for (const file of readdirSync(join(run, "gradcam/final"))) {
+      const pixels = await sharp(join(run, "gradcam/final", file)).extract({ left: 0, top: 0, width: 192, height: 192 });
+      drawn.push(String(await pixels.resize(8, 8, { kernel: "nearest" }).raw().toBuffer()));
+    }
+    const expected = (await left.read(held)).map(({ pixels }) => String(Buffer.from(pixels)));
+    expect(drawn.sort()).toEqual(expected.sort());
   });
 
   it("changes no bit of the weights, and writes nothing without a folder", async () => {
@@ -90,10 +107,13 @@ describe("grad-cam", () => {
     expect(existsSync(join(failed, "gradcam"))).toBe(false);
 
     const run = runFolder();
-    await fitWeights(microConfig({ learningRate: 3, epochs: 4, plugins: [earlyStopping({ patience: 9 }), gradCam({ every: 1 })] }), { folder: run });
+    const plugins = [earlyStopping({ patience: 9 }), gradCam({ every: 1 })];
+    const { summary } = await fitWeights(microConfig({ learningRate: 3, epochs: 4, plugins }), { folder: run });
+    const best = Number(/best of epoch (\d)/.exec(summary.test!.source)![1]);
+    expect(best).toBeLessThan(4);
     const shown = (place: string): string[] =>
       readdirSync(join(run, "gradcam", place)).map((file) => readFileSync(join(run, "gradcam", place, file)).toString("base64"));
-    const epochs = readdirSync(join(run, "gradcam")).filter((name) => name !== "final");
-    expect(epochs.filter((epoch) => String(shown(epoch)) === String(shown("final")))).toHaveLength(1);
+    expect(shown("final")).toEqual(shown(`epoch-00${best}`));
+    expect(shown("final")).not.toEqual(shown("epoch-004"));
   });
 });
