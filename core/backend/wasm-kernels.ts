@@ -37,13 +37,14 @@ interface Attributes {
   numSegments: number;
   begin: number[];
   size: number[];
+  reps: number[];
 }
 
 const kernels: Record<string, Kernel> = {
   Conv2DBackpropInput(backend, { dy, filter }, attributes) {
     const geometry = geometryOf(attributes.inputShape, filter!.shape as Shape4D, attributes, false);
     return composed(backend, (run) => {
-      const turned = run("Reverse", { x: filter! }, { dims: [0, 1] });
+      const turned = run("fitloop.Turn", { x: filter! });
       const exchanged = run("Transpose", { x: turned }, { perm: [0, 1, 3, 2] });
       const { gradient, pad } = spreadGradient(run, dy!, geometry);
       return run("Conv2D", { x: gradient, filter: exchanged }, { ...plain, pad });
@@ -57,9 +58,7 @@ const kernels: Record<string, Kernel> = {
       const { input, pad } = usedInput(run, x!, geometry);
       const [, height, width] = input.shape as Shape4D;
       const images = exchangeEnds(run, input, [inChannels, height, width, batchSize]);
-      const rows = run("Reshape", { x: dy! }, { shape: [batchSize, outHeight * outWidth, outChannels] });
-      const turned = run("Transpose", { x: rows }, { perm: [1, 0, 2] });
-      const filter = run("Reshape", { x: turned }, { shape: [outHeight, outWidth, batchSize, outChannels] });
+      const filter = picturesToChannels(run, dy!, [outHeight, outWidth, batchSize, outChannels]);
       const dilations = [geometry.strideHeight, geometry.strideWidth];
       const product = run("Conv2D", { x: images, filter }, { ...plain, pad, dilations });
       const flat = run("Reshape", { x: product }, { shape: [inChannels, filterHeight * filterWidth, outChannels] });
@@ -73,7 +72,7 @@ const kernels: Record<string, Kernel> = {
     const { filterHeight, filterWidth, inChannels, outChannels, inHeight, inWidth, batchSize } = geometry;
     const multiplier = outChannels / inChannels;
     return composed(backend, (run) => {
-      const turned = run("Reverse", { x: filter! }, { dims: [0, 1] });
+      const turned = run("fitloop.Turn", { x: filter! });
       const single = run("Reshape", { x: turned }, { shape: [filterHeight, filterWidth, outChannels, 1] });
       const { gradient, pad } = spreadGradient(run, dy!, geometry);
       const product = run("DepthwiseConv2dNative", { x: gradient, filter: single }, { ...plain, pad });
@@ -84,13 +83,22 @@ const kernels: Record<string, Kernel> = {
     });
   },
 
-  // One multiply-add a tap, pixel and channel; as a convolution its filter would be as large as the image.
+  // Every channel of every picture is a channel of one picture; the sum over pictures comes last.
   DepthwiseConv2dNativeBackpropFilter(backend, { x, dy }, attributes) {
     const geometry = geometryOf(x!.shape as Shape4D, attributes.filterShape, attributes, true);
-    const out = backend.makeOutput(attributes.filterShape, "float32");
-    const sums = depthwiseFilterGradient(floats(backend, x!), floats(backend, dy!), geometry);
-    floats(backend, out).set(sums);
-    return out;
+    const { batchSize, inChannels, outChannels, outHeight, outWidth, filterHeight, filterWidth } = geometry;
+    const channels = batchSize * inChannels;
+    return composed(backend, (run) => {
+      const { input, pad } = usedInput(run, x!, geometry);
+      const [, height, width] = input.shape as Shape4D;
+      const picture = picturesToChannels(run, input, [1, height, width, channels]);
+      const filter = picturesToChannels(run, dy!, [outHeight, outWidth, channels, outChannels / inChannels]);
+      const dilations = [geometry.strideHeight, geometry.strideWidth];
+      const product = run("DepthwiseConv2dNative", { x: picture, filter }, { ...plain, pad, dilations });
+      const taps = run("Reshape", { x: product }, { shape: [filterHeight * filterWidth, batchSize, outChannels] });
+      const sum = run("Sum", { x: taps }, { axis: [1], keepDims: false });
+      return run("Reshape", { x: sum }, { shape: attributes.filterShape });
+    });
   },
 
   // [batch, height, width, channels], stride - 1 pixels of zeros between its own.
@@ -106,6 +114,26 @@ const kernels: Record<string, Kernel> = {
         to.set(from.subarray(at, at + channels), start + column * strideWidth * channels);
       }
     }
+    return out;
+  },
+
+  // A filter's taps in reverse order. The stock Reverse goes number by number.
+  "fitloop.Turn": (backend, { x }) => {
+    const [height, width, ...channels] = x!.shape as Shape4D;
+    const out = backend.makeOutput(x!.shape, "float32");
+    const [from, to] = [floats(backend, x!), floats(backend, out)];
+    const run = tf.util.sizeFromShape(channels);
+    for (let at = 0, end = height * width * run; at < end; at += run) {
+      to.set(from.subarray(at, at + run), end - at - run);
+    }
+    return out;
+  },
+
+  // What spreads a mean's gradient over its pixels. The stock kernel computes every index of every number.
+  Tile(backend, { x }, attributes, stock) {
+    if (x!.dtype === "string") return stock(backend, { x }, attributes);
+    const out = backend.makeOutput(x!.shape.map((size, axis) => size * attributes.reps[axis]!), x!.dtype);
+    tile(backend.typedArrayFromHeap(x!), x!.shape, backend.typedArrayFromHeap(out), attributes.reps);
     return out;
   },
 
@@ -227,39 +255,18 @@ function usedInput(
   return { input: run("Slice", { x }, { begin: [0, 0, 0, 0], size }), pad };
 }
 
+/** [batch, height, width, channels] -> [height, width, batch, channels], in the shape asked for. */
+function picturesToChannels(run: Run, x: tf.TensorInfo, shape: Shape4D): tf.TensorInfo {
+  const [batch, height, width, channels] = x.shape as Shape4D;
+  const flat = run("Reshape", { x }, { shape: [batch, height * width, channels] });
+  return run("Reshape", { x: run("Transpose", { x: flat }, { perm: [1, 0, 2] }) }, { shape });
+}
+
 /** [a, height, width, b] -> [b, height, width, a], through three dimensions: the wasm transpose is faster so. */
 function exchangeEnds(run: Run, x: tf.TensorInfo, shape: Shape4D): tf.TensorInfo {
   const [first, height, width, last] = shape;
   const flat = run("Reshape", { x }, { shape: [last, height * width, first] });
   return run("Reshape", { x: run("Transpose", { x: flat }, { perm: [2, 1, 0] }) }, { shape });
-}
-
-/** Gradient for a depthwise filter [filterHeight, filterWidth, channels, multiplier], summed in float64. */
-function depthwiseFilterGradient(
-  x: Float32Array,
-  dy: Float32Array,
-  geometry: tf.backend_util.Conv2DInfo,
-): Float64Array {
-  const { batchSize, inHeight, inWidth, inChannels, outHeight, outWidth, outChannels } = geometry;
-  const { filterHeight, filterWidth, strideHeight, strideWidth, padInfo } = geometry;
-  const multiplier = outChannels / inChannels;
-  const sums = new Float64Array(filterHeight * filterWidth * outChannels);
-  for (let pixel = 0; pixel < batchSize * outHeight * outWidth; pixel++) {
-    const image = Math.floor(pixel / (outHeight * outWidth));
-    const top = (Math.floor(pixel / outWidth) % outHeight) * strideHeight - padInfo.top;
-    const left = (pixel % outWidth) * strideWidth - padInfo.left;
-    for (let tap = 0; tap < filterHeight * filterWidth; tap++) {
-      const row = top + Math.floor(tap / filterWidth);
-      const column = left + (tap % filterWidth);
-      if (row < 0 || row >= inHeight || column < 0 || column >= inWidth) continue;
-      const source = ((image * inHeight + row) * inWidth + column) * inChannels;
-      for (let channel = 0; channel < outChannels; channel++) {
-        const input = multiplier === 1 ? channel : Math.floor(channel / multiplier);
-        sums[tap * outChannels + channel]! += x[source + input]! * dy[pixel * outChannels + channel]!;
-      }
-    }
-  }
-  return sums;
 }
 
 type Numbers = Float32Array | Int32Array | Uint8Array;
@@ -287,6 +294,30 @@ function copyBox(from: Numbers, shape: readonly number[], begin: readonly number
       index[axis] = 0;
     }
   }
+}
+
+/** Repeats along each axis, from the innermost outwards, doubling what is written already. */
+function tile(from: Numbers, shape: readonly number[], to: Numbers, reps: readonly number[]): void {
+  let read = 0;
+  /** Writes the next block of the input, from `axis` on, at `start`; returns where it ends. */
+  const write = (axis: number, start: number): number => {
+    let end = start;
+    if (reps.slice(axis + 1).every((count) => count === 1)) {
+      const length = tf.util.sizeFromShape(shape.slice(axis));
+      to.set(from.subarray(read, read + length), start);
+      read += length;
+      end += length;
+    } else {
+      for (let i = 0; i < shape[axis]!; i++) end = write(axis + 1, end);
+    }
+    const length = end - start;
+    const total = length * (reps[axis] ?? 1);
+    for (let done = length; done < total; done *= 2) {
+      to.copyWithin(start + done, start, start + Math.min(done, total - done));
+    }
+    return start + total;
+  };
+  if (to.length > 0) write(0, 0);
 }
 
 function floats(backend: WasmBackend, tensor: tf.TensorInfo): Float32Array {

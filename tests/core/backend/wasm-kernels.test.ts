@@ -132,6 +132,13 @@ describe("other operations of a training step and their gradients agree with the
     where: () => withGradients((a, b) => tf.where(tf.cast(tf.step(numbers("mask", a.shape)), "bool"), a, b), [x4(), numbers("y", [2, 6, 7, 3])]),
     "broadcast and tile": () =>
       withGradients((x) => tf.tile(tf.broadcastTo(x, [4, 3]), [2, 1]), [numbers("x", [1, 3])]),
+    "tile of every axis": () => withGradients((x) => tf.tile(x, [3, 1, 2, 5]), [x4()]),
+    "tile of the middle": () => withGradients((x) => tf.tile(x, [1, 3, 1]), [numbers("x", [2, 1, 4])]),
+    "tile of integers, of one number, of nothing": () => [
+      tf.tile(tf.tensor1d([1, 2, 3], "int32"), [7]),
+      tf.tile(tf.tensor2d([[5]]), [2, 3]),
+      tf.tile(numbers("x", [2, 3]), [0, 2]),
+    ],
     transpose: () => withGradients((x) => tf.transpose(x, [3, 1, 0, 2]), [x4()]),
     clip: () => withGradients((x) => tf.clipByValue(x, -0.5, 0.5), [x4()]),
     "resize, half-pixel centres": () => [tf.image.resizeBilinear(x4() as tf.Tensor4D, [9, 5], false, true)],
