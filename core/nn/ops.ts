@@ -414,14 +414,15 @@ export function softCrossEntropy(logits: tf.Tensor, targets: tf.Tensor): tf.Tens
   const loss = tf.customGrad((...args) => {
     const [z, save] = args as [tf.Tensor, tf.GradSaveFunc];
     const logProbabilities = tf.logSoftmax(z);
-    save([logProbabilities]);
+    // Saved, not only captured: targets made inside the tape are gone by the time the gradient is asked for.
+    save([logProbabilities, targets]);
     const batch = z.shape[0]!;
     return {
       value: tf.div(tf.sum(tf.mul(logProbabilities, targets)), -batch),
       gradFunc: (dy, saved) => {
-        const [logP] = saved as [tf.Tensor];
-        const mass = tf.sum(targets, 1, true);
-        return tf.mul(tf.sub(tf.mul(tf.exp(logP!), mass), targets), tf.div(dy, batch));
+        const [logP, wanted] = saved as [tf.Tensor, tf.Tensor];
+        const mass = tf.sum(wanted, 1, true);
+        return tf.mul(tf.sub(tf.mul(tf.exp(logP), mass), wanted), tf.div(dy, batch));
       },
     };
   });
