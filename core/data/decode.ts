@@ -14,37 +14,36 @@ import type { Picture } from "./dataset.js";
 /** A truncated or damaged body is an error; a mere oddity, which many good JPEG files have, is not. */
 const inputOptions = { failOn: "error" } as const;
 
-/** sharp is loaded by the first picture: other data sets should not pay its 60 ms and native library. */
-async function loadSharp() {
+/** Work on one picture file. Each call hands its job to libuv before it returns. */
+export interface Decoder {
+  /** Decodes a file to [size, size, 3]. */
+  decode(file: string, size: number): Promise<Picture>;
+  /** Reads a file's header only; rejects if there is no picture behind it. */
+  checkHeader(file: string): Promise<void>;
+}
+
+/** Loads sharp, which data sets without files should not pay for: 60 ms and a native library. */
+export async function openDecoder(): Promise<Decoder> {
   const { default: sharp } = await import("sharp");
   // Its cache keys files by name: it would keep memory that training needs, for pictures seen once an epoch.
   sharp.cache(false);
-  return sharp;
-}
-
-/** Decodes a file to [size, size, 3]. */
-export async function decodePicture(file: string, size: number): Promise<Picture> {
-  const sharp = await loadSharp();
-  const { data, info } = await sharp(file, inputOptions)
-    .autoOrient()
-    .resize(size, size, { fit: "cover", position: "centre", kernel: "linear" })
-    .flatten({ background: "white" })
-    .toColourspace("srgb")
-    .raw({ depth: "uchar" })
-    .toBuffer({ resolveWithObject: true });
-  if (info.channels !== 3) throw new Error(`it decodes to ${info.channels} channels, expected 3`);
   return {
-    pixels: new Uint8Array(data.buffer, data.byteOffset, data.length),
-    height: info.height,
-    width: info.width,
+    async decode(file, size) {
+      const { data, info } = await sharp(file, inputOptions)
+        .autoOrient()
+        .resize(size, size, { fit: "cover", position: "centre", kernel: "linear" })
+        .flatten({ background: "white" })
+        .raw({ depth: "uchar" })
+        .toBuffer({ resolveWithObject: true });
+      if (info.channels !== 3) throw new Error(`it decodes to ${info.channels} channels, expected 3`);
+      const pixels = new Uint8Array(data.buffer, data.byteOffset, data.length);
+      return { pixels, height: info.height, width: info.width };
+    },
+    async checkHeader(file) {
+      const { width, height } = await sharp(file, inputOptions).metadata();
+      if (!width || !height) throw new Error("it has no size");
+    },
   };
-}
-
-/** Reads a file's header only. */
-export async function checkHeader(file: string): Promise<void> {
-  const sharp = await loadSharp();
-  const { width, height } = await sharp(file, inputOptions).metadata();
-  if (!width || !height) throw new Error("it has no size");
 }
 
 export interface Damaged {

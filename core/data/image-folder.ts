@@ -14,7 +14,7 @@ import { z } from "zod";
 import { TrainerError } from "../errors.js";
 import { parseOptions } from "../options.js";
 import type { Data, DataSource, Picture, Split } from "./dataset.js";
-import { checkHeader, type Damaged, damagedError, decodePicture, findDamaged, oneLine } from "./decode.js";
+import { type Damaged, damagedError, type Decoder, findDamaged, oneLine, openDecoder } from "./decode.js";
 
 export interface ImageFolderOptions {
   path: string;
@@ -66,18 +66,19 @@ export function imageFolder(given: ImageFolderOptions): DataSource {
       if (test && roots.test !== undefined) checkTestClasses(classes, test, roots.test);
 
       const files = [...train, ...(test ?? [])].flatMap((folder) => folder.files);
+      const decoder = await openDecoder();
       const bytes = new Map<string, number>();
       const damaged = await findDamaged(files, async (file) => {
         bytes.set(file, (await stat(file)).size);
-        await (validateAll ? decodePicture(file, size) : checkHeader(file));
+        await (validateAll ? decoder.decode(file, size) : decoder.checkHeader(file));
       });
       if (damaged.length) throw damagedError(damaged, files.length);
       return {
         classes,
         height: size,
         width: size,
-        train: folderSplit(train, classes, size),
-        ...(test && { test: folderSplit(test, classes, size) }),
+        train: folderSplit(train, classes, size, decoder),
+        ...(test && { test: folderSplit(test, classes, size, decoder) }),
         ...imageNetStatistics,
         fingerprint: fingerprintOf(files.map((file) => [relative(path, file), bytes.get(file)!])),
       } satisfies Data;
@@ -86,7 +87,12 @@ export function imageFolder(given: ImageFolderOptions): DataSource {
 }
 
 /** Decodes when read. */
-function folderSplit(folders: readonly Folder[], classes: readonly string[], size: number): Split {
+function folderSplit(
+  folders: readonly Folder[],
+  classes: readonly string[],
+  size: number,
+  decoder: Decoder,
+): Split {
   const files = folders.flatMap((folder) => folder.files);
   const labels = Int32Array.from(
     folders.flatMap(({ name, files }) => new Array<number>(files.length).fill(classes.indexOf(name))),
@@ -101,7 +107,7 @@ function folderSplit(folders: readonly Folder[], classes: readonly string[], siz
       const pictures = await Promise.all(
         Array.from(indices, async (index): Promise<Picture | undefined> => {
           const file = files[index]!;
-          return decodePicture(file, size).catch((error: Error) => {
+          return decoder.decode(file, size).catch((error: Error) => {
             damaged.push({ file, problem: oneLine(error.message) });
             return undefined;
           });

@@ -5,6 +5,7 @@ import sharp from "sharp";
 import { describe, expect, it, vi } from "vitest";
 
 import type { DataSource, Picture } from "../../../core/data/dataset.js";
+import { findDamaged } from "../../../core/data/decode.js";
 import { imageFolder } from "../../../core/data/image-folder.js";
 import { TrainerError } from "../../../core/errors.js";
 import { temporaryFolder } from "./mini-cifar.js";
@@ -250,6 +251,19 @@ describe("decoding", () => {
   });
 });
 
+describe("reading", () => {
+  it("hands every file to libuv before it returns: decoding goes on while this thread is busy", async () => {
+    const picture = await png(red);
+    const names = Array.from({ length: 12 }, (_, at) => `${at % 2 ? "a" : "b"}/${at}.png`);
+    const path = folderOf(Object.fromEntries(names.map((name) => [name, picture])));
+    const { train } = await imageFolder({ path, size: 8 }).load({});
+    const reading = train.read([...names.keys()]);
+    const { queue, process } = sharp.counters();
+    expect(queue + process).toBe(12);
+    await reading;
+  });
+});
+
 describe("damage", () => {
   /** A picture that does not compress to nothing. */
   const noise = (seed: number) => {
@@ -272,6 +286,18 @@ describe("damage", () => {
     expect(message).toContain("bad-19.png: ");
     expect(message).not.toContain("bad-20.png");
     expect(message).toContain("… and 5 more");
+  });
+
+  it("is listed in the order of the files, whichever is found first", async () => {
+    const files = ["slow", "good", "fast"];
+    const check = async (file: string): Promise<void> => {
+      if (file === "slow") await new Promise((done) => setTimeout(done, 20));
+      if (file !== "good") throw new Error(`${file}\n  is bad`);
+    };
+    expect(await findDamaged(files, check)).toEqual([
+      { file: "slow", problem: "slow is bad" },
+      { file: "fast", problem: "fast is bad" },
+    ]);
   });
 
   it("is found for a link to nothing", async () => {
