@@ -11,4 +11,5 @@ for (const stream of [process.stdout, process.stderr]) {
 process.on("uncaughtException", (error) => process.exit(report(error)));
 
 const code = await runCommandLine(process.argv.slice(2));
-if (code !== 0) process.exitCode = code;
+// Not left to the last open handle: a timer of a config or a plugin would keep a finished run alive.
+process.stdout.write("", () => process.exit(code || process.exitCode));

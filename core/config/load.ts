@@ -3,10 +3,11 @@
  *
  * cosmiconfig finds the file; tsx loads it, since cosmiconfig's own TypeScript loader writes a file beside the config.
  * `register()` and `import()` share one instance of this package, and so of tf.js, with the config: a second copy would
- * have its own tensors. That needs a module: `.mts`, or a package of `"type": "module"`.
+ * have its own tensors. That needs a module: `.mts` or `.mjs`, or a package of `"type": "module"`; a `.ts` or `.js`
+ * elsewhere would get that second copy in silence, and is refused.
  */
-import { existsSync } from "node:fs";
-import { extname, resolve } from "node:path";
+import { existsSync, readFileSync } from "node:fs";
+import { basename, dirname, extname, join, resolve, sep } from "node:path";
 import { pathToFileURL } from "node:url";
 import { cosmiconfig, type Loader } from "cosmiconfig";
 import { register } from "tsx/esm/api";
@@ -17,8 +18,12 @@ import type { TrainerConfig } from "./config.js";
 /** Where a config is looked for, in this order, from the working directory upwards. */
 export const configPlaces = ["trainer.config.ts", "trainer.config.mts", "trainer.config.js", "trainer.config.mjs"];
 
-/** Longest wait for a config that is a promise or an asynchronous function. */
-const patience = 10_000;
+export interface LoadConfigOptions {
+  /** Where the search begins. */
+  from?: string;
+  /** Longest wait for a config that is a promise or an asynchronous function, milliseconds. */
+  patience?: number;
+}
 
 export interface LoadedConfig {
   readonly config: TrainerConfig;
@@ -30,8 +35,11 @@ export interface LoadedConfig {
  *
  * @throws TrainerError ERR_CONFIG: none found, or what is wrong with the one that is there
  */
-export async function loadConfig(file?: string, from = process.cwd()): Promise<LoadedConfig> {
-  const load: Loader = (path) => importConfig(path);
+export async function loadConfig(
+  file?: string,
+  { from = process.cwd(), patience = 10_000 }: LoadConfigOptions = {},
+): Promise<LoadedConfig> {
+  const load: Loader = (path) => importConfig(path, patience);
   const explorer = cosmiconfig("trainer", {
     searchPlaces: configPlaces,
     searchStrategy: "global",
@@ -57,19 +65,34 @@ export async function loadConfig(file?: string, from = process.cwd()): Promise<L
   return { config: found.config, file: found.filepath };
 }
 
-async function importConfig(path: string): Promise<TrainerConfig> {
+async function importConfig(path: string, patience: number): Promise<TrainerConfig> {
+  if (/\.[jt]s$/.test(path) && !inModulePackage(dirname(path))) {
+    const named = basename(path).replace(/(?=[jt]s$)/, "m");
+    throw new TrainerError(
+      "ERR_CONFIG",
+      `The config ${path} is not a module, since its package.json does not say so. ` +
+        `Name it ${named}, or put "type": "module" into the package.json beside or above it.`,
+    );
+  }
+  // Node takes no module whose path has a backslash, tsx none with a question mark.
+  const taboo = /[?\\]/.exec(path.replaceAll(sep, "/"))?.[0];
+  if (taboo !== undefined) {
+    throw new TrainerError("ERR_CONFIG", `The config ${path} cannot be imported: no part of its path may have a "${taboo}".`);
+  }
   const unregister = /\.m?ts$/.test(path) ? register() : undefined;
   const leave = process.exit;
   process.exit = ((code?: number) => {
     throw new Error(`it called process.exit(${code ?? ""})`);
   }) as typeof process.exit;
   try {
-    const module: { default?: unknown } = await within(import(pathToFileURL(path).href), "loading it");
-    const exported = unwrapped(module.default);
+    const module: { default?: unknown } = await within(import(pathToFileURL(path).href), patience, "loading it");
+    const exported = module.default;
     const config = await within(
       typeof exported === "function" ? (exported as () => unknown)() : exported,
+      patience,
       "the function it exports",
     );
+    if (config === undefined && exported !== undefined) throw new Error("the function it exports returned nothing");
     if (config === undefined) {
       throw new Error("it has no default export. Write `export default defineConfig({ … })`");
     }
@@ -84,21 +107,13 @@ async function importConfig(path: string): Promise<TrainerConfig> {
     if (cause instanceof TrainerError) {
       throw new TrainerError(cause.code, `In the config ${path}${place(cause, path)}: ${cause.message}`, { cause });
     }
-    const message = (cause instanceof Error ? cause.message : `it threw ${show(cause)}`).replace(/\.$/, "");
-    throw new TrainerError("ERR_CONFIG", `The config ${path}${place(cause, path)} cannot be used: ${message}.${hint(cause, path)}`, {
+    throw new TrainerError("ERR_CONFIG", `The config ${path}${place(cause, path)} cannot be used: ${problem(cause)}`, {
       cause,
     });
   } finally {
     process.exit = leave;
     await unregister?.();
   }
-}
-
-/** A `.ts` in a package without `"type": "module"` arrives as CommonJS, its default export one level down. */
-function unwrapped(exported: unknown): unknown {
-  return typeof exported === "object" && exported !== null && "default" in exported && "__esModule" in exported
-    ? (exported as { default: unknown }).default
-    : exported;
 }
 
 /** ` (line 12)` where the error's stack or message says so. */
@@ -109,13 +124,20 @@ function place(cause: unknown, path: string): string {
   return line === undefined ? "" : ` (line ${line})`;
 }
 
-function hint(cause: unknown, path: string): string {
-  const message = cause instanceof Error ? cause.message : "";
-  const commonJs = path.endsWith(".ts") && /ERR_REQUIRE|require\(\)|Cannot use import|not defined in ES module|No "exports" main/.test(message);
-  return commonJs ? ' Name it trainer.config.mts, or add "type": "module" to the package.json beside it.' : "";
+/** What went wrong, in a sentence. */
+function problem(cause: unknown): string {
+  if (!(cause instanceof Error)) return `it threw ${show(cause)}.`;
+  return `${cause.message.replace(/^Transform failed.*?: ERROR: /s, "").replace(/\.$/, "")}.`;
 }
 
-async function within<T>(value: T | PromiseLike<T>, what: string): Promise<T> {
+/** Whether Node takes a file of this folder for a module: the nearest package.json says. */
+function inModulePackage(folder: string): boolean {
+  const manifest = join(folder, "package.json");
+  if (existsSync(manifest)) return (JSON.parse(readFileSync(manifest, "utf8")) as { type?: string }).type === "module";
+  return dirname(folder) !== folder && inModulePackage(dirname(folder));
+}
+
+async function within<T>(value: T | PromiseLike<T>, patience: number, what: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`${what} took longer than ${patience / 1000} s`)), patience);

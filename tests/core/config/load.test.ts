@@ -1,0 +1,147 @@
+/** Configs as people write them, in a package of their own: loaded by a real process, as the command line loads them. */
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+interface Loaded {
+  path: string;
+  file?: string;
+  config?: unknown;
+  same?: boolean;
+  code?: string;
+  message?: string;
+  ours?: boolean;
+  polluted: boolean;
+}
+
+const root = fileURLToPath(new URL("../../..", import.meta.url));
+const folder = realpathSync(mkdtempSync(join(tmpdir(), "fitloop-config-")));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Tells the process which instances it got. */
+const sharing = `
+  import { TrainerError, defineConfig } from "fitloop";
+  import * as tf from "@tensorflow/tfjs-core";
+  (globalThis as { seen?: unknown }).seen = { TrainerError, engine: tf.engine() };
+  const epochs: number = 3;
+  export default defineConfig({ epochs } as never);
+`;
+
+/** Path in the folder -> its text, and what loading it says: a config or an error's message. */
+const cases: Record<string, { text: string; gives?: unknown; says?: RegExp; code?: string }> = {
+  "module/typescript.ts": { text: sharing, gives: { epochs: 3 } },
+  "module/module.mts": { text: sharing, gives: { epochs: 3 } },
+  "module/javascript.js": { text: "export default { epochs: 2 };", gives: { epochs: 2 } },
+  "module/javascript.mjs": { text: "export default { epochs: 2 };", gives: { epochs: 2 } },
+  "module/function.ts": { text: "export default () => ({ epochs: 4 });", gives: { epochs: 4 } },
+  "module/later.ts": {
+    text: "const wait = () => new Promise((done) => setTimeout(done, 5));\nexport default async () => (await wait(), { epochs: 5 });",
+    gives: { epochs: 5 },
+  },
+  "module/promise.ts": { text: "export default Promise.resolve({ epochs: 6 });", gives: { epochs: 6 } },
+  "module/odd # \"name' %20 ü.ts": { text: sharing, gives: { epochs: 3 } },
+  "module/what?.ts": { text: sharing, says: /no part of its path may have a "\?"/ },
+  "module/back\\slash.mjs": { text: "export default {};", says: /no part of its path may have a "\\"/ },
+  "common/module.mts": { text: sharing, gives: { epochs: 3 } },
+  "common/typescript.ts": {
+    text: sharing,
+    says: /^The config \S+common\/typescript\.ts is not a module.* Name it typescript\.mts, or put "type": "module" into/,
+  },
+  "common/javascript.js": { text: "export default { epochs: 2 };", says: /Name it javascript\.mjs, or put/ },
+
+  "module/no-default.ts": { text: "export const config = {};", says: /has no default export\. Write `export default/ },
+  "module/nothing.ts": { text: "export default () => undefined;", says: /the function it exports returned nothing/ },
+  "module/text.ts": { text: 'export default "epochs";', says: /must be a config or a function .* and "epochs" came/ },
+  "module/list.ts": { text: "export default [1];", says: /must be a config or a function .* and \[1\] came/ },
+  "module/throws.ts": {
+    text: 'interface Gone { a: 1 }\n\nconst fail = (): never => {\n  throw new Error("no luck");\n};\nexport default fail();',
+    says: /throws\.ts \(line 4\) cannot be used: no luck\./,
+  },
+  "module/throws-later.ts": {
+    text: 'export default async () => {\n  await null;\n  throw new Error("late trouble");\n};',
+    says: /throws-later\.ts \(line 3\) cannot be used: late trouble\./,
+  },
+  "module/throws-text.ts": { text: 'throw "words";', says: /it threw "words"\./ },
+  "module/syntax.ts": {
+    text: "export default {\n  epochs: 1\n  seed: 2,\n};",
+    says: /syntax\.ts \(line 3\) cannot be used: Expected "}" but found "seed"\./,
+  },
+  "module/syntax.mjs": { text: "export default {\n  epochs: 1\n  seed: 2,\n};", says: /syntax\.mjs .*cannot be used/ },
+  "module/never.ts": { text: "export default () => new Promise(() => {});", says: /the function it exports took longer than/ },
+  "module/never-loads.ts": { text: "await new Promise(() => {});\nexport default {};", says: /loading it took longer than/ },
+  "module/leaves.ts": { text: "\nprocess.exit(0);\nexport default {};", says: /leaves\.ts \(line 2\).*it called process\.exit\(0\)/ },
+  "module/prototype.ts": {
+    text: `export default JSON.parse('{ "__proto__": { "polluted": true } }');`,
+    says: /a key "__proto__" or "constructor", which no config needs/,
+  },
+  "module/constructor.ts": { text: "export default { constructor: Object };", says: /a key "__proto__" or "constructor"/ },
+  "module/no-package.ts": { text: 'import "no-such-package";\nexport default {};', says: /Cannot find package 'no-such-package'/ },
+  "module/no-export.ts": {
+    text: 'import { labelSmothing } from "fitloop/plugins";\nexport default labelSmothing();',
+    says: /no-export\.ts \(line 1\).*does not provide an export named 'labelSmothing'/,
+  },
+  "module/option.ts": {
+    text: 'import { labelSmoothing } from "fitloop/plugins";\n\nexport default { plugins: [labelSmoothing({ smothing: 1 } as never)] };',
+    code: "ERR_OPTION",
+    says: /In the config \S+option\.ts \(line 3\): Plugin "label-smoothing": unknown option "smothing" \(did you mean "smoothing"\?\)/,
+  },
+  "module/config.json": { text: "{}", says: /is not a \.ts, \.mts, \.js or \.mjs file/ },
+
+  "module/project/trainer.config.ts": { text: "export default { epochs: 7 };", gives: { epochs: 7 } },
+};
+/** Where the search begins -> what it must find. */
+const searches: Record<string, string | RegExp> = {
+  "module/project/": "module/project/trainer.config.ts",
+  "module/project/deeper/": "module/project/trainer.config.ts",
+  "common/": /No config: neither --preset nor --config came, and there is no trainer\.config\.ts in .*`trainer presets`/,
+};
+
+let loaded: Map<string, Loaded>;
+beforeAll(() => {
+  for (const [name, type] of [["module", "module"], ["common", "commonjs"]] as const) {
+    mkdirSync(join(folder, name, "node_modules"), { recursive: true });
+    writeFileSync(join(folder, name, "package.json"), JSON.stringify({ type }));
+    symlinkSync(root, join(folder, name, "node_modules", "fitloop"));
+    symlinkSync(join(root, "node_modules", "@tensorflow"), join(folder, name, "node_modules", "@tensorflow"));
+  }
+  mkdirSync(join(folder, "module", "project", "deeper"), { recursive: true });
+  for (const [name, { text }] of Object.entries(cases)) writeFileSync(join(folder, name), text);
+  const paths = [...Object.keys(cases), ...Object.keys(searches), "module/absent.ts"].map((name) => join(folder, name));
+  const script = fileURLToPath(new URL("load-each.ts", import.meta.url));
+  const output = execFileSync(process.execPath, ["--import", "tsx", script, ...paths], { cwd: root, encoding: "utf8" });
+  loaded = new Map(
+    output
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as Loaded)
+      .map((each) => [each.path.slice(folder.length + 1), each]),
+  );
+}, 120_000);
+
+describe("loading a config", () => {
+  it.each(Object.entries(cases))("%s", (name, { text, gives, says, code = "ERR_CONFIG" }) => {
+    const result = loaded.get(name)!;
+    if (says) expect(result).toMatchObject({ code, ours: true, message: expect.stringMatching(says) });
+    else expect(result).toMatchObject({ config: gives, file: join(folder, name) });
+    if (text === sharing && !says) expect(result.same, "the same package and the same tf.js").toBe(true);
+    expect(result.polluted).toBe(false);
+  });
+
+  it("says that a file is not there", () => {
+    expect(loaded.get("module/absent.ts")).toMatchObject({ code: "ERR_CONFIG", message: expect.stringMatching(/does not exist/) });
+  });
+
+  it.each(Object.entries(searches))("from %s upwards", (from, found) => {
+    const result = loaded.get(from)!;
+    if (typeof found === "string") expect(result.file).toBe(join(folder, found));
+    else expect(result).toMatchObject({ code: "ERR_CONFIG", message: expect.stringMatching(found) });
+  });
+
+  it("leaves no file beside a config", () => {
+    const expected = Object.keys(cases).flatMap((name) => (name.startsWith("module/") && !name.includes("project") ? [name.slice(7)] : []));
+    expect(readdirSync(join(folder, "module")).sort()).toEqual([...expected, "node_modules", "package.json", "project"].sort());
+  });
+});
