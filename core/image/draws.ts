@@ -1,6 +1,6 @@
 /**
- * Parameters of random picture operations, drawn from a stream with torchvision's distributions. The operations
- * themselves are pure functions of what is drawn here.
+ * Parameters of random picture operations, drawn from a stream with torchvision's distributions. The
+ * operations themselves are pure functions of what is drawn here.
  */
 import type { Picture } from "../data/dataset.js";
 import type { Stream } from "../rng.js";
@@ -31,10 +31,17 @@ export function randomAffineDraw(
   const shift = [Math.round(stream.range(-maxX, maxX)), Math.round(stream.range(-maxY, maxY))] as const;
   const zoom = stream.range(scale[0], scale[1]);
   const [lowX, highX, lowY = 0, highY = 0] = shear;
-  return { angle, translate: shift, scale: zoom, shear: [stream.range(lowX, highX), stream.range(lowY, highY)] };
+  return {
+    angle,
+    translate: shift,
+    scale: zoom,
+    shear: [stream.range(lowX, highX), stream.range(lowY, highY)],
+  };
 }
 
-/** Each is a number x >= 0, for factors in [max(0, 1 - x), 1 + x]; for hue a shift in [-x, x], x at most 0.5. */
+/**
+ * Each is a number x >= 0, for factors in [max(0, 1 - x), 1 + x]; for hue a shift in [-x, x], x at most 0.5.
+ */
 export interface ColorJitterOptions {
   readonly brightness?: number;
   readonly contrast?: number;
@@ -74,8 +81,8 @@ export interface RandomErasingOptions {
 }
 
 /**
- * The rectangle to erase, somewhere inside the picture and smaller than it on both sides; undefined when ten tries
- * found none that fits (a very flat picture, or a scale near 1).
+ * The rectangle to erase, somewhere inside the picture and smaller than it on both sides; undefined when ten
+ * tries found none that fits (a very flat picture, or a scale near 1).
  */
 export function randomErasingDraw(
   stream: Stream,

@@ -1,6 +1,7 @@
 /**
  * Geometric operations on 8-bit RGB pictures [height, width, 3], as torchvision's tensor path has them
- * (transforms.v2.functional on uint8). Each returns a new picture and leaves its argument alone.
+ * (transforms.v2.functional on uint8): byte for byte with nearest neighbours, within one grey level bilinear.
+ * Each returns a new picture and leaves its argument alone.
  */
 import type { Picture } from "../data/dataset.js";
 import { TrainerError } from "../errors.js";
@@ -23,9 +24,9 @@ export interface Sampling {
   /** Default "nearest". */
   readonly interpolation?: "nearest" | "bilinear";
   /**
-   * What comes in from outside of the picture. Not given, outside counts as black. With "bilinear" that is not the same
-   * as black given: torchvision blends a half-covered pixel with the given colour after it was already blended with
-   * black, so borders come out darker. We do the same.
+   * What comes in from outside of the picture. Not given, outside counts as black. With "bilinear" that is
+   * not the same as black given: torchvision blends a half-covered pixel with the given colour after it was
+   * already blended with black, so borders come out darker. We do the same.
    */
   readonly fill?: Color;
 }
@@ -47,10 +48,14 @@ export interface AffineParameters {
 const black: Color = [0, 0, 0];
 
 /**
- * Cuts a rectangle out; where it leaves the picture, `fill` comes in. Padding by p and cropping at (y, x) is a crop at
- * (y - p, x - p).
+ * Cuts a rectangle out; where it leaves the picture, `fill` comes in. Padding by p and cropping at (y, x) is
+ * a crop at (y - p, x - p).
  */
-export function crop(picture: Picture, { top, left, height, width }: Rectangle, fill: Color = black): Picture {
+export function crop(
+  picture: Picture,
+  { top, left, height, width }: Rectangle,
+  fill: Color = black,
+): Picture {
   if (![top, left, height, width].every(Number.isInteger) || height < 1 || width < 1) {
     throw new TrainerError(
       "ERR_OPTION",
@@ -66,11 +71,11 @@ export function crop(picture: Picture, { top, left, height, width }: Rectangle, 
   const lastColumn = Math.min(width, picture.width - left);
   const inside = firstRow === 0 && lastRow === height && firstColumn === 0 && lastColumn === width;
   if (!inside) paint(out, fill);
+  if (firstColumn >= lastColumn) return { pixels: out, height, width };
   for (let row = firstRow; row < lastRow; row++) {
-    let to = (row * width + firstColumn) * 3;
-    const end = (row * width + lastColumn) * 3;
-    let from = ((row + top) * picture.width + firstColumn + left) * 3;
-    while (to < end) out[to++] = pixels[from++]!;
+    const from = ((row + top) * picture.width + firstColumn + left) * 3;
+    const end = from + (lastColumn - firstColumn) * 3;
+    out.set(pixels.subarray(from, end), (row * width + firstColumn) * 3);
   }
   return { pixels: out, height, width };
 }
@@ -101,8 +106,8 @@ export function erase(picture: Picture, rectangle: Rectangle, value: Color | Uin
   if (![top, left, height, width].every(Number.isInteger) || height < 0 || width < 0 || !fits) {
     throw new TrainerError(
       "ERR_OPTION",
-      `erase: the rectangle (top ${top}, left ${left}, height ${height}, width ${width}) does not lie inside ` +
-        `a picture of height ${picture.height} and width ${picture.width}.`,
+      `erase: the rectangle (top ${top}, left ${left}, height ${height}, width ${width}) does not lie ` +
+        `inside a picture of height ${picture.height} and width ${picture.width}.`,
     );
   }
   const noise = value instanceof Uint8Array;
@@ -167,7 +172,10 @@ export function translateY(picture: Picture, shift: number, { fill }: Sampling =
   return crop(picture, { top: -Math.trunc(shift), left: 0, height, width }, fill);
 }
 
-/** The affine map from output to input positions, both counted from the middle: x = a * x' + b * y' + c, and so on. */
+/**
+ * The affine map from output to input positions, both counted from the middle: x = a * x' + b * y' + c, and
+ * so on.
+ */
 type Matrix = readonly [a: number, b: number, c: number, d: number, e: number, f: number];
 
 /**
@@ -196,38 +204,47 @@ function inverseMatrix(size: Size, parameters: AffineParameters): Matrix {
 const f32 = Math.fround;
 
 /**
- * One input coordinate, in pixels, from its three terms on torch's sampling grid (which runs from -1 to 1 over `2 *
- * half` pixels), in torch's float32 steps. They decide the exact ties, which are common: a shear of 0.2 meets one in
- * every fifth row.
+ * torch's way to a pixel index, in its float32 steps: from the middle onto a grid from -1 to 1 (`half` pixels
+ * each way), and back. Only its rounding matters: it decides exact ties between two neighbours, and these are
+ * common (a shear of 0.2 meets one in every fifth row).
  */
-function gridToPixel(alongColumns: number, alongRows: number, offset: number, half: number): number {
-  return f32(f32(f32(f32(f32(alongColumns + alongRows) + offset) + 1) * half) - 0.5);
+function gridIndex(a: number, b: number, c: number, x: number, y: number, half: number): number {
+  const fromX = f32(f32(f32(a) / half) * x);
+  const fromY = f32(f32(f32(b) / half) * y);
+  const grid = f32(f32(fromX + fromY) + f32(f32(c) / half));
+  if (!(Math.abs(grid) < 2)) return -1; // far outside, where an index may not fit 32 bits
+  const index = f32(f32(f32(grid + 1) * half) - 0.5);
+  const below = Math.floor(index);
+  const rest = index - below;
+  return rest > 0.5 || (rest === 0.5 && below % 2 !== 0) ? below + 1 : below;
 }
 
-/** The terms of `gridToPixel` for an output axis of `size` pixels: the factor times the distance from the middle. */
-function gridTerms(factor: number, half: number, size: number): Float32Array {
-  const scaled = f32(f32(factor) / half);
-  return Float32Array.from({ length: size }, (_, index) => scaled * (index - (size - 1) / 2));
-}
-
-// Adding and taking away 1.5 * 2^52 rounds to the nearest integer, ties to even: the rule of torch's nearest sampling.
-const rounder = 1.5 * 2 ** 52;
-
+/**
+ * Positions are computed in float64, which is twice as fast as the steps of `gridIndex`; within reach of
+ * float32's error of a tie, those steps are taken.
+ */
 function sampleNearest({ pixels, height, width }: Picture, matrix: Matrix, fill: Color): Picture {
   const [a, b, c, d, e, f] = matrix;
   const [red, green, blue] = fill;
-  const halfX = width / 2;
-  const halfY = height / 2;
-  const [xByColumn, xByRow, xOffset] = [gridTerms(a, halfX, width), gridTerms(b, halfX, height), f32(f32(c) / halfX)];
-  const [yByColumn, yByRow, yOffset] = [gridTerms(d, halfY, width), gridTerms(e, halfY, height), f32(f32(f) / halfY)];
+  const middleX = (width - 1) / 2;
+  const middleY = (height - 1) / 2;
+  const reach = 0.5 - 1e-6 * Math.max(width, height);
   const out = new Uint8Array(pixels.length);
   let to = 0;
   for (let row = 0; row < height; row++) {
-    const rowX = xByRow[row]!;
-    const rowY = yByRow[row]!;
+    const startX = b * (row - middleY) + c - a * middleX + width / 2;
+    const startY = e * (row - middleY) + f - d * middleX + height / 2;
     for (let column = 0; column < width; column++, to += 3) {
-      const x = gridToPixel(xByColumn[column]!, rowX, xOffset, halfX) + rounder - rounder;
-      const y = gridToPixel(yByColumn[column]!, rowY, yOffset, halfY) + rounder - rounder;
+      const exactX = a * column + startX;
+      const exactY = d * column + startY;
+      let x = Math.floor(exactX) | 0;
+      let y = Math.floor(exactY) | 0;
+      const fromCentreX = exactX - x - 0.5;
+      const fromCentreY = exactY - y - 0.5;
+      if (fromCentreX > reach || fromCentreX < -reach || fromCentreY > reach || fromCentreY < -reach) {
+        x = gridIndex(a, b, c, column - middleX, row - middleY, width / 2) | 0;
+        y = gridIndex(d, e, f, column - middleX, row - middleY, height / 2) | 0;
+      }
       if (x >= 0 && x < width && y >= 0 && y < height) {
         const from = (y * width + x) * 3;
         out[to] = pixels[from]!;
@@ -243,59 +260,86 @@ function sampleNearest({ pixels, height, width }: Picture, matrix: Matrix, fill:
   return { pixels: out, height, width };
 }
 
-function sampleBilinear({ pixels, height, width }: Picture, matrix: Matrix, fill?: Color): Picture {
+/**
+ * In float64, so a result halfway between two grey levels may be rounded the other way than in torch's
+ * float32.
+ */
+function sampleBilinear(picture: Picture, matrix: Matrix, fill?: Color): Picture {
+  const { pixels, height, width } = picture;
   const [a, b, c, d, e, f] = matrix;
-  const halfX = width / 2;
-  const halfY = height / 2;
-  const [xByColumn, xByRow, xOffset] = [gridTerms(a, halfX, width), gridTerms(b, halfX, height), f32(f32(c) / halfX)];
-  const [yByColumn, yByRow, yOffset] = [gridTerms(d, halfY, width), gridTerms(e, halfY, height), f32(f32(f) / halfY)];
+  const middleX = (width - 1) / 2;
+  const middleY = (height - 1) / 2;
+  const below = width * 3;
   const bytes = new Uint8Array(pixels.length);
-  // Stores round to nearest, ties to even.
-  const out = new Uint8ClampedArray(bytes.buffer);
   if (fill) paint(bytes, fill);
-  const stride = width * 3;
+  const out = new Uint8ClampedArray(bytes.buffer); // its stores round to nearest, ties to even
   let to = 0;
   for (let row = 0; row < height; row++) {
-    const rowX = xByRow[row]!;
-    const rowY = yByRow[row]!;
+    const startX = b * (row - middleY) + c - a * middleX + middleX;
+    const startY = e * (row - middleY) + f - d * middleX + middleY;
     for (let column = 0; column < width; column++, to += 3) {
-      const x = gridToPixel(xByColumn[column]!, rowX, xOffset, halfX);
-      const y = gridToPixel(yByColumn[column]!, rowY, yOffset, halfY);
+      const x = a * column + startX;
+      const y = d * column + startY;
       if (!(x > -1 && x < width && y > -1 && y < height)) continue;
-      const left = Math.floor(x);
-      const top = Math.floor(y);
+      const left = Math.floor(x) | 0;
+      const top = Math.floor(y) | 0;
       const right = x - left;
       const bottom = y - top;
-      let topLeft = (1 - right) * (1 - bottom);
-      let topRight = right * (1 - bottom);
-      let bottomLeft = (1 - right) * bottom;
-      let bottomRight = right * bottom;
-      let at = top * stride + left * 3;
-      // The four neighbours; one that lies outside gets weight 0 and any index that is safe to read.
-      let toRight = 3;
-      let down = stride;
-      let coverage = 1;
       if (left < 0 || top < 0 || left >= width - 1 || top >= height - 1) {
-        if (left < 0) topLeft = bottomLeft = 0;
-        if (left >= width - 1) topRight = bottomRight = 0;
-        if (top < 0) topLeft = topRight = 0;
-        if (top >= height - 1) bottomLeft = bottomRight = 0;
-        if (left < 0 || left >= width - 1) toRight = 0;
-        if (top < 0 || top >= height - 1) down = 0;
-        at = Math.max(top, 0) * stride + Math.max(left, 0) * 3;
-        coverage = topLeft + topRight + bottomLeft + bottomRight;
+        for (let channel = 0; channel < 3; channel++) {
+          out[to + channel] = borderValue(picture, left, top, right, bottom, channel, fill?.[channel]);
+        }
+        continue;
       }
-      for (let channel = 0; channel < 3; channel++, at++) {
-        const value =
-          topLeft * pixels[at]! +
-          topRight * pixels[at + toRight]! +
-          bottomLeft * pixels[at + down]! +
-          bottomRight * pixels[at + down + toRight]!;
-        out[to + channel] = fill ? coverage * (value - fill[channel]!) + fill[channel]! : value;
-      }
+      const topLeft = (1 - right) * (1 - bottom);
+      const topRight = right * (1 - bottom);
+      const bottomLeft = (1 - right) * bottom;
+      const bottomRight = right * bottom;
+      const at = (top * width + left) * 3;
+      out[to] =
+        topLeft * pixels[at]! +
+        topRight * pixels[at + 3]! +
+        bottomLeft * pixels[at + below]! +
+        bottomRight * pixels[at + below + 3]!;
+      out[to + 1] =
+        topLeft * pixels[at + 1]! +
+        topRight * pixels[at + 4]! +
+        bottomLeft * pixels[at + below + 1]! +
+        bottomRight * pixels[at + below + 4]!;
+      out[to + 2] =
+        topLeft * pixels[at + 2]! +
+        topRight * pixels[at + 5]! +
+        bottomLeft * pixels[at + below + 2]! +
+        bottomRight * pixels[at + below + 5]!;
     }
   }
   return { pixels: bytes, height, width };
+}
+
+/**
+ * One channel of a position whose four neighbours do not all lie inside; `right` and `bottom` are their
+ * weights.
+ */
+function borderValue(
+  { pixels, height, width }: Picture,
+  left: number,
+  top: number,
+  right: number,
+  bottom: number,
+  channel: number,
+  fill: number | undefined,
+): number {
+  let value = 0;
+  let coverage = 0;
+  for (let y = top; y <= top + 1; y++) {
+    for (let x = left; x <= left + 1; x++) {
+      if (x < 0 || y < 0 || x >= width || y >= height) continue;
+      const weight = (x === left ? 1 - right : right) * (y === top ? 1 - bottom : bottom);
+      coverage += weight;
+      value += weight * pixels[(y * width + x) * 3 + channel]!;
+    }
+  }
+  return fill === undefined ? value : coverage * (value - fill) + fill;
 }
 
 function paint(pixels: Uint8Array, [red, green, blue]: Color): void {

@@ -31,7 +31,9 @@ function sample<T>(draw: (random: ReturnType<typeof stream>) => T): T[] {
 /** Within five deviations of a binomial count: a fair draw fails once in two million. */
 function expectShare(count: number, total: number, probability: number, what: string): void {
   const deviation = Math.sqrt(total * probability * (1 - probability));
-  expect(Math.abs(count - total * probability), `${what}: ${count} of ${total}`).toBeLessThanOrEqual(5 * deviation);
+  expect(Math.abs(count - total * probability), `${what}: ${count} of ${total}`).toBeLessThanOrEqual(
+    5 * deviation,
+  );
 }
 
 /** Mean and extremes of a uniform range. */
@@ -50,8 +52,16 @@ describe("AutoAugment", () => {
   test("each step of each sub-policy fires with its probability", () => {
     // A policy of one pair: which step fired is then known.
     for (const pair of cifar10Policy.slice(0, 8)) {
-      const fired = sample((random) => autoAugmentDraw(random, size, [[["Posterize", pair[0][1], 0], ["Invert", pair[1][1], 0]]]));
-      const has = (op: Operation): number => fired.filter((steps) => steps.some((step) => step.op === op)).length;
+      const fired = sample((random) =>
+        autoAugmentDraw(random, size, [
+          [
+            ["Posterize", pair[0][1], 0],
+            ["Invert", pair[1][1], 0],
+          ],
+        ]),
+      );
+      const has = (op: Operation): number =>
+        fired.filter((steps) => steps.some((step) => step.op === op)).length;
       expectShare(has("Posterize"), draws, pair[0][1], "first");
       expectShare(has("Invert"), draws, pair[1][1], "second");
       const both = fired.filter((steps) => steps.length === 2).length;
@@ -60,15 +70,35 @@ describe("AutoAugment", () => {
   });
 
   test("probability 0 never fires, 1 always, in the order of the pair", () => {
-    const always = sample((random) => autoAugmentDraw(random, size, [[["Invert", 0, 3], ["Equalize", 1, 3]]]));
+    const always = sample((random) =>
+      autoAugmentDraw(random, size, [
+        [
+          ["Invert", 0, 3],
+          ["Equalize", 1, 3],
+        ],
+      ]),
+    );
     expect(always.every((steps) => steps.length === 1 && steps[0]!.op === "Equalize")).toBe(true);
-    const [steps] = sample((random) => autoAugmentDraw(random, size, [[["Invert", 1, 3], ["Equalize", 1, 3]]]));
+    const [steps] = sample((random) =>
+      autoAugmentDraw(random, size, [
+        [
+          ["Invert", 1, 3],
+          ["Equalize", 1, 3],
+        ],
+      ]),
+    );
     expect(steps!.map(({ op }) => op)).toEqual(["Invert", "Equalize"]);
   });
 
   test("all 25 sub-policies come up equally often", () => {
     // Every pair of marks is unique to its sub-policy: the level tells which it was.
-    const marked = cifar10Policy.map((_, index) => [["Solarize", 1, index % 10], ["Posterize", 1, 2 * Math.floor(index / 10)]] as const);
+    const marked = cifar10Policy.map(
+      (_, index) =>
+        [
+          ["Solarize", 1, index % 10],
+          ["Posterize", 1, 2 * Math.floor(index / 10)],
+        ] as const,
+    );
     const counts = new Map<string, number>();
     for (const steps of sample((random) => autoAugmentDraw(random, size, marked as typeof cifar10Policy))) {
       const key = steps.map(({ magnitude }) => magnitude).join();
@@ -92,9 +122,14 @@ describe("AutoAugment", () => {
   test("magnitudes are those of the levels", () => {
     const steps = sample((random) => autoAugmentDraw(random, size)).flat();
     for (const op of Object.keys(autoAugmentSpace) as Operation[]) {
-      const levels = cifar10Policy.flat().filter(([name]) => name === op).map(([, , level]) => level);
+      const levels = cifar10Policy
+        .flat()
+        .filter(([name]) => name === op)
+        .map(([, , level]) => level);
       const expected = new Set(levels.map((level) => magnitudeAt(autoAugmentSpace, op, level, 10, size)));
-      const drawn = new Set(steps.filter((step) => step.op === op).map(({ magnitude }) => Math.abs(magnitude)));
+      const drawn = new Set(
+        steps.filter((step) => step.op === op).map(({ magnitude }) => Math.abs(magnitude)),
+      );
       expect(drawn, op).toEqual(expected);
     }
   });
@@ -102,7 +137,12 @@ describe("AutoAugment", () => {
   test("what follows in the stream does not depend on what fired", () => {
     const after = (probability: number): number => {
       const random = stream(3, "after");
-      autoAugmentDraw(random, size, [[["Rotate", probability, 3], ["Equalize", probability, 3]]]);
+      autoAugmentDraw(random, size, [
+        [
+          ["Rotate", probability, 3],
+          ["Equalize", probability, 3],
+        ],
+      ]);
       return random.uint32();
     };
     expect(after(0)).toBe(after(1));
@@ -141,16 +181,40 @@ test("a level or an operation that does not exist is refused", () => {
 });
 
 test("random affine: every parameter uniform in its range, shifts whole", () => {
-  const options = { degrees: [-20, 40], translate: [0.1, 0.25], scale: [0.8, 1.3], shear: [-5, 15, 2, 6] } as const;
+  const options = {
+    degrees: [-20, 40],
+    translate: [0.1, 0.25],
+    scale: [0.8, 1.3],
+    shear: [-5, 15, 2, 6],
+  } as const;
   const drawn = sample((random) => randomAffineDraw(random, options, { height: 40, width: 100 }));
-  expectUniform(drawn.map(({ angle }) => angle), -20, 40);
-  expectUniform(drawn.map(({ scale }) => scale), 0.8, 1.3);
-  expectUniform(drawn.map(({ shear }) => shear[0]), -5, 15);
-  expectUniform(drawn.map(({ shear }) => shear[1]), 2, 6);
+  expectUniform(
+    drawn.map(({ angle }) => angle),
+    -20,
+    40,
+  );
+  expectUniform(
+    drawn.map(({ scale }) => scale),
+    0.8,
+    1.3,
+  );
+  expectUniform(
+    drawn.map(({ shear }) => shear[0]),
+    -5,
+    15,
+  );
+  expectUniform(
+    drawn.map(({ shear }) => shear[1]),
+    2,
+    6,
+  );
   for (const axis of [0, 1] as const) {
     const counts = new Map<number, number>();
-    for (const { translate } of drawn) counts.set(translate[axis] + 0, (counts.get(translate[axis] + 0) ?? 0) + 1);
-    expect([...counts.keys()].sort((a, b) => a - b)).toEqual(Array.from({ length: 21 }, (_, index) => index - 10));
+    for (const { translate } of drawn)
+      counts.set(translate[axis] + 0, (counts.get(translate[axis] + 0) ?? 0) + 1);
+    expect([...counts.keys()].sort((a, b) => a - b)).toEqual(
+      Array.from({ length: 21 }, (_, index) => index - 10),
+    );
     expectShare(counts.get(3)!, draws, 1 / 20, "an inner shift");
     expectShare(counts.get(10)!, draws, 1 / 40, "the last shift has half a pixel");
   }
@@ -167,7 +231,8 @@ describe("color jitter", () => {
     const drawn = sample((random) =>
       colorJitterDraw(random, { brightness: 0.4, contrast: 1.5, saturation: 0.2, hue: 0.1 }),
     );
-    const factors = (op: string): number[] => drawn.map((steps) => steps.find((step) => step.op === op)!.factor);
+    const factors = (op: string): number[] =>
+      drawn.map((steps) => steps.find((step) => step.op === op)!.factor);
     expectUniform(factors("brightness"), 0.6, 1.4);
     expectUniform(factors("contrast"), 0, 2.5);
     expectUniform(factors("saturation"), 0.8, 1.2);
@@ -182,15 +247,27 @@ describe("color jitter", () => {
   });
 
   test("an operation at 0 is left out and moves no other draw", () => {
-    const all = colorJitterDraw(stream(5, "jitter"), { brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1 });
+    const all = colorJitterDraw(stream(5, "jitter"), {
+      brightness: 0.4,
+      contrast: 0.4,
+      saturation: 0.4,
+      hue: 0.1,
+    });
     const some = colorJitterDraw(stream(5, "jitter"), { brightness: 0.4, saturation: 0.4, hue: 0 });
     expect(some).toEqual(all.filter(({ op }) => op === "brightness" || op === "saturation"));
     expect(colorJitterDraw(stream(5, "jitter"), {})).toEqual([]);
   });
 
   test("the steps are applied in their order", () => {
-    const picture = { pixels: Uint8Array.from({ length: 48 }, (_, index) => (index * 91) % 256), height: 4, width: 4 };
-    const steps = [{ op: "brightness", factor: 1.8 }, { op: "contrast", factor: 0.5 }] as const;
+    const picture = {
+      pixels: Uint8Array.from({ length: 48 }, (_, index) => (index * 91) % 256),
+      height: 4,
+      width: 4,
+    };
+    const steps = [
+      { op: "brightness", factor: 1.8 },
+      { op: "contrast", factor: 0.5 },
+    ] as const;
     expect(applyColorSteps(picture, steps)).toEqual(color.contrast(color.brightness(picture, 1.8), 0.5));
     expect(applyColorSteps(picture, [...steps].reverse())).not.toEqual(applyColorSteps(picture, steps));
   });
@@ -221,9 +298,13 @@ describe("random erasing", () => {
 
   test("always smaller than the picture; undefined where nothing fits", () => {
     const found = sample((random) => randomErasingDraw(random, size));
-    expect(found.every((rectangle) => !rectangle || (rectangle.height < 32 && rectangle.width < 32))).toBe(true);
+    expect(found.every((rectangle) => !rectangle || (rectangle.height < 32 && rectangle.width < 32))).toBe(
+      true,
+    );
     expect(found.filter(Boolean).length).toBeGreaterThan(draws * 0.999);
-    expect(randomErasingDraw(stream(1, "flat"), { height: 1, width: 400 }, { ratio: [1, 1] })).toBeUndefined();
+    expect(
+      randomErasingDraw(stream(1, "flat"), { height: 1, width: 400 }, { ratio: [1, 1] }),
+    ).toBeUndefined();
     expect(randomErasingDraw(stream(1, "full"), size, { scale: [1, 1] })).toBeUndefined();
   });
 });

@@ -20,7 +20,11 @@ const somePicture: fc.Arbitrary<Picture> = fc
     height: fc.integer({ min: 1, max: 40 }),
     width: fc.integer({ min: 1, max: 40 }),
     seed: fc.nat(),
-    values: fc.constantFrom([0, 7, 128, 255], [200], Array.from({ length: 256 }, (_, value) => value)),
+    values: fc.constantFrom(
+      [0, 7, 128, 255],
+      [200],
+      Array.from({ length: 256 }, (_, value) => value),
+    ),
   })
   .map(({ height, width, seed, values }) => {
     const random = stream(seed, "picture");
@@ -44,26 +48,43 @@ const operations: Record<string, fc.Arbitrary<(picture: Picture) => Picture>> = 
   invert: fc.constant(color.invert),
   grayscale: fc.constant(color.grayscale),
   flipHorizontal: fc.constant(geometry.flipHorizontal),
-  translateX: fc.double({ min: -50, max: 50, noNaN: true }).map((x) => (p) => geometry.translateX(p, x, { fill: gray })),
-  translateY: fc.double({ min: -50, max: 50, noNaN: true }).map((x) => (p) => geometry.translateY(p, x, { fill: gray })),
-  rotate: fc
-    .tuple(fc.double({ min: -400, max: 400, noNaN: true }), sampling)
-    .map(([degrees, how]) => (picture) => geometry.rotate(picture, degrees, how)),
-  shearX: fc
-    .tuple(fc.double({ min: -1, max: 1, noNaN: true }), sampling)
-    .map(([x, how]) => (picture) => geometry.shearX(picture, x, how)),
-  shearY: fc
-    .tuple(fc.double({ min: -1, max: 1, noNaN: true }), sampling)
-    .map(([x, how]) => (picture) => geometry.shearY(picture, x, how)),
+  translateX: fc
+    .double({ min: -50, max: 50, noNaN: true })
+    .map((x) => (p) => geometry.translateX(p, x, { fill: gray })),
+  translateY: fc
+    .double({ min: -50, max: 50, noNaN: true })
+    .map((x) => (p) => geometry.translateY(p, x, { fill: gray })),
+  rotate: fc.tuple(fc.double({ min: -400, max: 400, noNaN: true }), sampling).map(
+    ([degrees, how]) =>
+      (picture) =>
+        geometry.rotate(picture, degrees, how),
+  ),
+  shearX: fc.tuple(fc.double({ min: -1, max: 1, noNaN: true }), sampling).map(
+    ([x, how]) =>
+      (picture) =>
+        geometry.shearX(picture, x, how),
+  ),
+  shearY: fc.tuple(fc.double({ min: -1, max: 1, noNaN: true }), sampling).map(
+    ([x, how]) =>
+      (picture) =>
+        geometry.shearY(picture, x, how),
+  ),
   affine: fc
     .record({
       angle: fc.double({ min: -180, max: 180, noNaN: true }),
       translate: fc.tuple(fc.integer({ min: -60, max: 60 }), fc.double({ min: -9, max: 9, noNaN: true })),
       scale: fc.double({ min: 0.01, max: 9, noNaN: true }),
-      shear: fc.tuple(fc.double({ min: -80, max: 80, noNaN: true }), fc.double({ min: -80, max: 80, noNaN: true })),
+      shear: fc.tuple(
+        fc.double({ min: -80, max: 80, noNaN: true }),
+        fc.double({ min: -80, max: 80, noNaN: true }),
+      ),
       how: sampling,
     })
-    .map(({ how, ...parameters }) => (picture) => geometry.affine(picture, parameters, how)),
+    .map(
+      ({ how, ...parameters }) =>
+        (picture) =>
+          geometry.affine(picture, parameters, how),
+    ),
 };
 
 describe("any picture, any parameter", () => {
@@ -92,15 +113,20 @@ describe("any picture, any parameter", () => {
 
   test("bytes may lie anywhere inside a larger buffer, and be a Node Buffer", () => {
     fc.assert(
-      fc.property(somePicture, fc.integer({ min: 0, max: 3 }), fc.record(operations), (picture, offset, functions) => {
-        const buffer = Buffer.alloc(picture.pixels.length + 8, 99);
-        buffer.set(picture.pixels, offset);
-        const inside = { ...picture, pixels: buffer.subarray(offset, offset + picture.pixels.length) };
-        for (const apply of Object.values(functions)) {
-          expect(same(apply(inside).pixels, apply(picture).pixels)).toBe(true);
-        }
-        expect(same(inside.pixels, picture.pixels)).toBe(true);
-      }),
+      fc.property(
+        somePicture,
+        fc.integer({ min: 0, max: 3 }),
+        fc.record(operations),
+        (picture, offset, functions) => {
+          const buffer = Buffer.alloc(picture.pixels.length + 8, 99);
+          buffer.set(picture.pixels, offset);
+          const inside = { ...picture, pixels: buffer.subarray(offset, offset + picture.pixels.length) };
+          for (const apply of Object.values(functions)) {
+            expect(same(apply(inside).pixels, apply(picture).pixels)).toBe(true);
+          }
+          expect(same(inside.pixels, picture.pixels)).toBe(true);
+        },
+      ),
       { numRuns: 25 },
     );
   });
@@ -144,10 +170,32 @@ describe("neutral parameters give the same bytes", () => {
 
   test("hue 0, on a cube of 33 values a side", () => {
     const steps = Array.from({ length: 33 }, (_, step) => Math.min(255, step * 8 - (step % 2)));
-    const pixels = Uint8Array.from(steps.flatMap((r) => steps.flatMap((g) => steps.flatMap((b) => [r, g, b]))));
+    const pixels = Uint8Array.from(
+      steps.flatMap((r) => steps.flatMap((g) => steps.flatMap((b) => [r, g, b]))),
+    );
     const picture = { pixels, height: 33, width: 33 * 33 };
     expect(same(color.hue(picture, 0).pixels, pixels)).toBe(true);
   });
+});
+
+test("the largest factor cuts off, it does not wrap", () => {
+  const picture = {
+    pixels: Uint8Array.from({ length: 75 }, (_, index) => (index * 53) % 256),
+    height: 5,
+    width: 5,
+  };
+  expect([...color.brightness(picture, 1e6).pixels]).toEqual(
+    [...picture.pixels].map((value) => (value ? 255 : 0)),
+  );
+  const gray = color.grayscale(picture).pixels;
+  const expected = [...picture.pixels].map((value, at) =>
+    value > gray[at]! ? 255 : value < gray[at]! ? 0 : value,
+  );
+  expect([...color.saturation(picture, 1e6).pixels]).toEqual(expected);
+  expect(color.contrast(picture, 1e6).pixels.every((value) => value === 0 || value === 255)).toBe(true);
+  const sharp = color.sharpness(picture, 1e6).pixels;
+  const kept = sharp.filter((value, at) => value !== 0 && value !== 255 && value !== picture.pixels[at]);
+  expect(kept).toHaveLength(0);
 });
 
 describe("geometry says what it does", () => {
@@ -180,7 +228,22 @@ describe("geometry says what it does", () => {
   test("scale about a centre", () => {
     const result = geometry.affine(dot(4, 4), { scale: 3 });
     expect(result.pixels.reduce((sum, value) => sum + value, 0)).toBe(9 * 3 * 255);
-    expect(geometry.affine(dot(0, 0), { scale: 3, center: [0.5, 0.5] }).pixels.filter(Boolean)).toHaveLength(4 * 3);
+    expect(geometry.affine(dot(0, 0), { scale: 3, center: [0.5, 0.5] }).pixels.filter(Boolean)).toHaveLength(
+      4 * 3,
+    );
+  });
+
+  test("far outside is outside, also where positions leave 32 bits", () => {
+    const bright = { pixels: new Uint8Array(27).fill(255), height: 3, width: 3 };
+    for (const how of samplings) {
+      const inside = geometry
+        .affine(bright, { scale: 1e-12 }, { ...how, fill: [1, 1, 1] })
+        .pixels.filter((x) => x === 255);
+      expect(inside).toHaveLength(3); // the middle pixel stays
+    }
+    expect(
+      geometry.affine(bright, { translate: [2 ** 32, 2 ** 32] }).pixels.every((value) => value === 0),
+    ).toBe(true);
   });
 
   test("a crop outside of the picture is all fill", () => {
@@ -204,7 +267,9 @@ describe("geometry says what it does", () => {
             const row = Math.floor(index / 3 / width) + top;
             const column = (Math.floor(index / 3) % width) + left;
             const inside = row >= 0 && row < picture.height && column >= 0 && column < picture.width;
-            return inside ? picture.pixels[(row * picture.width + column) * 3 + (index % 3)] : [5, 6, 7][index % 3];
+            return inside
+              ? picture.pixels[(row * picture.width + column) * 3 + (index % 3)]
+              : [5, 6, 7][index % 3];
           });
           expect([...geometry.crop(picture, rectangle, [5, 6, 7]).pixels]).toEqual(expected);
         },
@@ -253,12 +318,20 @@ describe("what cannot be is refused", () => {
     ["a factor that is no number", () => color.contrast(picture, NaN), /contrast: the factor is NaN/],
     ["an infinite factor", () => color.saturation(picture, Infinity), /saturation: the factor is Infinity/],
     ["a negative sharpness", () => color.sharpness(picture, -1), /sharpness: the factor is -1/],
-    ["a hue beyond half the circle", () => color.hue(picture, 0.51), /hue: the factor is 0.51.*\[-0.5, 0.5\]/],
+    [
+      "a hue beyond half the circle",
+      () => color.hue(picture, 0.51),
+      /hue: the factor is 0.51.*\[-0.5, 0.5\]/,
+    ],
     ["half a bit", () => color.posterize(picture, 1.5), /posterize: bits is 1.5/],
     ["nine bits", () => color.posterize(picture, 9), /posterize: bits is 9/],
     ["a threshold that is no number", () => color.solarize(picture, NaN), /solarize: the threshold is NaN/],
     ["an empty crop", () => geometry.crop(picture, { top: 0, left: 0, height: 0, width: 1 }), /height 0/],
-    ["half a pixel", () => geometry.crop(picture, { top: 0.5, left: 0, height: 1, width: 1 }), /top 0.5.*integers/],
+    [
+      "half a pixel",
+      () => geometry.crop(picture, { top: 0.5, left: 0, height: 1, width: 1 }),
+      /top 0.5.*integers/,
+    ],
     ["an infinite shift", () => geometry.translateX(picture, Infinity), /left -Infinity.*integers/],
     ["a scale of 0", () => geometry.affine(picture, { scale: 0 }), /"scale":0.*has no inverse/],
     ["a negative scale", () => geometry.affine(picture, { scale: -1 }), /"scale":-1.*scale above 0/],

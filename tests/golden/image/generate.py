@@ -2,8 +2,8 @@
 
     python generate.py        needs torch and torchvision; made with torch 2.13.0, torchvision 0.28.0 (CPU)
 
-golden.json lists the pictures and the cases; golden.bin.gz holds their bytes, [height, width, 3] each: first the
-pictures, then for every case its result on each of the case's pictures, in the order of the list.
+golden.json lists the pictures and the cases; golden.bin.gz holds their bytes, [height, width, 3] each: first
+the pictures, then for every case its result on each picture, in the order of the lists.
 """
 
 import gzip
@@ -13,8 +13,8 @@ import pathlib
 import numpy as np
 import torch
 
-# A CPU build of torch beside torchvision's CUDA build lacks these operators, which nothing here uses; torchvision only
-# wants to find them when it is imported.
+# A CPU build of torch beside torchvision's CUDA build lacks these operators, which nothing here uses;
+# torchvision only wants to find them when it is imported.
 try:
     import torchvision
 except RuntimeError:
@@ -65,8 +65,9 @@ def crop(image, box, fill):
 
 def erase(image, box, value):
     value = torch.tensor(value, dtype=torch.uint8)
-    value = value[:, None, None] if len(value) == 3 else value.reshape(box["height"], box["width"], 3).permute(2, 0, 1)
-    return F.erase(image, box["top"], box["left"], box["height"], box["width"], value)
+    height, width = box["height"], box["width"]
+    value = value[:, None, None] if len(value) == 3 else value.reshape(height, width, 3).permute(2, 0, 1)
+    return F.erase(image, box["top"], box["left"], height, width, value)
 
 
 POLICY = transforms.AutoAugment(transforms.AutoAugmentPolicy.CIFAR10)
@@ -171,7 +172,9 @@ def tables():
 
 def main():
     torch.set_num_threads(1)
-    inputs = {name: torch.tensor(pixels.astype(np.uint8)).permute(2, 0, 1) for name, pixels in pictures().items()}
+    inputs = {
+        name: torch.tensor(pixels.astype(np.uint8)).permute(2, 0, 1) for name, pixels in pictures().items()
+    }
     blob = [image.permute(1, 2, 0).contiguous().numpy().tobytes() for image in inputs.values()]
     index = []
     for name, arguments in cases():
@@ -182,13 +185,15 @@ def main():
         "torch": torch.__version__.split("+")[0],
         "torchvision": torchvision.__version__.split("+")[0],
         "pictures": [
-            {"name": name, "height": image.shape[1], "width": image.shape[2]} for name, image in inputs.items()
+            {"name": name, "height": image.shape[1], "width": image.shape[2]}
+            for name, image in inputs.items()
         ],
         "policy": POLICY._get_policies(transforms.AutoAugmentPolicy.CIFAR10),
         "tables": tables(),
         "cases": index,
     }
-    (HERE / "golden.json").write_text(json.dumps(golden, separators=(",", ":")).replace('{"function"', '\n{"function"'))
+    text = json.dumps(golden, separators=(",", ":"))
+    (HERE / "golden.json").write_text(text.replace('{"function"', '\n{"function"'))
     # mtime 0: the same bytes each time.
     (HERE / "golden.bin.gz").write_bytes(gzip.compress(b"".join(blob), 9, mtime=0))
 
