@@ -21,6 +21,15 @@ describe("fitloop/data", () => {
     ]);
   });
 
+  it("takes the data set that the documentation makes", async () => {
+    const { brightness } = (await import("snippet:docs/data.md" as string)) as {
+      brightness(count: number): entry.DataSource;
+    };
+    const report = await entry.verifyData(brightness(6));
+    expect(report).toMatchObject({ clean: true, train: { pictures: 6, counts: [3, 3] } });
+    expect(report.measured.mean[0]).toBeCloseTo(125 / 255, 10);
+  });
+
   it("makes a built-in source again from its record", () => {
     const sources = [
       entry.cifar10({ download: true }),
