@@ -10,9 +10,15 @@ import { TrainerError } from "./errors.js";
  * @throws TrainerError ERR_OPTION that lists every problem with its path, what came, and the nearest known name
  */
 export function parseOptions<S extends z.ZodType>(where: string, schema: S, input: unknown): z.output<S> {
-  const result = schema.safeParse(input ?? {});
-  if (result.success) return result.data;
-  const problems = result.error.issues.flatMap((issue) => describeIssue(issue, schema, input));
+  let problems: string[];
+  try {
+    const result = schema.safeParse(input ?? {});
+    if (result.success) return result.data;
+    problems = result.error.issues.flatMap((issue) => describeIssue(issue, schema, input));
+  } catch (cause) {
+    // A getter that throws, say.
+    throw new TrainerError("ERR_OPTION", `${capitalise(where)} cannot be read: ${(cause as Error).message}.`, { cause });
+  }
   throw new TrainerError("ERR_OPTION", `${capitalise(where)}: ${problems.join("; ")}.`);
 }
 

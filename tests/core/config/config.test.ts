@@ -1,0 +1,161 @@
+/** The schema of a config: every mistake is named, and nothing that comes can break the check itself. */
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { configRecord, sgd, TrainerError, type TrainerConfig } from "../../../core/index.js";
+import { configSchema, resolveConfig } from "../../../core/config/config.js";
+import { parseOptions } from "../../../core/options.js";
+import { microConfig } from "../../../core/testing/index.js";
+import { labelSmoothing, plugins } from "../../../plugins/index.js";
+
+const fallback = { optimizer: sgd() };
+const resolve = (config: object): ReturnType<typeof resolveConfig> =>
+  resolveConfig({ ...microConfig(), ...config } as TrainerConfig, fallback);
+const messageOf = (attempt: () => unknown): string => {
+  try {
+    attempt();
+  } catch (error) {
+    expect(error).toBeInstanceOf(TrainerError);
+    expect((error as TrainerError).exitCode).toBe(2);
+    return (error as TrainerError).message;
+  }
+  return "";
+};
+
+/** One slip of the keyboard each: [what it is called, the slip, whether the suggestion must always be right]. */
+const slips: [string, (key: string) => string[], boolean][] = [
+  ["a letter lost", (key) => [...key].map((_, at) => key.slice(0, at) + key.slice(at + 1)), false],
+  ["a letter too many", (key) => [...key].map((_, at) => `${key.slice(0, at)}q${key.slice(at)}`), false],
+  ["two letters swapped", (key) => [...key].slice(1).map((_, at) => key.slice(0, at) + key[at + 1] + key[at] + key.slice(at + 2)), false],
+  ["all small", (key) => [key.toLowerCase()], true],
+  ["all capital", (key) => [key.toUpperCase()], true],
+  ["snake_case", (key) => [key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)], true],
+  ["kebab-case", (key) => [key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)], true],
+];
+
+/** Every set of options there is: the config's own and each plugin's. */
+const schemas = {
+  "the config": configSchema,
+  ...Object.fromEntries(Object.entries(plugins).map(([name, { definition }]) => [`plugin "${name}"`, definition.options])),
+};
+
+describe("an unknown key", () => {
+  it.each(slips)("%s: is refused, and the right one suggested", (_, slip, always) => {
+    let tried = 0;
+    const wrong: string[] = [];
+    for (const [where, schema] of Object.entries(schemas)) {
+      const known = Object.keys(schema.shape);
+      for (const key of known) {
+        for (const mistake of slip(key).filter((name) => name !== "" && !known.includes(name))) {
+          const message = messageOf(() => parseOptions(where, schema, { [mistake]: 1 }));
+          expect(message).toContain(`unknown option "${mistake}"`);
+          tried++;
+          // Where there are few, all of them are listed.
+          if (!new RegExp(`did you mean "${key}"|there (is|are): .*\\b${key}\\b`).test(message)) wrong.push(`${where}: ${mistake}`);
+        }
+      }
+    }
+    expect(tried).toBeGreaterThan(10);
+    expect(wrong.length / tried, wrong.join("\n")).toBeLessThanOrEqual(always ? 0 : 0.05);
+  });
+});
+
+const bad: [string, unknown][] = [
+  ["text", "three"],
+  ["a number as text", "3"],
+  ["NaN", Number.NaN],
+  ["Infinity", Number.POSITIVE_INFINITY],
+  ["a negative number", -1],
+  ["null", null],
+  ["a list", []],
+  ["an object", {}],
+  ["a function", () => 3],
+  ["a BigInt", 3n],
+  ["a symbol", Symbol("three")],
+  ["a promise", Promise.resolve(3)],
+  ["a date", new Date(0)],
+  ["a boxed number", Object(3)],
+  ["a cycle", Object.assign([], { push: 0 })],
+];
+
+describe("a wrong value", () => {
+  const cycle = {} as { self?: object };
+  cycle.self = cycle;
+  // What is right for a key although it is in the list of what is bad for most.
+  const fine = new Set(["name: text", "name: a number as text", "plugins: a list", "plugins: a cycle"]);
+  it.each(Object.keys(configSchema.shape))("of %s is named with what came", (key) => {
+    for (const [what, value] of [...bad, ["a cyclic object", cycle] as [string, unknown]]) {
+      if (fine.has(`${key}: ${what}`)) continue;
+      const message = messageOf(() => resolve({ [key]: value }));
+      expect(message, what).toMatch(new RegExp(`^The config: "${key}" .*came\\.$`));
+      expect(message).not.toContain("\n");
+    }
+  });
+
+  it("all of them at once", () => {
+    const message = messageOf(() => resolve({ epochs: 0, batchSize: 1.5, holdout: 1, seed: 2 ** 32, sed: 1, plugins: [{}] }));
+    for (const part of ['"epochs"', '"batchSize"', '"holdout"', '"seed"', 'unknown option "sed" (did you mean "seed"?)', '"plugins.0"']) {
+      expect(message).toContain(part);
+    }
+  });
+
+  it("of a config that is no object at all", () => {
+    for (const [, value] of bad.filter(([what]) => !["an object", "a date", "a boxed number", "a promise"].includes(what))) {
+      expect(messageOf(() => resolveConfig(value as TrainerConfig, fallback))).not.toBe("");
+    }
+  });
+});
+
+describe("any config", () => {
+  it("is taken or refused with a message, and never breaks the check", () => {
+    const anything = fc.anything({ withBigInt: true, withDate: true, withMap: true, withNullPrototype: true, withSparseArray: true });
+    const key = fc.oneof(fc.constantFrom(...Object.keys(configSchema.shape)), fc.string(), fc.constant("__proto__"));
+    fc.assert(
+      fc.property(fc.dictionary(key, anything), (config) => {
+        messageOf(() => resolve(config));
+        expect("polluted" in {}).toBe(false);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it("may have a getter that throws or be a proxy that refuses: it is refused in words", () => {
+    const getter = Object.defineProperty({ ...microConfig() }, "epochs", {
+      enumerable: true,
+      get: () => {
+        throw new Error("not today");
+      },
+    });
+    const proxy = new Proxy({} as TrainerConfig, {
+      ownKeys: () => {
+        throw new Error("closed");
+      },
+    });
+    expect(messageOf(() => resolveConfig(getter, fallback))).toMatch(/not today/);
+    expect(messageOf(() => resolveConfig(proxy, fallback))).toMatch(/closed/);
+  });
+});
+
+describe("a resolved config", () => {
+  it("has every default", () => {
+    const { data, model } = microConfig();
+    const resolved = resolveConfig({ data, model, learningRate: 0.1, epochs: 1 }, fallback);
+    expect(resolved).toMatchObject({ name: "run", batchSize: 128, holdout: 0.1, seed: 1, plugins: [], precision: "float32", evaluateEvery: 1 });
+    expect(resolved.optimizer).toBe(fallback.optimizer);
+  });
+
+  it("does not change with the object it was made from", () => {
+    const config = { ...microConfig({ plugins: [labelSmoothing()] }) };
+    const resolved = resolveConfig(config, fallback);
+    config.epochs = 99;
+    (config.plugins as unknown[]).length = 0;
+    expect(resolved.epochs).toBe(3);
+    expect(resolved.plugins).toHaveLength(1);
+  });
+
+  it("is JSON as a record: parts are named with their options", () => {
+    const record = configRecord(resolve({ plugins: [labelSmoothing({ smoothing: 0.2 })] }));
+    expect(JSON.parse(JSON.stringify(record))).toEqual(record);
+    expect(record.plugins).toEqual([{ name: "label-smoothing", options: { smoothing: 0.2 } }]);
+    expect(record.model).toMatchObject({ name: "micro-net" });
+  });
+});

@@ -1,0 +1,176 @@
+/** What a run keeps: enough to read it, to evaluate it again, and nothing of a run that never was. */
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import * as tf from "@tensorflow/tfjs-core";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { loadBackend, Trainer, weightsFromSafetensors, type Plugin, type TrainerConfig } from "../../../core/index.js";
+import { fitWeights, microConfig, weightsHash } from "../../../core/testing/index.js";
+import { createRunFolder } from "../../../core/run/folder.js";
+import { system } from "../../../core/run/files.js";
+import { readPreprocessing, runRecord, type RunRecordOptions } from "../../../core/run/record.js";
+import { ema } from "../../../plugins/index.js";
+
+beforeAll(async () => void (await loadBackend()));
+const base = mkdtempSync(join(tmpdir(), "fitloop-record-"));
+afterAll(() => rmSync(base, { recursive: true, force: true }));
+let folder: string;
+let count = 0;
+beforeEach(() => {
+  folder = createRunFolder({ out: join(base, String(count++)), name: "micro" }).path;
+  return () => vi.restoreAllMocks();
+});
+
+const trainer = (config: Partial<TrainerConfig> = {}, options: RunRecordOptions = {}): Trainer =>
+  new Trainer(microConfig(config), [runRecord(options)]);
+const fit = (config?: Partial<TrainerConfig>, options?: RunRecordOptions) => trainer(config, options).fit({ folder });
+const read = (name: string): string => readFileSync(join(folder, name), "utf8");
+const lines = (): Record<string, unknown>[] => read("metrics.jsonl").trim().split("\n").map((line) => JSON.parse(line));
+const failing = (hook: "onFitStart" | "onStep" | "beforeBatch"): Plugin => ({
+  name: "failing",
+  options: {},
+  apply({ hooks }) {
+    hooks[hook].tap(() => {
+      throw new Error("as told");
+    });
+  },
+});
+
+describe("a finished run", () => {
+  it("keeps its config, every step and epoch, its weights and its summary", async () => {
+    const summary = await fit({ seed: 5 });
+    expect(readdirSync(folder).sort()).toEqual(["config.resolved.json", "metrics.jsonl", "summary.json", "weights.safetensors"]);
+    expect(JSON.parse(read("config.resolved.json"))).toMatchObject({ name: "micro", seed: 5, plugins: [], batchSize: 8 });
+    const kept = JSON.parse(read("summary.json"));
+    for (const key of ["preset", "seed", "backend", "precision", "threads", "parameters", "epochs", "steps", "seconds", "imagesPerSecond", "stopReason"]) {
+      expect(kept, key).toHaveProperty(key);
+    }
+    for (const split of ["validation", "test"] as const) {
+      for (const figure of ["top1", "top5", "loss"] as const) expect(kept[split][figure]).toBe(summary[split]![figure]);
+    }
+    expect(kept).toMatchObject({ preset: "micro", seed: 5, epochs: 3, steps: 6, stopReason: "epochs" });
+    expect(lines().map(({ event }) => event)).toEqual(
+      [1, 2, 3].flatMap(() => ["step", "step", "epoch:end"]),
+    );
+    expect(lines().at(-1)).toMatchObject({ epoch: 2, validation: { top1: summary.validation!.top1 } });
+  });
+
+  it("has one line of JSON for each, every so many steps", async () => {
+    await fit({}, { logEvery: 4 });
+    expect(lines().filter(({ event }) => event === "step").map(({ step }) => step)).toEqual([4]);
+    expect(lines().filter(({ event }) => event === "epoch:end")).toHaveLength(3);
+  });
+
+  it("changes no bit of the weights by being kept", async () => {
+    const plain = await fitWeights(microConfig());
+    const config = microConfig();
+    const hash = await hashOfKept(config);
+    expect(hash).toBe(plain.hash);
+  });
+
+  it("keeps the weights that were evaluated at the end, and how pictures reach them", async () => {
+    const hash = await hashOfKept(microConfig());
+    rmSync(folder, { recursive: true });
+    createRunFolder({ out: folder, name: "micro" });
+    expect(await hashOfKept(microConfig({ plugins: [ema({ decay: 0.5 })] }))).not.toBe(hash);
+    const preprocessing = readPreprocessing(readFileSync(join(folder, "weights.safetensors")), "weights");
+    expect(preprocessing).toMatchObject({ height: 8, width: 8, inputSize: 8 });
+    expect(preprocessing.classes).toHaveLength(4);
+    expect(preprocessing.mean).toHaveLength(3);
+  });
+
+  async function hashOfKept(config: TrainerConfig): Promise<string> {
+    const running = new Trainer(config, [runRecord()]);
+    await running.fit({ folder });
+    const { classes } = readPreprocessing(readFileSync(join(folder, "weights.safetensors")), "weights");
+    const { buildBlock, buildHead } = new Trainer(config).hooks.call;
+    const { layer } = config.model.build({ classes: classes.length, buildBlock, buildHead });
+    const weights = weightsFromSafetensors(readFileSync(join(folder, "weights.safetensors")), layer);
+    const hash = weightsHash(weights);
+    tf.dispose([...weights.values()]);
+    return hash;
+  }
+});
+
+describe("a run that ends early", () => {
+  it("keeps its last weights and says that it was interrupted", async () => {
+    const controller = new AbortController();
+    const running = trainer();
+    running.events.on("step", ({ step }) => step === 3 && controller.abort("SIGINT"));
+    await running.fit({ folder, signal: controller.signal });
+    expect(JSON.parse(read("summary.json"))).toMatchObject({ steps: 3, stopReason: "interrupted (SIGINT)" });
+    expect(existsSync(join(folder, "weights.safetensors"))).toBe(true);
+  });
+
+  it("keeps what it has after a failure", async () => {
+    let calls = 0;
+    const late: Plugin = {
+      name: "late",
+      options: {},
+      apply: ({ hooks }) =>
+        hooks.onStep.tap(() => {
+          if (++calls === 4) throw new Error("as told");
+        }),
+    };
+    await expect(fit({ plugins: [late] })).rejects.toThrow(/"late" failed in hook "onStep": as told/);
+    expect(JSON.parse(read("summary.json")).stopReason).toMatch(/^failed: .*as told/);
+    expect(existsSync(join(folder, "weights.safetensors"))).toBe(true);
+  });
+
+  it.each(["onFitStart", "beforeBatch"] as const)("keeps nothing where the first step never came: %s", async (hook) => {
+    await expect(fit({ plugins: [failing(hook)] })).rejects.toThrow(/as told/);
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  it("says NaN in words", async () => {
+    const nan: Plugin = {
+      name: "nan",
+      options: {},
+      apply: ({ hooks }) => hooks.afterEvaluate.tap((metrics) => ({ ...metrics, loss: Number.NaN })),
+    };
+    await fit({ plugins: [nan] });
+    expect(lines().at(-1)).toMatchObject({ validation: { loss: "NaN" } });
+    expect(JSON.parse(read("summary.json")).validation.loss).toBe("NaN");
+  });
+});
+
+describe("a disk that fails", () => {
+  const refuse = (code: string): never => {
+    throw Object.assign(new Error(`${code}: it would not`), { code });
+  };
+
+  it("in the metrics ends the run with their path, at the next step", async () => {
+    let writes = 0;
+    const { writeSync } = system;
+    vi.spyOn(system, "writeSync").mockImplementation(((...args: Parameters<typeof writeSync>) =>
+      ++writes > 2 ? refuse("ENOSPC") : writeSync(...args)) as typeof writeSync);
+    await expect(fit()).rejects.toMatchObject({
+      code: "ERR_IO",
+      exitCode: 74,
+      message: expect.stringMatching(/metrics\.jsonl failed: the disk is full/),
+    });
+  });
+
+  it("in the summary is an I/O failure", async () => {
+    const { renameSync } = system;
+    vi.spyOn(system, "renameSync").mockImplementation((from, to) =>
+      String(to).endsWith("summary.json") ? refuse("EIO") : renameSync(from, to),
+    );
+    await expect(fit()).rejects.toMatchObject({ code: "ERR_IO", message: expect.stringMatching(/summary\.json failed: EIO/) });
+    expect(readdirSync(folder).filter((name) => name.startsWith(".tmp"))).toEqual([]);
+  });
+
+  it("at the start leaves no step done", async () => {
+    const { openSync } = system;
+    vi.spyOn(system, "openSync").mockImplementation(((...args: Parameters<typeof openSync>) =>
+      String(args[0]).endsWith("metrics.jsonl") ? refuse("EROFS") : openSync(...args)) as typeof openSync);
+    await expect(fit()).rejects.toMatchObject({ code: "ERR_IO", message: expect.stringMatching(/metrics\.jsonl failed: EROFS/) });
+    expect(readdirSync(folder)).toEqual([]);
+  });
+});
+
+it("does nothing for a run without a folder", async () => {
+  const summary = await trainer().fit();
+  expect(summary.steps).toBe(6);
+  expect(readdirSync(folder)).toEqual([]);
+});
