@@ -25,7 +25,7 @@ export interface GradCam {
   readonly classes: Int32Array;
   /** [batch, classes] */
   readonly logits: tf.Tensor2D;
-  /** [batch, h, w], at the layer's own size: relu of the channels weighted by the class's mean gradient, not normalised. */
+  /** [batch, h, w], at the layer's own size: relu of channels weighted by mean gradient, not normalised. */
   readonly raw: tf.Tensor3D;
   /** [batch, h, w], each map in [0, 1]; all zeros where nothing speaks for the class. */
   readonly maps: tf.Tensor3D;
@@ -36,14 +36,15 @@ export interface GradCam {
 const epsilon = 1e-7;
 
 /**
- * Maps of where the network looks for a class. Two forward passes and the way back from the logits to the layer, all in
- * evaluation mode: running statistics are read and not moved, dropout is off.
+ * Maps of where the network looks for a class. Two forward passes and the way back from the logits to the
+ * layer, all in evaluation mode: running statistics are read and not moved, dropout is off.
  *
- * The gradient is that of the logit, not of the probability, which would mix in what speaks for the other classes. A
- * picture's logit depends on no other picture (norms use running statistics), so one gradient serves the whole batch.
+ * The gradient is that of the logit, not of the probability, which would mix in what speaks for the other
+ * classes. A picture's logit depends on no other picture (norms use running statistics), so one gradient
+ * serves the whole batch.
  *
- * @throws TrainerError ERR_UNKNOWN_NAME for a layer that is not there, ERR_OPTION for one without a map or a class that
- * is not there
+ * @throws TrainerError ERR_UNKNOWN_NAME for a layer that is not there, ERR_OPTION for one without a map or a
+ *   class that is not there
  */
 export function gradCam(options: GradCamOptions): GradCam {
   const { model, weights, images, layer = model.features } = options;
@@ -64,7 +65,7 @@ export function gradCam(options: GradCamOptions): GradCam {
     classes = checkClasses(options.classes ?? largest(logits), logits.shape);
     const oneHot = tf.oneHot(tf.tensor1d(classes, "int32"), logits.shape[1]).toFloat();
 
-    // The rest of the network as a function of the layer's output: the pass swaps it in where the layer gives its own.
+    // The rest of the network as a function of the layer's output, swapped in where the layer gives its own.
     const score = (from: tf.Tensor): tf.Tensor => {
       const observe = (path: string, output: tf.Tensor): tf.Tensor => (path === layer ? from : output);
       return tf.sum(tf.mul(forward(model.layer, images, { weights, observe }), oneHot));
@@ -81,11 +82,14 @@ export function gradCam(options: GradCamOptions): GradCam {
 }
 
 function featureMap(activation: tf.Tensor | undefined, layer: string, paths: readonly string[]): tf.Tensor4D {
-  if (!activation) throw new TrainerError("ERR_UNKNOWN_NAME", `The model has no layer "${layer}"${suggestion(layer, paths)}.`);
+  if (!activation) {
+    const text = `The model has no layer "${layer}"${suggestion(layer, paths)}.`;
+    throw new TrainerError("ERR_UNKNOWN_NAME", text);
+  }
   if (activation.rank === 4) return activation as tf.Tensor4D;
   throw new TrainerError(
     "ERR_OPTION",
-    `Layer "${layer}" gives [${activation.shape}], and Grad-CAM needs a map [batch, height, width, channels]. ` +
+    `Layer "${layer}" gives [${activation.shape}], and Grad-CAM needs [batch, height, width, channels]. ` +
       "Name a layer before the pooling.",
   );
 }

@@ -28,7 +28,7 @@ export function overlay(picture: Picture, map: ArrayLike<number>, opacity = 0.5)
   return { pixels: out, height, width };
 }
 
-/** Pictures of one size next to each other, enlarged by whole pixels to at least `side` pixels in height: a PNG. */
+/** A PNG of pictures of one size side by side, enlarged by whole pixels to at least `side` in height. */
 export async function rowPng(pictures: readonly Picture[], side = 192): Promise<Buffer> {
   // Loaded here: a run that draws nothing should not pay for a native library.
   const { default: sharp } = await import("sharp");

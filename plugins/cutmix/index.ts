@@ -17,8 +17,8 @@ export interface CutBox {
 }
 
 /**
- * The box to paste for a drawn share and centre: sides of int(S · sqrt(1 - share)), half of it to each side of the
- * centre, clipped to the picture (Yun et al. 2019, algorithm 1; bytes of torchvision's v2.CutMix).
+ * The box to paste for a drawn share and centre: sides of int(S · sqrt(1 - share)), half of it to each side
+ * of the centre, clipped to the picture (Yun et al. 2019, algorithm 1; bytes of torchvision's v2.CutMix).
  */
 export function cutBox(height: number, width: number, share: number, x: number, y: number): CutBox {
   const cut = Math.sqrt(1 - share);
@@ -32,14 +32,14 @@ export function cutBox(height: number, width: number, share: number, x: number, 
   };
 }
 
-/** What a batch keeps of its own pixels. From the clipped box: the drawn share would promise pixels that are not there. */
+/** What a picture keeps of itself, by the clipped box: the drawn share would promise pixels not there. */
 export function keptShare(height: number, width: number, { left, top, right, bottom }: CutBox): number {
   return 1 - ((right - left) * (bottom - top)) / (height * width);
 }
 
 /**
- * Row i takes the box of row `partners[i]`, and of its targets what the box takes of the pixels. New tensors: nothing is
- * pasted in place, so no row can receive pixels that were pasted before.
+ * Row i takes the box of row `partners[i]`, and of its targets what the box takes of the pixels. New tensors:
+ * nothing is pasted in place, so no row can receive pixels that were pasted before.
  */
 export function pasteBox(batch: Batch, box: CutBox, partners: Int32Array): Batch {
   const { images, targets } = batch;

@@ -1,4 +1,4 @@
-/** Layer-wise learning rates and gradual unfreezing (Howard and Ruder 2018): early layers learn slower, or later. */
+/** Layer-wise rates and gradual unfreezing (Howard and Ruder 2018): early layers learn slower, or later. */
 import { z } from "zod";
 import { definePlugin, TrainerError, type ParamGroup } from "../../core/index.js";
 
@@ -6,11 +6,21 @@ const options = z.strictObject({
   form: z
     .enum(["factor", "absolute"])
     .default("factor")
-    .describe('"factor": bottom and head multiply the learning rate; "absolute": they are learning rates themselves'),
+    .describe(
+      '"factor": bottom and head multiply the learning rate; "absolute": they are learning rates themselves',
+    ),
   bottom: z.number().positive().optional().describe("at the input; 0.1 as a factor, 1e-5 as a rate"),
   head: z.number().positive().optional().describe("at the classifier; 1 as a factor, 1e-3 as a rate"),
-  freeze: z.int().min(0).default(0).describe("stages at the input that do not train, norm statistics included"),
-  unfreezeEvery: z.int().min(0).default(0).describe("epochs after which one more stage trains; 0 keeps them frozen"),
+  freeze: z
+    .int()
+    .min(0)
+    .default(0)
+    .describe("stages at the input that do not train, norm statistics included"),
+  unfreezeEvery: z
+    .int()
+    .min(0)
+    .default(0)
+    .describe("epochs after which one more stage trains; 0 keeps them frozen"),
 });
 
 const defaults = { factor: { bottom: 0.1, head: 1 }, absolute: { bottom: 1e-5, head: 1e-3 } } as const;
@@ -21,7 +31,10 @@ export function rateAt(depth: number, stages: number, bottom: number, head: numb
 }
 
 /** Stages that are frozen in an epoch (from 0). */
-export function frozenAt(epoch: number, { freeze, unfreezeEvery }: { freeze: number; unfreezeEvery: number }): number {
+export function frozenAt(
+  epoch: number,
+  { freeze, unfreezeEvery }: { freeze: number; unfreezeEvery: number },
+): number {
   return unfreezeEvery === 0 ? freeze : Math.max(0, freeze - Math.floor(epoch / unfreezeEvery));
 }
 
@@ -34,13 +47,13 @@ export const differentialLr = definePlugin({
   options,
   apply({ form, freeze, unfreezeEvery, ...given }, { hooks, config }) {
     const { bottom = defaults[form].bottom, head = defaults[form].head } = given;
-    // A rate becomes a factor of the run's own, so that a schedule moves all groups alike. Factors reach the update
-    // itself: scaled gradients would leave Adam's steps as they are.
+    // A rate becomes a factor of the run's own, so that a schedule moves all groups alike. Factors reach the
+    // update itself: scaled gradients would leave Adam's steps as they are.
     const unit = form === "absolute" ? config.learningRate : 1;
     hooks.resolveParamGroups.tap((groups, { epoch }) => {
       const stages = stagesOf(groups);
       if (freeze >= stages) {
-        const text = `"freeze" is ${freeze}, and the model has ${stages} stages. Set it below that: the head must train.`;
+        const text = `"freeze" is ${freeze}, and the model has ${stages} stages. The head must train.`;
         throw new TrainerError("ERR_OPTION", text);
       }
       const frozen = frozenAt(epoch, { freeze, unfreezeEvery });

@@ -1,11 +1,19 @@
-/** Exponential moving average of the weights (Polyak and Juditsky 1992; the decay as in Tarvainen and Valpola 2017). */
+/** Exponential moving average of the weights (Polyak and Juditsky 1992; Tarvainen and Valpola 2017). */
 import * as tf from "@tensorflow/tfjs-core";
 import { z } from "zod";
 import { definePlugin } from "../../core/index.js";
 
 const options = z.strictObject({
-  decay: z.number().min(0).max(1).default(0.999).describe("share of the average that stays at each optimizer step"),
-  warmUp: z.boolean().default(true).describe("begin with a smaller decay, so that the first weights are soon forgotten"),
+  decay: z
+    .number()
+    .min(0)
+    .max(1)
+    .default(0.999)
+    .describe("share of the average that stays at each optimizer step"),
+  warmUp: z
+    .boolean()
+    .default(true)
+    .describe("begin with a smaller decay, so that the first weights are soon forgotten"),
 });
 
 type Averages = ReadonlyMap<string, tf.Tensor>;
@@ -15,7 +23,7 @@ export function decayAt(decay: number, count: number, warmUp: boolean): number {
   return warmUp ? Math.min(decay, count / (9 + count)) : decay;
 }
 
-/** decay · average + (1 - decay) · weights, name by name; running statistics of norms like every other value. */
+/** decay · average + (1 - decay) · weights, name by name; running statistics like every other value. */
 export function averaged(averages: Averages, weights: Averages, decay: number): Averages {
   return new Map(
     [...averages].map(([name, average]) => {
@@ -43,7 +51,8 @@ export const ema = definePlugin({
       replace(new Map([...weights()].map(([name, value]) => [name, tf.keep(value.clone())])));
     });
     hooks.onStep.tap(({ weights }) => replace(averaged(averages, weights, decayAt(decay, ++count, warmUp))));
-    // Early: whatever judges or keeps the weights of an evaluation, as early stopping does, sees the averaged ones.
+    // Early: whatever judges or keeps the weights of an evaluation, as early stopping does, sees the averaged
+    // ones.
     hooks.beforeEvaluate.tap({ stage: "early" }, (evaluation) =>
       averages.size === 0 ? evaluation : { ...evaluation, weights: averages, source: "averaged" },
     );

@@ -4,16 +4,22 @@ import { z } from "zod";
 import { commonWeights, definePlugin, TrainerError, type CommonWeights } from "../../core/index.js";
 
 const options = z.strictObject({
-  path: z.string().describe("a safetensors file with PyTorch's names and layouts: PyTorch's, or a checkpoint's weights"),
-  head: z.array(z.string()).optional().describe("parts that may stay new where shapes differ; the model's last stage"),
+  path: z
+    .string()
+    .describe("a safetensors file with PyTorch's names and layouts: PyTorch's, or a checkpoint's weights"),
+  head: z
+    .array(z.string())
+    .optional()
+    .describe("parts that may stay new where shapes differ; the model's last stage"),
   newHead: z.boolean().default(false).describe("leave the head new even where its shapes agree"),
 });
 
-const partOf = (name: string, parts: readonly string[]): boolean => parts.some((part) => name.startsWith(`${part}.`));
+const partOf = (name: string, parts: readonly string[]): boolean =>
+  parts.some((part) => name.startsWith(`${part}.`));
 
 /**
- * Which weights of a file a model takes: those of its own names and shapes, and of the head none where one of its shapes
- * differs, since a kernel and a bias belong together.
+ * Which weights of a file a model takes: those of its own names and shapes, and of the head none where one of
+ * its shapes differs, since a kernel and a bias belong together.
  *
  * @throws TrainerError ERR_WEIGHTS if nothing fits, or a shape outside of the head differs
  */
@@ -31,7 +37,10 @@ export function chooseWeights(
   const fresh = newHead || different.length > 0;
   const taken = [...weights.keys()].filter((name) => !fresh || !partOf(name, head));
   if (taken.length > 0) return taken;
-  throw new TrainerError("ERR_WEIGHTS", `No weight of ${path} has a name of the model's. Is it of this network?`);
+  throw new TrainerError(
+    "ERR_WEIGHTS",
+    `No weight of ${path} has a name of the model's. Is it of this network?`,
+  );
 }
 
 export const finetune = definePlugin({
@@ -43,7 +52,9 @@ export const finetune = definePlugin({
     hooks.onFitStart.tap({ stage: "early" }, async (run) => {
       if (run.progress.step > 0) return; // a resumed run has its own
       const bytes = await readFile(path).catch((cause: unknown) => {
-        throw new TrainerError("ERR_WEIGHTS", `${path} cannot be read: ${(cause as Error).message}`, { cause });
+        throw new TrainerError("ERR_WEIGHTS", `${path} cannot be read: ${(cause as Error).message}`, {
+          cause,
+        });
       });
       const found = commonWeights(bytes, run.model.layer, path);
       try {

@@ -4,11 +4,15 @@ import { z } from "zod";
 import { definePlugin, type Batch } from "../../core/index.js";
 
 const options = z.strictObject({
-  alpha: z.number().positive().default(1).describe("the kept share is drawn from Beta(alpha, alpha); ImageNet wants 0.2"),
+  alpha: z
+    .number()
+    .positive()
+    .default(1)
+    .describe("the kept share is drawn from Beta(alpha, alpha); ImageNet wants 0.2"),
   probability: z.number().min(0).max(1).default(1).describe("share of batches that are mixed"),
 });
 
-/** kept · row i + (1 - kept) · row `partners[i]`, for pictures and targets alike (Zhang et al. 2018, equation 1). */
+/** Equation 1: kept · row i + (1 - kept) · row `partners[i]`, for pictures and targets alike. */
 export function mixRows(batch: Batch, kept: number, partners: Int32Array): Batch {
   return tf.tidy(() => {
     const order = tf.tensor1d(partners, "int32");

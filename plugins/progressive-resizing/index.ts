@@ -5,15 +5,25 @@ import { definePlugin, ops } from "../../core/index.js";
 
 const options = z.strictObject({
   from: z.number().positive().max(1).default(0.5).describe("first size as a share of the full one"),
-  fullFor: z.number().gt(0).max(1).default(0.2).describe("share of the epochs, at the end, that train at full size"),
+  fullFor: z
+    .number()
+    .gt(0)
+    .max(1)
+    .default(0.2)
+    .describe("share of the epochs, at the end, that train at full size"),
 });
 
 /**
- * Side in pixels that epoch `epoch` (from 0) of `epochs` trains at: from `from` · full in the first epoch, growing by the
- * same number of pixels an epoch up to rounding, to the full side. Rounded down to multiples of 4, which networks that
- * halve the side twice divide without a rest; never under 4.
+ * Side in pixels that epoch `epoch` (from 0) of `epochs` trains at: from `from` · full in the first epoch,
+ * growing by the same number of pixels an epoch up to rounding, to the full side. Rounded down to multiples
+ * of 4, which networks that halve the side twice divide without a rest; never under 4.
  */
-export function sizeAt(full: number, epoch: number, epochs: number, settings: { from: number; fullFor: number }): number {
+export function sizeAt(
+  full: number,
+  epoch: number,
+  epochs: number,
+  settings: { from: number; fullFor: number },
+): number {
   const growing = epochs - Math.ceil(epochs * settings.fullFor);
   if (epoch >= growing) return full;
   const share = settings.from + (1 - settings.from) * (epoch / growing);

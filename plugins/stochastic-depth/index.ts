@@ -3,10 +3,15 @@ import { z } from "zod";
 import { definePlugin, layers } from "../../core/index.js";
 
 const options = z.strictObject({
-  rate: z.number().min(0).lt(1).default(0.2).describe("how often the last block is skipped; earlier ones are less often"),
+  rate: z
+    .number()
+    .min(0)
+    .lt(1)
+    .default(0.2)
+    .describe("how often the last block is skipped; earlier ones are less often"),
 });
 
-/** How often block `index` (from 0) of `count` is skipped: index + 1 of count times the last one's rate (section 4). */
+/** Section 4: block `index` (from 0) of `count` is skipped (index + 1) / count times as often as the last. */
 export function dropRate(rate: number, index: number, count: number): number {
   return ((index + 1) / count) * rate;
 }

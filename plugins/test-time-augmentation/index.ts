@@ -5,7 +5,11 @@ import { definePlugin, type View } from "../../core/index.js";
 
 const options = z.strictObject({
   flip: z.boolean().default(true).describe("also look at the mirrored picture"),
-  shift: z.int().min(0).default(0).describe("also look at it moved so many pixels up and left, and down and right"),
+  shift: z
+    .int()
+    .min(0)
+    .default(0)
+    .describe("also look at it moved so many pixels up and left, and down and right"),
 });
 
 /** [batch, height, width, 3], left and right swapped. */
@@ -13,10 +17,22 @@ export function mirrored(images: tf.Tensor4D): tf.Tensor4D {
   return tf.reverse(images, 2);
 }
 
-/** Moved by whole pixels to the right and down (negative: left and up); what comes in mirrors what is at the border. */
+/**
+ * Moved by whole pixels to the right and down (negative: left and up); what comes in mirrors what is at the
+ * border.
+ */
 export function moved(images: tf.Tensor4D, right: number, down: number): tf.Tensor4D {
   const [x, y] = [Math.abs(right), Math.abs(down)];
-  const padded = tf.mirrorPad(images, [[0, 0], [y, y], [x, x], [0, 0]], "reflect");
+  const padded = tf.mirrorPad(
+    images,
+    [
+      [0, 0],
+      [y, y],
+      [x, x],
+      [0, 0],
+    ],
+    "reflect",
+  );
   return tf.slice(padded, [0, y - down, x - right, 0], images.shape);
 }
 
@@ -31,7 +47,10 @@ export function moreViews({ flip, shift }: { flip: boolean; shift: number }): Vi
         ];
   const mirrors: View[] = [
     { name: "mirrored", apply: mirrored },
-    ...shifts.map(({ name, apply }): View => ({ name: `${name}, mirrored`, apply: (images) => mirrored(apply(images)) })),
+    ...shifts.map(({ name, apply }): View => ({
+      name: `${name}, mirrored`,
+      apply: (images) => mirrored(apply(images)),
+    })),
   ];
   return flip ? [...shifts, ...mirrors] : shifts;
 }

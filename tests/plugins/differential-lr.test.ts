@@ -18,7 +18,9 @@ const groups: ParamGroup[] = Array.from({ length: 6 }, (_, depth) => ({
 describe("differential-lr", () => {
   it("is geometric over the stages, fastai's even_mults", () => {
     const rates = [0, 1, 2, 3, 4].map((depth) => rateAt(depth, 5, 1e-5, 1e-3));
-    [1e-5, 3.16227766e-5, 1e-4, 3.16227766e-4, 1e-3].forEach((rate, depth) => expect(rates[depth]! / rate).toBeCloseTo(1, 8));
+    [1e-5, 3.16227766e-5, 1e-4, 3.16227766e-4, 1e-3].forEach((rate, depth) =>
+      expect(rates[depth]! / rate).toBeCloseTo(1, 8),
+    );
     expect(rateAt(0, 1, 0.1, 1)).toBe(1); // a model of one stage is all head
   });
 
@@ -36,7 +38,8 @@ describe("differential-lr", () => {
     const half: Plugin = {
       name: "half",
       options: {},
-      apply: ({ hooks }) => hooks.resolveParamGroups.tap((all) => all.map((group) => ({ ...group, rateFactor: 0.5 }))),
+      apply: ({ hooks }) =>
+        hooks.resolveParamGroups.tap((all) => all.map((group) => ({ ...group, rateFactor: 0.5 }))),
     };
     const { call } = mountPlugin(differentialLr(), { config: { plugins: [half] } });
     expect(call.resolveParamGroups(groups, progressAt())[5]!.rateFactor).toBe(0.5);
@@ -47,44 +50,51 @@ describe("differential-lr", () => {
     expect(table).toEqual([3, 3, 2, 2, 1, 1, 0, 0]);
     expect(frozenAt(100, { freeze: 3, unfreezeEvery: 0 })).toBe(3);
     const { call } = mountPlugin(differentialLr({ freeze: 2, unfreezeEvery: 1 }));
-    const trained = [0, 1, 2].map((epoch) => call.resolveParamGroups(groups, progressAt({ epoch })).map(({ trains }) => trains));
+    const trained = [0, 1, 2].map((epoch) =>
+      call.resolveParamGroups(groups, progressAt({ epoch })).map(({ trains }) => trains),
+    );
     expect(trained[0]).toEqual([false, false, true, true, true, true]);
     expect(trained[1]).toEqual([false, true, true, true, true, true]);
     expect(trained[2]).toEqual([true, true, true, true, true, true]);
     const all = mountPlugin(differentialLr({ freeze: 6 }));
-    expect(() => all.call.resolveParamGroups(groups, progressAt())).toThrow('"freeze" is 6, and the model has 6 stages');
+    expect(() => all.call.resolveParamGroups(groups, progressAt())).toThrow(
+      '"freeze" is 6, and the model has 6 stages',
+    );
   });
 
   // Scaling gradients instead would leave Adam's updates as they are.
-  it.each([sgd({ momentum: 0.9 }), adamw({ weightDecay: 0 })])("scales each stage's update itself, under $name", async (optimizer) => {
-    const updates = async (plugins: Plugin[]): Promise<Map<string, number>> => {
-      const first = new Map<string, tf.Tensor>();
-      const sizes = new Map<string, number>();
-      const watch: Plugin = {
-        name: "watch",
-        options: {},
-        apply: ({ hooks }) => {
-          hooks.onFitStart.tap({ stage: "last" }, ({ weights }) => {
-            for (const [name, value] of weights()) first.set(name, tf.keep(value.clone()));
-          });
-          hooks.onStep.tap(({ weights }) => {
-            for (const [name, value] of first) {
-              sizes.set(name, tf.norm(tf.sub(weights.get(name)!, value)).dataSync()[0]!);
-            }
-          });
-          return { dispose: () => tf.dispose([...first.values()]) };
-        },
+  it.each([sgd({ momentum: 0.9 }), adamw({ weightDecay: 0 })])(
+    "scales each stage's update itself, under $name",
+    async (optimizer) => {
+      const updates = async (plugins: Plugin[]): Promise<Map<string, number>> => {
+        const first = new Map<string, tf.Tensor>();
+        const sizes = new Map<string, number>();
+        const watch: Plugin = {
+          name: "watch",
+          options: {},
+          apply: ({ hooks }) => {
+            hooks.onFitStart.tap({ stage: "last" }, ({ weights }) => {
+              for (const [name, value] of weights()) first.set(name, tf.keep(value.clone()));
+            });
+            hooks.onStep.tap(({ weights }) => {
+              for (const [name, value] of first) {
+                sizes.set(name, tf.norm(tf.sub(weights.get(name)!, value)).dataSync()[0]!);
+              }
+            });
+            return { dispose: () => tf.dispose([...first.values()]) };
+          },
+        };
+        await fitWeights(microConfig({ optimizer, maxSteps: 1, plugins: [...plugins, watch] }));
+        return sizes;
       };
-      await fitWeights(microConfig({ optimizer, maxSteps: 1, plugins: [...plugins, watch] }));
-      return sizes;
-    };
-    const plain = await updates([]);
-    const scaled = await updates([differentialLr({ bottom: 0.04, head: 1 })]);
-    const ratio = (name: string): number => scaled.get(name)! / plain.get(name)!;
-    expect(ratio("stem.weight")).toBeCloseTo(0.04, 3);
-    expect(ratio("block.conv.weight")).toBeCloseTo(0.2, 3);
-    expect(ratio("fc.weight")).toBeCloseTo(1, 3);
-  });
+      const plain = await updates([]);
+      const scaled = await updates([differentialLr({ bottom: 0.04, head: 1 })]);
+      const ratio = (name: string): number => scaled.get(name)! / plain.get(name)!;
+      expect(ratio("stem.weight")).toBeCloseTo(0.04, 3);
+      expect(ratio("block.conv.weight")).toBeCloseTo(0.2, 3);
+      expect(ratio("fc.weight")).toBeCloseTo(1, 3);
+    },
+  );
 
   it("leaves frozen stages as they are, running statistics included, until their turn comes", async () => {
     const history: Record<string, number[]>[] = [];
@@ -94,7 +104,9 @@ describe("differential-lr", () => {
       apply({ hooks }) {
         let weights: (() => ReadonlyMap<string, tf.Tensor>) | undefined;
         const look = (): void =>
-          void history.push(Object.fromEntries([...weights!()].map(([name, value]) => [name, [...value.dataSync()]])));
+          void history.push(
+            Object.fromEntries([...weights!()].map(([name, value]) => [name, [...value.dataSync()]])),
+          );
         hooks.onFitStart.tap((run) => {
           weights = () => run.weights();
           look();
@@ -102,7 +114,9 @@ describe("differential-lr", () => {
         hooks.onEpochEnd.tap(look);
       },
     };
-    await fitWeights(microConfig({ epochs: 3, plugins: [differentialLr({ freeze: 2, unfreezeEvery: 1 }), watch] }));
+    await fitWeights(
+      microConfig({ epochs: 3, plugins: [differentialLr({ freeze: 2, unfreezeEvery: 1 }), watch] }),
+    );
     const moved = (name: string): boolean[] =>
       [1, 2, 3].map((epoch) => String(history[epoch]![name]) !== String(history[epoch - 1]![name]));
     expect(moved("fc.weight")).toEqual([true, true, true]);

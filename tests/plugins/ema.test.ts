@@ -2,7 +2,14 @@ import * as tf from "@tensorflow/tfjs-core";
 import { readFileSync } from "node:fs";
 import { beforeAll, describe, expect, it } from "vitest";
 import { loadBackend, type Plugin, type Run } from "../../core/index.js";
-import { fitWeights, microConfig, mountPlugin, progressAt, stepAt, type Mounted } from "../../core/testing/index.js";
+import {
+  fitWeights,
+  microConfig,
+  mountPlugin,
+  progressAt,
+  stepAt,
+  type Mounted,
+} from "../../core/testing/index.js";
 import { decayAt, ema } from "../../plugins/ema/index.js";
 import { earlyStopping, gradientAccumulation } from "../../plugins/index.js";
 
@@ -18,7 +25,12 @@ const named = (values: number[]): Map<string, tf.Tensor> => new Map([["w", tf.te
 const begin = (mounted: Mounted, start: number[]): Promise<void> =>
   Promise.resolve(mounted.call.onFitStart({ weights: () => named(start) } as unknown as Run));
 function current({ call }: Mounted): number[] {
-  const evaluation = { purpose: "validation", weights: named([0, 0, 0, 0]), source: "current", views: [{} as never] } as const;
+  const evaluation = {
+    purpose: "validation",
+    weights: named([0, 0, 0, 0]),
+    source: "current",
+    views: [{} as never],
+  } as const;
   const { weights, source } = call.beforeEvaluate(evaluation, progressAt());
   expect(source).toBe("averaged");
   return [...weights.get("w")!.dataSync()];
@@ -52,7 +64,10 @@ describe("ema", () => {
       if (step > 3) tf.tidy(() => resumed.call.onStep(stepAt({ weights: named(weights) })));
       if (step !== 3) return;
       const { values, tensors } = whole.instance.save!();
-      resumed.instance.load!({ values, tensors: new Map([...tensors!].map(([name, value]) => [name, value.clone()])) });
+      resumed.instance.load!({
+        values,
+        tensors: new Map([...tensors!].map(([name, value]) => [name, value.clone()])),
+      });
     });
     await begin(resumed, [9, 9, 9, 9]); // a resumed run starts too, and must not start over
     expect(current(resumed)).toEqual(current(whole));
@@ -66,7 +81,9 @@ describe("ema", () => {
       options: {},
       apply: ({ hooks }) => hooks.onStep.tap(() => void updates++),
     };
-    const { summary } = await fitWeights(microConfig({ batchSize: 4, plugins: [gradientAccumulation({ factor: 2 }), ema(), count] }));
+    const { summary } = await fitWeights(
+      microConfig({ batchSize: 4, plugins: [gradientAccumulation({ factor: 2 }), ema(), count] }),
+    );
     expect(updates).toBe(summary.steps);
     expect(summary.steps).toBe(3 * 2); // 14 pictures: four micro-batches an epoch
   });
@@ -92,10 +109,13 @@ describe("ema", () => {
     }
   });
 
-  it.each(["before", "after"])("gives early stopping the averaged weights to keep, when %s it in the list", async (place) => {
-    const both = [ema({ decay: 0.9 }), earlyStopping({ patience: 100 })];
-    const plugins = place === "before" ? both : both.reverse();
-    const { summary } = await fitWeights(microConfig({ epochs: 4, plugins }));
-    expect(summary.test!.source).toMatch(/^best of epoch \d, averaged$/);
-  });
+  it.each(["before", "after"])(
+    "gives early stopping the averaged weights to keep, when %s it in the list",
+    async (place) => {
+      const both = [ema({ decay: 0.9 }), earlyStopping({ patience: 100 })];
+      const plugins = place === "before" ? both : both.reverse();
+      const { summary } = await fitWeights(microConfig({ epochs: 4, plugins }));
+      expect(summary.test!.source).toMatch(/^best of epoch \d, averaged$/);
+    },
+  );
 });

@@ -3,7 +3,15 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { commonWeights, loadBackend, Trainer, type Layer, type Plugin, type Run, type TrainerConfig } from "../../core/index.js";
+import {
+  commonWeights,
+  loadBackend,
+  Trainer,
+  type Layer,
+  type Plugin,
+  type Run,
+  type TrainerConfig,
+} from "../../core/index.js";
 import { fitWeights, microConfig, microNet } from "../../core/testing/index.js";
 import { initialWeights } from "../../core/nn/layer.js";
 import { readSafetensors, toFloat32, writeSafetensors } from "../../core/nn/safetensors.js";
@@ -29,7 +37,9 @@ beforeAll(async () => void (await loadBackend()));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 /** Weights as the first step finds them, and what was said. */
-async function firstWeights(config: TrainerConfig): Promise<{ weights: Map<string, number[]>; said: string[] }> {
+async function firstWeights(
+  config: TrainerConfig,
+): Promise<{ weights: Map<string, number[]>; said: string[] }> {
   const weights = new Map<string, number[]>();
   const said: string[] = [];
   const probe: Plugin = {
@@ -65,10 +75,19 @@ describe("finetune", () => {
     const data = shapes({ classes, size: 8, train: 4 * classes, test: 10 });
     const config = microConfig({ model, data, plugins: [finetune({ path: golden })] });
     const { weights } = await firstWeights(config);
-    const [out, input, height, width] = tensors.get("layer2.0.conv1.weight")!.shape as [number, number, number, number];
+    const [out, input, height, width] = tensors.get("layer2.0.conv1.weight")!.shape as [
+      number,
+      number,
+      number,
+      number,
+    ];
     const theirs = toFloat32(tensors.get("layer2.0.conv1.weight")!)!;
     const ours = weights.get("layer2.0.conv1.weight")!;
-    for (const [o, i, y, x] of [[0, 0, 0, 0], [out - 1, 0, 1, 2], [2, input - 1, 2, 0]] as const) {
+    for (const [o, i, y, x] of [
+      [0, 0, 0, 0],
+      [out - 1, 0, 1, 2],
+      [2, input - 1, 2, 0],
+    ] as const) {
       const there = theirs[((o * input + i) * height + y) * width + x];
       expect(ours[((y * width + x) * input + i) * out + o]).toBe(there);
     }
@@ -96,11 +115,19 @@ describe("finetune", () => {
 
   it("refuses a file of another network, of nothing that fits, or that is not there", async () => {
     const fit = (path: string) => fitWeights(microConfig({ plugins: [finetune({ path })] }));
-    await expect(fit(file("narrow.safetensors", { width: 8 }))).rejects.toThrow("shapes or types of stem.weight, block.conv.weight");
+    await expect(fit(file("narrow.safetensors", { width: 8 }))).rejects.toThrow(
+      "shapes or types of stem.weight, block.conv.weight",
+    );
     const strange = join(folder, "strange.safetensors");
-    writeFileSync(strange, writeSafetensors(new Map([["other", { dtype: "F32", shape: [1], data: Float32Array.of(1) }]])));
+    writeFileSync(
+      strange,
+      writeSafetensors(new Map([["other", { dtype: "F32", shape: [1], data: Float32Array.of(1) }]])),
+    );
     await expect(fit(strange)).rejects.toThrow("No weight of");
-    await expect(fit(join(folder, "none.safetensors"))).rejects.toMatchObject({ code: "ERR_WEIGHTS", plugin: "finetune" });
+    await expect(fit(join(folder, "none.safetensors"))).rejects.toMatchObject({
+      code: "ERR_WEIGHTS",
+      plugin: "finetune",
+    });
     const count = tf.memory().numTensors;
     await expect(fit(join(folder, "narrow.safetensors"))).rejects.toThrow();
     expect(tf.memory().numTensors).toBe(count);
@@ -108,11 +135,22 @@ describe("finetune", () => {
 
   it("lets a head be named, and takes none of it where a part of it differs", () => {
     const weights = new Map(["a.w", "fc.bias", "last.w"].map((name) => [name, {} as tf.Tensor]));
-    expect(chooseWeights({ weights, different: [] }, ["fc"], false, "f")).toEqual(["a.w", "fc.bias", "last.w"]);
-    expect(chooseWeights({ weights, different: ["fc.weight"] }, ["fc"], false, "f")).toEqual(["a.w", "last.w"]);
+    expect(chooseWeights({ weights, different: [] }, ["fc"], false, "f")).toEqual([
+      "a.w",
+      "fc.bias",
+      "last.w",
+    ]);
+    expect(chooseWeights({ weights, different: ["fc.weight"] }, ["fc"], false, "f")).toEqual([
+      "a.w",
+      "last.w",
+    ]);
     expect(chooseWeights({ weights, different: ["last.v"] }, ["fc", "last"], false, "f")).toEqual(["a.w"]);
-    expect(() => chooseWeights({ weights, different: ["fcx.weight"] }, ["fc"], false, "f")).toThrow("fcx.weight differ");
-    expect(() => chooseWeights({ weights: new Map(), different: [] }, ["fc"], false, "f")).toThrow("No weight of f");
+    expect(() => chooseWeights({ weights, different: ["fcx.weight"] }, ["fc"], false, "f")).toThrow(
+      "fcx.weight differ",
+    );
+    expect(() => chooseWeights({ weights: new Map(), different: [] }, ["fc"], false, "f")).toThrow(
+      "No weight of f",
+    );
   });
 
   it("leaves a resumed run alone, and weights stay put once a step was made", async () => {
@@ -124,8 +162,12 @@ describe("finetune", () => {
       apply({ hooks }) {
         hooks.onFitStart.tap((started) => {
           run = started;
-          expect(() => started.replaceWeights(new Map([["nothing", tf.zeros([1])]]))).toThrow('the model has no "nothing"');
-          expect(() => started.replaceWeights(new Map([["fc.bias", tf.zeros([1])]]))).toThrow('"fc.bias" is [4], and [1] came');
+          expect(() => started.replaceWeights(new Map([["nothing", tf.zeros([1])]]))).toThrow(
+            'the model has no "nothing"',
+          );
+          expect(() => started.replaceWeights(new Map([["fc.bias", tf.zeros([1])]]))).toThrow(
+            '"fc.bias" is [4], and [1] came',
+          );
         });
         hooks.onEpochEnd.tap(() => {
           try {
@@ -137,14 +179,21 @@ describe("finetune", () => {
       },
     };
     await fitWeights(microConfig({ epochs: 1, plugins: [late] }));
-    expect(refused).toMatchObject({ code: "ERR_PLUGIN", message: expect.stringContaining("steps are done") as string });
+    expect(refused).toMatchObject({
+      code: "ERR_PLUGIN",
+      message: expect.stringContaining("steps are done") as string,
+    });
 
     const replaced: unknown[] = [];
     const { layer } = microNet().build({ classes: 4, buildBlock: through, buildHead: through });
     const taps: ((run: Run) => unknown)[] = [];
     const hooks = { onFitStart: { tap: (_: unknown, tap: (run: Run) => unknown) => taps.push(tap) } };
     finetune({ path: "nowhere" }).apply({ hooks } as never);
-    await taps[0]!({ progress: { step: 5 }, model: { layer }, replaceWeights: (all: unknown) => replaced.push(all) } as never);
+    await taps[0]!({
+      progress: { step: 5 },
+      model: { layer },
+      replaceWeights: (all: unknown) => replaced.push(all),
+    } as never);
     expect(replaced).toEqual([]);
   });
 

@@ -8,7 +8,7 @@ import { limit, stratifiedHoldout } from "../../core/data/holdout.js";
 import { shapes } from "../../core/data/shapes.js";
 import { fitWeights, microConfig } from "../../core/testing/index.js";
 import { earlyStopping, gradCam } from "../../plugins/index.js";
-import { spread } from "../../plugins/grad-cam/index.js";
+import { spread } from "../../plugins/grad-cam/draw.js";
 
 const folder = mkdtempSync(join(tmpdir(), "fitloop-gradcam-"));
 const runFolder = (): string => mkdtempSync(join(folder, "run-"));
@@ -23,18 +23,25 @@ describe("grad-cam", () => {
     expect([...spread(new Int32Array(0), 5)]).toEqual([]);
   });
 
-  it("writes a PNG a picture every few epochs and at the end: itself beside itself under its map", async () => {
+  it("writes PNGs every few epochs and at the end: a picture, and itself under its map", async () => {
     const run = runFolder();
-    await fitWeights(microConfig({ epochs: 3, plugins: [gradCam({ every: 2, pictures: 3 })] }), { folder: run });
+    await fitWeights(microConfig({ epochs: 3, plugins: [gradCam({ every: 2, pictures: 3 })] }), {
+      folder: run,
+    });
     expect(readdirSync(join(run, "gradcam")).sort()).toEqual(["epoch-002", "final"]);
     const files = readdirSync(join(run, "gradcam/final"));
     expect(files).toHaveLength(3);
     for (const file of files) {
       expect(file).toMatch(/^\d+-[\w-]+-said-[\w-]+\.png$/);
-      const { data, info } = await sharp(join(run, "gradcam/final", file)).raw().toBuffer({ resolveWithObject: true });
+      const { data, info } = await sharp(join(run, "gradcam/final", file))
+        .raw()
+        .toBuffer({ resolveWithObject: true });
       expect([info.height, info.width]).toEqual([192, 384]);
       const half = (right: boolean): string =>
-        Array.from({ length: 8 }, (_, at) => data[((12 + 24 * at) * 384 + (right ? 192 : 0) + 12 + 24 * at) * 3]).join();
+        Array.from(
+          { length: 8 },
+          (_, at) => data[((12 + 24 * at) * 384 + (right ? 192 : 0) + 12 + 24 * at) * 3],
+        ).join();
       expect(half(true)).not.toBe(half(false));
     }
   });
@@ -42,7 +49,9 @@ describe("grad-cam", () => {
   it("draws what the network says, or the truth where that is asked for", async () => {
     const names = async (of: "predicted" | "true"): Promise<string[]> => {
       const run = runFolder();
-      await fitWeights(microConfig({ epochs: 1, plugins: [gradCam({ every: 0, pictures: 4, of })] }), { folder: run });
+      await fitWeights(microConfig({ epochs: 1, plugins: [gradCam({ every: 0, pictures: 4, of })] }), {
+        folder: run,
+      });
       return readdirSync(join(run, "gradcam/final")).map((file) => join(run, "gradcam/final", file));
     };
     const [predicted, truth] = [await names("predicted"), await names("true")];
@@ -56,7 +65,12 @@ describe("grad-cam", () => {
 
   it("works on pictures that are resized on the device, and without a holdout", async () => {
     const run = runFolder();
-    const config = microConfig({ epochs: 1, inputSize: 12, holdout: 0, plugins: [gradCam({ pictures: 20 })] });
+    const config = microConfig({
+      epochs: 1,
+      inputSize: 12,
+      holdout: 0,
+      plugins: [gradCam({ pictures: 20 })],
+    });
     await fitWeights(config, { folder: run });
     expect(readdirSync(join(run, "gradcam/final"))).toHaveLength(18);
   });
@@ -66,10 +80,18 @@ describe("grad-cam", () => {
     const data = shapes({ classes: 4, size: 8, train: 60, test: 4 });
     const left = limit((await data.load({})).train, 12, 1);
     const held = stratifiedHoldout(left.labels, 0.34, 1).held;
-    await fitWeights(microConfig({ data, epochs: 1, limitTrain: 12, holdout: 0.34, plugins: [gradCam({ pictures: 20 })] }), { folder: run });
+    await fitWeights(
+      microConfig({ data, epochs: 1, limitTrain: 12, holdout: 0.34, plugins: [gradCam({ pictures: 20 })] }),
+      { folder: run },
+    );
     const drawn: string[] = [];
     for (const file of readdirSync(join(run, "gradcam/final"))) {
-      const pixels = await sharp(join(run, "gradcam/final", file)).extract({ left: 0, top: 0, width: 192, height: 192 });
+      const pixels = await sharp(join(run, "gradcam/final", file)).extract({
+        left: 0,
+        top: 0,
+        width: 192,
+        height: 192,
+      });
       drawn.push(String(await pixels.resize(8, 8, { kernel: "nearest" }).raw().toBuffer()));
     }
     const expected = (await left.read(held)).map(({ pixels }) => String(Buffer.from(pixels)));
@@ -78,7 +100,9 @@ describe("grad-cam", () => {
 
   it("changes no bit of the weights, and writes nothing without a folder", async () => {
     const plain = await fitWeights(microConfig());
-    const watched = await fitWeights(microConfig({ plugins: [gradCam({ every: 1 })] }), { folder: runFolder() });
+    const watched = await fitWeights(microConfig({ plugins: [gradCam({ every: 1 })] }), {
+      folder: runFolder(),
+    });
     const alone = await fitWeights(microConfig({ plugins: [gradCam({ every: 1 })] }));
     expect([watched.hash, alone.hash]).toEqual([plain.hash, plain.hash]);
   });
@@ -90,7 +114,9 @@ describe("grad-cam", () => {
     const { stopReason } = await trainer.fit({ folder: runFolder() });
     expect(stopReason).toBe("epochs");
     expect(said).toHaveLength(1);
-    expect(said[0]).toContain('Plugin "grad-cam" failed in hook "onEpochEnd": The model has no layer "blok" (did you mean "block"?)');
+    expect(said[0]).toContain(
+      'Plugin "grad-cam" failed in hook "onEpochEnd": The model has no layer "blok" (did you mean "block"?)',
+    );
   });
 
   it("draws nothing of a run that failed, and the best weights after early stopping", async () => {
@@ -103,16 +129,22 @@ describe("grad-cam", () => {
         }),
     };
     const failed = runFolder();
-    await expect(fitWeights(microConfig({ plugins: [gradCam(), broken] }), { folder: failed })).rejects.toThrow("on purpose");
+    await expect(
+      fitWeights(microConfig({ plugins: [gradCam(), broken] }), { folder: failed }),
+    ).rejects.toThrow("on purpose");
     expect(existsSync(join(failed, "gradcam"))).toBe(false);
 
     const run = runFolder();
     const plugins = [earlyStopping({ patience: 9 }), gradCam({ every: 1 })];
-    const { summary } = await fitWeights(microConfig({ learningRate: 3, epochs: 4, plugins }), { folder: run });
+    const { summary } = await fitWeights(microConfig({ learningRate: 3, epochs: 4, plugins }), {
+      folder: run,
+    });
     const best = Number(/best of epoch (\d)/.exec(summary.test!.source)![1]);
     expect(best).toBeLessThan(4);
     const shown = (place: string): string[] =>
-      readdirSync(join(run, "gradcam", place)).map((file) => readFileSync(join(run, "gradcam", place, file)).toString("base64"));
+      readdirSync(join(run, "gradcam", place)).map((file) =>
+        readFileSync(join(run, "gradcam", place, file)).toString("base64"),
+      );
     expect(shown("final")).toEqual(shown(`epoch-00${best}`));
     expect(shown("final")).not.toEqual(shown("epoch-004"));
   });

@@ -23,7 +23,11 @@ describe("mixup", () => {
       const next = mixRows(flat(3), 0.75, Int32Array.of(2, 0, 1));
       const picture = (row: number): number => next.images.arraySync()[row]![0]![0]![0]!;
       expect([picture(0), picture(1), picture(2)]).toEqual([1.5, 1.75, 2.75]);
-      expect(next.targets.arraySync()).toEqual([[0.75, 0, 0.25], [0.25, 0.75, 0], [0, 0.25, 0.75]]);
+      expect(next.targets.arraySync()).toEqual([
+        [0.75, 0, 0.25],
+        [0.25, 0.75, 0],
+        [0, 0.25, 0.75],
+      ]);
     });
   });
 
@@ -36,7 +40,9 @@ describe("mixup", () => {
         const said = tf.matMul(targets, tf.reshape(tf.range(1, size + 1), [size, 1])).dataSync();
         const shown = tf.mean(images, [1, 2, 3]).dataSync();
         said.forEach((value, row) => expect(value / size).toBeCloseTo(shown[row]! / size, 5));
-        tf.sum(targets, 1).dataSync().forEach((mass) => expect(mass).toBeCloseTo(1, 5));
+        tf.sum(targets, 1)
+          .dataSync()
+          .forEach((mass) => expect(mass).toBeCloseTo(1, 5));
         expect(labels).toBe(batch.labels);
       });
     }

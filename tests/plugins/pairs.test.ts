@@ -1,13 +1,20 @@
 /**
- * Every two plugins of the folder: they train together, or are refused with a reason. And where the order of a list
- * decides what comes out, that is known.
+ * Every two plugins of the folder: they train together, or are refused with a reason. And where the order of
+ * a list decides what comes out, that is known.
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { hookNames, loadBackend, Trainer, weightsToSafetensors, type Plugin, type PluginFactory } from "../../core/index.js";
+import {
+  hookNames,
+  loadBackend,
+  Trainer,
+  weightsToSafetensors,
+  type Plugin,
+  type PluginFactory,
+} from "../../core/index.js";
 import { initialWeights } from "../../core/nn/layer.js";
 import { fitWeights, microConfig, mountPlugin } from "../../core/testing/index.js";
 import * as entry from "../../plugins/index.js";
@@ -42,7 +49,9 @@ function refusal(list: readonly string[]): string | undefined {
   }
 }
 
-/** The hooks and stages at which two plugins meet, so that the list decides who comes first; told hooks aside. */
+/**
+ * The hooks and stages at which two plugins meet, so that the list decides who comes first; told hooks aside.
+ */
 function meetings(first: string, second: string): string[] {
   const places = (name: string): string[] => {
     const mounted = mountPlugin(make(name));
@@ -70,8 +79,9 @@ const refusedPairs = [
 ];
 
 /**
- * Each does something sensible in either order; the cards say which one the papers have. Beside these, `grad-cam` draws
- * the best weights at the end only when it stands after `early-stopping`; neither moves a weight.
+ * Each does something sensible in either order; the cards say which one the papers have. Beside these,
+ * `grad-cam` draws the best weights at the end only when it stands after `early-stopping`; neither moves a
+ * weight.
  */
 const orderMatters = [
   "auto-augment + color-jitter: beforeSample (normal)",
@@ -90,7 +100,11 @@ const orderMatters = [
 
 beforeAll(async () => {
   await loadBackend();
-  const { layer } = microConfig().model.build({ classes: 4, buildBlock: (branch) => branch, buildHead: (head) => head });
+  const { layer } = microConfig().model.build({
+    classes: 4,
+    buildBlock: (branch) => branch,
+    buildHead: (head) => head,
+  });
   tf.tidy(() => writeFileSync(file, weightsToSafetensors(initialWeights(layer, 5), layer)));
 });
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -129,7 +143,10 @@ describe("the order of the list", () => {
     for (const [first, second] of pairs) {
       if (refusal([first, second]) !== undefined || meetings(first, second).length === 0) continue;
       const hashes = [];
-      for (const list of [[first, second], [second, first]]) {
+      for (const list of [
+        [first, second],
+        [second, first],
+      ]) {
         hashes.push((await fitWeights(microConfig({ epochs: 2, plugins: list.map(make) }))).hash);
       }
       if (hashes[0] !== hashes[1]) found.push(`${first} + ${second}: ${meetings(first, second).join(", ")}`);
@@ -137,16 +154,29 @@ describe("the order of the list", () => {
     expect(found).toEqual(orderMatters);
   });
 
-  it.each(["cutmix", "mixup"])("is free for label-smoothing and %s: targets and weights are the same", async (name) => {
-    const hash = async (list: string[]): Promise<string> => (await fitWeights(microConfig({ plugins: list.map(make) }))).hash;
-    expect(await hash([name, "label-smoothing"])).toBe(await hash(["label-smoothing", name]));
-  });
+  it.each(["cutmix", "mixup"])(
+    "is free for label-smoothing and %s: targets and weights are the same",
+    async (name) => {
+      const hash = async (list: string[]): Promise<string> =>
+        (await fitWeights(microConfig({ plugins: list.map(make) }))).hash;
+      expect(await hash([name, "label-smoothing"])).toBe(await hash(["label-smoothing", name]));
+    },
+  );
 
   it("is the order of the stages first, at every hook", () => {
-    const list = ["early-stopping", "label-smoothing", "cutmix", "ema", "test-time-augmentation", "stochastic-depth", "dropout"];
+    const list = [
+      "early-stopping",
+      "label-smoothing",
+      "cutmix",
+      "ema",
+      "test-time-augmentation",
+      "stochastic-depth",
+      "dropout",
+    ];
     const plugins = list.map(make);
     const { taps } = mountPlugin(make("progressive-resizing"), { config: { plugins } });
-    const stagesOf = (hook: string): string[] => taps.filter((tap) => tap.hook === hook).map(({ stage }) => stage);
+    const stagesOf = (hook: string): string[] =>
+      taps.filter((tap) => tap.hook === hook).map(({ stage }) => stage);
     const rank = ["first", "early", "normal", "late", "last"];
     for (const hook of hookNames) {
       const ranks = stagesOf(hook).map((stage) => rank.indexOf(stage));
@@ -159,4 +189,3 @@ describe("the order of the list", () => {
     ]);
   });
 });
-

@@ -9,20 +9,28 @@ beforeAll(async () => void (await loadBackend()));
 
 describe("progressive-resizing", () => {
   it("grows from half to full size, in multiples of 4, and ends with full size", () => {
-    const sizes = Array.from({ length: 10 }, (_, epoch) => sizeAt(32, epoch, 10, { from: 0.5, fullFor: 0.2 }));
+    const sizes = Array.from({ length: 10 }, (_, epoch) =>
+      sizeAt(32, epoch, 10, { from: 0.5, fullFor: 0.2 }),
+    );
     expect(sizes).toEqual([16, 16, 20, 20, 24, 24, 28, 28, 32, 32]);
   });
 
   it("holds its promises for every size and length of a run", () => {
     for (const full of [8, 30, 32, 33, 224]) {
       for (const epochs of [1, 2, 7, 200]) {
-        for (const settings of [{ from: 0.5, fullFor: 0.2 }, { from: 0.01, fullFor: 0.01 }, { from: 1, fullFor: 1 }]) {
+        for (const settings of [
+          { from: 0.5, fullFor: 0.2 },
+          { from: 0.01, fullFor: 0.01 },
+          { from: 1, fullFor: 1 },
+        ]) {
           const sizes = Array.from({ length: epochs }, (_, epoch) => sizeAt(full, epoch, epochs, settings));
           const atFull = sizes.filter((size) => size === full).length;
           expect(sizes.at(-1)).toBe(full);
           expect(atFull).toBeGreaterThanOrEqual(Math.ceil(epochs * settings.fullFor));
           expect(sizes).toEqual([...sizes].sort((a, b) => a - b));
-          expect(sizes.every((size) => size === full || (size % 4 === 0 && size >= 4 && size <= full))).toBe(true);
+          expect(sizes.every((size) => size === full || (size % 4 === 0 && size >= 4 && size <= full))).toBe(
+            true,
+          );
         }
       }
     }

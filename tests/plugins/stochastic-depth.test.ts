@@ -22,7 +22,9 @@ function run(layer: Layer, batch: number, training: boolean, seed = 1): number[]
 
 describe("stochastic-depth", () => {
   it("rises linearly to its rate at the last block: l / L of it", () => {
-    expect([0, 1, 2, 3].map((index) => dropRate(0.2, index, 4))).toEqual([0.05, 0.1, 0.15000000000000002, 0.2]);
+    expect([0, 1, 2, 3].map((index) => dropRate(0.2, index, 4))).toEqual([
+      0.05, 0.1, 0.15000000000000002, 0.2,
+    ]);
     expect(dropRate(0.5, 53, 54)).toBe(0.5);
   });
 
@@ -39,8 +41,10 @@ describe("stochastic-depth", () => {
     expect(run(branch, 4000, true, 2)).not.toEqual(rows);
   });
 
-  it("skips what others added to the branch, wherever it stands in the list; and is not there at rate 0", () => {
-    const { taps } = mountPlugin(squeezeExcite({ reduction: 2 }), { config: { plugins: [stochasticDepth()] } });
+  it("skips what others added to the branch, wherever it stands; is not there at rate 0", () => {
+    const { taps } = mountPlugin(squeezeExcite({ reduction: 2 }), {
+      config: { plugins: [stochasticDepth()] },
+    });
     expect(taps.map(({ plugin }) => plugin)).toEqual(["squeeze-excite", "stochastic-depth"]);
     expect(mountPlugin(stochasticDepth({ rate: 0 })).call.buildBlock(ones, info)).toBe(ones);
   });

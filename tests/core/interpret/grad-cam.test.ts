@@ -1,7 +1,16 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { readFileSync } from "node:fs";
 import { beforeAll, describe, expect, it } from "vitest";
-import { forward, gradCam, layers, loadBackend, ops, type Layer, type Model, type Weights } from "../../../core/index.js";
+import {
+  forward,
+  gradCam,
+  layers,
+  loadBackend,
+  ops,
+  type Layer,
+  type Model,
+  type Weights,
+} from "../../../core/index.js";
 import { initialWeights, run } from "../../../core/nn/layer.js";
 import { readSafetensors, toFloat32 } from "../../../core/nn/safetensors.js";
 import { resnet18, resnet9 } from "../../../core/models/index.js";
@@ -10,7 +19,9 @@ beforeAll(async () => void (await loadBackend()));
 
 const folder = new URL("../../golden/torch/gradcam/", import.meta.url);
 const { tensors } = readSafetensors(readFileSync(new URL("gradcam.safetensors", folder)));
-const { emptyClass } = JSON.parse(readFileSync(new URL("gradcam.json", folder), "utf8")) as { emptyClass: number };
+const { emptyClass } = JSON.parse(readFileSync(new URL("gradcam.json", folder), "utf8")) as {
+  emptyClass: number;
+};
 
 /** A tensor of the file as it lies there. */
 function stored(name: string): tf.Tensor {
@@ -20,12 +31,18 @@ function stored(name: string): tf.Tensor {
 
 /** The golden network: two convolutions, and a linear layer on the mean of the second one's map. */
 const small: Model = (() => {
-  const features = layers.sequential({ conv2: layers.conv2d({ in: 6, out: 8, kernel: 3, stride: 2, bias: true }) });
+  const features = layers.sequential({
+    conv2: layers.conv2d({ in: 6, out: 8, kernel: 3, stride: 2, bias: true }),
+  });
   const layer: Layer = {
     kind: "small",
     parts: {
       conv1: layers.conv2d({ in: 3, out: 6, kernel: 3, bias: true }),
-      features: { kind: "relu", parts: features.parts, forward: (x, pass) => ops.relu(features.forward(x, pass)) },
+      features: {
+        kind: "relu",
+        parts: features.parts,
+        forward: (x, pass) => ops.relu(features.forward(x, pass)),
+      },
       fc: layers.linear(8, 4),
     },
     forward(x, pass) {
@@ -54,17 +71,20 @@ function expectClose(ours: tf.Tensor, theirs: tf.Tensor, limit: number): void {
 }
 
 describe("gradCam", () => {
-  it.each([0, 1, 2, 3])("gives PyTorch's maps for class %i, raw, normalised and at the picture's size", (label) => {
-    tf.tidy(() => {
-      const images = stored("images") as tf.Tensor4D;
-      const found = gradCam({ model: small, weights: goldenWeights(), images, classes: [label, label] });
-      const theirs = (name: string): tf.Tensor => tf.gather(stored(name), label, 1);
-      expectClose(found.logits, stored("logits"), 1e-5);
-      expectClose(found.raw, theirs("maps"), 1e-6);
-      expectClose(found.maps, theirs("normalised"), 1e-5);
-      expectClose(found.upsampled, theirs("upsampled"), 1e-5);
-    });
-  });
+  it.each([0, 1, 2, 3])(
+    "gives PyTorch's maps for class %i, raw, normalised and at the picture's size",
+    (label) => {
+      tf.tidy(() => {
+        const images = stored("images") as tf.Tensor4D;
+        const found = gradCam({ model: small, weights: goldenWeights(), images, classes: [label, label] });
+        const theirs = (name: string): tf.Tensor => tf.gather(stored(name), label, 1);
+        expectClose(found.logits, stored("logits"), 1e-5);
+        expectClose(found.raw, theirs("maps"), 1e-6);
+        expectClose(found.maps, theirs("normalised"), 1e-5);
+        expectClose(found.upsampled, theirs("upsampled"), 1e-5);
+      });
+    },
+  );
 
   it("equals its closed form where a linear layer follows the pooling: alpha_k = w_k / pixels", () => {
     tf.tidy(() => {
@@ -75,7 +95,7 @@ describe("gradCam", () => {
         weights,
         observe: (path, output) => (path === "features" ? (activation = output) : output),
       });
-      const alpha = tf.div(tf.gather(tf.transpose(weights.get("fc.weight")!), [2, 0, 1]), 16); // [batch, channels]
+      const alpha = tf.div(tf.gather(tf.transpose(weights.get("fc.weight")!), [2, 0, 1]), 16);
       const expected = tf.relu(tf.sum(tf.mul(activation!, tf.reshape(alpha, [3, 1, 1, 8])), 3));
       expectClose(gradCam({ model: small, weights, images, classes: [2, 0, 1] }).raw, expected, 1e-6);
     });
@@ -84,12 +104,17 @@ describe("gradCam", () => {
   it("is all zeros, and not NaN, where nothing speaks for the class", () => {
     tf.tidy(() => {
       const images = stored("images") as tf.Tensor4D;
-      const { maps, upsampled } = gradCam({ model: small, weights: goldenWeights(), images, classes: [emptyClass, emptyClass] });
+      const { maps, upsampled } = gradCam({
+        model: small,
+        weights: goldenWeights(),
+        images,
+        classes: [emptyClass, emptyClass],
+      });
       expect(new Set([...maps.dataSync(), ...upsampled.dataSync()])).toEqual(new Set([0]));
     });
   });
 
-  it("looks for the class with the largest logit when none is named, and at another layer or size when told", () => {
+  it("looks for the class with the largest logit when none is named, and where it is told to", () => {
     tf.tidy(() => {
       const images = stored("images") as tf.Tensor4D;
       const weights = goldenWeights();
@@ -101,31 +126,43 @@ describe("gradCam", () => {
     });
   });
 
-  it.each([resnet18({ width: 4 }), resnet9({ width: 4 })])("works in $name, moves no statistic, leaves no tensor", (source) => {
-    const through = (layer: Layer): Layer => layer;
-    const model = source.build({ classes: 5, buildBlock: through, buildHead: through });
-    const weights = initialWeights(model.layer, 1);
-    const before = [...weights].map(([name, value]) => [name, [...value.dataSync()]] as const);
-    const images = tf.randomNormal([2, 16, 16, 3], 0, 1, "float32", 3) as tf.Tensor4D;
-    const count = tf.memory().numTensors;
-    const { classes, ...found } = gradCam({ model, weights, images });
-    expect(found.upsampled.shape).toEqual([2, 16, 16]);
-    const alone = gradCam({ model, weights, images: tf.slice(images, [1, 0, 0, 0], [1, 16, 16, 3]), classes: [classes[1]!] });
-    // A picture's map does not depend on its neighbours.
-    expectClose(alone.maps, tf.slice(found.maps, [1, 0, 0], [1, ...found.maps.shape.slice(1)] as [number, number, number]), 1e-5);
-    expect([...weights].map(([name, value]) => [name, [...value.dataSync()]])).toEqual(before);
-    const extra = tf.memory().numTensors - count;
-    tf.dispose(Object.values(found));
-    tf.dispose([alone.logits, alone.raw, alone.maps, alone.upsampled]);
-    expect(extra).toBe(8 + 1 + 4); // both results, the slice, and what expectClose computed
-  });
+  it.each([resnet18({ width: 4 }), resnet9({ width: 4 })])(
+    "works in $name, moves no statistic, leaves no tensor",
+    (source) => {
+      const through = (layer: Layer): Layer => layer;
+      const model = source.build({ classes: 5, buildBlock: through, buildHead: through });
+      const weights = initialWeights(model.layer, 1);
+      const before = [...weights].map(([name, value]) => [name, [...value.dataSync()]] as const);
+      const images = tf.randomNormal([2, 16, 16, 3], 0, 1, "float32", 3) as tf.Tensor4D;
+      const count = tf.memory().numTensors;
+      const { classes, ...found } = gradCam({ model, weights, images });
+      expect(found.upsampled.shape).toEqual([2, 16, 16]);
+      const alone = gradCam({
+        model,
+        weights,
+        images: tf.slice(images, [1, 0, 0, 0], [1, 16, 16, 3]),
+        classes: [classes[1]!],
+      });
+      // A picture's map does not depend on its neighbours.
+      expectClose(
+        alone.maps,
+        tf.slice(found.maps, [1, 0, 0], [1, ...found.maps.shape.slice(1)] as [number, number, number]),
+        1e-5,
+      );
+      expect([...weights].map(([name, value]) => [name, [...value.dataSync()]])).toEqual(before);
+      const extra = tf.memory().numTensors - count;
+      tf.dispose(Object.values(found));
+      tf.dispose([alone.logits, alone.raw, alone.maps, alone.upsampled]);
+      expect(extra).toBe(8 + 1 + 4); // both results, the slice, and what expectClose computed
+    },
+  );
 
   it("says which layers there are, and refuses what has no map and classes that are not there", () => {
     tf.tidy(() => {
       const options = { model: small, weights: goldenWeights(), images: stored("images") as tf.Tensor4D };
       const refused = (more: object) => expect(() => gradCam({ ...options, ...more }));
       refused({ layer: "feature" }).toThrow('no layer "feature" (did you mean "features"?)');
-      refused({ layer: "fc" }).toThrow("gives [2,4], and Grad-CAM needs a map");
+      refused({ layer: "fc" }).toThrow("gives [2,4], and Grad-CAM needs [batch");
       refused({ classes: [0, 4] }).toThrow("asked for class 4; the model has 4");
       refused({ classes: [0] }).toThrow("1 classes for 2 pictures");
     });

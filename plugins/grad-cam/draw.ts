@@ -1,0 +1,53 @@
+/** From a run's pictures to files that people look at. */
+import * as tf from "@tensorflow/tfjs-core";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { createLoader, gradCam, ops, overlay, rowPng, subset, type Run } from "../../core/index.js";
+
+export interface DrawSettings {
+  pictures: number;
+  of: "predicted" | "true";
+  layer?: string;
+}
+
+/** `count` places (or all there are), spread evenly: data sets are often sorted by class. */
+export function spread(places: Int32Array, count: number): Int32Array {
+  const taken = Math.min(count, places.length);
+  return Int32Array.from({ length: taken }, (_, at) => places[Math.floor((at * places.length) / taken)]!);
+}
+
+const fileName = (place: number, truth: string, said: string): string =>
+  `${place}-${truth}-said-${said}.png`.replaceAll(/[^\w.-]+/g, "-");
+
+/** Writes a PNG a picture, itself beside itself under its map, into a folder that is made. */
+export async function draw(
+  run: Run,
+  weights: ReadonlyMap<string, tf.Tensor>,
+  folder: string,
+  settings: DrawSettings,
+): Promise<void> {
+  const { data, model, inputSize } = run;
+  const { height, width, classes: names } = data;
+  const places = spread(run.heldIndices.length > 0 ? run.heldIndices : run.trainIndices, settings.pictures);
+  const split = subset(data.train, places);
+  const pictures = await split.read(places.map((_, at) => at));
+  // The loader normalises as in training; one batch holds them all.
+  const loader = createLoader({ ...data, split, batchSize: places.length, seed: 0, shuffle: false });
+  await mkdir(folder, { recursive: true });
+  for await (const { images, labels } of loader.epoch(0)) {
+    const [maps, said] = tf.tidy(() => {
+      const plain = tf.tensor4d(images, [labels.length, height, width, 3]);
+      const sized = ops.resize(plain, inputSize, inputSize) as tf.Tensor4D;
+      const classes = settings.of === "true" ? labels : undefined;
+      const asked = { model, weights, classes, layer: settings.layer, size: [height, width] as const };
+      const { upsampled, logits } = gradCam({ ...asked, images: sized });
+      return [upsampled.dataSync() as Float32Array, tf.argMax(logits, 1).dataSync()] as const;
+    });
+    const area = height * width;
+    for (const [at, picture] of pictures.entries()) {
+      const drawn = overlay(picture, maps.subarray(at * area, (at + 1) * area));
+      const name = fileName(places[at]!, names[labels[at]!]!, names[said[at]!]!);
+      await writeFile(join(folder, name), await rowPng([picture, drawn]));
+    }
+  }
+}
