@@ -80,11 +80,10 @@ describe("--out", () => {
     mkdirSync(closed);
     chmodSync(closed, 0o555);
     chmodSync(base, 0o755);
-    for (const out of [join(closed, "run"), closed]) {
-      const error = refusal(() => asNobody(() => createRunFolder({ out, name: "a" })));
-      expect(error).toMatchObject({ code: "ERR_OUTPUT", exitCode: 73 });
-      expect(error.message).toMatch(new RegExp(`${out} cannot be created: EACCES`));
-    }
+    const out = join(closed, "run");
+    const error = refusal(() => asNobody(() => createRunFolder({ out, name: "a" })));
+    expect(error).toMatchObject({ code: "ERR_OUTPUT", exitCode: 73 });
+    expect(error.message).toMatch(new RegExp(`${out} cannot be created: EACCES`));
     expect(readdirSync(closed)).toEqual([]);
   });
 });

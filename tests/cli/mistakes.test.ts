@@ -1,0 +1,83 @@
+/** Every mistake on the command line: the code, the message, and nothing written. */
+import { readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, expect, it } from "vitest";
+import { trainer, workplace } from "./run-cli.js";
+
+const { base, inside } = workplace();
+writeFileSync(join(base, "taken"), "");
+writeFileSync(join(base, "notes.txt"), "");
+const quick = ["--preset", "quickstart"];
+
+/** Arguments, exit code, what standard error says. */
+const mistakes: [string, string[], number, RegExp][] = [
+  // Names that are not there.
+  ["a preset", ["--preset", "quikstart"], 2, /There is no preset "quikstart" \(did you mean "quickstart"\?\)/],
+  ["a preset in capitals", ["--preset", "CIFAR100-Small"], 2, /did you mean "cifar100-small"\?/],
+  ["a preset like nothing", ["--preset", "zzzzzzzzzzzz"], 2, /there are: quickstart, cifar100-small, cifar100-baseline\)/],
+  ["a preset named like a property", ["--preset", "constructor"], 2, /There is no preset "constructor"/],
+  ["a command", ["evalute", "runs/a"], 2, /There is no command "evalute" \(did you mean "evaluate"\?\)/],
+  ["a command before options", ["plna", ...quick], 2, /did you mean "plan"\?/],
+  ["a command of a group", ["data", "verfy"], 2, /unknown command 'verfy'\n\(Did you mean verify\?\)/],
+  ["an option", ["--prest", "quickstart"], 2, /unknown option '--prest'\n\(Did you mean --preset\?\)/],
+  ["an option of plan", ["plan", ...quick, "--epoch", "2"], 2, /unknown option '--epoch'\n\(Did you mean --epochs\?\)/],
+  ["a plugin to leave out", [...quick, "--without", "label-smothing"], 2, /does not exist \(did you mean "label-smoothing"\?\)/],
+  ["a plugin of another run", [...quick, "--without", "mixup"], 2, /this plugin is not in this run \(there are: /],
+  ["a plugin to describe", ["plugins", "mixpu"], 2, /There is no plugin "mixpu" \(did you mean "mixup"\?\)/],
+  ["a backend", [...quick, "--backend", "tensorflw"], 2, /Allowed choices are tensorflow, wasm/],
+  ["a kind of data", ["data", "verify", "--kind", "imagenet"], 2, /Allowed choices are cifar100, cifar10, image-folder, shapes/],
+  ["a split", ["evaluate", "runs/a", "--split", "train"], 2, /Allowed choices are test, validation/],
+  // Values that do not parse.
+  ["epochs in words", [...quick, "--epochs", "two"], 2, /'--epochs <n>' argument 'two' is invalid\. It must be a whole number from 1/],
+  ["half an epoch", [...quick, "--epochs", "1.5"], 2, /It must be a whole number from 1/],
+  ["no epochs", [...quick, "--epochs", "0"], 2, /It must be a whole number from 1/],
+  ["empty epochs", [...quick, "--epochs", ""], 2, /It must be a whole number from 1/],
+  ["a batch of none", [...quick, "--batch-size", "0"], 2, /It must be a whole number from 1/],
+  ["no steps", [...quick, "--max-steps", "-3"], 2, /It must be a whole number from 1/],
+  ["a rate of zero", [...quick, "--learning-rate", "0"], 2, /It must be a number above 0/],
+  ["a rate that is none", [...quick, "--learning-rate", "NaN"], 2, /It must be a number above 0/],
+  ["an endless rate", [...quick, "--learning-rate", "1e999"], 2, /It must be a number above 0/],
+  ["a negative seed", [...quick, "--seed=-1"], 2, /It must be a whole number from 0/],
+  ["a seed of 33 bits", [...quick, "--seed", "4294967296"], 2, /The config: "seed" .* and 4294967296 came/],
+  ["everything held out", [...quick, "--holdout", "1"], 2, /It must be a number from 0 to below 1/],
+  ["an empty hold-out", [...quick, "--holdout", " "], 2, /It must be a number from 0 to below 1/],
+  ["limits", [...quick, "--limit-train", "none"], 2, /It must be a whole number from 1/],
+  ["log every zero", [...quick, "--log-every", "0"], 2, /It must be a whole number from 1/],
+  ["an option without its value", [...quick, "--out"], 2, /'--out <dir>' argument missing/],
+  ["bfloat16", [...quick, "--precision", "bfloat16"], 2, /bfloat16 is not there yet; this version trains in float32/],
+  ["another precision", [...quick, "--precision", "int8"], 2, /Allowed choices are float32, bfloat16/],
+  // What does not go together.
+  ["a preset and a config", [...quick, "--config", "a.ts"], 2, /Give one of them/],
+  ["neither", [], 2, /neither --preset nor --config came, and there is no trainer\.config\.ts in .*inside or above it/],
+  ["data for drawn shapes", [...quick, "--data", "."], 2, /its data, shapes, needs no file/],
+  ["a word too many", ["fit", ...quick, "more"], 2, /too many arguments for 'fit'/],
+  ["predict without pictures", ["predict", "runs/a"], 2, /missing required argument 'images'/],
+  // Places.
+  ["a config that is not there", ["--config", "absent.ts"], 2, /absent\.ts does not exist/],
+  ["data that is not there", ["--preset", "cifar100-small", "--data", "absent"], 65, /absent does not exist/],
+  ["data that is none", ["--preset", "cifar100-small", "--data", join(base, "notes.txt")], 65, /notes\.txt/],
+  ["data to verify that is not there", ["data", "verify", "--data", "absent"], 65, /absent does not exist/],
+  ["a run that is not there", ["evaluate", "absent"], 65, /absent is not a finished run: it has no config\.resolved\.json/],
+  ["a run that is none", ["predict", base, join(base, "notes.txt")], 65, /is not a finished run/],
+  ["a picture that is not there", ["predict", base, "cat.jpg", "dog.jpg"], 65, /No such picture: cat\.jpg, dog\.jpg/],
+  ["a folder in a file", [...quick, "--out", join(base, "taken", "run")], 73, /taken\/run cannot be created/],
+  ["a folder that holds something", [...quick, "--out", base], 73, /exists and is not empty/],
+];
+
+afterEach(() => expect(readdirSync(inside), "nothing is written").toEqual([]));
+
+it.each(mistakes)("%s", async (_, args, code, says) => {
+  const ran = await trainer(...args);
+  expect(ran.stderr).toMatch(says);
+  expect(ran.stderr).toMatch(/^trainer: /m);
+  expect(ran.stderr, "no stack").not.toMatch(/^\s+at /m);
+  expect(ran).toMatchObject({ code, stdout: "" });
+});
+
+it("says nothing in colour or of a fault of its own", async () => {
+  for (const [, args] of mistakes.slice(0, 5)) {
+    const { stderr } = await trainer(...args);
+    expect(stderr).not.toContain("\x1b");
+    expect(stderr).not.toContain("fault of fitloop");
+  }
+});
