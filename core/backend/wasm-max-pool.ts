@@ -2,13 +2,17 @@
 import type * as tf from "@tensorflow/tfjs-core";
 
 /**
- * Gives each output's gradient to the first of the largest numbers in its window, as TensorFlow and PyTorch do.
+ * Gives each output's gradient to the first of its window's largest numbers, as TensorFlow and PyTorch do.
  *
  * @param x input, [batch, height, width, channels] flat
  * @param dy gradient of the output
  * @returns gradient of the input
  */
-export function maxPoolGradient(x: Float32Array, dy: Float32Array, geometry: tf.backend_util.Conv2DInfo): Float32Array {
+export function maxPoolGradient(
+  x: Float32Array,
+  dy: Float32Array,
+  geometry: tf.backend_util.Conv2DInfo,
+): Float32Array {
   const { batchSize, inHeight, inWidth, inChannels: channels, outHeight, outWidth } = geometry;
   const { strideHeight, strideWidth, filterHeight, filterWidth, padInfo } = geometry;
   const dx = new Float32Array(x.length);

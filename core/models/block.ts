@@ -1,4 +1,4 @@
-/** What the residual networks share: a block whose branch plugins may extend, and the way out to the classes. */
+/** What the residual networks share: a block whose branch plugins may extend. */
 import type * as tf from "@tensorflow/tfjs-core";
 import { TrainerError } from "../errors.js";
 import { run, type Layer, type Pass } from "../nn/layer.js";
@@ -6,8 +6,8 @@ import { run, type Layer, type Pass } from "../nn/layer.js";
 type Parts = Readonly<Record<string, Layer>>;
 
 /**
- * The names of a block: its own parts around those of its branch, all in one namespace, because PyTorch knows no
- * branch ("layer1.0.conv1", "layer1.0.downsample.0"). The block runs its branch with its own pass.
+ * The names of a block: its own parts around those of its branch, all in one namespace, because PyTorch knows
+ * no branch ("layer1.0.conv1", "layer1.0.downsample.0"). The block runs its branch with its own pass.
  *
  * @throws TrainerError ERR_COMPOSITION if a plugin gave the branch a name that the block uses
  */

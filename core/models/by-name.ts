@@ -23,11 +23,12 @@ export type ModelName = keyof typeof models;
 /**
  * The network a record names.
  *
- * @throws TrainerError ERR_UNKNOWN_NAME for a name that is not in `models`, ERR_OPTION for options it does not take
+ * @throws TrainerError ERR_UNKNOWN_NAME for a name not in `models`, ERR_OPTION for options it does not take
  */
 export function modelByName(name: string, options: Readonly<Record<string, unknown>> = {}): ModelSource {
   if (!Object.hasOwn(models, name)) {
-    throw new TrainerError("ERR_UNKNOWN_NAME", `There is no model "${name}"${suggestion(name, Object.keys(models))}.`);
+    const near = suggestion(name, Object.keys(models));
+    throw new TrainerError("ERR_UNKNOWN_NAME", `There is no model "${name}"${near}.`);
   }
   // Each factory checks what comes against its own schema, so a record may hold anything.
   return models[name as ModelName](options as never);

@@ -12,7 +12,7 @@ const efficientNetOptions = z.strictObject({
   stem: z
     .enum(["cifar", "imagenet"])
     .default("cifar")
-    .describe('"imagenet" halves the size at once and ends at 1/32 of it; "cifar" does not, and ends at 1/16'),
+    .describe('"imagenet" halves the size at once and ends at 1/32; "cifar" does not, and ends at 1/16'),
 });
 
 export type EfficientNetOptions = z.input<typeof efficientNetOptions>;
@@ -56,7 +56,7 @@ function build({ stem }: z.output<typeof efficientNetOptions>, context: BuildCon
         channels = out;
         const info = { name: `blocks.${level}.${place}`, index: index++, count, channels: out };
         const plain = expansion === 1 ? separable(shape) : invertedResidual(shape);
-        // A block that changes size or channels adds nothing, so there is no branch a plugin could drop or weigh.
+        // A block that changes size or channels has no add, so no branch that a plugin could drop or weigh.
         return shape.stride === 1 && shape.in === out ? block(context.buildBlock(plain, info)) : plain;
       }),
     ),

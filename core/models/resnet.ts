@@ -1,6 +1,6 @@
 /**
- * ResNet (He et al. 2016) with torchvision's names. A bottleneck has its stride in the 3 x 3 convolution ("v1.5"), as
- * torchvision and most published figures do.
+ * ResNet (He et al. 2016) with torchvision's names. A bottleneck has its stride in the 3 x 3 convolution
+ * ("v1.5"), as torchvision and most published figures do.
  */
 import { z } from "zod";
 import { run, type Layer } from "../nn/layer.js";
@@ -11,11 +11,11 @@ import { parseOptions } from "../options.js";
 import { blockNames, runAll } from "./block.js";
 
 const resnetOptions = z.strictObject({
-  width: z.int().positive().default(64).describe("channels of the first stage; each later one has twice as many"),
+  width: z.int().positive().default(64).describe("channels of the first stage, doubled by each later one"),
   stem: z
     .enum(["cifar", "imagenet"])
     .default("cifar")
-    .describe('"cifar" keeps the size with a 3 x 3 convolution; "imagenet" divides it by four: 7 x 7, then a pool'),
+    .describe('"cifar": 3 x 3, keeps the size; "imagenet": 7 x 7 and a pool, a quarter of the size'),
   zeroInitResidual: z
     .boolean()
     .default(false)

@@ -12,7 +12,7 @@ import { parseOptions } from "../options.js";
 import { blockNames, runAll } from "./block.js";
 
 const resnet9Options = z.strictObject({
-  width: z.int().positive().default(64).describe("channels of the first layer; the last one has eight times as many"),
+  width: z.int().positive().default(64).describe("channels of the first layer; the last has eight times"),
 });
 
 export type ResNet9Options = z.input<typeof resnet9Options>;
@@ -20,23 +20,25 @@ export type ResNet9Options = z.input<typeof resnet9Options>;
 /** The classifier has no bias, and its logits are divided by eight: what the entry found to train fastest. */
 const logitScale = 0.125;
 
-/** Pictures of 32 pixels, or any size from 8. 6,619,200 parameters at 100 classes; 379 M multiply-adds a picture of 32 pixels. */
+/** 6,619,200 parameters at 100 classes; 379 M multiply-adds a picture of 32 pixels. Any size from 8 will do. */
 export function resnet9(options: ResNet9Options = {}): ModelSource {
   const parsed = parseOptions('model "resnet9"', resnet9Options, options);
   return { name: "resnet9", options: parsed, build: (context) => build(parsed, context) };
 }
 
 function build({ width }: z.output<typeof resnet9Options>, context: BuildContext): Model {
-  const residual = (name: string, index: number, channels: number): Layer =>
-    residualBlock(context.buildBlock(doubleConvolution(channels), { name, index, count: 2, channels }));
+  const residual = (layer: string, index: number, channels: number): Layer => {
+    const info = { name: `${layer}.residual`, index, count: 2, channels };
+    return residualBlock(context.buildBlock(doubleConvolution(channels), info));
+  };
   const features = 8 * width;
   const layer: Layer = {
     kind: "resnet9",
     parts: {
       prep: convolution(3, width),
-      layer1: convolution(width, 2 * width, { pool: true, residual: residual("layer1.residual", 0, 2 * width) }),
+      layer1: convolution(width, 2 * width, { pool: true, residual: residual("layer1", 0, 2 * width) }),
       layer2: convolution(2 * width, 4 * width, { pool: true }),
-      layer3: convolution(4 * width, features, { pool: true, residual: residual("layer3.residual", 1, features) }),
+      layer3: convolution(4 * width, features, { pool: true, residual: residual("layer3", 1, features) }),
       head: context.buildHead(identity, { features, classes: context.classes }),
       linear: linear(features, context.classes, { bias: false }),
     },

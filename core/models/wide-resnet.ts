@@ -1,6 +1,6 @@
 /**
- * Wide ResNet (Zagoruyko and Komodakis 2016) for small pictures, pre-activation, with the names of the widely used
- * PyTorch port ("block1.layer.0.convShortcut").
+ * Wide ResNet (Zagoruyko and Komodakis 2016) for small pictures, pre-activation, with the names of the widely
+ * used PyTorch port ("block1.layer.0.convShortcut").
  */
 import { z } from "zod";
 import { run, type Layer } from "../nn/layer.js";
@@ -24,8 +24,8 @@ export type WideResNetOptions = z.input<typeof wrnOptions>;
 const stageNames = ["block1", "block2", "block3"] as const;
 
 /**
- * WRN-depth-width. At 100 classes WRN-16-4 has 2,772,020 parameters and 393 M multiply-adds a picture of 32 pixels,
- * WRN-28-10 has 36,536,884 and 5.24 G.
+ * WRN-depth-width. At 100 classes WRN-16-4 has 2,772,020 parameters and 393 M multiply-adds a picture of 32
+ * pixels, WRN-28-10 has 36,536,884 and 5.24 G.
  */
 export function wrn(options: WideResNetOptions = {}): ModelSource {
   const parsed = parseOptions('model "wrn"', wrnOptions, options);
@@ -72,7 +72,7 @@ function build({ depth, width }: z.output<typeof wrnOptions>, context: BuildCont
   };
 }
 
-/** From the activated input to the add: pre-activation has no norm at the end, so a tap sees a bare convolution. */
+/** From the activated input to the add. Pre-activation ends in no norm: a tap sees a bare convolution. */
 function branch(input: number, out: number, stride: number): Layer {
   const layer: Layer = {
     kind: "pre-activation-branch",
@@ -90,8 +90,8 @@ function branch(input: number, out: number, stride: number): Layer {
 }
 
 /**
- * The first norm belongs to the block, not to the branch: where channels change, the projection too starts from the
- * activated input.
+ * The first norm belongs to the block, not to the branch: where channels change, the projection too starts
+ * from the activated input.
  */
 function block(inner: Layer, input: number, out: number, stride: number): Layer {
   const convShortcut = input === out ? undefined : conv2d({ in: input, out, kernel: 1, stride });

@@ -1,12 +1,13 @@
 /**
- * The safetensors format: u64 length of the header, header as JSON, data without gaps. It is read strictly, since what
- * is wrong in it would otherwise show as a network that is worse than it was.
+ * The safetensors format: u64 length of the header, header as JSON, data without gaps. It is read strictly,
+ * since what is wrong in it would otherwise show as a network that is worse than it was.
  */
 import { TrainerError } from "../errors.js";
 
 /**
- * Element types and how they lie in memory; F16 and BF16 stay as their bits. The order is the format's own, by which
- * tensors are sorted, widest last, so that our files are byte for byte what the official writer makes.
+ * Element types and how they lie in memory; F16 and BF16 stay as their bits. The order is the format's own,
+ * by which tensors are sorted, widest last, so that our files are byte for byte what the official writer
+ * makes.
  */
 const arrays = {
   BOOL: Uint8Array,
@@ -30,7 +31,7 @@ export type Dtype = keyof typeof arrays;
 export interface StoredTensor {
   readonly dtype: Dtype;
   readonly shape: readonly number[];
-  /** Row by row; its class is the one that `dtype` stands for. Typed arrays are little-endian wherever Node runs. */
+  /** Row by row, in the class that `dtype` stands for: little-endian like the format, wherever Node runs. */
   readonly data: TypedArray;
 }
 
@@ -75,7 +76,10 @@ export function writeSafetensors(
     if (name === metadataName) throw damaged("Writing safetensors", `"${metadataName}" cannot name a tensor`);
     if (!(data instanceof arrays[dtype]) || data.length !== elements(shape)) {
       const found = `${data.constructor.name} of ${data.length}`;
-      throw damaged("Writing safetensors", `"${name}" is ${dtype} ${showShape(shape)}, and its data is ${found}`);
+      throw damaged(
+        "Writing safetensors",
+        `"${name}" is ${dtype} ${showShape(shape)}, and its data is ${found}`,
+      );
     }
     const begin = end;
     end += data.byteLength;
@@ -150,7 +154,10 @@ interface Entry {
   end: number;
 }
 
-function readHeader(bytes: Uint8Array, where: string): { header: Record<string, unknown>; dataStart: number } {
+function readHeader(
+  bytes: Uint8Array,
+  where: string,
+): { header: Record<string, unknown>; dataStart: number } {
   if (bytes.length < 8) {
     throw damaged(where, `${bytes.length} bytes came, and the length of the header alone takes 8`);
   }
@@ -160,7 +167,10 @@ function readHeader(bytes: Uint8Array, where: string): { header: Record<string, 
   }
   const dataStart = 8 + Number(length);
   if (dataStart > bytes.length) {
-    throw damaged(where, `the header claims ${length} bytes, and only ${bytes.length - 8} follow: it is cut short`);
+    throw damaged(
+      where,
+      `the header claims ${length} bytes, and only ${bytes.length - 8} follow: it is cut short`,
+    );
   }
   let text: string;
   try {
@@ -169,7 +179,8 @@ function readHeader(bytes: Uint8Array, where: string): { header: Record<string, 
   } catch (cause) {
     throw damaged(where, "the header is not UTF-8", cause);
   }
-  if (!text.startsWith("{")) throw damaged(where, `the header begins with ${show(text.slice(0, 1))} and not with "{"`);
+  const start = text.slice(0, 1);
+  if (start !== "{") throw damaged(where, `the header begins with ${show(start)} and not with "{"`);
   let header: Record<string, unknown>;
   try {
     header = JSON.parse(text) as Record<string, unknown>;
@@ -184,7 +195,8 @@ function readHeader(bytes: Uint8Array, where: string): { header: Record<string, 
 /** A key that one object of this valid JSON has twice, where JSON.parse would keep the last in silence. */
 function repeatedKey(json: string): string | undefined {
   const open: Set<string>[] = [];
-  for (const [token, text] of json.matchAll(/("[^"\\]*(?:\\.[^"\\]*)*")\s*:|"[^"\\]*(?:\\.[^"\\]*)*"|[{}]/g)) {
+  const keysAndBraces = /("[^"\\]*(?:\\.[^"\\]*)*")\s*:|"[^"\\]*(?:\\.[^"\\]*)*"|[{}]/g;
+  for (const [token, text] of json.matchAll(keysAndBraces)) {
     if (token === "{") open.push(new Set());
     else if (token === "}") open.pop();
     else if (text !== undefined) {
@@ -222,7 +234,9 @@ function readEntry(name: string, value: unknown, where: string): Entry {
   const wanted = elements(shape) * arrays[dtype as Dtype].BYTES_PER_ELEMENT;
   if (!Number.isSafeInteger(wanted)) throw fail(`has shape ${showShape(shape)}, which no file can hold`);
   if (end - begin !== wanted) {
-    throw fail(`is ${dtype} ${showShape(shape)}, which takes ${wanted} bytes, and its offsets leave ${end - begin}`);
+    throw fail(
+      `is ${dtype} ${showShape(shape)}, which takes ${wanted} bytes, and its offsets leave ${end - begin}`,
+    );
   }
   return { name, dtype: dtype as Dtype, shape, begin, end };
 }
@@ -233,9 +247,14 @@ function checkTiling(entries: readonly Entry[], length: number, where: string): 
   let before = "the header";
   for (const { name, begin, end } of entries) {
     if (begin < at) throw damaged(where, `tensor ${show(name)} begins at byte ${begin}, inside ${before}`);
-    if (begin > at) throw damaged(where, `${begin - at} bytes between ${before} and tensor ${show(name)} are no one's`);
+    if (begin > at) {
+      throw damaged(where, `${begin - at} bytes between ${before} and tensor ${show(name)} are no one's`);
+    }
     if (end > length) {
-      throw damaged(where, `tensor ${show(name)} ends at byte ${end} of the data, which has ${length}: it is cut short`);
+      throw damaged(
+        where,
+        `tensor ${show(name)} ends at byte ${end} of the data, which has ${length}: it is cut short`,
+      );
     }
     at = end;
     before = `tensor ${show(name)}`;

@@ -1,4 +1,4 @@
-/** Squeeze-and-excitation (Hu et al. 2018): a network weighs its channels by what it sees in the whole picture. */
+/** Squeeze-and-excitation (Hu et al. 2018): channels are weighed by what the whole picture shows. */
 import * as tf from "@tensorflow/tfjs-core";
 import { run, type Layer } from "./layer.js";
 import { conv2d } from "./layers.js";
@@ -14,8 +14,8 @@ export interface SqueezeExciteOptions {
 }
 
 /**
- * x * sigmoid(expand(activation(reduce(mean of x)))), both with a bias: [batch, height, width, channels] to the same.
- * The two layers are 1 x 1 convolutions, as in PyTorch, so that weights keep their shapes there.
+ * x * sigmoid(expand(activation(reduce(mean of x)))), both with a bias: [batch, height, width, channels] to
+ * the same. The two layers are 1 x 1 convolutions, as in PyTorch, so that weights keep their shapes there.
  */
 export function squeezeExcite(options: SqueezeExciteOptions): Layer {
   const { channels, squeezed, activation = ops.relu, names: [reduce, expand] = ["fc1", "fc2"] } = options;

@@ -4,7 +4,7 @@ import { TrainerError } from "../errors.js";
 import { namedBuffers, namedParameters, type Layer, type Layout, type Weights } from "./layer.js";
 import { readSafetensors, toFloat32, writeSafetensors, type StoredTensor } from "./safetensors.js";
 
-/** PyTorch's axes, each as the place of the axis here: [out, in, height, width] from [height, width, in, out]. */
+/** PyTorch's axes as places of ours: [out, in, height, width] of [height, width, in, out]. */
 const torchAxes: Readonly<Record<Layout, readonly number[]>> = {
   conv: [3, 2, 0, 1],
   depthwise: [2, 3, 0, 1],
@@ -20,7 +20,7 @@ export interface TorchPlace {
   readonly shape: readonly number[];
 }
 
-/** Every parameter and buffer of a model by name, as PyTorch's `state_dict` has it (without `num_batches_tracked`). */
+/** Every parameter and buffer of a model, as PyTorch's `state_dict` has it without `num_batches_tracked`. */
 export function torchPlaces(layer: Layer): Map<string, TorchPlace> {
   const all = new Map<string, TorchPlace>();
   for (const [name, { shape, layout }] of namedParameters(layer)) {
@@ -32,8 +32,8 @@ export function torchPlaces(layer: Layer): Map<string, TorchPlace> {
 }
 
 /**
- * A file that `load_state_dict` of the same network in PyTorch takes. It has no `num_batches_tracked`, which PyTorch
- * fills in by itself.
+ * A file that `load_state_dict` of the same network in PyTorch takes. It has no `num_batches_tracked`, which
+ * PyTorch fills in by itself.
  *
  * @throws TrainerError ERR_WEIGHTS if the weights are not those of the layer
  */
@@ -44,7 +44,7 @@ export function weightsToSafetensors(
 ): Uint8Array {
   const wanted = torchPlaces(layer);
   const stored = new Map<string, StoredTensor>();
-  // Nothing is returned from the tidy, which looks for tensors in every element of what it returns: half a minute.
+  // Bytes are made outside: a tidy looks for tensors in every element it returns, here for half a minute.
   tf.tidy(() => {
     const turned = new Map<string, tf.Tensor>();
     for (const [name, tensor] of weights) {
@@ -60,12 +60,13 @@ export function weightsToSafetensors(
 }
 
 /**
- * The weights of a layer out of a file by this project or PyTorch: F32, or F64, F16, BF16 turned into float32.
- * `num_batches_tracked` is passed over, since nothing here counts batches. The caller owns the tensors.
+ * The weights of a layer out of a file by this project or PyTorch: F32, or F64, F16, BF16 turned into
+ * float32. `num_batches_tracked` is passed over, since nothing here counts batches. The caller owns the
+ * tensors.
  *
  * @param where whose bytes these are, for messages: a path
- * @throws TrainerError ERR_WEIGHTS for a damaged file; or one that lists every name that is missing, unexpected or of
- *   another shape or type
+ * @throws TrainerError ERR_WEIGHTS for a damaged file; or one that lists every name that is missing,
+ *   unexpected or of another shape or type
  */
 export function weightsFromSafetensors(bytes: Uint8Array, layer: Layer, where = "The weights file"): Weights {
   const { tensors } = readSafetensors(bytes, where);
@@ -111,7 +112,9 @@ export function commonWeights(bytes: Uint8Array, layer: Layer, where = "The weig
     weights,
     different,
     missing: [...wanted.keys()].filter((name) => !tensors.has(name)),
-    unexpected: [...tensors.keys()].filter((name) => !wanted.has(name) && !name.endsWith(".num_batches_tracked")),
+    unexpected: [...tensors.keys()].filter(
+      (name) => !wanted.has(name) && !name.endsWith(".num_batches_tracked"),
+    ),
   };
 }
 
@@ -124,8 +127,12 @@ function turnedBack(tensor: StoredTensor, { axes, shape }: TorchPlace): tf.Tenso
 /** A tensor in memory is "float32", one in a file "F32" or another. */
 type Found = Pick<StoredTensor, "shape"> & { readonly dtype: string };
 
-/** Everything that does not fit, in one error: one name at a time would take as many tries as there are mistakes. */
-function checkFit(found: ReadonlyMap<string, Found>, wanted: ReadonlyMap<string, TorchPlace>, where: string): void {
+/** Everything that does not fit, in one error: one name at a time would take a try for each mistake. */
+function checkFit(
+  found: ReadonlyMap<string, Found>,
+  wanted: ReadonlyMap<string, TorchPlace>,
+  where: string,
+): void {
   const missing = [...wanted.keys()].filter((name) => !found.has(name));
   const unexpected = [...found.keys()].filter((name) => !wanted.has(name));
   const different = [...wanted].flatMap(([name, { shape }]) => {

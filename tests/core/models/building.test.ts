@@ -2,7 +2,15 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { loadBackend } from "../../../core/backend/index.js";
-import { efficientNetB0, modelByName, models, resnet18, resnet50, resnet9, wrn } from "../../../core/models/index.js";
+import {
+  efficientNetB0,
+  modelByName,
+  models,
+  resnet18,
+  resnet50,
+  resnet9,
+  wrn,
+} from "../../../core/models/index.js";
 import { forward, initialWeights, namedParameters, type Layer } from "../../../core/nn/layer.js";
 import { activation, append, linear, sequential } from "../../../core/nn/layers.js";
 import type { BlockInfo, HeadInfo, Model, ModelSource } from "../../../core/nn/model.js";
@@ -50,7 +58,9 @@ describe("options", () => {
   });
 
   it("name a model that is there", () => {
-    expect(() => modelByName("ResNet-50")).toThrow('There is no model "ResNet-50" (did you mean "resnet50"?).');
+    expect(() => modelByName("ResNet-50")).toThrow(
+      'There is no model "ResNet-50" (did you mean "resnet50"?).',
+    );
     expect(() => modelByName("toString")).toThrow(/no model "toString"/);
     expect(() => modelByName("wrn", { depth: "16" })).toThrow(/"depth"/);
     for (const [name, factory] of Object.entries(models)) expect(factory().name).toBe(name);
@@ -128,7 +138,10 @@ describe("buildBlock", () => {
     ["efficientnet-b0", "se", efficientNetB0()],
   ])("refuses a name that the block has: %s %s", (_, name, source) => {
     const build = (): unknown =>
-      source.build({ ...plain(3), buildBlock: (branch) => append(branch, name, activation("none", tf.zerosLike)) });
+      source.build({
+        ...plain(3),
+        buildBlock: (branch) => append(branch, name, activation("none", tf.zerosLike)),
+      });
     expect(build).toThrow(new RegExp(`"${name}"`));
   });
 
@@ -153,7 +166,11 @@ describe("buildHead", () => {
       ...plain(7),
       buildHead: (head, info) => {
         asked.push(info);
-        return append(append(head, "neck", linear(features, features)), "none", activation("none", tf.zerosLike));
+        return append(
+          append(head, "neck", linear(features, features)),
+          "none",
+          activation("none", tf.zerosLike),
+        );
       },
     });
     expect(asked).toEqual([{ features, classes: 7 }]);
@@ -169,12 +186,18 @@ describe("buildHead", () => {
 
 describe("what the loop is told", () => {
   const withHead = (source: ModelSource): Model =>
-    source.build({ ...plain(3), buildHead: (head, { features }) => append(head, "neck", linear(features, features)) });
+    source.build({
+      ...plain(3),
+      buildHead: (head, { features }) => append(head, "neck", linear(features, features)),
+    });
 
   it.each(all)("stages hold every parameter once: %s", (_, source) => {
     const { layer, stages } = withHead(source);
     for (const name of namedParameters(layer).keys()) {
-      expect(stages.flat().filter((stage) => name.startsWith(`${stage}.`)), name).toHaveLength(1);
+      expect(
+        stages.flat().filter((stage) => name.startsWith(`${stage}.`)),
+        name,
+      ).toHaveLength(1);
     }
     expect(stages.at(-1)![0]).toBe("head");
   });

@@ -1,4 +1,6 @@
-/** Whole networks in evaluation mode against PyTorch's logits: activations, paddings and the order of things. */
+/**
+ * Whole networks in evaluation mode against PyTorch's logits: activations, paddings and the order of things.
+ */
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { loadBackend } from "../../../core/backend/index.js";
@@ -19,7 +21,10 @@ const { networks, classes, batch } = goldenJson<{ networks: Golden[]; classes: n
   "networks.json",
 );
 
-/** float32 against float64, through up to a hundred layers; the wrong padding of one layer makes 1e-2 and more. */
+/**
+ * float32 against float64, through up to a hundred layers; the wrong padding of one layer makes 1e-2 and
+ * more.
+ */
 const tolerance = 2e-5;
 
 /** The formula of networks.py: white noise in [0, 1) by place. */

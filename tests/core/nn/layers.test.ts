@@ -21,7 +21,9 @@ interface Case {
   tensors: Record<string, number[]>;
 }
 
-/** The goldens are float64 results from float32 inputs, so this is our own rounding over at most 147 products. */
+/**
+ * The goldens are float64 results from float32 inputs, so this is our own rounding over at most 147 products.
+ */
 const tolerance = 2e-6;
 
 const { cases } = goldenJson<{ cases: Case[] }>("layers.json");
@@ -93,7 +95,10 @@ describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
     expectClose(grads[0]!.dataSync(), `${name}.dx`);
     if (names.length > 0) {
       // Gradients have the layout of what they are gradients of; running statistics only fill the file up.
-      const gradients = new Map([...weights, ...names.map((key, place) => [key, grads[place + 1]!] as const)]);
+      const gradients = new Map([
+        ...weights,
+        ...names.map((key, place) => [key, grads[place + 1]!] as const),
+      ]);
       const inTorchLayout = readSafetensors(weightsToSafetensors(gradients, layer)).tensors;
       for (const key of names) expectClose(toFloat32(inTorchLayout.get(key)!)!, `${name}.d.${key}`);
     }

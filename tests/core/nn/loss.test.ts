@@ -22,7 +22,9 @@ function lossAndGradient(logits: number[][], targets: number[][]): { loss: numbe
   let found = { loss: NaN, gradient: [] as number[] };
   tf.tidy(() => {
     const wanted = tf.tensor2d(targets);
-    const { value, grad } = tf.valueAndGrad((z: tf.Tensor) => softCrossEntropy(z, wanted))(tf.tensor2d(logits));
+    const { value, grad } = tf.valueAndGrad((z: tf.Tensor) => softCrossEntropy(z, wanted))(
+      tf.tensor2d(logits),
+    );
     found = { loss: value.dataSync()[0]!, gradient: [...grad.dataSync()] };
   });
   return found;
@@ -48,12 +50,19 @@ describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
     const whole = lossAndGradient(logits, [[0.2, 0.3, 0.5]]);
     const half = lossAndGradient(logits, [[0.1, 0.15, 0.25]]);
     expect(half.loss).toBeCloseTo(whole.loss / 2, 6);
-    expect(relativeDifference(half.gradient, whole.gradient.map((each) => each / 2))).toBeLessThan(tolerance);
+    expect(
+      relativeDifference(
+        half.gradient,
+        whole.gradient.map((each) => each / 2),
+      ),
+    ).toBeLessThan(tolerance);
   });
 
   it("takes targets that were made inside the tape", () => {
     const logits = tf.tensor2d([[0.5, -1, 2]]);
-    const made = tf.grad((z: tf.Tensor) => softCrossEntropy(z, tf.mul(tf.tensor2d([[0, 2, 0]]), 0.5)))(logits);
+    const made = tf.grad((z: tf.Tensor) => softCrossEntropy(z, tf.mul(tf.tensor2d([[0, 2, 0]]), 0.5)))(
+      logits,
+    );
     const targets = tf.tensor2d([[0, 1, 0]]);
     const given = tf.grad((z: tf.Tensor) => softCrossEntropy(z, targets))(logits);
     expect(relativeDifference(made.dataSync(), given.dataSync())).toBeLessThan(tolerance);
@@ -62,8 +71,17 @@ describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
   it("gives its gradient the factor of what comes after it", () => {
     const logits = tf.tensor2d([[0.5, -1, 2]]);
     const targets = tf.tensor2d([[0, 1, 0]]);
-    const plain = tf.grad((z: tf.Tensor) => softCrossEntropy(z, targets))(logits).dataSync();
-    const tripled = tf.grad((z: tf.Tensor) => tf.mul(softCrossEntropy(z, targets), 3))(logits).dataSync();
-    expect(relativeDifference(tripled, plain.map((each) => 3 * each))).toBeLessThan(tolerance);
+    const plain = tf
+      .grad((z: tf.Tensor) => softCrossEntropy(z, targets))(logits)
+      .dataSync();
+    const tripled = tf
+      .grad((z: tf.Tensor) => tf.mul(softCrossEntropy(z, targets), 3))(logits)
+      .dataSync();
+    expect(
+      relativeDifference(
+        tripled,
+        plain.map((each) => 3 * each),
+      ),
+    ).toBeLessThan(tolerance);
   });
 });

@@ -51,7 +51,9 @@ describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
       const found =
         each.optimizer === "sgd"
           ? steps(sgd(each.options), group, { couple: decay })
-          : steps(adamw({ ...each.options, weightDecay: each.weightDecay.body }), group, { decays: decay > 0 });
+          : steps(adamw({ ...each.options, weightDecay: each.weightDecay.body }), group, {
+              decays: decay > 0,
+            });
       for (const [step, wanted] of each.after.float64[group].entries()) {
         expect(relativeDifference(found[step]!, wanted), `step ${step}`).toBeLessThan(tolerance);
       }
@@ -82,13 +84,19 @@ describe("options", () => {
   it("are filled in, plain and named, so that a record can make the optimizer again", () => {
     const made = sgd({ nesterov: true });
     expect(made.options).toEqual({ momentum: 0.9, nesterov: true, weightDecay: 0 });
-    expect(optimizers.sgd(made.options)).toMatchObject({ name: "sgd", options: made.options, slots: ["momentum"] });
+    expect(optimizers.sgd(made.options)).toMatchObject({
+      name: "sgd",
+      options: made.options,
+      slots: ["momentum"],
+    });
     expect(sgd({ momentum: 0 }).slots).toEqual([]);
     expect(adamw().options).toEqual({ beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01 });
   });
 
   it("are checked", () => {
-    expect(() => sgd({ momentun: 0.9 } as never)).toThrow(/unknown option "momentun" \(did you mean "momentum"\?\)/);
+    expect(() => sgd({ momentun: 0.9 } as never)).toThrow(
+      /unknown option "momentun" \(did you mean "momentum"\?\)/,
+    );
     expect(() => sgd({ momentum: 1 })).toThrow(/momentum/);
     expect(() => adamw({ epsilon: 0 })).toThrow(/epsilon/);
   });

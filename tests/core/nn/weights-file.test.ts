@@ -6,7 +6,11 @@ import { efficientNetB0, resnet18 } from "../../../core/models/index.js";
 import { initialWeights, type Layer, type Weights } from "../../../core/nn/layer.js";
 import { batchNorm, conv2d, depthwiseConv2d, linear, sequential } from "../../../core/nn/layers.js";
 import { readSafetensors, writeSafetensors, type StoredTensor } from "../../../core/nn/safetensors.js";
-import { commonWeights, weightsFromSafetensors, weightsToSafetensors } from "../../../core/nn/weights-file.js";
+import {
+  commonWeights,
+  weightsFromSafetensors,
+  weightsToSafetensors,
+} from "../../../core/nn/weights-file.js";
 import { plain } from "../models/golden-networks.js";
 
 beforeAll(() => loadBackend({ name: "tensorflow" }));
@@ -18,7 +22,11 @@ const layer: Layer = sequential({
   fc: linear(3, 2),
 });
 
-const f32 = (shape: number[], data: number[]): StoredTensor => ({ dtype: "F32", shape, data: Float32Array.from(data) });
+const f32 = (shape: number[], data: number[]): StoredTensor => ({
+  dtype: "F32",
+  shape,
+  data: Float32Array.from(data),
+});
 const range = (length: number, from = 0): number[] => Array.from({ length }, (_, index) => from + index);
 
 /** As PyTorch keeps it. */
@@ -86,7 +94,9 @@ describe("weightsFromSafetensors", () => {
 
   it("shortens long lists", () => {
     const { layer: network } = resnet18({ width: 4 }).build(plain(10));
-    expect(() => weightsFromSafetensors(writeSafetensors(new Map()), network)).toThrow(/102 missing .*, and 92 more/);
+    expect(() => weightsFromSafetensors(writeSafetensors(new Map()), network)).toThrow(
+      /102 missing .*, and 92 more/,
+    );
   });
 });
 

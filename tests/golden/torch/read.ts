@@ -12,7 +12,8 @@ export const goldenBytes = (path: string): Uint8Array =>
 export const goldenJson = <T>(path: string): T =>
   JSON.parse(new TextDecoder().decode(goldenBytes(path))) as T;
 
-export const goldenTensors = (path: string): GoldenTensors => readSafetensors(goldenBytes(path), path).tensors;
+export const goldenTensors = (path: string): GoldenTensors =>
+  readSafetensors(goldenBytes(path), path).tensors;
 
 /** A golden tensor as it lies in the file: feature maps are NHWC, weights in PyTorch's layout. */
 export function goldenTensor(tensors: GoldenTensors, name: string): tf.Tensor {
