@@ -20,17 +20,17 @@ import type { PresetOptions } from "./preset.js";
 export function cifar100Small({ data, batchSize = 128 }: PresetOptions = {}): TrainerConfig {
   return defineConfig({
     name: "cifar100-small",
-    data: cifar100({ path: data }),
-    model: resnet18({ width: 16, stem: "cifar" }),
+    data: cifar100({ path: data, download: true }),
+    model: resnet18({ width: 16, stem: "cifar", zeroInitResidual: true }),
     optimizer: sgd({ momentum: 0.9, nesterov: true }),
     learningRate: 0.2,
-    epochs: 14,
+    epochs: 11,
     batchSize,
     holdout: 0.02,
     plugins: [
-      randomCropFlip({ padding: 4 }),
+      randomCropFlip({ padding: 2 }),
       labelSmoothing({ smoothing: 0.1 }),
-      progressiveResizing({ from: 0.5, fullFor: 0.25 }),
+      progressiveResizing({ from: 0.5, fullFor: 0.16 }),
       l2({ decay: 5e-4 }),
       oneCycle({ pctStart: 0.2 }),
       testTimeAugmentation({ flip: true }),

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Command } from "commander";
 import { loadBackend } from "../backend/index.js";
-import { decodePicture, oneLine } from "../data/decode.js";
+import { oneLine, openDecoder, type Decoder } from "../data/decode.js";
 import { TrainerError } from "../errors.js";
 import { Trainer } from "../loop/trainer.js";
 import { forward } from "../nn/layer.js";
@@ -49,8 +49,9 @@ async function predict(run: string, images: string[], { top, json }: PredictOpti
   const model = trainer.config.model.build({ classes: classes.length, buildBlock, buildHead });
   const weights = weightsFromSafetensors(opened.weights, model.layer, opened.weightsPath);
   const { views } = finalEvaluation(trainer, weights);
+  const decoder = await openDecoder();
   for (const image of images) {
-    const pixels = normalised(await decoded(image, height), preprocessing);
+    const pixels = normalised(await decoded(decoder, image, height), preprocessing);
     const probabilities = tf.tidy(() => {
       const picture = ops.resize(tf.tensor4d(pixels, [1, height, height, 3]), inputSize, inputSize) as tf.Tensor4D;
       const seen = views.map((view) => tf.softmax(forward(model.layer, view.apply(picture), { weights })));
@@ -67,9 +68,9 @@ async function predict(run: string, images: string[], { top, json }: PredictOpti
   }
 }
 
-async function decoded(image: string, size: number): Promise<Uint8Array> {
+async function decoded(decoder: Decoder, image: string, size: number): Promise<Uint8Array> {
   try {
-    return (await decodePicture(image, size)).pixels;
+    return (await decoder.decode(image, size)).pixels;
   } catch (cause) {
     throw new TrainerError("ERR_DATA", `${image} cannot be decoded: ${oneLine((cause as Error).message)}`, { cause });
   }

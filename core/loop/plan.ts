@@ -125,7 +125,7 @@ export function formatPlan(plan: Plan, width = 80): string {
       const left = `${"  ".repeat(depth + 1)}${text}`;
       const taps = plan.taps.filter((tap) => tap.hook === hook).map(tapText);
       const right = hook === undefined ? "" : taps.length > 0 ? `${hook}: ${taps.join(" → ")}` : hook;
-      return `${left.padEnd(50)}${right}`.trimEnd();
+      return `${left.padEnd(52)}${right}`.trimEnd();
     }),
     "",
     "learning rate",

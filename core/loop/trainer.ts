@@ -178,6 +178,7 @@ export class Trainer {
         const final = choose("final");
         if (final.source !== validation?.source) validation = await measure(final, "validation");
         test = await measure(final, "test");
+        stopReason ??= interrupted();
       }
       return summary();
     } catch (error) {

@@ -6,13 +6,14 @@ import * as tf from "@tensorflow/tfjs-core";
 import { loadConfig } from "../../../core/config/load.js";
 import { TrainerError } from "../../../core/index.js";
 
-const shared = globalThis as { seen?: { TrainerError: unknown; engine: unknown } };
+type Seen = { TrainerError: unknown; engine: unknown } | undefined;
+const shared = globalThis as { seen?: Seen };
 for (const path of process.argv.slice(2)) {
   shared.seen = undefined;
   try {
     const patience = path.includes("never") ? 300 : 10_000;
     const { config, file } = await (path.endsWith("/") ? loadConfig(undefined, { from: path }) : loadConfig(path, { patience }));
-    const { seen } = shared;
+    const seen = shared.seen as Seen; // the config has set it
     const same = seen && seen.TrainerError === TrainerError && seen.engine === tf.engine();
     print({ path, file, config, same, polluted: "polluted" in {} });
   } catch (error) {

@@ -30,7 +30,8 @@ const failing = (hook: "onFitStart" | "onStep" | "beforeBatch"): Plugin => ({
   name: "failing",
   options: {},
   apply({ hooks }) {
-    hooks[hook].tap(() => {
+    const { tap } = hooks[hook] as { tap(handler: () => never): void };
+    tap(() => {
       throw new Error("as told");
     });
   },

@@ -1,0 +1,91 @@
+/** What `trainer backend status` says: what is installed, what a run would use, and why not something faster. */
+import { readdir, stat } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { TrainerError } from "../errors.js";
+import { cacheRoot, listEntries, readEntry, verifyEntry } from "./cache.js";
+import { findCandidates } from "./candidates.js";
+import { loadBackend, type Backend } from "./index.js";
+import { intraOpThreads } from "./threads.js";
+
+/** One installed TensorFlow. */
+export interface InstalledEntry {
+  readonly name: string;
+  readonly bytes: number;
+  readonly installedAt?: string;
+  /** Why it cannot be used: damaged, or not complete. */
+  readonly problem?: string;
+}
+
+/** Plain JSON. */
+export interface BackendStatus {
+  readonly node: string;
+  readonly platform: string;
+  /** Threads within one TensorFlow operation. */
+  readonly threads: number;
+  readonly cache: { readonly path: string; readonly bytes: number; readonly entries: readonly InstalledEntry[] };
+  /** Every place looked at, in order: an addon, or why there is none. */
+  readonly tried: readonly { place: string; addon?: string; problem?: string }[];
+  /** What a run without --backend would use. */
+  readonly use: Backend;
+  /** Why TensorFlow could not be loaded, where it could not. */
+  readonly failure?: string;
+}
+
+/** Looks at the cache and loads what a run would use. With `verify`, reads every cached file. */
+export async function backendStatus({ verify = false }: { verify?: boolean } = {}): Promise<BackendStatus> {
+  const path = cacheRoot();
+  const entries = await Promise.all((await listEntries(path)).map((entry) => describeEntry(entry, verify)));
+  const { use, failure } = await usable();
+  return {
+    node: process.version,
+    platform: `${process.platform}-${process.arch}`,
+    threads: intraOpThreads(),
+    cache: { path, bytes: entries.reduce((sum, { bytes }) => sum + bytes, 0), entries },
+    tried: await findCandidates(),
+    use,
+    ...(failure === undefined ? {} : { failure }),
+  };
+}
+
+async function describeEntry(directory: string, verify: boolean): Promise<InstalledEntry> {
+  const entry = await readEntry(directory);
+  const name = basename(directory);
+  const bytes = await folderBytes(directory);
+  if ("problem" in entry) return { name, bytes, problem: entry.problem };
+  const problem = verify ? await verifyEntry(entry) : undefined;
+  return { name, bytes, installedAt: entry.manifest.installedAt, ...(problem === undefined ? {} : { problem }) };
+}
+
+async function folderBytes(directory: string): Promise<number> {
+  const names = await readdir(directory, { recursive: true });
+  const sizes = await Promise.all(names.map(async (name) => (await stat(join(directory, name))).size));
+  return sizes.reduce((sum, size) => sum + size, 0);
+}
+
+async function usable(): Promise<{ use: Backend; failure?: string }> {
+  try {
+    return { use: await loadBackend({ name: "tensorflow" }) };
+  } catch (error) {
+    if (!(error instanceof TrainerError)) throw error;
+    return { use: await loadBackend({ name: "wasm" }), failure: error.message };
+  }
+}
+
+/** The status for people. */
+export function formatStatus({ node, platform, threads, cache, tried, use, failure }: BackendStatus): string {
+  const megabytes = (bytes: number): string => `${Math.round(bytes / 1e6)} MB`;
+  const lines = [
+    `in use    ${use.name === "tensorflow" ? "TensorFlow" : "WebAssembly (tf.js)"} ${use.version} on ${use.device}, ${use.threads} threads`,
+    ...use.notes.map((note) => `          ${note}`),
+    ...(failure === undefined ? [] : [`          ${failure}`]),
+    `node      ${node} on ${platform}; TensorFlow would use ${threads} threads (TF_NUM_INTRAOP_THREADS)`,
+    `cache     ${cache.path}, ${megabytes(cache.bytes)}`,
+    ...cache.entries.map(({ name, bytes, installedAt, problem }) => {
+      const state = problem ?? `whole, installed ${installedAt!.slice(0, 10)}`;
+      return `          ${name}, ${megabytes(bytes)}: ${state}`;
+    }),
+    "tried",
+    ...tried.map(({ place, addon, problem }) => `          ${place}: ${addon === undefined ? problem : "found"}`),
+  ];
+  return lines.join("\n");
+}
