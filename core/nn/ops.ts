@@ -93,8 +93,13 @@ const paddingAttributes = (attributes: tf.NamedAttrMap, kernel: number): Record<
   const { stride, padding: pad } = attributes as { stride: number; padding: number };
   if (pad === 0) return { padding: "VALID" };
   if (stride === 1 && 2 * pad === kernel - 1) return { padding: "SAME" };
-  return { padding: "EXPLICIT", explicit_paddings: [0, 0, pad, pad, pad, pad, 0, 0] };
+  return explicitPadding(pad);
 };
+
+const explicitPadding = (pad: number): Record<string, unknown> => ({
+  padding: "EXPLICIT",
+  explicit_paddings: [0, 0, pad, pad, pad, pad, 0, 0],
+});
 
 const convolutionAttributes = (attributes: tf.NamedAttrMap, w: tf.TensorInfo): Record<string, unknown> => ({
   strides: [1, attributes.stride, attributes.stride, 1],
@@ -126,6 +131,24 @@ function inputGradient(
   return tf.slice(whole!, [0, pad, pad, 0], x.shape);
 }
 
+/**
+ * The gradient for a filter. With a stride it stays off oneDNN, which computes a wrong one now and then, bit for bit
+ * the same wrong one: for 1 x 1 kernels, even sizes and input channels that are no multiple of 8 (TensorFlow 2.21).
+ */
+function filterGradient(
+  backend: NativeBackend,
+  operation: string,
+  dy: tf.Tensor,
+  x: tf.Tensor,
+  w: tf.Tensor,
+  attributes: tf.NamedAttrMap,
+): tf.Tensor {
+  const { stride, padding } = attributes as { stride: number; padding: number };
+  const wanted = convolutionAttributes(attributes, w);
+  const safe = stride === 1 ? wanted : { ...wanted, ...explicitPadding(padding) };
+  return execute(backend, operation, [x, shapeTensor(w.shape), dy], safe)[0]!;
+}
+
 /** A convolution and its gradients on TensorFlow; `operation` is what the names of all three begin with. */
 const defineConvolution = (operation: string) =>
   defineNative(
@@ -135,10 +158,7 @@ const defineConvolution = (operation: string) =>
       execute(backend, operation, [x!, w!], convolutionAttributes(attributes, w!)),
     (backend, [dy], [x, w], attributes) => ({
       x: () => inputGradient(backend, `${operation}BackpropInput`, dy!, x!, w!, attributes),
-      w: () => {
-        const inputs = [x!, shapeTensor(w!.shape), dy!];
-        return execute(backend, `${operation}BackpropFilter`, inputs, convolutionAttributes(attributes, w!))[0]!;
-      },
+      w: () => filterGradient(backend, `${operation}BackpropFilter`, dy!, x!, w!, attributes),
     }),
   );
 
