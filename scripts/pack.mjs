@@ -22,6 +22,8 @@ const { "@tensorflow/tfjs-node-gpu": _native, "node-api-headers": _headers, ...d
 rmSync(out, { recursive: true, force: true });
 mkdirSync(out, { recursive: true });
 
+const core = "@tensorflow/tfjs-core";
+
 /** Entry of the package -> its source. */
 const entries = {
   index: "core/index.ts",
@@ -35,7 +37,7 @@ const entries = {
 
 await build({
   absWorkingDir: root,
-  entryPoints: Object.fromEntries(Object.entries(entries).map(([name, source]) => [name, source])),
+  entryPoints: entries,
   outdir: join(out, "dist"),
   bundle: true,
   splitting: true,
@@ -43,9 +45,16 @@ await build({
   platform: "node",
   target: "node20",
   sourcemap: true,
-  // tfjs-node asks for the union package; all it uses of it is the core, and there must be one copy of that.
-  alias: { "@tensorflow/tfjs": "@tensorflow/tfjs-core" },
-  external: Object.keys(dependencies),
+  // tfjs-node asks for the union package; all it uses of it is the core, of which there must be one copy.
+  alias: { "@tensorflow/tfjs": "./core/backend/tfjs-for-bundle.ts" },
+  external: Object.keys(dependencies).filter((name) => name !== core),
+  plugins: [
+    {
+      name: "core-outside",
+      // The core itself stays outside; its gradients, a file that only bundlers can load, come in.
+      setup: ({ onResolve }) => onResolve({ filter: new RegExp(`^${core}$`) }, ({ path }) => ({ path, external: true })),
+    },
+  ],
   // CommonJS parts (tfjs-node, google-protobuf) keep their `require` of Node's own modules.
   banner: { js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);' },
   logLevel: "warning",

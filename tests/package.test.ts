@@ -87,7 +87,7 @@ test.each(["Bundler", "NodeNext"])("its types hold under moduleResolution %s", a
   const module = moduleResolution === "Bundler" ? "ESNext" : "NodeNext";
   const { stdout } = await run(
     process.execPath,
-    [tsc, "--noEmit", "--strict", "--skipLibCheck", "--target", "ES2022", "--module", module, "--moduleResolution", moduleResolution, "--types", "", "use.ts"],
+    [tsc, "--noEmit", "--strict", "--skipLibCheck", "--target", "ES2022", "--module", module, "--moduleResolution", moduleResolution, "use.ts"],
     { cwd: project },
   ).catch((error: { stdout: string }) => error);
   expect(stdout).toBe("");
