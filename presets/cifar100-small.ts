@@ -24,7 +24,7 @@ export function cifar100Small({ data, batchSize = 128 }: PresetOptions = {}): Tr
     model: resnet18({ width: 16, stem: "cifar", zeroInitResidual: true }),
     optimizer: sgd({ momentum: 0.9, nesterov: true }),
     learningRate: 0.2,
-    epochs: 11,
+    epochs: 12,
     batchSize,
     holdout: 0.02,
     plugins: [

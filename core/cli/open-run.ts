@@ -75,16 +75,17 @@ export function rebuilt(record: ConfigRecord, data?: string): TrainerConfig {
         "Open it from a script that builds the same config.",
     );
   }
-  const makeOptimizer = optimizers[record.optimizer.name as keyof typeof optimizers] as
-    | ((options: object) => Optimizer)
-    | undefined;
-  if (!makeOptimizer) throw new TrainerError("ERR_CONFIG", `There is no built-in optimizer "${record.optimizer.name}".`);
+  const { optimizer } = record;
+  if (!Object.hasOwn(optimizers, optimizer.name)) {
+    throw new TrainerError("ERR_CONFIG", `There is no built-in optimizer "${optimizer.name}".`);
+  }
+  const makeOptimizer: (options: object) => Optimizer = optimizers[optimizer.name as keyof typeof optimizers];
   const options = data === undefined ? record.data.options : { ...record.data.options, path: data };
   return {
     ...record,
     data: dataSource(record.data.name, options),
     model: modelByName(record.model.name, record.model.options),
-    optimizer: makeOptimizer(record.optimizer.options),
+    optimizer: makeOptimizer(optimizer.options),
     plugins: record.plugins.map(
       ({ name, options }): Plugin => (plugins as unknown as Record<string, PluginFactory>)[name]!(options),
     ),

@@ -1,0 +1,266 @@
+/** Each command on a small run, from training it to asking it about a picture. */
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import sharp from "sharp";
+import { beforeAll, describe, expect, it } from "vitest";
+import { loadBackend } from "../../core/backend/index.js";
+import { createProgram } from "../../core/cli/program.js";
+import { plugins } from "../../plugins/index.js";
+import { presets } from "../../presets/index.js";
+import { gzip, miniCifar100, tarOfFiles } from "../core/data/mini-cifar.js";
+import { trainer, workplace, type Ran } from "./run-cli.js";
+
+const { base, inside } = workplace();
+const config = fileURLToPath(new URL("micro.config.ts", import.meta.url));
+const run = join(base, "run");
+const json = (path: string) => JSON.parse(readFileSync(path, "utf8"));
+const lines = (text: string): Record<string, any>[] => text.trim().split("\n").map((line) => JSON.parse(line));
+
+let first: Ran;
+beforeAll(async () => {
+  first = await trainer("--config", config, "--out", run);
+});
+
+describe("fit", () => {
+  it("tells people on standard error, and the results on standard output", () => {
+    expect(first.code).toBe(0);
+    expect(first.stderr).toContain(`config ${config}\n`);
+    expect(first.stderr).toMatch(/^micro: [\d,]+ parameters, \w+ on \d+ threads, 32 pictures, 8 held out, 2 epochs of 4 steps$/m);
+    for (const epoch of [1, 2]) expect(first.stderr).toMatch(new RegExp(`^epoch ${epoch}/2  train .*held out .*img/s`, "m"));
+    expect(first.stderr, "no live line where there is no terminal").not.toContain("\r");
+    const { test, validation } = json(join(run, "summary.json"));
+    expect(first.stdout).toMatch(/^micro: ended after 2 epochs and 8 steps \(epochs\)$/m);
+    expect(first.stdout).toMatch(new RegExp(`held out +${(validation.top1 * 100).toFixed(1)} % .*best of epoch`));
+    expect(first.stdout).toMatch(new RegExp(`test +${(test.top1 * 100).toFixed(1)} % .* ${test.loss.toFixed(4)} `));
+    expect(first.stdout).toMatch(/test, one view /);
+    expect(first.stdout).toMatch(/ema +\d+\.\d\d +\d+\.\d %/);
+    expect(first.stdout.endsWith(`run folder ${run}\n`)).toBe(true);
+  });
+
+  it("numbers runs in the working directory", async () => {
+    const args = ["--config", config, "--max-steps", "1", "--quiet"];
+    expect((await trainer(...args)).stderr, "quiet").toBe("");
+    await trainer("fit", ...args);
+    expect(readdirSync(join(inside, "runs"))).toEqual(["micro-1", "micro-2"]);
+  });
+
+  it("says every event in a line of JSON", async () => {
+    const { code, stdout, stderr } = await trainer("--config", config, "--out", join(base, "json"), "--json");
+    expect(code).toBe(0);
+    const events = lines(stdout);
+    expect(events.map(({ event }) => event)).toEqual(
+      [
+        "fit:start",
+        [1, 2].map(() => ["epoch:start", "step", "step", "step", "step", "evaluate:end", "epoch:end"]),
+        ["evaluate:end", "evaluate:end", "fit:end"],
+      ].flat(3),
+    );
+    expect(events.at(-1)).toMatchObject({ preset: "micro", steps: 8, test: { count: 12 } });
+    expect(stderr).toMatch(/^epoch 2\/2/m);
+  });
+
+  it("gives what it is told to the run", async () => {
+    const out = join(base, "told");
+    const told = [
+      ["--seed", "7"], ["--batch-size", "5"], ["--learning-rate", "0.5"], ["--holdout", "0"], ["--limit-train", "12"],
+      ["--limit-test", "4"], ["--max-steps", "1"], ["--epochs", "9"], ["--backend", "wasm"], ["--precision", "float32"],
+      ["--without", "ema"], ["--without", "early-stopping"], ["--out", out],
+    ].flat();
+    expect(await trainer("--config", config, ...told)).toMatchObject({ code: 0 });
+    expect(json(join(out, "config.resolved.json"))).toMatchObject({
+      seed: 7, batchSize: 5, learningRate: 0.5, holdout: 0, limitTrain: 12, limitTest: 4, maxSteps: 1, epochs: 9,
+      backend: "wasm",
+      plugins: [{ name: "label-smoothing" }, { name: "squeeze-excite" }, { name: "test-time-augmentation" }],
+    });
+    expect(json(join(out, "summary.json"))).toMatchObject({ seed: 7, backend: "wasm", steps: 1, test: { count: 4 } });
+  });
+});
+
+describe("evaluate", () => {
+  // A process keeps the backend it has; a test above has trained on wasm.
+  beforeAll(async () => {
+    await loadBackend({ name: json(join(run, "summary.json")).backend });
+  });
+
+  it.each(["test", "validation"] as const)("gives the very figures that the run ended with: %s", async (split) => {
+    const expected = json(join(run, "summary.json"))[split];
+    const { code, stdout } = await trainer("evaluate", run, "--split", split, "--json");
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toEqual({ split, ...expected, source: "final" });
+  });
+
+  it("shows them in a table", async () => {
+    const { stdout } = await trainer("evaluate", run);
+    expect(stdout).toMatch(/pictures +top-1 +top-5 +loss\ntest +12 +\d+\.\d % +\d+\.\d % +\d\.\d{4}\ntest, one view +12/);
+  });
+
+  const altered = async (name: string, change: (record: any) => unknown): Promise<Ran> => {
+    const copy = join(base, name);
+    mkdirSync(copy);
+    writeFileSync(join(copy, "weights.safetensors"), readFileSync(join(run, "weights.safetensors")));
+    const changed = change(json(join(run, "config.resolved.json")));
+    writeFileSync(join(copy, "config.resolved.json"), typeof changed === "string" ? changed : JSON.stringify(changed));
+    return trainer("evaluate", copy);
+  };
+
+  it("refuses what it cannot build again from a folder", async () => {
+    const foreign = await altered("foreign", (record) => ({ ...record, plugins: [{ name: "foreign", options: {} }] }));
+    expect(foreign).toMatchObject({ code: 2, stdout: "", stderr: expect.stringMatching(/not built in \(foreign\)/) });
+    const model = await altered("model", (record) => ({ ...record, model: { name: "my-net", options: {} } }));
+    expect(model).toMatchObject({ code: 2, stderr: expect.stringMatching(/no model "my-net"/) });
+    const optimizer = await altered("optimizer", (record) => ({ ...record, optimizer: { name: "toString", options: {} } }));
+    expect(optimizer).toMatchObject({ code: 2, stderr: expect.stringMatching(/no built-in optimizer "toString"/) });
+  });
+
+  it("calls a damaged folder damaged data", async () => {
+    expect(await altered("empty", () => "")).toMatchObject({ code: 65, stderr: expect.stringMatching(/is not JSON/) });
+    expect(await altered("null", () => "null")).toMatchObject({ code: 65, stderr: expect.stringMatching(/lacks parts/) });
+    expect(await altered("parts", () => ({}))).toMatchObject({ code: 65, stderr: expect.stringMatching(/lacks parts/) });
+    const cut = join(base, "parts", "weights.safetensors");
+    writeFileSync(cut, readFileSync(cut).subarray(0, 500));
+    writeFileSync(join(dirname(cut), "config.resolved.json"), readFileSync(join(run, "config.resolved.json")));
+    expect(await trainer("evaluate", dirname(cut))).toMatchObject({ code: 65, stderr: expect.stringContaining(cut) });
+  });
+});
+
+describe("predict", () => {
+  const picture = join(base, "a picture.png");
+  beforeAll(async () => {
+    const blank = { create: { width: 30, height: 20, channels: 3, background: "#a03040" } } as const;
+    await sharp(blank).png().toFile(picture);
+  });
+
+  it("shows the likeliest classes, most likely first", async () => {
+    const { code, stdout } = await trainer("predict", run, picture, "--top", "2");
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/a picture\.png\n +\d+\.\d %  \w+\n +\d+\.\d %  \w+\n$/);
+  });
+
+  it("says a line of JSON a picture, the probabilities of all classes adding up", async () => {
+    const { stdout } = await trainer("predict", run, picture, picture, "--json");
+    const [one, two] = lines(stdout);
+    expect(one).toEqual(two);
+    expect(one!.predictions).toHaveLength(4); // top 5 of 4 classes
+    const sum = one!.predictions.reduce((total: number, { probability }: { probability: number }) => total + probability, 0);
+    expect(sum).toBeCloseTo(1, 5);
+  });
+
+  it("refuses a picture that is damaged", async () => {
+    const broken = join(base, "broken.jpg");
+    writeFileSync(broken, "no picture");
+    expect(await trainer("predict", run, broken)).toMatchObject({
+      code: 65,
+      stdout: "",
+      stderr: expect.stringMatching(/broken\.jpg cannot be decoded: /),
+    });
+  });
+
+  it("refuses weights that no run wrote", async () => {
+    const copy = join(base, "stripped");
+    mkdirSync(copy);
+    writeFileSync(join(copy, "config.resolved.json"), readFileSync(join(run, "config.resolved.json")));
+    const bytes = readFileSync(join(run, "weights.safetensors"));
+    writeFileSync(join(copy, "weights.safetensors"), Buffer.from(bytes.toString("latin1").replace("fitloop.pre", "nothing.pre"), "latin1"));
+    expect(await trainer("predict", copy, picture)).toMatchObject({ code: 65, stderr: expect.stringMatching(/no run wrote it/) });
+  });
+});
+
+describe("plan", () => {
+  it("trains and writes nothing", async () => {
+    const before = readdirSync(inside);
+    const { code, stdout } = await trainer("plan", "--config", config, "--epochs", "4");
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/steps +4 an epoch, 16 in 4 epochs; 1 × 8 pictures each/);
+    expect(stdout).toMatch(/each micro-batch +beforeBatch: label-smoothing/);
+    expect(readdirSync(inside)).toEqual(before);
+  });
+
+  it("is JSON for machines", async () => {
+    const plan = JSON.parse((await trainer("plan", "--config", config, "--json", "--without", "ema")).stdout);
+    expect(plan).toMatchObject({ name: "micro", totalSteps: 8, learningRate: expect.any(Array), notes: [] });
+    expect(plan.taps.map(({ plugin }: { plugin: string }) => plugin)).not.toContain("ema");
+  });
+});
+
+describe("lists", () => {
+  it("presets has each in a line", async () => {
+    const { stdout } = await trainer("presets");
+    expect(stdout.trim().split("\n").map((line) => line.split(" ")[0])).toEqual(Object.keys(presets));
+    expect(JSON.parse((await trainer("presets", "--json")).stdout)).toHaveLength(Object.keys(presets).length);
+  });
+
+  it("plugins has each in a line, and the options of each", async () => {
+    const { stdout } = await trainer("plugins");
+    expect(stdout.trim().split("\n").map((line) => line.split(" ")[0])).toEqual(Object.keys(plugins));
+    for (const [name, { definition }] of Object.entries(plugins)) {
+      const { code, stdout: about } = await trainer("plugins", name);
+      expect(code).toBe(0);
+      expect(about.startsWith(`${name}: ${definition.summary}\n`)).toBe(true);
+      for (const [option, schema] of Object.entries(definition.options.shape)) {
+        expect(about, name).toMatch(new RegExp(`^ +${option} .*${escaped(schema.description!)}$`, "m"));
+      }
+      const { options } = JSON.parse((await trainer("plugins", name, "--json")).stdout);
+      expect(options).toHaveLength(Object.keys(definition.options.shape).length);
+    }
+  });
+});
+
+describe("data verify", () => {
+  it("reads drawn shapes", async () => {
+    const { code, stdout } = await trainer("data", "verify", "--kind", "shapes");
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^shapes: 10 classes.*\n.*fingerprint/);
+  });
+
+  it("reads an archive of CIFAR-100", async () => {
+    const archive = join(base, "cifar-100-binary.tar.gz");
+    writeFileSync(archive, gzip(await tarOfFiles(miniCifar100())));
+    const { code, stdout } = await trainer("data", "verify", "--data", archive, "--json");
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ source: "cifar100", train: { pictures: 100 }, clean: true });
+  });
+
+  it("reads folders of pictures", async () => {
+    for (const [name, background] of [["cats", "red"], ["dogs", "blue"]] as const) {
+      mkdirSync(join(base, "pictures", name), { recursive: true });
+      const blank = { create: { width: 9, height: 9, channels: 3, background } } as const;
+      await sharp(blank).png().toFile(join(base, "pictures", name, "1.png"));
+    }
+    const args = ["--kind", "image-folder", "--data", join(base, "pictures"), "--size", "8"];
+    expect(await trainer("data", "verify", ...args)).toMatchObject({ code: 0, stdout: expect.stringMatching(/2 classes, pictures of 8 x 8/) });
+  });
+});
+
+describe("backend status", () => {
+  it("names the backend in use", async () => {
+    const { code, stdout } = await trainer("backend", "status", "--json");
+    expect(code).toBe(0);
+    expect(() => JSON.parse(stdout)).not.toThrow();
+  });
+});
+
+describe("help", () => {
+  const commands = (command = createProgram(), path: string[] = []): string[][] => [
+    path,
+    ...command.commands.flatMap((each) => commands(each as ReturnType<typeof createProgram>, [...path, each.name()])),
+  ];
+
+  it.each(commands().map((path) => [path.join(" ") || "trainer", path] as const))("of %s teaches", async (_, path) => {
+    const { code, stdout } = await trainer(...path, "--help");
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^Usage: trainer/);
+    let command = createProgram();
+    for (const name of path) command = command.commands.find((each) => each.name() === name)! as typeof command;
+    expect(command.description()).not.toBe("");
+    for (const option of command.options) expect(option.description, option.flags).not.toBe("");
+    for (const [index, line] of stdout.split("\n").entries()) expect(line.length, `line ${index + 1}`).toBeLessThanOrEqual(120);
+  });
+
+  it("says the version", async () => {
+    const { version } = json(fileURLToPath(new URL("../../package.json", import.meta.url)));
+    expect(await trainer("--version")).toMatchObject({ code: 0, stdout: `${version}\n` });
+  });
+});
+
+const escaped = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
