@@ -1,7 +1,8 @@
 /**
  * quickstart: drawn shapes and a tiny ResNet, to see a whole run in a minute without any file.
  *
- * Reached: QUICKFIGURES
+ * Reached: 94.6 % top-1 on the test pictures, seed 1, one run, 2026-11-24, on two cores of an AMD EPYC; training took
+ * 1 min 21 s while other work shared the two cores.
  */
 import { defineConfig, sgd, type TrainerConfig } from "../core/index.js";
 import { shapes } from "../core/data/index.js";
