@@ -17,6 +17,7 @@ const foreign = definePlugin({
       if (MICRO === "throws later" && step === 1) setTimeout(() => Promise.reject(new Error("nobody waits for me")));
     });
     if (MICRO === "timer") setInterval(() => {}, 1000);
+    if (MICRO === "slow end") hooks.onFitEnd.tap(() => new Promise((resolve) => setTimeout(resolve, 60_000)));
   },
 });
 
