@@ -9,7 +9,7 @@
 
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { mkdir, open, rename, stat, truncate } from "node:fs/promises";
+import { type FileHandle, mkdir, open, rename, stat } from "node:fs/promises";
 import type { IncomingMessage } from "node:http";
 import { get } from "node:https";
 import { basename, dirname } from "node:path";
@@ -129,31 +129,42 @@ async function fetchRest(
   start: number,
   options: DownloadOptions,
 ): Promise<void> {
-  const { silentMs = 60_000, log = () => {} } = options;
-  const response = await request(file, start, options.transport ?? overHttps);
-  response.setTimeout(silentMs, () => response.destroy(new Error(`nothing came for ${silentMs / 1000} s`)));
+  // Opened first: what arrives while a file opens would be lost if the connection breaks meanwhile.
+  const out = await onDisk(part, () => open(part, "a"));
   try {
-    const from = checkHead(file, start, response);
-    if (from === undefined) {
-      await onDisk(part, () => truncate(part, 0));
-      throw new Error(`the server cannot go on at byte ${start}`);
-    }
-    const out = await onDisk(part, () => open(part, from === 0 ? "w" : "a"));
+    const response = await request(file, start, options.transport ?? overHttps);
     try {
-      let total = from;
-      for await (const chunk of response as AsyncIterable<Buffer>) {
-        await onDisk(part, () => out.appendFile(chunk));
-        const tenth = Math.floor((total * 10) / file.bytes);
-        total += chunk.length;
-        if (total > file.bytes) return; // too long: the check that follows puts it aside
-        const now = Math.floor((total * 10) / file.bytes);
-        if (now > tenth) log(`${basename(file.url)}: ${now * 10} % of ${megabytes(file.bytes)} MB`);
-      }
+      await append(file, start, response, out, options);
     } finally {
-      await out.close();
+      response.destroy();
     }
   } finally {
-    response.destroy();
+    await out.close();
+  }
+}
+
+async function append(
+  file: RemoteFile,
+  start: number,
+  response: IncomingMessage,
+  out: FileHandle,
+  { silentMs = 60_000, log = () => {} }: DownloadOptions,
+): Promise<void> {
+  const name = basename(file.url);
+  response.setTimeout(silentMs, () => {
+    response.destroy(new Error(`nothing came for ${silentMs / 1000} s`));
+  });
+  const from = checkHead(file, start, response);
+  if (from !== start) await onDisk(name, () => out.truncate());
+  if (from === undefined) throw new Error(`the server cannot go on at byte ${start}`);
+  let total = from;
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    await onDisk(name, () => out.appendFile(chunk));
+    const tenth = Math.floor((total * 10) / file.bytes);
+    total += chunk.length;
+    if (total > file.bytes) return; // too long: the check that follows puts it aside
+    const now = Math.floor((total * 10) / file.bytes);
+    if (now > tenth) log(`${name}: ${now * 10} % of ${megabytes(file.bytes)} MB`);
   }
 }
 
@@ -165,6 +176,8 @@ async function request(file: RemoteFile, start: number, transport: Transport): P
   for (let redirects = 0; redirects <= maxRedirects; redirects++) {
     if (url.protocol !== "https:") throw refuse(file, `it leads to ${url.href}, which is not https.`);
     const response = await transport(url, headers);
+    // A connection may break before anybody reads; whoever reads then still gets the error.
+    response.on("error", () => {});
     const { location } = response.headers;
     const status = response.statusCode!;
     if (status < 300 || status >= 400 || location === undefined) return response;

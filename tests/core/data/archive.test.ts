@@ -1,12 +1,13 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { gunzipSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
 import { readArchive } from "../../../core/data/archive.js";
 import { TrainerError } from "../../../core/errors.js";
-import { gzip, tarOf, tarOfFiles, temporaryFolder } from "./mini-cifar.js";
+import { gzip, noise, tarOf, tarOfFiles, temporaryFolder } from "./mini-cifar.js";
 
 const folder = temporaryFolder();
 const names = ["train.bin", "test.bin", "names.txt"];
@@ -159,11 +160,10 @@ describe("readArchive", () => {
   });
 
   it("calls every cut of a .tar.gz and a .tar cut short, in one ERR_DATA with the path", async () => {
-    const noise = Buffer.from(Array.from({ length: 3000 }, (_, at) => (at * at * 31 + at * 7) & 255));
     const tar = await tarOf([
       { name: "set/names.txt", content },
-      { name: "set/train.bin", content: noise },
-      { name: "set/test.bin", content: noise },
+      { name: "set/train.bin", content: noise(3000) },
+      { name: "set/test.bin", content: noise(3000) },
     ]);
     const gzipped = gzip(tar);
     let cuts = 0;
@@ -184,14 +184,19 @@ describe("readArchive", () => {
     expect((await readArchive(save(gzipped), names)).size).toBe(3);
   });
 
-  it("finds a flipped bit in the compressed data", async () => {
-    const noise = Buffer.from(Array.from({ length: 2000 }, (_, at) => (at * at * 31 + at * 7) & 255));
-    const bytes = gzip(await tarOf([{ name: "set/train.bin", content: noise }]));
+  it("finds a flipped bit in the compressed data, unless it changes nothing", async () => {
+    const bytes = gzip(await tarOf([{ name: "set/train.bin", content: noise(2000) }]));
+    let found = 0;
     for (let at = 10; at < bytes.length; at += 29) {
       const damaged = Buffer.from(bytes);
       damaged[at]! ^= 4;
-      expect((await failure(readArchive(save(damaged), names))).code).toBe("ERR_DATA");
+      // A copy from another place in a run of zeros is the same zeros: only then may the archive be read.
+      const same = gunzipOr(damaged)?.equals(gunzipSync(bytes)) ?? false;
+      const outcome = await readArchive(save(damaged), names).catch((error: TrainerError) => error.code);
+      expect(outcome).toEqual(same ? expect.any(Map) : "ERR_DATA");
+      if (!same) found++;
     }
+    expect(found).toBeGreaterThan(60);
   });
 
   it("ends for headers on which the parser alone would wait for ever", async () => {
@@ -236,6 +241,14 @@ describe("readArchive", () => {
     );
   });
 });
+
+function gunzipOr(bytes: Buffer): Buffer | undefined {
+  try {
+    return gunzipSync(bytes);
+  } catch {
+    return undefined;
+  }
+}
 
 /** Everything beside and above the test's folder that a careless extraction could write. */
 function listing(): string[] {

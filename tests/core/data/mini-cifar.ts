@@ -8,6 +8,8 @@ import { gzipSync } from "node:zlib";
 import { pack } from "tar-stream";
 import { afterAll } from "vitest";
 
+import { stream } from "../../../core/rng.js";
+
 /** A folder that is deleted after the tests of the file. */
 export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), "fitloop-data-"));
@@ -76,12 +78,18 @@ export function miniCifar10(): Files {
 
 type Entry = Parameters<ReturnType<typeof pack>["entry"]>[0] & { content?: Buffer };
 
-/** A tar of these entries. */
+/** Bytes that do not compress. */
+export function noise(length: number): Buffer {
+  const draws = stream(1, "test/noise");
+  return Buffer.from(Uint8Array.from({ length }, () => draws.int(256)));
+}
+
+/** A tar of these entries, the same bytes at any time. */
 export async function tarOf(entries: readonly Entry[]): Promise<Buffer> {
   const tar = pack();
   for (const { content, ...header } of entries) {
-    if (content) tar.entry(header, content);
-    else tar.entry(header);
+    if (content) tar.entry({ mtime: new Date(0), ...header }, content);
+    else tar.entry({ mtime: new Date(0), ...header });
   }
   tar.finalize();
   return buffer(tar as unknown as AsyncIterable<Uint8Array> & NodeJS.ReadableStream);
