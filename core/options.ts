@@ -44,7 +44,8 @@ export function suggestion(name: string, known: readonly string[]): string {
     .map((candidate) => ({ candidate, far: distance(fold(name), fold(candidate)) }))
     .sort((a, b) => a.far - b.far);
   const best = ranked[0]!;
-  if (best.far <= Math.max(2, Math.floor(name.length / 3))) return ` (did you mean "${best.candidate}"?)`;
+  // At most all but one letter wrong: any two-letter name is two letters away from any other.
+  if (best.far <= Math.min(name.length - 1, Math.max(2, Math.floor(name.length / 3)))) return ` (did you mean "${best.candidate}"?)`;
   return ` (there ${known.length === 1 ? "is" : "are"}: ${known.join(", ")})`;
 }
 

@@ -107,7 +107,7 @@ const loop: readonly (readonly [depth: number, text: string, hook?: HookName])[]
   [0, "the run ends", "onFitEnd"],
 ];
 
-/** The plan for people, at most `width` columns. */
+/** The plan for people; the chart takes at most `width` columns. */
 export function formatPlan(plan: Plan, width = 80): string {
   const lines = [
     `${plan.name}: ${plan.model} on ${plan.data}`,

@@ -22,6 +22,7 @@ const mistakes: [string, string[], number, RegExp][] = [
   ["an option", ["--prest", "quickstart"], 2, /unknown option '--prest'\n\(Did you mean --preset\?\)/],
   ["an option of plan", ["plan", ...quick, "--epoch", "2"], 2, /unknown option '--epoch'\n\(Did you mean --epochs\?\)/],
   ["a plugin to leave out", [...quick, "--without", "label-smothing"], 2, /does not exist \(did you mean "label-smoothing"\?\)/],
+  ["a plugin of two letters", [...quick, "--without", "zz"], 2, /does not exist \(there are: random-crop-flip, /],
   ["a plugin of another run", [...quick, "--without", "mixup"], 2, /this plugin is not in this run \(there are: /],
   ["a plugin to describe", ["plugins", "mixpu"], 2, /There is no plugin "mixpu" \(did you mean "mixup"\?\)/],
   ["a backend", [...quick, "--backend", "tensorflw"], 2, /Allowed choices are tensorflow, wasm/],

@@ -1,0 +1,96 @@
+/** The plan of a run: figures that are right, and a picture of the loop that leaves no hook out. */
+import * as tf from "@tensorflow/tfjs-core";
+import { beforeAll, describe, expect, it } from "vitest";
+import { hookNames, loadBackend, Trainer, type TrainerConfig } from "../../../core/index.js";
+import { bytes, formatPlan, makePlan, scaled, shownHooks, type Plan } from "../../../core/loop/plan.js";
+import { resnet18 } from "../../../core/models/index.js";
+import { microConfig } from "../../../core/testing/index.js";
+import { cosineRestarts, earlyStopping, ema, gradientAccumulation, labelSmoothing, oneCycle } from "../../../plugins/index.js";
+
+beforeAll(async () => void (await loadBackend()));
+
+const planOf = async (config: Partial<TrainerConfig> = {}): Promise<Plan> => {
+  const trainer = new Trainer(microConfig(config));
+  return makePlan(trainer, await trainer.prepare());
+};
+
+describe("a plan", () => {
+  it("counts steps and micro-batches as the run will", async () => {
+    const plan = await planOf();
+    expect(plan).toMatchObject({ stepsPerEpoch: 2, totalSteps: 6, microBatchesPerStep: 1, samples: { train: 14, validation: 4, test: 6 } });
+    const accumulated = await planOf({ batchSize: 4, plugins: [gradientAccumulation({ factor: 2 })] });
+    expect(accumulated).toMatchObject({ stepsPerEpoch: 2, totalSteps: 6, microBatchesPerStep: 2, batchSize: 4 });
+    const summary = await new Trainer(microConfig({ batchSize: 4, plugins: [gradientAccumulation({ factor: 2 })] })).fit();
+    expect(summary.steps).toBe(accumulated.totalSteps);
+  });
+
+  it("counts parameters and multiply-adds: the published figures of ResNet-18 with a CIFAR stem", async () => {
+    const plan = await planOf({ model: resnet18({ width: 64, stem: "cifar" }), inputSize: 32 });
+    expect(plan.parameters).toBe(11_220_132 - 96 * 513); // 4 classes instead of 100
+    expect(plan.multiplyAdds / 1e6).toBeCloseTo(555, -0.5);
+  });
+
+  it("sees the whole schedule: both ends, and the peak between", async () => {
+    const { learningRate } = await planOf({ learningRate: 1, epochs: 50, plugins: [oneCycle({ pctStart: 0.3, divFactor: 25 })] });
+    const rates = learningRate.map(({ rate }) => rate);
+    expect(learningRate[0]!.step).toBe(0);
+    expect(rates[0]).toBeCloseTo(1 / 25, 12);
+    expect(learningRate.at(-1)!.step).toBe(99);
+    expect(Math.max(...rates)).toBeGreaterThan(0.98);
+    expect(learningRate[rates.indexOf(Math.max(...rates))]!.step / 99).toBeCloseTo(0.3, 1);
+  });
+
+  it("grows with the batch, and leaves no tensor behind", async () => {
+    const trainer = new Trainer(microConfig());
+    const session = await trainer.prepare();
+    const before = tf.memory().numTensors;
+    const small = makePlan(trainer, session).memory;
+    expect(tf.memory().numTensors).toBe(before);
+    const { memory: large } = await planOf({ batchSize: 14 });
+    expect(large.activations / small.activations).toBeCloseTo(14 / 8);
+    expect(large.weights).toBe(small.weights);
+  });
+
+  it("changes no bit of the run that follows", async () => {
+    const losses = async (planned: boolean): Promise<number[]> => {
+      const trainer = new Trainer(microConfig({ plugins: [cosineRestarts({ firstCycle: 1 })] }));
+      if (planned) makePlan(trainer, await trainer.prepare());
+      const seen: number[] = [];
+      trainer.events.on("step", ({ loss }) => seen.push(loss));
+      await trainer.fit();
+      return seen;
+    };
+    expect(await losses(true)).toEqual(await losses(false));
+  });
+});
+
+describe("for people", () => {
+  it("the loop has a place for every hook", () => {
+    expect([...shownHooks].sort()).toEqual([...hookNames].sort());
+  });
+
+  it("shows every tap in its place and its order, with the notes", async () => {
+    const text = formatPlan(
+      await planOf({ epochs: 20, plugins: [cosineRestarts(), earlyStopping({ patience: 3 }), ema(), labelSmoothing()] }),
+    );
+    expect(text).toMatch(/^ {4}each micro-batch +beforeBatch: label-smoothing/m);
+    expect(text).toMatch(/^ {4}evaluate +beforeEvaluate: ema \(early\) → early-stopping \(last\)$/m);
+    expect(text).toMatch(/^ {4}stop\? +shouldStop: early-stopping$/m);
+    expect(text).toMatch(/\nnotes\n(.*\n)? {2}early-stopping counts epochs only in the second half/);
+    expect(text).toMatch(/, an estimate$/m);
+  });
+
+  it.each([40, 80, 200])("draws the rate inside %i columns, its highest point at the top", async (width) => {
+    const lines = formatPlan(await planOf({ epochs: 60, plugins: [oneCycle()] }), width).split("\n");
+    const at = lines.indexOf("learning rate") + 1;
+    const chart = lines.slice(at, at + 5);
+    for (const line of chart) expect(line.length).toBeLessThanOrEqual(width);
+    expect(chart[0]).toContain("█");
+    expect(chart.at(-1)!.trimEnd().length).toBeGreaterThan(Math.min(width, 61) - 10);
+  });
+
+  it("scales numbers", () => {
+    expect([999, 1.5e6, 555.4e6, 1.298e9].map(scaled)).toEqual(["999", "1.5 M", "555.4 M", "1.30 G"]);
+    expect([10, 89e6, 1.24e9].map(bytes)).toEqual(["1 kB", "89 MB", "1.2 GB"]);
+  });
+});
