@@ -257,7 +257,7 @@ function listing(): string[] {
   expect(existsSync("/etc/train.bin")).toBe(false);
   return places.flatMap((place) =>
     readdirSync(place)
-      .filter((name) => place === folder || /train|set/.test(name))
+      .filter((name) => place === folder || /^(train\.bin|set|set-evil|other)$/i.test(name))
       .map((name) => join(place, name)),
   );
 }
