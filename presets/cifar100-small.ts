@@ -2,9 +2,9 @@
  * cifar100-small: a ResNet-18 of a quarter of the usual width, for two cores and half an hour.
  *
  * Pictures grow from half to full size, which is what buys the epochs; evaluation is at full size.
- * Reached: 60.4 % top-1 on the test set with mirrored views (59.8 % without), 87.0 % top-5, seed 1, one run, 2026-11-24,
- * on two cores of an AMD EPYC without AVX-512. Training took 28 min 27 s while other work shared the two cores; the time
- * on an idle machine is not yet measured.
+ * Reached: 60.4 % top-1 on the test set with mirrored views (59.8 % without), 87.0 % top-5, seed 1, one run,
+ * 2026-11-24, on two cores of an AMD EPYC without AVX-512. Training took 28 min 27 s while other work shared
+ * the two cores; the time on an idle machine is not yet measured.
  */
 import { defineConfig, sgd, type TrainerConfig } from "../core/index.js";
 import { cifar100 } from "../core/data/index.js";

@@ -15,7 +15,10 @@ export interface Preset {
 
 /** Preset name -> recipe. */
 export const presets = {
-  quickstart: { summary: "drawn shapes and a tiny ResNet: a whole run in a minute, no file needed", create: quickstart },
+  quickstart: {
+    summary: "drawn shapes and a tiny ResNet: a whole run in a minute, no file needed",
+    create: quickstart,
+  },
   "cifar100-small": {
     summary: "CIFAR-100, ResNet-18 of a quarter width: half an hour on two cores",
     create: cifar100Small,

@@ -5,7 +5,9 @@ import { toJson } from "../run/json.js";
 import { tell } from "./terminal.js";
 
 export function addBackend(program: Command): void {
-  const backend = program.command("backend").description("the tensor backend: native TensorFlow, or WebAssembly");
+  const backend = program
+    .command("backend")
+    .description("the tensor backend: native TensorFlow, or WebAssembly");
   backend
     .command("install")
     .description("install a current TensorFlow into your cache (274 MB to fetch, 0.9 GB on disk)")
@@ -14,8 +16,8 @@ export function addBackend(program: Command): void {
     .addHelpText(
       "after",
       `
-Needs Python 3 with pip, which fetches the wheel and honours your mirror settings, and a C++ compiler, which builds the
-98 kB between Node and TensorFlow. Python is not used afterwards.`,
+Needs Python 3 with pip, which fetches the wheel and honours your mirror settings, and a C++ compiler, which
+builds the 98 kB between Node and TensorFlow. Python is not used afterwards.`,
     )
     .action(async ({ gpu, from }: { gpu?: boolean; from?: string }) => {
       await installBackend({ gpu, from, log: tell });

@@ -6,7 +6,12 @@ import { whole } from "./options.js";
 import { tell } from "./terminal.js";
 
 /** Names on the command line -> names in records. */
-const kinds = { cifar100: "cifar100", cifar10: "cifar10", "image-folder": "imageFolder", shapes: "shapes" } as const;
+const kinds = {
+  cifar100: "cifar100",
+  cifar10: "cifar10",
+  "image-folder": "imageFolder",
+  shapes: "shapes",
+} as const;
 
 interface VerifyOptions {
   data?: string;
@@ -21,9 +26,7 @@ export function addData(program: Command): void {
     .command("verify")
     .description("read and check every picture: sizes, labels, counts, damage, pictures in both splits")
     .option("--data <path>", "an archive or a folder; left out, CIFAR's official archive is downloaded")
-    .addOption(
-      new Option("--kind <name>", "what it is").choices(Object.keys(kinds)).default("cifar100"),
-    )
+    .addOption(new Option("--kind <name>", "what it is").choices(Object.keys(kinds)).default("cifar100"))
     .option("--size <pixels>", "image folders are read at this size", whole(8), 224)
     .option("--json", "as JSON")
     .addHelpText("after", "\nExample:\n  trainer data verify --kind image-folder --data pictures")

@@ -45,13 +45,10 @@ async function evaluate(run: string, { data, split, json }: EvaluateOptions): Pr
   });
   const record = metricsRecord(metrics)!;
   const rows = [["", "pictures", "top-1", "top-5", "loss"]];
-  const row = (name: string, { top1, top5, loss }: { top1: number; top5: number; loss: number }): string[] => [
-    name,
-    String(record.count),
-    percent(top1),
-    percent(top5),
-    loss.toFixed(4),
-  ];
+  const row = (
+    name: string,
+    { top1, top5, loss }: { top1: number; top5: number; loss: number },
+  ): string[] => [name, String(record.count), percent(top1), percent(top5), loss.toFixed(4)];
   rows.push(row(split, record));
   if (record.singleView) rows.push(row(`${split}, one view`, record.singleView));
   process.stdout.write(`${json ? toJson({ split, ...record }) : table(rows)}\n`);

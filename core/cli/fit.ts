@@ -31,11 +31,11 @@ Examples:
   trainer --preset cifar100-small --data … --without label-smoothing --seed 2
   trainer                                          runs the trainer.config.ts of this project
 
-The run's folder holds config.resolved.json, metrics.jsonl, summary.json and weights.safetensors (PyTorch's names
-and layouts). Ctrl-C stops after the step under way and keeps the weights; twice stops at once.
+The run's folder holds config.resolved.json, metrics.jsonl, summary.json and weights.safetensors (PyTorch's
+names and layouts). Ctrl-C stops after the step under way and keeps the weights; twice stops at once.
 
-Exit codes: 0 done, 2 usage or config, 65 bad data, 70 a plugin failed, 73 no output folder, 74 I/O, 76 diverged,
-130 and 143 interrupted.`,
+Exit codes: 0 done, 2 usage or config, 65 bad data, 70 a plugin failed, 73 no output folder, 74 I/O,
+76 diverged, 130 and 143 interrupted.`,
     )
     .action(fit);
 }
@@ -68,8 +68,8 @@ interface Interrupt {
 }
 
 /**
- * SIGINT and SIGTERM stop the run after the step under way. A second one leaves at once, and so does the first while
- * data and backend are still loading: there is nothing to keep yet.
+ * SIGINT and SIGTERM stop the run after the step under way. A second one leaves at once, and so does the
+ * first while data and backend are still loading: there is nothing to keep yet.
  */
 function listenForSignals(events: Emitter<Events>, tidyUp: () => void): Interrupt {
   const controller = new AbortController();

@@ -9,7 +9,10 @@ import { show, suggestion } from "../options.js";
 import { table } from "./terminal.js";
 
 const definitions: ReadonlyMap<string, PluginDefinition<z.ZodObject>> = new Map(
-  Object.entries(plugins).map(([name, factory]) => [name, factory.definition as unknown as PluginDefinition<z.ZodObject>]),
+  Object.entries(plugins).map(([name, factory]) => [
+    name,
+    factory.definition as unknown as PluginDefinition<z.ZodObject>,
+  ]),
 );
 
 export function addLists(program: Command): void {
@@ -19,7 +22,11 @@ export function addLists(program: Command): void {
     .option("--json", "as JSON")
     .action(({ json }: { json?: boolean }) => {
       const rows = Object.entries(presets).map(([name, { summary }]) => ({ name, summary }));
-      write(json ? JSON.stringify(rows) : rows.map(({ name, summary }) => `${name.padEnd(20)}${summary}`).join("\n"));
+      write(
+        json
+          ? JSON.stringify(rows)
+          : rows.map(({ name, summary }) => `${name.padEnd(20)}${summary}`).join("\n"),
+      );
     });
   program
     .command("plugins [name]")
@@ -27,16 +34,28 @@ export function addLists(program: Command): void {
     .option("--json", "as JSON")
     .action((name: string | undefined, { json }: { json?: boolean }) => {
       if (name === undefined) {
-        const rows = [...definitions.values()].map((definition) => ({ name: definition.name, summary: definition.summary }));
-        write(json ? JSON.stringify(rows) : rows.map((row) => `${row.name.padEnd(26)}${row.summary}`).join("\n"));
+        const rows = [...definitions.values()].map((definition) => ({
+          name: definition.name,
+          summary: definition.summary,
+        }));
+        write(
+          json ? JSON.stringify(rows) : rows.map((row) => `${row.name.padEnd(26)}${row.summary}`).join("\n"),
+        );
         return;
       }
       const definition = definitions.get(name);
       if (!definition) {
-        throw new TrainerError("ERR_UNKNOWN_NAME", `There is no plugin "${name}"${suggestion(name, [...definitions.keys()])}.`);
+        throw new TrainerError(
+          "ERR_UNKNOWN_NAME",
+          `There is no plugin "${name}"${suggestion(name, [...definitions.keys()])}.`,
+        );
       }
       const rows = optionRows(definition);
-      write(json ? JSON.stringify({ name, summary: definition.summary, options: rows }) : describe(definition, rows));
+      write(
+        json
+          ? JSON.stringify({ name, summary: definition.summary, options: rows })
+          : describe(definition, rows),
+      );
     });
 }
 
@@ -49,15 +68,27 @@ interface OptionRow {
 function optionRows({ options }: PluginDefinition<z.ZodObject>): OptionRow[] {
   return Object.entries(options.shape).map(([name, schema]) => {
     const parsed = (schema as z.ZodType).safeParse(undefined);
-    return { name, default: parsed.success ? parsed.data : undefined, description: (schema as z.ZodType).description ?? "" };
+    return {
+      name,
+      default: parsed.success ? parsed.data : undefined,
+      description: (schema as z.ZodType).description ?? "",
+    };
   });
 }
 
 function describe({ name, summary }: PluginDefinition<z.ZodObject>, rows: OptionRow[]): string {
   const cells = rows.map((row) => [`  ${row.name}`, row.default === undefined ? "" : show(row.default)]);
   const left = table([["  option", "default"], ...cells]).split("\n");
-  const lines = left.map((line, index) => (index === 0 ? line : `${line.padEnd(left[0]!.length)}   ${rows[index - 1]!.description}`));
-  return [`${name}: ${summary}`, "", ...(rows.length > 0 ? lines : ["  no options"]), "", `card: plugins/${name}/README.md`].join("\n");
+  const lines = left.map((line, index) =>
+    index === 0 ? line : `${line.padEnd(left[0]!.length)}   ${rows[index - 1]!.description}`,
+  );
+  return [
+    `${name}: ${summary}`,
+    "",
+    ...(rows.length > 0 ? lines : ["  no options"]),
+    "",
+    `card: plugins/${name}/README.md`,
+  ].join("\n");
 }
 
 const write = (text: string): boolean => process.stdout.write(`${text}\n`);

@@ -26,8 +26,8 @@ export interface OpenedRun {
 /**
  * Reads a run's folder. Its data's place may be given anew, for folders that moved.
  *
- * @throws TrainerError ERR_DATA when the folder is no finished run; ERR_CONFIG when it was made with parts that are not
- * built in, which a record cannot hold
+ * @throws TrainerError ERR_DATA when the folder is no finished run; ERR_CONFIG when it was made with parts
+ *   that are not built in, which a record cannot hold
  */
 export function openRun(folder: string, { data }: { data?: string } = {}): OpenedRun {
   const path = resolve(folder);
@@ -49,14 +49,19 @@ function readRecord(path: string): ConfigRecord {
   try {
     return recordShape.parse(JSON.parse(readFileSync(path, "utf8"))) as unknown as ConfigRecord;
   } catch (cause) {
-    const problem = cause instanceof z.ZodError ? "lacks parts of a run's config" : `is not JSON: ${(cause as Error).message}`;
-    throw new TrainerError("ERR_DATA", `${path} ${problem}. It is damaged, or of another program.`, { cause });
+    const problem =
+      cause instanceof z.ZodError
+        ? "lacks parts of a run's config"
+        : `is not JSON: ${(cause as Error).message}`;
+    throw new TrainerError("ERR_DATA", `${path} ${problem}. It is damaged, or of another program.`, {
+      cause,
+    });
   }
 }
 
 /**
- * The weights as an evaluation of the run looks at pictures with them: plugins may add views, and what they would put
- * in the place of the weights (averages, the best) is what the run kept already.
+ * The weights as an evaluation of the run looks at pictures with them: plugins may add views, and what they
+ * would put in the place of the weights (averages, the best) is what the run kept already.
  */
 export function finalEvaluation(trainer: Trainer, weights: Weights): Evaluation {
   const { epochs } = trainer.config;
@@ -71,8 +76,8 @@ export function rebuilt(record: ConfigRecord, data?: string): TrainerConfig {
   if (foreign.length > 0) {
     throw new TrainerError(
       "ERR_CONFIG",
-      `This run used plugins that are not built in (${foreign.join(", ")}); a run's folder holds data, no code. ` +
-        "Open it from a script that builds the same config.",
+      `This run used plugins that are not built in (${foreign.join(", ")}); ` +
+        "a run's folder holds data, no code. Open it from a script that builds the same config.",
     );
   }
   const { optimizer } = record;
@@ -86,8 +91,8 @@ export function rebuilt(record: ConfigRecord, data?: string): TrainerConfig {
     data: dataSource(record.data.name, options),
     model: modelByName(record.model.name, record.model.options),
     optimizer: makeOptimizer(optimizer.options),
-    plugins: record.plugins.map(
-      ({ name, options }): Plugin => (plugins as unknown as Record<string, PluginFactory>)[name]!(options),
+    plugins: record.plugins.map(({ name, options }): Plugin =>
+      (plugins as unknown as Record<string, PluginFactory>)[name]!(options),
     ),
   };
 }

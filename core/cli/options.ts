@@ -66,9 +66,19 @@ export function addRunOptions(command: Command): Command {
     .option("--batch-size <n>", "pictures in a micro-batch", whole(1))
     .option("--learning-rate <x>", "base rate, before the schedule", positive)
     .option("--seed <n>", "every draw of the run follows from it", whole(0))
-    .addOption(new Option("--backend <name>", "default: tensorflow where it is installed").choices(["tensorflow", "wasm"]))
+    .addOption(
+      new Option("--backend <name>", "default: tensorflow where it is installed").choices([
+        "tensorflow",
+        "wasm",
+      ]),
+    )
     .addOption(new Option("--precision <name>", "storage of activations").choices(["float32", "bfloat16"]))
-    .option("--without <plugin>", "leave a plugin out; may be repeated", (name, all: string[]) => [...all, name], [])
+    .option(
+      "--without <plugin>",
+      "leave a plugin out; may be repeated",
+      (name, all: string[]) => [...all, name],
+      [],
+    )
     .option("--holdout <fraction>", "share of the training set held out for validation", fraction)
     .option("--limit-train <n>", "use only so many training pictures, balanced over classes", whole(1))
     .option("--limit-test <n>", "use only so many test pictures", whole(1))
@@ -76,17 +86,36 @@ export function addRunOptions(command: Command): Command {
     .option("--quiet", "say nothing but the result");
 }
 
-/** The config that the options name, with what they override. @throws TrainerError for names that are not there */
+/**
+ * The config that the options name, with what they override.
+ *
+ * @throws TrainerError for names that are not there
+ */
 export async function configFrom(options: RunOptions): Promise<TrainerConfig> {
   if (options.preset !== undefined && options.config !== undefined) {
     throw new TrainerError("ERR_OPTION", "--preset and --config both name the run. Give one of them.");
   }
   if (options.precision === "bfloat16") {
-    throw new TrainerError("ERR_OPTION", "--precision bfloat16 is not there yet; this version trains in float32.");
+    throw new TrainerError(
+      "ERR_OPTION",
+      "--precision bfloat16 is not there yet; this version trains in float32.",
+    );
   }
   const base = options.preset === undefined ? await fromFile(options) : fromPreset(options.preset, options);
   const overrides = Object.fromEntries(
-    (["epochs", "maxSteps", "batchSize", "learningRate", "seed", "backend", "holdout", "limitTrain", "limitTest"] as const)
+    (
+      [
+        "epochs",
+        "maxSteps",
+        "batchSize",
+        "learningRate",
+        "seed",
+        "backend",
+        "holdout",
+        "limitTrain",
+        "limitTest",
+      ] as const
+    )
       .filter((key) => options[key] !== undefined)
       .map((key) => [key, options[key]]),
   );
@@ -95,11 +124,17 @@ export async function configFrom(options: RunOptions): Promise<TrainerConfig> {
 
 function fromPreset(name: string, { data, batchSize }: RunOptions): TrainerConfig {
   if (!Object.hasOwn(presets, name)) {
-    throw new TrainerError("ERR_UNKNOWN_NAME", `There is no preset "${name}"${suggestion(name, Object.keys(presets))}.`);
+    throw new TrainerError(
+      "ERR_UNKNOWN_NAME",
+      `There is no preset "${name}"${suggestion(name, Object.keys(presets))}.`,
+    );
   }
   const config = presets[name as keyof typeof presets].create({ data, batchSize });
   if (data !== undefined && !("path" in config.data.options)) {
-    throw new TrainerError("ERR_OPTION", `--data does not go with the preset "${name}": its data, ${config.data.name}, needs no file.`);
+    throw new TrainerError(
+      "ERR_OPTION",
+      `--data does not go with the preset "${name}": its data, ${config.data.name}, needs no file.`,
+    );
   }
   return config;
 }
@@ -111,12 +146,18 @@ async function fromFile({ config: given, data, quiet }: RunOptions): Promise<Tra
   return { ...config, data: dataSource(config.data.name, { ...config.data.options, path: data }) };
 }
 
-function kept(all: NonNullable<TrainerConfig["plugins"]>, without: readonly string[]): TrainerConfig["plugins"] {
+function kept(
+  all: NonNullable<TrainerConfig["plugins"]>,
+  without: readonly string[],
+): TrainerConfig["plugins"] {
   const names = all.map(({ name }) => name);
   for (const name of without) {
     if (names.includes(name)) continue;
     const exists = Object.hasOwn(plugins, name) ? "is not in this run" : "does not exist";
-    throw new TrainerError("ERR_UNKNOWN_NAME", `--without ${name}: this plugin ${exists}${suggestion(name, names)}.`);
+    throw new TrainerError(
+      "ERR_UNKNOWN_NAME",
+      `--without ${name}: this plugin ${exists}${suggestion(name, names)}.`,
+    );
   }
   return all.filter(({ name }) => !without.includes(name));
 }

@@ -8,7 +8,9 @@ import { columns, tell } from "./terminal.js";
 
 export function addPlan(program: Command): void {
   addRunOptions(program.command("plan"))
-    .description("show a run before it starts: the loop with every plugin in its place, size, schedule, memory")
+    .description(
+      "show a run before it starts: the loop with every plugin in its place, size, schedule, memory",
+    )
     .addHelpText("after", "\nExample:\n  trainer plan --preset cifar100-small --data cifar-100-binary.tar.gz")
     .action(async (options: RunOptions) => {
       const trainer = new Trainer(await configFrom(options));

@@ -1,4 +1,7 @@
-/** `trainer predict RUN IMAGE…`: what a finished run says of pictures. Needs the run's folder alone, not its data. */
+/**
+ * `trainer predict RUN IMAGE…`: what a finished run says of pictures. Needs the run's folder alone, not its
+ * data.
+ */
 import { existsSync } from "node:fs";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Command } from "commander";
@@ -29,7 +32,8 @@ export function addPredict(program: Command): void {
     .addHelpText(
       "after",
       `
-A picture is scaled and its centre cut out to the size of the run's data, and seen as the run's evaluation sees it.
+A picture is scaled and its centre cut out to the size of the run's data, and seen as the run's evaluation
+sees it.
 
 Example:
   trainer predict runs/cifar100-small-1 cat.jpg dog.png`,
@@ -53,7 +57,11 @@ async function predict(run: string, images: string[], { top, json }: PredictOpti
   for (const image of images) {
     const pixels = normalised(await decoded(decoder, image, height), preprocessing);
     const probabilities = tf.tidy(() => {
-      const picture = ops.resize(tf.tensor4d(pixels, [1, height, height, 3]), inputSize, inputSize) as tf.Tensor4D;
+      const picture = ops.resize(
+        tf.tensor4d(pixels, [1, height, height, 3]),
+        inputSize,
+        inputSize,
+      ) as tf.Tensor4D;
       const seen = views.map((view) => tf.softmax(forward(model.layer, view.apply(picture), { weights })));
       return Array.from(tf.div(tf.addN(seen), seen.length).dataSync());
     });
@@ -72,11 +80,16 @@ async function decoded(decoder: Decoder, image: string, size: number): Promise<U
   try {
     return (await decoder.decode(image, size)).pixels;
   } catch (cause) {
-    throw new TrainerError("ERR_DATA", `${image} cannot be decoded: ${oneLine((cause as Error).message)}`, { cause });
+    throw new TrainerError("ERR_DATA", `${image} cannot be decoded: ${oneLine((cause as Error).message)}`, {
+      cause,
+    });
   }
 }
 
 /** As the loader does it: bytes to [0, 1], then each channel by the data's own mean and deviation. */
 function normalised(pixels: Uint8Array, { mean, deviation }: Preprocessing): Float32Array {
-  return Float32Array.from(pixels, (value, index) => (value / 255 - mean[index % 3]!) / deviation[index % 3]!);
+  return Float32Array.from(
+    pixels,
+    (value, index) => (value / 255 - mean[index % 3]!) / deviation[index % 3]!,
+  );
 }

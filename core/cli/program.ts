@@ -14,7 +14,9 @@ import { addPlan } from "./plan.js";
 import { addPredict } from "./predict.js";
 
 export function createProgram(): Command {
-  const { version } = JSON.parse(readFileSync(join(packageRoot(), "package.json"), "utf8")) as { version: string };
+  const { version } = JSON.parse(readFileSync(join(packageRoot(), "package.json"), "utf8")) as {
+    version: string;
+  };
   const program = new Command("trainer")
     .description("Train image classifiers: a small loop, and every technique a plugin.")
     .version(version)

@@ -1,4 +1,7 @@
-/** A run as people watch it: one live line on a terminal, a line an epoch elsewhere, and the results at the end. */
+/**
+ * A run as people watch it: one live line on a terminal, a line an epoch elsewhere, and the results at the
+ * end.
+ */
 import type { Emitter } from "mitt";
 import type { Events, MetricsRecord, SummaryRecord } from "../loop/events.js";
 import { colorsFor, columns, duration, percent, table, tell } from "./terminal.js";
@@ -26,7 +29,8 @@ export function showProgress(events: Emitter<Events>): void {
 
   events.on("fit:start", (run) => {
     say(
-      `${colors.bold(run.name)}: ${run.parameters.toLocaleString("en")} parameters, ${run.backend} on ${run.threads} threads, ` +
+      `${colors.bold(run.name)}: ${run.parameters.toLocaleString("en")} parameters, ` +
+        `${run.backend} on ${run.threads} threads, ` +
         `${run.trainSamples} pictures, ${run.heldSamples} held out, ${run.epochs} epochs of ${run.stepsPerEpoch} steps`,
     );
     if (run.folder !== undefined) say(`run folder ${run.folder}`);
@@ -78,23 +82,39 @@ export function fitting(parts: readonly string[], width: number): string {
 
 /** The results: accuracies, time, and what each plugin cost. */
 export function formatResults(summary: SummaryRecord, folder?: string): string {
-  const row = (name: string, metrics: Omit<MetricsRecord, "count" | "source"> & { source?: string }): string[] => [
+  const row = (
+    name: string,
+    metrics: Omit<MetricsRecord, "count" | "source"> & { source?: string },
+  ): string[] => [
     name,
     percent(metrics.top1),
     percent(metrics.top5),
     metrics.loss.toFixed(4),
     metrics.source ?? "",
   ];
-  const rows = ([["held out", summary.validation], ["test", summary.test]] as const).flatMap(([name, metrics]) =>
+  const rows = (
+    [
+      ["held out", summary.validation],
+      ["test", summary.test],
+    ] as const
+  ).flatMap(([name, metrics]) =>
     metrics
-      ? [row(name, metrics), ...(metrics.singleView ? [row(`${name}, one view`, { ...metrics.singleView, source: metrics.source })] : [])]
+      ? [
+          row(name, metrics),
+          ...(metrics.singleView
+            ? [row(`${name}, one view`, { ...metrics.singleView, source: metrics.source })]
+            : []),
+        ]
       : [],
   );
   const colors = colorsFor(process.stdout);
-  const costs = Object.entries(summary.costs).filter(([, { millisecondsPerStep }]) => millisecondsPerStep > 0);
+  const costs = Object.entries(summary.costs).filter(
+    ([, { millisecondsPerStep }]) => millisecondsPerStep > 0,
+  );
   const lines = [
     "",
-    `${colors.bold(summary.preset)}: ended after ${summary.epochs} epochs and ${summary.steps} steps (${summary.stopReason})`,
+    `${colors.bold(summary.preset)}: ended after ${summary.epochs} epochs and ${summary.steps} steps ` +
+      `(${summary.stopReason})`,
     `training took ${duration(summary.seconds)}, ${Math.round(summary.imagesPerSecond)} images/s`,
   ];
   if (rows.length > 0) lines.push("", table([["", "top-1", "top-5", "loss", "weights"], ...rows], "  "));

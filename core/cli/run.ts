@@ -17,7 +17,8 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
 export function report(error: unknown): number {
   const { code, exitCode } = error as { code?: unknown; exitCode?: unknown };
   // commander has written its message by itself.
-  if (typeof code === "string" && code.startsWith("commander.")) return exitCode === 0 ? exitCodes.done : exitCodes.usage;
+  if (typeof code === "string" && code.startsWith("commander."))
+    return exitCode === 0 ? exitCodes.done : exitCodes.usage;
   if (error instanceof TrainerError) {
     tell(`trainer: ${error.message}`);
     const cause = rootCause(error);

@@ -12,7 +12,9 @@ export function columns(stream: NodeJS.WriteStream = process.stderr): number {
   return width !== undefined && width > 0 ? width : 80;
 }
 
-/** Colours for a stream: where it is a terminal, unless NO_COLOR says otherwise; everywhere with FORCE_COLOR. */
+/**
+ * Colours for a stream: where it is a terminal, unless NO_COLOR says otherwise; everywhere with FORCE_COLOR.
+ */
 export function colorsFor({ isTTY }: { isTTY?: boolean }): ReturnType<typeof pc.createColors> {
   return pc.createColors(!process.env.NO_COLOR && (!!process.env.FORCE_COLOR || isTTY === true));
 }
@@ -25,7 +27,12 @@ export function table(rows: readonly (readonly string[])[], indent = ""): string
   );
   return rows
     .map((row) =>
-      (indent + row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!))).join("  ")).trimEnd(),
+      (
+        indent +
+        row
+          .map((cell, column) => (column === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[column]!)))
+          .join("  ")
+      ).trimEnd(),
     )
     .join("\n");
 }

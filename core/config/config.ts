@@ -77,7 +77,9 @@ export type ResolvedConfig = Omit<z.output<typeof configSchema>, "optimizer" | "
   plugins: readonly Plugin[];
 };
 
-/** Types a config where it is written; checks nothing, so that a mistake is reported with the file it is in. */
+/**
+ * Types a config where it is written; checks nothing, so that a mistake is reported with the file it is in.
+ */
 export function defineConfig(config: TrainerConfig): TrainerConfig {
   return config;
 }
@@ -104,7 +106,9 @@ export type ConfigRecord = Omit<ResolvedConfig, "data" | "model" | "optimizer" |
   plugins: PartRecord[];
 };
 
-/** The config as plain JSON: what a run keeps, and what it can be rebuilt from where every part is built in. */
+/**
+ * The config as plain JSON: what a run keeps, and what it can be rebuilt from where every part is built in.
+ */
 export function configRecord(config: ResolvedConfig): ConfigRecord {
   const record = ({ name, options }: PartRecord): PartRecord => ({ name, options });
   return {

@@ -1,10 +1,10 @@
 /**
  * Finding and loading a `trainer.config.ts`.
  *
- * cosmiconfig finds the file; tsx loads it, since cosmiconfig's own TypeScript loader writes a file beside the config.
- * `register()` and `import()` share one instance of this package, and so of tf.js, with the config: a second copy would
- * have its own tensors. That needs a module: `.mts` or `.mjs`, or a package of `"type": "module"`; a `.ts` or `.js`
- * elsewhere would get that second copy in silence, and is refused.
+ * cosmiconfig finds the file; tsx loads it, since cosmiconfig's own TypeScript loader writes a file beside
+ * the config. `register()` and `import()` share one instance of this package, and so of tf.js, with the
+ * config: a second copy would have its own tensors. That needs a module: `.mts` or `.mjs`, or a package of
+ * `"type": "module"`; a `.ts` or `.js` elsewhere would get that second copy in silence, and is refused.
  */
 import { existsSync, readFileSync } from "node:fs";
 import { basename, dirname, extname, join, resolve, sep } from "node:path";
@@ -16,7 +16,12 @@ import { show } from "../options.js";
 import type { TrainerConfig } from "./config.js";
 
 /** Where a config is looked for, in this order, from the working directory upwards. */
-export const configPlaces = ["trainer.config.ts", "trainer.config.mts", "trainer.config.js", "trainer.config.mjs"];
+export const configPlaces = [
+  "trainer.config.ts",
+  "trainer.config.mts",
+  "trainer.config.js",
+  "trainer.config.mjs",
+];
 
 export interface LoadConfigOptions {
   /** Where the search begins. */
@@ -58,8 +63,8 @@ export async function loadConfig(
   if (!found) {
     throw new TrainerError(
       "ERR_CONFIG",
-      `No config: neither --preset nor --config came, and there is no ${configPlaces[0]} in ${from} or above it. ` +
-        "Try `trainer --preset quickstart`, or `trainer presets` for the list.",
+      `No config: neither --preset nor --config came, and there is no ${configPlaces[0]} in ${from} ` +
+        "or above it. Try `trainer --preset quickstart`, or `trainer presets` for the list.",
     );
   }
   return { config: found.config, file: found.filepath };
@@ -77,7 +82,10 @@ async function importConfig(path: string, patience: number): Promise<TrainerConf
   // Node takes no module whose path has a backslash, tsx none with a question mark.
   const taboo = /[?\\]/.exec(path.replaceAll(sep, "/"))?.[0];
   if (taboo !== undefined) {
-    throw new TrainerError("ERR_CONFIG", `The config ${path} cannot be imported: no part of its path may have a "${taboo}".`);
+    throw new TrainerError(
+      "ERR_CONFIG",
+      `The config ${path} cannot be imported: no part of its path may have a "${taboo}".`,
+    );
   }
   const unregister = /\.m?ts$/.test(path) ? register() : undefined;
   const leave = process.exit;
@@ -85,19 +93,26 @@ async function importConfig(path: string, patience: number): Promise<TrainerConf
     throw new Error(`it called process.exit(${code ?? ""})`);
   }) as typeof process.exit;
   try {
-    const module: { default?: unknown } = await within(import(pathToFileURL(path).href), patience, "loading it");
+    const module: { default?: unknown } = await within(
+      import(pathToFileURL(path).href),
+      patience,
+      "loading it",
+    );
     const exported = module.default;
     const config = await within(
       typeof exported === "function" ? (exported as () => unknown)() : exported,
       patience,
       "the function it exports",
     );
-    if (config === undefined && exported !== undefined) throw new Error("the function it exports returned nothing");
+    if (config === undefined && exported !== undefined)
+      throw new Error("the function it exports returned nothing");
     if (config === undefined) {
       throw new Error("it has no default export. Write `export default defineConfig({ … })`");
     }
     if (typeof config !== "object" || config === null || Array.isArray(config)) {
-      throw new Error(`its default export must be a config or a function that returns one, and ${show(config)} came`);
+      throw new Error(
+        `its default export must be a config or a function that returns one, and ${show(config)} came`,
+      );
     }
     if (Object.hasOwn(config, "__proto__") || Object.hasOwn(config, "constructor")) {
       throw new Error('it has a key "__proto__" or "constructor", which no config needs');
@@ -105,11 +120,17 @@ async function importConfig(path: string, patience: number): Promise<TrainerConf
     return config as TrainerConfig;
   } catch (cause) {
     if (cause instanceof TrainerError) {
-      throw new TrainerError(cause.code, `In the config ${path}${place(cause, path)}: ${cause.message}`, { cause });
+      throw new TrainerError(cause.code, `In the config ${path}${place(cause, path)}: ${cause.message}`, {
+        cause,
+      });
     }
-    throw new TrainerError("ERR_CONFIG", `The config ${path}${place(cause, path)} cannot be used: ${problem(cause)}`, {
-      cause,
-    });
+    throw new TrainerError(
+      "ERR_CONFIG",
+      `The config ${path}${place(cause, path)} cannot be used: ${problem(cause)}`,
+      {
+        cause,
+      },
+    );
   } finally {
     process.exit = leave;
     await unregister?.();
@@ -133,7 +154,8 @@ function problem(cause: unknown): string {
 /** Whether Node takes a file of this folder for a module: the nearest package.json says. */
 function inModulePackage(folder: string): boolean {
   const manifest = join(folder, "package.json");
-  if (existsSync(manifest)) return (JSON.parse(readFileSync(manifest, "utf8")) as { type?: string }).type === "module";
+  if (existsSync(manifest))
+    return (JSON.parse(readFileSync(manifest, "utf8")) as { type?: string }).type === "module";
   return dirname(folder) !== folder && inModulePackage(dirname(folder));
 }
 

@@ -1,4 +1,7 @@
-/** A run before it starts: the loop with every tap, the network's size, the schedule, and the memory to expect. */
+/**
+ * A run before it starts: the loop with every tap, the network's size, the schedule, and the memory to
+ * expect.
+ */
 import * as tf from "@tensorflow/tfjs-core";
 import { forward } from "../nn/layer.js";
 import type { HookName, TapInfo } from "./hooks.js";
@@ -32,13 +35,16 @@ export interface Plan {
 /** Places of the schedule that a plan shows. */
 const scheduleSamples = 61;
 
-/** Makes the plan of a prepared run. Calls `resolveLearningRate` for steps that will come, and trains nothing. */
+/**
+ * Makes the plan of a prepared run. Calls `resolveLearningRate` for steps that will come, and trains nothing.
+ */
 export function makePlan(trainer: Trainer, session: Session): Plan {
   const { config, hooks } = trainer;
   const { model, inputSize, stepsPerEpoch, stepsAt } = session;
   const totalSteps = config.epochs * stepsPerEpoch;
   const state = session.createState();
-  const size = (tensors: Iterable<tf.Tensor>): number => [...tensors].reduce((sum, tensor) => sum + tensor.size, 0);
+  const size = (tensors: Iterable<tf.Tensor>): number =>
+    [...tensors].reduce((sum, tensor) => sum + tensor.size, 0);
   const weights = size(state.weights.values()) * 4;
   const optimizer = size(state.slots.values()) * 4;
   const { multiplyAdds, activations } = tf.tidy(() => {
@@ -58,7 +64,13 @@ export function makePlan(trainer: Trainer, session: Session): Plan {
   const places = Math.min(scheduleSamples, totalSteps);
   const learningRate = Array.from({ length: places }, (_, place) => {
     const step = places === 1 ? 0 : Math.round((place * (totalSteps - 1)) / (places - 1));
-    const progress = { epoch: Math.floor(step / stepsPerEpoch), epochs: config.epochs, step, stepsPerEpoch, totalSteps };
+    const progress = {
+      epoch: Math.floor(step / stepsPerEpoch),
+      epochs: config.epochs,
+      step,
+      stepsPerEpoch,
+      totalSteps,
+    };
     return { step, rate: hooks.call.resolveLearningRate(config.learningRate, progress) };
   });
   const parameters = [...session.parameters.values()].map(({ shape }) => shape.reduce((a, b) => a * b, 1));
@@ -109,15 +121,17 @@ const loop: readonly (readonly [depth: number, text: string, hook?: HookName])[]
 
 /** The plan for people; the chart takes at most `width` columns. */
 export function formatPlan(plan: Plan, width = 80): string {
+  const { samples, memory } = plan;
+  const rates = plan.learningRate.map(({ rate }) => rate);
   const lines = [
     `${plan.name}: ${plan.model} on ${plan.data}`,
     "",
     `parameters     ${plan.parameters.toLocaleString("en")}`,
     `multiply-adds  ${scaled(plan.multiplyAdds)} a picture of ${plan.inputSize} px`,
-    `pictures       ${plan.samples.train} train, ${plan.samples.validation} held out, ${plan.samples.test} test`,
+    `pictures       ${samples.train} train, ${samples.validation} held out, ${samples.test} test`,
     `steps          ${plan.stepsPerEpoch} an epoch, ${plan.totalSteps} in ${plan.epochs} epochs; ` +
       `${plan.microBatchesPerStep} × ${plan.batchSize} pictures each`,
-    `memory         about ${bytes(plan.memory.total)} (activations ${bytes(plan.memory.activations)}), an estimate`,
+    `memory         about ${bytes(memory.total)} (activations ${bytes(memory.activations)}), an estimate`,
     `backend        ${plan.backend}`,
     "",
     "the loop, and who taps it (in order)",
@@ -129,15 +143,15 @@ export function formatPlan(plan: Plan, width = 80): string {
     }),
     "",
     "learning rate",
-    ...chart(plan.learningRate.map(({ rate }) => rate), Math.min(width, 72)),
-    `  first ${short(plan.learningRate[0]!.rate)}, highest ${short(Math.max(...plan.learningRate.map(({ rate }) => rate)))}, ` +
-      `last ${short(plan.learningRate.at(-1)!.rate)}`,
+    ...chart(rates, Math.min(width, 72)),
+    `  first ${short(rates[0]!)}, highest ${short(Math.max(...rates))}, last ${short(rates.at(-1)!)}`,
   ];
   if (plan.notes.length > 0) lines.push("", "notes", ...plan.notes.map((note) => `  ${note}`));
   return lines.join("\n");
 }
 
-const tapText = ({ plugin, stage }: TapInfo): string => (stage === "normal" ? plugin : `${plugin} (${stage})`);
+const tapText = ({ plugin, stage }: TapInfo): string =>
+  stage === "normal" ? plugin : `${plugin} (${stage})`;
 
 const short = (value: number): string => String(Number(value.toPrecision(3)));
 

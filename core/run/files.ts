@@ -8,7 +8,8 @@ export const system = { openSync, writeSync, fsyncSync, fstatSync, closeSync, re
 
 /** Writes all of `bytes`, however little each call takes. */
 export function writeAll(file: number, bytes: Uint8Array): void {
-  for (let offset = 0; offset < bytes.length; ) offset += system.writeSync(file, bytes, offset, bytes.length - offset);
+  for (let offset = 0; offset < bytes.length;)
+    offset += system.writeSync(file, bytes, offset, bytes.length - offset);
 }
 
 /**
@@ -52,7 +53,11 @@ export function ioError(what: string, cause: unknown, bytes?: number): TrainerEr
   const { code, message } = cause as NodeJS.ErrnoException;
   const why = code === "ENOSPC" ? "the disk is full" : message;
   const need = bytes === undefined ? "" : ` It needed ${bytes} bytes.`;
-  return new TrainerError("ERR_IO", `${what} failed: ${why}.${need} Make room or choose another folder with --out.`, {
-    cause,
-  });
+  return new TrainerError(
+    "ERR_IO",
+    `${what} failed: ${why}.${need} Make room or choose another folder with --out.`,
+    {
+      cause,
+    },
+  );
 }

@@ -14,7 +14,15 @@ export interface RunFolder {
  *
  * @throws TrainerError ERR_OUTPUT when it cannot be created, cannot be written, or holds something already
  */
-export function createRunFolder({ out, name, root = "runs" }: { out?: string; name: string; root?: string }): RunFolder {
+export function createRunFolder({
+  out,
+  name,
+  root = "runs",
+}: {
+  out?: string;
+  name: string;
+  root?: string;
+}): RunFolder {
   const created: string[] = [];
   const make = (path: string): void => {
     if (existsSync(path)) return;
@@ -61,7 +69,8 @@ export function createRunFolder({ out, name, root = "runs" }: { out?: string; na
     const path = out ?? join(root, `${name}-…`);
     throw new TrainerError(
       "ERR_OUTPUT",
-      `The run's folder ${resolve(path)} cannot be created: ${(cause as Error).message}. Choose another with --out.`,
+      `The run's folder ${resolve(path)} cannot be created: ${(cause as Error).message}. ` +
+        "Choose another with --out.",
       { cause },
     );
   }

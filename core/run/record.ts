@@ -1,6 +1,6 @@
 /**
- * What a run keeps of itself: config, metrics, the final weights and the summary. A plugin like any other, but one that
- * the command line adds and no config names.
+ * What a run keeps of itself: config, metrics, the final weights and the summary. A plugin like any other,
+ * but one that the command line adds and no config names.
  */
 import type * as tf from "@tensorflow/tfjs-core";
 import { join } from "node:path";
@@ -51,14 +51,17 @@ function weightsFile({ model, data, inputSize }: Run, weights: ReadonlyMap<strin
 export function readPreprocessing(bytes: Uint8Array, where: string): Preprocessing {
   const text = readSafetensors(bytes, where).metadata[preprocessingKey];
   if (text === undefined) {
-    throw new TrainerError("ERR_WEIGHTS", `${where} does not say how its pictures are prepared: no run wrote it.`);
+    throw new TrainerError(
+      "ERR_WEIGHTS",
+      `${where} does not say how its pictures are prepared: no run wrote it.`,
+    );
   }
   return JSON.parse(text) as Preprocessing;
 }
 
 /**
- * Writes a run's folder; does nothing for a run that has none, and keeps nothing of one that failed before its first
- * step. Failures end the run: ERR_IO with the path.
+ * Writes a run's folder; does nothing for a run that has none, and keeps nothing of one that failed before
+ * its first step. Failures end the run: ERR_IO with the path.
  */
 export function runRecord({ logEvery = 1 }: RunRecordOptions = {}): Plugin {
   return {

@@ -15,7 +15,11 @@ const { base, inside } = workplace();
 const config = fileURLToPath(new URL("micro.config.ts", import.meta.url));
 const run = join(base, "run");
 const json = (path: string) => JSON.parse(readFileSync(path, "utf8"));
-const lines = (text: string): Record<string, any>[] => text.trim().split("\n").map((line) => JSON.parse(line));
+const lines = (text: string): Record<string, any>[] =>
+  text
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
 
 let first: Ran;
 beforeAll(async () => {
@@ -26,13 +30,20 @@ describe("fit", () => {
   it("tells people on standard error, and the results on standard output", () => {
     expect(first.code).toBe(0);
     expect(first.stderr).toContain(`config ${config}\n`);
-    expect(first.stderr).toMatch(/^micro: [\d,]+ parameters, \w+ on \d+ threads, 32 pictures, 8 held out, 2 epochs of 4 steps$/m);
-    for (const epoch of [1, 2]) expect(first.stderr).toMatch(new RegExp(`^epoch ${epoch}/2  train .*held out .*img/s`, "m"));
+    expect(first.stderr).toMatch(
+      /^micro: [\d,]+ parameters, \w+ on \d+ threads, 32 pictures, 8 held out, 2 epochs of 4 steps$/m,
+    );
+    for (const epoch of [1, 2])
+      expect(first.stderr).toMatch(new RegExp(`^epoch ${epoch}/2  train .*held out .*img/s`, "m"));
     expect(first.stderr, "no live line where there is no terminal").not.toContain("\r");
     const { test, validation } = json(join(run, "summary.json"));
     expect(first.stdout).toMatch(/^micro: ended after 2 epochs and 8 steps \(epochs\)$/m);
-    expect(first.stdout).toMatch(new RegExp(`held out +${(validation.top1 * 100).toFixed(1)} % .*best of epoch`));
-    expect(first.stdout).toMatch(new RegExp(`test +${(test.top1 * 100).toFixed(1)} % .* ${test.loss.toFixed(4)} `));
+    expect(first.stdout).toMatch(
+      new RegExp(`held out +${(validation.top1 * 100).toFixed(1)} % .*best of epoch`),
+    );
+    expect(first.stdout).toMatch(
+      new RegExp(`test +${(test.top1 * 100).toFixed(1)} % .* ${test.loss.toFixed(4)} `),
+    );
     expect(first.stdout).toMatch(/test, one view /);
     expect(first.stdout).toMatch(/ema +\d+\.\d\d +\d+\.\d %/);
     expect(first.stdout.endsWith(`run folder ${run}\n`)).toBe(true);
@@ -63,17 +74,39 @@ describe("fit", () => {
   it("gives what it is told to the run", async () => {
     const out = join(base, "told");
     const told = [
-      ["--seed", "7"], ["--batch-size", "5"], ["--learning-rate", "0.5"], ["--holdout", "0"], ["--limit-train", "12"],
-      ["--limit-test", "4"], ["--max-steps", "1"], ["--epochs", "9"], ["--backend", "wasm"], ["--precision", "float32"],
-      ["--without", "ema"], ["--without", "early-stopping"], ["--out", out],
+      ["--seed", "7"],
+      ["--batch-size", "5"],
+      ["--learning-rate", "0.5"],
+      ["--holdout", "0"],
+      ["--limit-train", "12"],
+      ["--limit-test", "4"],
+      ["--max-steps", "1"],
+      ["--epochs", "9"],
+      ["--backend", "wasm"],
+      ["--precision", "float32"],
+      ["--without", "ema"],
+      ["--without", "early-stopping"],
+      ["--out", out],
     ].flat();
     expect(await trainer("--config", config, ...told)).toMatchObject({ code: 0 });
     expect(json(join(out, "config.resolved.json"))).toMatchObject({
-      seed: 7, batchSize: 5, learningRate: 0.5, holdout: 0, limitTrain: 12, limitTest: 4, maxSteps: 1, epochs: 9,
+      seed: 7,
+      batchSize: 5,
+      learningRate: 0.5,
+      holdout: 0,
+      limitTrain: 12,
+      limitTest: 4,
+      maxSteps: 1,
+      epochs: 9,
       backend: "wasm",
       plugins: [{ name: "label-smoothing" }, { name: "squeeze-excite" }, { name: "test-time-augmentation" }],
     });
-    expect(json(join(out, "summary.json"))).toMatchObject({ seed: 7, backend: "wasm", steps: 1, test: { count: 4 } });
+    expect(json(join(out, "summary.json"))).toMatchObject({
+      seed: 7,
+      backend: "wasm",
+      steps: 1,
+      test: { count: 4 },
+    });
   });
 });
 
@@ -83,16 +116,21 @@ describe("evaluate", () => {
     await loadBackend({ name: json(join(run, "summary.json")).backend });
   });
 
-  it.each(["test", "validation"] as const)("gives the very figures that the run ended with: %s", async (split) => {
-    const expected = json(join(run, "summary.json"))[split];
-    const { code, stdout } = await trainer("evaluate", run, "--split", split, "--json");
-    expect(code).toBe(0);
-    expect(JSON.parse(stdout)).toEqual({ split, ...expected, source: "final" });
-  });
+  it.each(["test", "validation"] as const)(
+    "gives the very figures that the run ended with: %s",
+    async (split) => {
+      const expected = json(join(run, "summary.json"))[split];
+      const { code, stdout } = await trainer("evaluate", run, "--split", split, "--json");
+      expect(code).toBe(0);
+      expect(JSON.parse(stdout)).toEqual({ split, ...expected, source: "final" });
+    },
+  );
 
   it("shows them in a table", async () => {
     const { stdout } = await trainer("evaluate", run);
-    expect(stdout).toMatch(/pictures +top-1 +top-5 +loss\ntest +12 +\d+\.\d % +\d+\.\d % +\d\.\d{4}\ntest, one view +12/);
+    expect(stdout).toMatch(
+      /pictures +top-1 +top-5 +loss\ntest +12 +\d+\.\d % +\d+\.\d % +\d\.\d{4}\ntest, one view +12/,
+    );
   });
 
   const altered = async (name: string, change: (record: any) => unknown): Promise<Ran> => {
@@ -100,27 +138,58 @@ describe("evaluate", () => {
     mkdirSync(copy);
     writeFileSync(join(copy, "weights.safetensors"), readFileSync(join(run, "weights.safetensors")));
     const changed = change(json(join(run, "config.resolved.json")));
-    writeFileSync(join(copy, "config.resolved.json"), typeof changed === "string" ? changed : JSON.stringify(changed));
+    writeFileSync(
+      join(copy, "config.resolved.json"),
+      typeof changed === "string" ? changed : JSON.stringify(changed),
+    );
     return trainer("evaluate", copy);
   };
 
   it("refuses what it cannot build again from a folder", async () => {
-    const foreign = await altered("foreign", (record) => ({ ...record, plugins: [{ name: "foreign", options: {} }] }));
-    expect(foreign).toMatchObject({ code: 2, stdout: "", stderr: expect.stringMatching(/not built in \(foreign\)/) });
+    const foreign = await altered("foreign", (record) => ({
+      ...record,
+      plugins: [{ name: "foreign", options: {} }],
+    }));
+    expect(foreign).toMatchObject({
+      code: 2,
+      stdout: "",
+      stderr: expect.stringMatching(/not built in \(foreign\)/),
+    });
     const model = await altered("model", (record) => ({ ...record, model: { name: "my-net", options: {} } }));
     expect(model).toMatchObject({ code: 2, stderr: expect.stringMatching(/no model "my-net"/) });
-    const optimizer = await altered("optimizer", (record) => ({ ...record, optimizer: { name: "toString", options: {} } }));
-    expect(optimizer).toMatchObject({ code: 2, stderr: expect.stringMatching(/no built-in optimizer "toString"/) });
+    const optimizer = await altered("optimizer", (record) => ({
+      ...record,
+      optimizer: { name: "toString", options: {} },
+    }));
+    expect(optimizer).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/no built-in optimizer "toString"/),
+    });
   });
 
   it("calls a damaged folder damaged data", async () => {
-    expect(await altered("empty", () => "")).toMatchObject({ code: 65, stderr: expect.stringMatching(/is not JSON/) });
-    expect(await altered("null", () => "null")).toMatchObject({ code: 65, stderr: expect.stringMatching(/lacks parts/) });
-    expect(await altered("parts", () => ({}))).toMatchObject({ code: 65, stderr: expect.stringMatching(/lacks parts/) });
+    expect(await altered("empty", () => "")).toMatchObject({
+      code: 65,
+      stderr: expect.stringMatching(/is not JSON/),
+    });
+    expect(await altered("null", () => "null")).toMatchObject({
+      code: 65,
+      stderr: expect.stringMatching(/lacks parts/),
+    });
+    expect(await altered("parts", () => ({}))).toMatchObject({
+      code: 65,
+      stderr: expect.stringMatching(/lacks parts/),
+    });
     const cut = join(base, "parts", "weights.safetensors");
     writeFileSync(cut, readFileSync(cut).subarray(0, 500));
-    writeFileSync(join(dirname(cut), "config.resolved.json"), readFileSync(join(run, "config.resolved.json")));
-    expect(await trainer("evaluate", dirname(cut))).toMatchObject({ code: 65, stderr: expect.stringContaining(cut) });
+    writeFileSync(
+      join(dirname(cut), "config.resolved.json"),
+      readFileSync(join(run, "config.resolved.json")),
+    );
+    expect(await trainer("evaluate", dirname(cut))).toMatchObject({
+      code: 65,
+      stderr: expect.stringContaining(cut),
+    });
   });
 });
 
@@ -142,7 +211,10 @@ describe("predict", () => {
     const [one, two] = lines(stdout);
     expect(one).toEqual(two);
     expect(one!.predictions).toHaveLength(4); // top 5 of 4 classes
-    const sum = one!.predictions.reduce((total: number, { probability }: { probability: number }) => total + probability, 0);
+    const sum = one!.predictions.reduce(
+      (total: number, { probability }: { probability: number }) => total + probability,
+      0,
+    );
     expect(sum).toBeCloseTo(1, 5);
   });
 
@@ -161,8 +233,14 @@ describe("predict", () => {
     mkdirSync(copy);
     writeFileSync(join(copy, "config.resolved.json"), readFileSync(join(run, "config.resolved.json")));
     const bytes = readFileSync(join(run, "weights.safetensors"));
-    writeFileSync(join(copy, "weights.safetensors"), Buffer.from(bytes.toString("latin1").replace("fitloop.pre", "nothing.pre"), "latin1"));
-    expect(await trainer("predict", copy, picture)).toMatchObject({ code: 65, stderr: expect.stringMatching(/no run wrote it/) });
+    writeFileSync(
+      join(copy, "weights.safetensors"),
+      Buffer.from(bytes.toString("latin1").replace("fitloop.pre", "nothing.pre"), "latin1"),
+    );
+    expect(await trainer("predict", copy, picture)).toMatchObject({
+      code: 65,
+      stderr: expect.stringMatching(/no run wrote it/),
+    });
   });
 });
 
@@ -186,13 +264,23 @@ describe("plan", () => {
 describe("lists", () => {
   it("presets has each in a line", async () => {
     const { stdout } = await trainer("presets");
-    expect(stdout.trim().split("\n").map((line) => line.split(" ")[0])).toEqual(Object.keys(presets));
+    expect(
+      stdout
+        .trim()
+        .split("\n")
+        .map((line) => line.split(" ")[0]),
+    ).toEqual(Object.keys(presets));
     expect(JSON.parse((await trainer("presets", "--json")).stdout)).toHaveLength(Object.keys(presets).length);
   });
 
   it("plugins has each in a line, and the options of each", async () => {
     const { stdout } = await trainer("plugins");
-    expect(stdout.trim().split("\n").map((line) => line.split(" ")[0])).toEqual(Object.keys(plugins));
+    expect(
+      stdout
+        .trim()
+        .split("\n")
+        .map((line) => line.split(" ")[0]),
+    ).toEqual(Object.keys(plugins));
     for (const [name, { definition }] of Object.entries(plugins)) {
       const { code, stdout: about } = await trainer("plugins", name);
       expect(code).toBe(0);
@@ -222,13 +310,21 @@ describe("data verify", () => {
   });
 
   it("reads folders of pictures", async () => {
-    for (const [name, background] of [["cats", "red"], ["dogs", "blue"]] as const) {
+    for (const [name, background] of [
+      ["cats", "red"],
+      ["dogs", "blue"],
+    ] as const) {
       mkdirSync(join(base, "pictures", name), { recursive: true });
       const blank = { create: { width: 9, height: 9, channels: 3, background } } as const;
-      await sharp(blank).png().toFile(join(base, "pictures", name, "1.png"));
+      await sharp(blank)
+        .png()
+        .toFile(join(base, "pictures", name, "1.png"));
     }
     const args = ["--kind", "image-folder", "--data", join(base, "pictures"), "--size", "8"];
-    expect(await trainer("data", "verify", ...args)).toMatchObject({ code: 0, stdout: expect.stringMatching(/2 classes, pictures of 8 x 8/) });
+    expect(await trainer("data", "verify", ...args)).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/2 classes, pictures of 8 x 8/),
+    });
   });
 });
 
@@ -243,19 +339,26 @@ describe("backend status", () => {
 describe("help", () => {
   const commands = (command = createProgram(), path: string[] = []): string[][] => [
     path,
-    ...command.commands.flatMap((each) => commands(each as ReturnType<typeof createProgram>, [...path, each.name()])),
+    ...command.commands.flatMap((each) =>
+      commands(each as ReturnType<typeof createProgram>, [...path, each.name()]),
+    ),
   ];
 
-  it.each(commands().map((path) => [path.join(" ") || "trainer", path] as const))("of %s teaches", async (_, path) => {
-    const { code, stdout } = await trainer(...path, "--help");
-    expect(code).toBe(0);
-    expect(stdout).toMatch(/^Usage: trainer/);
-    let command = createProgram();
-    for (const name of path) command = command.commands.find((each) => each.name() === name)! as typeof command;
-    expect(command.description()).not.toBe("");
-    for (const option of command.options) expect(option.description, option.flags).not.toBe("");
-    for (const [index, line] of stdout.split("\n").entries()) expect(line.length, `line ${index + 1}`).toBeLessThanOrEqual(120);
-  });
+  it.each(commands().map((path) => [path.join(" ") || "trainer", path] as const))(
+    "of %s teaches",
+    async (_, path) => {
+      const { code, stdout } = await trainer(...path, "--help");
+      expect(code).toBe(0);
+      expect(stdout).toMatch(/^Usage: trainer/);
+      let command = createProgram();
+      for (const name of path)
+        command = command.commands.find((each) => each.name() === name)! as typeof command;
+      expect(command.description()).not.toBe("");
+      for (const option of command.options) expect(option.description, option.flags).not.toBe("");
+      for (const [index, line] of stdout.split("\n").entries())
+        expect(line.length, `line ${index + 1}`).toBeLessThanOrEqual(120);
+    },
+  );
 
   it("says the version", async () => {
     const { version } = json(fileURLToPath(new URL("../../package.json", import.meta.url)));

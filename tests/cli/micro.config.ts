@@ -1,4 +1,7 @@
-/** A run of milliseconds made of built-in parts. Environment variables bend it, since these tests pass no functions. */
+/**
+ * A run of milliseconds made of built-in parts. Environment variables bend it, since these tests pass no
+ * functions.
+ */
 import { defineConfig, definePlugin, sgd } from "fitloop";
 import { shapes } from "fitloop/data";
 import { resnet18 } from "fitloop/models";
@@ -14,7 +17,8 @@ const foreign = definePlugin({
   apply(_, { hooks }) {
     hooks.onStep.tap(({ step }) => {
       if (MICRO === "throws" && step === 1) throw new Error("as told");
-      if (MICRO === "throws later" && step === 1) setTimeout(() => Promise.reject(new Error("nobody waits for me")));
+      if (MICRO === "throws later" && step === 1)
+        setTimeout(() => Promise.reject(new Error("nobody waits for me")));
     });
     if (MICRO === "timer") setInterval(() => {}, 1000);
     if (MICRO === "slow end") hooks.onFitEnd.tap(() => new Promise((resolve) => setTimeout(resolve, 60_000)));

@@ -29,7 +29,10 @@ function start(
   watch: (written: { stdout: string; stderr: string }, child: ChildProcess) => void = () => {},
   micro = "",
 ): Promise<Ended> {
-  const child = spawn(process.execPath, [program, ...args], { cwd: base, env: { ...process.env, MICRO: micro } });
+  const child = spawn(process.execPath, [program, ...args], {
+    cwd: base,
+    env: { ...process.env, MICRO: micro },
+  });
   children.push(child);
   const written = { stdout: "", stderr: "" };
   for (const name of ["stdout", "stderr"] as const) {
@@ -41,8 +44,15 @@ function start(
   return new Promise((resolve) => child.on("close", (code, signal) => resolve({ code, signal, ...written })));
 }
 
-const run = (out: string, ...more: string[]): string[] =>
-  ["--config", config, "--backend", "wasm", "--out", join(base, out), ...more];
+const run = (out: string, ...more: string[]): string[] => [
+  "--config",
+  config,
+  "--backend",
+  "wasm",
+  "--out",
+  join(base, out),
+  ...more,
+];
 const read = (...names: string[]): string => readFileSync(join(base, ...names), "utf8");
 
 /** Sends a signal once, as soon as the text is there. */
@@ -58,20 +68,30 @@ const signalAt = (text: string, signal: NodeJS.Signals) => {
 it.each([
   ["SIGINT", 130],
   ["SIGTERM", 143],
-] as const)("%s stops the run, keeps it, and leaves with %i", async (signal, expected) => {
-  const args = run(signal, "--epochs", "100000", "--json");
-  const { code, stdout, stderr } = await start(args, signalAt('"step":3,', signal));
-  expect(code).toBe(expected);
-  expect(stderr).toContain(`${signal}: stopping after this step`);
-  const events = stdout.trim().split("\n").map((line) => JSON.parse(line));
-  expect(events.at(-1)).toMatchObject({ event: "fit:end", stopReason: `interrupted (${signal})` });
-  const { steps, stopReason } = JSON.parse(read(signal, "summary.json"));
-  expect(stopReason).toBe(`interrupted (${signal})`);
-  const kept = read(signal, "metrics.jsonl").trim().split("\n").map((line) => JSON.parse(line));
-  const stepsKept = kept.filter(({ event }) => event === "step").map(({ step }) => step);
-  expect(stepsKept).toEqual(Array.from({ length: steps }, (_, index) => index + 1));
-  expect(existsSync(join(base, signal, "weights.safetensors"))).toBe(true);
-}, 60_000);
+] as const)(
+  "%s stops the run, keeps it, and leaves with %i",
+  async (signal, expected) => {
+    const args = run(signal, "--epochs", "100000", "--json");
+    const { code, stdout, stderr } = await start(args, signalAt('"step":3,', signal));
+    expect(code).toBe(expected);
+    expect(stderr).toContain(`${signal}: stopping after this step`);
+    const events = stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    expect(events.at(-1)).toMatchObject({ event: "fit:end", stopReason: `interrupted (${signal})` });
+    const { steps, stopReason } = JSON.parse(read(signal, "summary.json"));
+    expect(stopReason).toBe(`interrupted (${signal})`);
+    const kept = read(signal, "metrics.jsonl")
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    const stepsKept = kept.filter(({ event }) => event === "step").map(({ step }) => step);
+    expect(stepsKept).toEqual(Array.from({ length: steps }, (_, index) => index + 1));
+    expect(existsSync(join(base, signal, "weights.safetensors"))).toBe(true);
+  },
+  60_000,
+);
 
 it("a second signal leaves at once", async () => {
   const first = signalAt('"step":3,', "SIGINT");
@@ -95,8 +115,13 @@ it("a signal while the data loads leaves at once, and nothing behind", async () 
 }, 50_000);
 
 it("a reader that leaves takes nothing with it", () => {
-  const line = [process.execPath, program, ...run("head", "--epochs", "4", "--json")].map((word) => `'${word}'`).join(" ");
-  const first = execFileSync("sh", ["-c", `${line} 2>/dev/null | head -n 1`], { cwd: base, encoding: "utf8" });
+  const line = [process.execPath, program, ...run("head", "--epochs", "4", "--json")]
+    .map((word) => `'${word}'`)
+    .join(" ");
+  const first = execFileSync("sh", ["-c", `${line} 2>/dev/null | head -n 1`], {
+    cwd: base,
+    encoding: "utf8",
+  });
   expect(JSON.parse(first)).toMatchObject({ event: "fit:start" });
   expect(JSON.parse(read("head", "summary.json"))).toMatchObject({ epochs: 4, stopReason: "epochs" });
 }, 60_000);
@@ -104,7 +129,9 @@ it("a reader that leaves takes nothing with it", () => {
 it("a plugin that throws is named with its place, and the run is kept", async () => {
   const { code, stderr } = await start(run("throws"), undefined, "throws");
   expect(code).toBe(70);
-  expect(stderr).toMatch(/trainer: Plugin "foreign" failed in hook "onStep": as told\n +at .*micro\.config\.ts:\d+/);
+  expect(stderr).toMatch(
+    /trainer: Plugin "foreign" failed in hook "onStep": as told\n +at .*micro\.config\.ts:\d+/,
+  );
   expect(JSON.parse(read("throws", "summary.json")).stopReason).toMatch(/^failed: /);
 }, 60_000);
 
@@ -121,6 +148,10 @@ it("a timer that a plugin left does not keep a finished run alive", async () => 
 
 it("npx runs the checkout's own program", () => {
   const npx = ["--no", "--", "trainer", "presets", "--json"];
-  const listed = execFileSync("npx", npx, { cwd: root, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
+  const listed = execFileSync("npx", npx, {
+    cwd: root,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "ignore"],
+  });
   expect(JSON.parse(listed)).toContainEqual(expect.objectContaining({ name: "quickstart" }));
 }, 60_000);

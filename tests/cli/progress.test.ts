@@ -4,7 +4,15 @@ import { fitting, formatResults, showProgress } from "../../core/cli/progress.js
 import { colorsFor, columns, duration, percent, table } from "../../core/cli/terminal.js";
 import { createEvents, type Events } from "../../core/loop/events.js";
 
-const parts = ["epoch 12/200", "step 4680/78000", "loss 2.345", "acc 41.2 %", "1234 img/s", "12 h 34 min left", "lr 0.0999"];
+const parts = [
+  "epoch 12/200",
+  "step 4680/78000",
+  "loss 2.345",
+  "acc 41.2 %",
+  "1234 img/s",
+  "12 h 34 min left",
+  "lr 0.0999",
+];
 afterEach(() => {
   vi.restoreAllMocks();
   vi.unstubAllEnvs();
@@ -23,10 +31,23 @@ describe("the live line", () => {
   });
 
   const step = (at: number): Events["step"] => ({
-    epoch: 0, epochs: 2, step: at, stepsPerEpoch: 50, totalSteps: 100, loss: 2.5, top1: 0.25, learningRate: 0.0123456,
-    gradientNorm: 1, imagesPerSecond: 64, samples: 128,
+    epoch: 0,
+    epochs: 2,
+    step: at,
+    stepsPerEpoch: 50,
+    totalSteps: 100,
+    loss: 2.5,
+    top1: 0.25,
+    learningRate: 0.0123456,
+    gradientNorm: 1,
+    imagesPerSecond: 64,
+    samples: 128,
   });
-  function watch(isTTY: boolean, width: number, now = 0): { events: ReturnType<typeof createEvents>; text: () => string; at(time: number): void } {
+  function watch(
+    isTTY: boolean,
+    width: number,
+    now = 0,
+  ): { events: ReturnType<typeof createEvents>; text: () => string; at(time: number): void } {
     let written = "";
     let clock = now;
     vi.spyOn(performance, "now").mockImplementation(() => clock);
@@ -49,7 +70,10 @@ describe("the live line", () => {
     expect(lines).toHaveLength(2);
     for (const line of lines) expect(line.length).toBeLessThan(width);
     expect(text()).not.toContain("\n");
-    if (width === 200) expect(lines[1]).toBe("epoch 1/2  step 2/100  loss 2.500  acc 25.0 %  64 img/s  3 min 16 s left  lr 0.0123");
+    if (width === 200)
+      expect(lines[1]).toBe(
+        "epoch 1/2  step 2/100  loss 2.500  acc 25.0 %  64 img/s  3 min 16 s left  lr 0.0123",
+      );
   });
 
   it("is drawn ten times a second at most, and is wiped before a message", () => {
@@ -86,21 +110,53 @@ describe("colours", () => {
 
 describe("words", () => {
   it("times, shares and widths", () => {
-    expect([0, 59.4, 60, 185, 3600, 3725, 360_000].map(duration)).toEqual(["0 s", "59 s", "1 min 00 s", "3 min 05 s", "1 h 00 min", "1 h 02 min", "100 h 00 min"]);
+    expect([0, 59.4, 60, 185, 3600, 3725, 360_000].map(duration)).toEqual([
+      "0 s",
+      "59 s",
+      "1 min 00 s",
+      "3 min 05 s",
+      "1 h 00 min",
+      "1 h 02 min",
+      "100 h 00 min",
+    ]);
     expect([Number.NaN, Number.POSITIVE_INFINITY, -1].map(duration)).toEqual(["?", "?", "?"]);
     expect(percent(0.5834)).toBe("58.3 %");
-    expect([0, undefined, 132].map((width) => columns({ columns: width } as NodeJS.WriteStream))).toEqual([80, 80, 132]);
+    expect([0, undefined, 132].map((width) => columns({ columns: width } as NodeJS.WriteStream))).toEqual([
+      80, 80, 132,
+    ]);
   });
 
   it("tables: the first column left, the others right", () => {
-    expect(table([["", "top-1"], ["test", "9.0 %"], ["a", "100.0 %"]], "  ")).toBe("          top-1\n  test    9.0 %\n  a     100.0 %");
+    expect(
+      table(
+        [
+          ["", "top-1"],
+          ["test", "9.0 %"],
+          ["a", "100.0 %"],
+        ],
+        "  ",
+      ),
+    ).toBe("          top-1\n  test    9.0 %\n  a     100.0 %");
   });
 
   it("results of a run that measured nothing", () => {
     const text = formatResults({
-      preset: "p", seed: 1, backend: "wasm", backendVersion: "1", precision: "float32", threads: 2, parameters: 1, epochs: 0,
-      steps: 1, seconds: 0, imagesPerSecond: 0, stopReason: "interrupted (SIGINT)", costs: {},
+      preset: "p",
+      seed: 1,
+      backend: "wasm",
+      backendVersion: "1",
+      precision: "float32",
+      threads: 2,
+      parameters: 1,
+      epochs: 0,
+      steps: 1,
+      seconds: 0,
+      imagesPerSecond: 0,
+      stopReason: "interrupted (SIGINT)",
+      costs: {},
     });
-    expect(text).toBe("\np: ended after 0 epochs and 1 steps (interrupted (SIGINT))\ntraining took 0 s, 0 images/s");
+    expect(text).toBe(
+      "\np: ended after 0 epochs and 1 steps (interrupted (SIGINT))\ntraining took 0 s, 0 images/s",
+    );
   });
 });

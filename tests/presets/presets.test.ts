@@ -1,4 +1,7 @@
-/** Each preset: what it is made of, in a snapshot that a change of the recipe has to change too, and two real steps. */
+/**
+ * Each preset: what it is made of, in a snapshot that a change of the recipe has to change too, and two real
+ * steps.
+ */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -25,8 +28,19 @@ const planOf = async (name: Name): Promise<Plan> => {
   return makePlan(trainer, await trainer.prepare());
 };
 /** What does not depend on the size of the data. */
-const essence = ({ parameters, multiplyAdds, inputSize, batchSize, microBatchesPerStep, epochs, taps, notes }: Plan) => ({
-  figures: `${parameters} parameters, ${multiplyAdds} multiply-adds at ${inputSize} px, ${microBatchesPerStep} × ${batchSize}, ${epochs} epochs`,
+const essence = ({
+  parameters,
+  multiplyAdds,
+  inputSize,
+  batchSize,
+  microBatchesPerStep,
+  epochs,
+  taps,
+  notes,
+}: Plan) => ({
+  figures:
+    `${parameters} parameters, ${multiplyAdds} multiply-adds at ${inputSize} px, ` +
+    `${microBatchesPerStep} × ${batchSize}, ${epochs} epochs`,
   taps: taps.map(({ hook, plugin, stage }) => `${hook}: ${plugin}${stage === "normal" ? "" : ` (${stage})`}`),
   notes,
 });
@@ -47,7 +61,13 @@ describe.each(Object.keys(presets) as Name[])("%s", (name) => {
   });
 
   it("trains", async () => {
-    const config = { ...presets[name].create({ data: places[name], batchSize: 4 }), limitTrain: 20, limitTest: 4, holdout: 0, maxSteps: 2 };
+    const config = {
+      ...presets[name].create({ data: places[name], batchSize: 4 }),
+      limitTrain: 20,
+      limitTest: 4,
+      holdout: 0,
+      maxSteps: 2,
+    };
     // Early stopping and the like watch what this run leaves out.
     const summary = await new Trainer(config).fit();
     expect(summary).toMatchObject({ preset: name, steps: 2, stopReason: "max steps" });

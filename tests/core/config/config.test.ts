@@ -21,11 +21,17 @@ const messageOf = (attempt: () => unknown): string => {
   return "";
 };
 
-/** One slip of the keyboard each: [what it is called, the slip, whether the suggestion must always be right]. */
+/**
+ * One slip of the keyboard each: [what it is called, the slip, whether the suggestion must always be right].
+ */
 const slips: [string, (key: string) => string[], boolean][] = [
   ["a letter lost", (key) => [...key].map((_, at) => key.slice(0, at) + key.slice(at + 1)), false],
   ["a letter too many", (key) => [...key].map((_, at) => `${key.slice(0, at)}q${key.slice(at)}`), false],
-  ["two letters swapped", (key) => [...key].slice(1).map((_, at) => key.slice(0, at) + key[at + 1] + key[at] + key.slice(at + 2)), false],
+  [
+    "two letters swapped",
+    (key) => [...key].slice(1).map((_, at) => key.slice(0, at) + key[at + 1] + key[at] + key.slice(at + 2)),
+    false,
+  ],
   ["all small", (key) => [key.toLowerCase()], true],
   ["all capital", (key) => [key.toUpperCase()], true],
   ["snake_case", (key) => [key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)], true],
@@ -35,7 +41,9 @@ const slips: [string, (key: string) => string[], boolean][] = [
 /** Every set of options there is: the config's own and each plugin's. */
 const schemas = {
   "the config": configSchema,
-  ...Object.fromEntries(Object.entries(plugins).map(([name, { definition }]) => [`plugin "${name}"`, definition.options])),
+  ...Object.fromEntries(
+    Object.entries(plugins).map(([name, { definition }]) => [`plugin "${name}"`, definition.options]),
+  ),
 };
 
 describe("an unknown key", () => {
@@ -50,7 +58,8 @@ describe("an unknown key", () => {
           expect(message).toContain(`unknown option "${mistake}"`);
           tried++;
           // Where there are few, all of them are listed.
-          if (!new RegExp(`did you mean "${key}"|there (is|are): .*\\b${key}\\b`).test(message)) wrong.push(`${where}: ${mistake}`);
+          if (!new RegExp(`did you mean "${key}"|there (is|are): .*\\b${key}\\b`).test(message))
+            wrong.push(`${where}: ${mistake}`);
         }
       }
     }
@@ -92,14 +101,25 @@ describe("a wrong value", () => {
   });
 
   it("all of them at once", () => {
-    const message = messageOf(() => resolve({ epochs: 0, batchSize: 1.5, holdout: 1, seed: 2 ** 32, sed: 1, plugins: [{}] }));
-    for (const part of ['"epochs"', '"batchSize"', '"holdout"', '"seed"', 'unknown option "sed" (did you mean "seed"?)', '"plugins.0"']) {
+    const message = messageOf(() =>
+      resolve({ epochs: 0, batchSize: 1.5, holdout: 1, seed: 2 ** 32, sed: 1, plugins: [{}] }),
+    );
+    for (const part of [
+      '"epochs"',
+      '"batchSize"',
+      '"holdout"',
+      '"seed"',
+      'unknown option "sed" (did you mean "seed"?)',
+      '"plugins.0"',
+    ]) {
       expect(message).toContain(part);
     }
   });
 
   it("of a config that is no object at all", () => {
-    for (const [, value] of bad.filter(([what]) => !["an object", "a date", "a boxed number", "a promise"].includes(what))) {
+    for (const [, value] of bad.filter(
+      ([what]) => !["an object", "a date", "a boxed number", "a promise"].includes(what),
+    )) {
       expect(messageOf(() => resolveConfig(value as TrainerConfig, fallback))).not.toBe("");
     }
   });
@@ -107,8 +127,18 @@ describe("a wrong value", () => {
 
 describe("any config", () => {
   it("is taken or refused with a message, and never breaks the check", () => {
-    const anything = fc.anything({ withBigInt: true, withDate: true, withMap: true, withNullPrototype: true, withSparseArray: true });
-    const key = fc.oneof(fc.constantFrom(...Object.keys(configSchema.shape)), fc.string(), fc.constant("__proto__"));
+    const anything = fc.anything({
+      withBigInt: true,
+      withDate: true,
+      withMap: true,
+      withNullPrototype: true,
+      withSparseArray: true,
+    });
+    const key = fc.oneof(
+      fc.constantFrom(...Object.keys(configSchema.shape)),
+      fc.string(),
+      fc.constant("__proto__"),
+    );
     fc.assert(
       fc.property(fc.dictionary(key, anything), (config) => {
         messageOf(() => resolve(config));
@@ -139,7 +169,15 @@ describe("a resolved config", () => {
   it("has every default", () => {
     const { data, model } = microConfig();
     const resolved = resolveConfig({ data, model, learningRate: 0.1, epochs: 1 }, fallback);
-    expect(resolved).toMatchObject({ name: "run", batchSize: 128, holdout: 0.1, seed: 1, plugins: [], precision: "float32", evaluateEvery: 1 });
+    expect(resolved).toMatchObject({
+      name: "run",
+      batchSize: 128,
+      holdout: 0.1,
+      seed: 1,
+      plugins: [],
+      precision: "float32",
+      evaluateEvery: 1,
+    });
     expect(resolved.optimizer).toBe(fallback.optimizer);
   });
 

@@ -1,6 +1,7 @@
 /**
- * Loads each config named on the command line as the command line does, in a process without a test runner's module
- * loader, and prints a JSON line for each: what came, and whether it saw our instances of the package and of tf.js.
+ * Loads each config named on the command line as the command line does, in a process without a test runner's
+ * module loader, and prints a JSON line for each: what came, and whether it saw our instances of the package
+ * and of tf.js.
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { loadConfig } from "../../../core/config/load.js";
@@ -12,7 +13,9 @@ for (const path of process.argv.slice(2)) {
   shared.seen = undefined;
   try {
     const patience = path.includes("never") ? 300 : 10_000;
-    const { config, file } = await (path.endsWith("/") ? loadConfig(undefined, { from: path }) : loadConfig(path, { patience }));
+    const { config, file } = await (path.endsWith("/")
+      ? loadConfig(undefined, { from: path })
+      : loadConfig(path, { patience }));
     const seen = shared.seen as Seen; // the config has set it
     const same = seen && seen.TrainerError === TrainerError && seen.engine === tf.engine();
     print({ path, file, config, same, polluted: "polluted" in {} });

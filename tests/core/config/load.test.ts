@@ -1,6 +1,17 @@
-/** Configs as people write them, in a package of their own: loaded by a real process, as the command line loads them. */
+/**
+ * Configs as people write them, in a package of their own: loaded by a real process, as the command line
+ * loads them.
+ */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -52,9 +63,18 @@ const cases: Record<string, { text: string; gives?: unknown; says?: RegExp; code
   },
   "common/javascript.js": { text: "export default { epochs: 2 };", says: /Name it javascript\.mjs, or put/ },
 
-  "module/no-default.ts": { text: "export const config = {};", says: /has no default export\. Write `export default/ },
-  "module/nothing.ts": { text: "export default () => undefined;", says: /the function it exports returned nothing/ },
-  "module/text.ts": { text: 'export default "epochs";', says: /must be a config or a function .* and "epochs" came/ },
+  "module/no-default.ts": {
+    text: "export const config = {};",
+    says: /has no default export\. Write `export default/,
+  },
+  "module/nothing.ts": {
+    text: "export default () => undefined;",
+    says: /the function it exports returned nothing/,
+  },
+  "module/text.ts": {
+    text: 'export default "epochs";',
+    says: /must be a config or a function .* and "epochs" came/,
+  },
   "module/list.ts": { text: "export default [1];", says: /must be a config or a function .* and \[1\] came/ },
   "module/throws.ts": {
     text: 'interface Gone { a: 1 }\n\nconst fail = (): never => {\n  throw new Error("no luck");\n};\nexport default fail();',
@@ -69,16 +89,34 @@ const cases: Record<string, { text: string; gives?: unknown; says?: RegExp; code
     text: "export default {\n  epochs: 1\n  seed: 2,\n};",
     says: /syntax\.ts \(line 3\) cannot be used: Expected "}" but found "seed"\./,
   },
-  "module/syntax.mjs": { text: "export default {\n  epochs: 1\n  seed: 2,\n};", says: /syntax\.mjs .*cannot be used/ },
-  "module/never.ts": { text: "export default () => new Promise(() => {});", says: /the function it exports took longer than/ },
-  "module/never-loads.ts": { text: "await new Promise(() => {});\nexport default {};", says: /loading it took longer than/ },
-  "module/leaves.ts": { text: "\nprocess.exit(0);\nexport default {};", says: /leaves\.ts \(line 2\).*it called process\.exit\(0\)/ },
+  "module/syntax.mjs": {
+    text: "export default {\n  epochs: 1\n  seed: 2,\n};",
+    says: /syntax\.mjs .*cannot be used/,
+  },
+  "module/never.ts": {
+    text: "export default () => new Promise(() => {});",
+    says: /the function it exports took longer than/,
+  },
+  "module/never-loads.ts": {
+    text: "await new Promise(() => {});\nexport default {};",
+    says: /loading it took longer than/,
+  },
+  "module/leaves.ts": {
+    text: "\nprocess.exit(0);\nexport default {};",
+    says: /leaves\.ts \(line 2\).*it called process\.exit\(0\)/,
+  },
   "module/prototype.ts": {
     text: `export default JSON.parse('{ "__proto__": { "polluted": true } }');`,
     says: /a key "__proto__" or "constructor", which no config needs/,
   },
-  "module/constructor.ts": { text: "export default { constructor: Object };", says: /a key "__proto__" or "constructor"/ },
-  "module/no-package.ts": { text: 'import "no-such-package";\nexport default {};', says: /Cannot find package 'no-such-package'/ },
+  "module/constructor.ts": {
+    text: "export default { constructor: Object };",
+    says: /a key "__proto__" or "constructor"/,
+  },
+  "module/no-package.ts": {
+    text: 'import "no-such-package";\nexport default {};',
+    says: /Cannot find package 'no-such-package'/,
+  },
   "module/no-export.ts": {
     text: 'import { labelSmothing } from "fitloop/plugins";\nexport default labelSmothing();',
     says: /no-export\.ts \(line 1\).*does not provide an export named 'labelSmothing'/,
@@ -96,12 +134,16 @@ const cases: Record<string, { text: string; gives?: unknown; says?: RegExp; code
 const searches: Record<string, string | RegExp> = {
   "module/project/": "module/project/trainer.config.ts",
   "module/project/deeper/": "module/project/trainer.config.ts",
-  "common/": /No config: neither --preset nor --config came, and there is no trainer\.config\.ts in .*`trainer presets`/,
+  "common/":
+    /No config: neither --preset nor --config came, and there is no trainer\.config\.ts in .*`trainer presets`/,
 };
 
 let loaded: Map<string, Loaded>;
 beforeAll(() => {
-  for (const [name, type] of [["module", "module"], ["common", "commonjs"]] as const) {
+  for (const [name, type] of [
+    ["module", "module"],
+    ["common", "commonjs"],
+  ] as const) {
     mkdirSync(join(folder, name, "node_modules"), { recursive: true });
     writeFileSync(join(folder, name, "package.json"), JSON.stringify({ type }));
     symlinkSync(root, join(folder, name, "node_modules", "fitloop"));
@@ -109,9 +151,14 @@ beforeAll(() => {
   }
   mkdirSync(join(folder, "module", "project", "deeper"), { recursive: true });
   for (const [name, { text }] of Object.entries(cases)) writeFileSync(join(folder, name), text);
-  const paths = [...Object.keys(cases), ...Object.keys(searches), "module/absent.ts"].map((name) => join(folder, name));
+  const paths = [...Object.keys(cases), ...Object.keys(searches), "module/absent.ts"].map((name) =>
+    join(folder, name),
+  );
   const script = fileURLToPath(new URL("load-each.ts", import.meta.url));
-  const output = execFileSync(process.execPath, ["--import", "tsx", script, ...paths], { cwd: root, encoding: "utf8" });
+  const output = execFileSync(process.execPath, ["--import", "tsx", script, ...paths], {
+    cwd: root,
+    encoding: "utf8",
+  });
   loaded = new Map(
     output
       .trim()
@@ -131,7 +178,10 @@ describe("loading a config", () => {
   });
 
   it("says that a file is not there", () => {
-    expect(loaded.get("module/absent.ts")).toMatchObject({ code: "ERR_CONFIG", message: expect.stringMatching(/does not exist/) });
+    expect(loaded.get("module/absent.ts")).toMatchObject({
+      code: "ERR_CONFIG",
+      message: expect.stringMatching(/does not exist/),
+    });
   });
 
   it.each(Object.entries(searches))("from %s upwards", (from, found) => {
@@ -141,7 +191,11 @@ describe("loading a config", () => {
   });
 
   it("leaves no file beside a config", () => {
-    const expected = Object.keys(cases).flatMap((name) => (name.startsWith("module/") && !name.includes("project") ? [name.slice(7)] : []));
-    expect(readdirSync(join(folder, "module")).sort()).toEqual([...expected, "node_modules", "package.json", "project"].sort());
+    const expected = Object.keys(cases).flatMap((name) =>
+      name.startsWith("module/") && !name.includes("project") ? [name.slice(7)] : [],
+    );
+    expect(readdirSync(join(folder, "module")).sort()).toEqual(
+      [...expected, "node_modules", "package.json", "project"].sort(),
+    );
   });
 });

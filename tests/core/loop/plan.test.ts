@@ -5,7 +5,14 @@ import { hookNames, loadBackend, Trainer, type TrainerConfig } from "../../../co
 import { bytes, formatPlan, makePlan, scaled, shownHooks, type Plan } from "../../../core/loop/plan.js";
 import { resnet18 } from "../../../core/models/index.js";
 import { microConfig } from "../../../core/testing/index.js";
-import { cosineRestarts, earlyStopping, ema, gradientAccumulation, labelSmoothing, oneCycle } from "../../../plugins/index.js";
+import {
+  cosineRestarts,
+  earlyStopping,
+  ema,
+  gradientAccumulation,
+  labelSmoothing,
+  oneCycle,
+} from "../../../plugins/index.js";
 
 beforeAll(async () => void (await loadBackend()));
 
@@ -17,10 +24,22 @@ const planOf = async (config: Partial<TrainerConfig> = {}): Promise<Plan> => {
 describe("a plan", () => {
   it("counts steps and micro-batches as the run will", async () => {
     const plan = await planOf();
-    expect(plan).toMatchObject({ stepsPerEpoch: 2, totalSteps: 6, microBatchesPerStep: 1, samples: { train: 14, validation: 4, test: 6 } });
+    expect(plan).toMatchObject({
+      stepsPerEpoch: 2,
+      totalSteps: 6,
+      microBatchesPerStep: 1,
+      samples: { train: 14, validation: 4, test: 6 },
+    });
     const accumulated = await planOf({ batchSize: 4, plugins: [gradientAccumulation({ factor: 2 })] });
-    expect(accumulated).toMatchObject({ stepsPerEpoch: 2, totalSteps: 6, microBatchesPerStep: 2, batchSize: 4 });
-    const summary = await new Trainer(microConfig({ batchSize: 4, plugins: [gradientAccumulation({ factor: 2 })] })).fit();
+    expect(accumulated).toMatchObject({
+      stepsPerEpoch: 2,
+      totalSteps: 6,
+      microBatchesPerStep: 2,
+      batchSize: 4,
+    });
+    const summary = await new Trainer(
+      microConfig({ batchSize: 4, plugins: [gradientAccumulation({ factor: 2 })] }),
+    ).fit();
     expect(summary.steps).toBe(accumulated.totalSteps);
   });
 
@@ -31,7 +50,11 @@ describe("a plan", () => {
   });
 
   it("sees the whole schedule: both ends, and the peak between", async () => {
-    const { learningRate } = await planOf({ learningRate: 1, epochs: 50, plugins: [oneCycle({ pctStart: 0.3, divFactor: 25 })] });
+    const { learningRate } = await planOf({
+      learningRate: 1,
+      epochs: 50,
+      plugins: [oneCycle({ pctStart: 0.3, divFactor: 25 })],
+    });
     const rates = learningRate.map(({ rate }) => rate);
     expect(learningRate[0]!.step).toBe(0);
     expect(rates[0]).toBeCloseTo(1 / 25, 12);
@@ -71,7 +94,10 @@ describe("for people", () => {
 
   it("shows every tap in its place and its order, with the notes", async () => {
     const text = formatPlan(
-      await planOf({ epochs: 20, plugins: [cosineRestarts(), earlyStopping({ patience: 3 }), ema(), labelSmoothing()] }),
+      await planOf({
+        epochs: 20,
+        plugins: [cosineRestarts(), earlyStopping({ patience: 3 }), ema(), labelSmoothing()],
+      }),
     );
     expect(text).toMatch(/^ {4}each micro-batch +beforeBatch: label-smoothing/m);
     expect(text).toMatch(/^ {4}evaluate +beforeEvaluate: ema \(early\) → early-stopping \(last\)$/m);

@@ -33,8 +33,10 @@ describe("writing a file", () => {
   });
 
   it("writes on where the system takes little at a time", () => {
-    const short = vi.spyOn(system, "writeSync").mockImplementation(((file: number, bytes: Uint8Array, offset: number, length: number) =>
-      fs.writeSync(file, bytes, offset, Math.min(7, length))) as typeof fs.writeSync);
+    const short = vi
+      .spyOn(system, "writeSync")
+      .mockImplementation(((file: number, bytes: Uint8Array, offset: number, length: number) =>
+        fs.writeSync(file, bytes, offset, Math.min(7, length))) as typeof fs.writeSync);
     const text = "0123456789".repeat(5);
     writeFileAtomic(path, text);
     expect(content()).toBe(text);
@@ -50,7 +52,12 @@ describe("writing a file", () => {
       return file;
     }) as typeof fs.openSync);
     vi.spyOn(system, "fsyncSync").mockImplementation((file) => void order.push(`flush ${names.get(file)}`));
-    vi.spyOn(system, "writeSync").mockImplementation(((file: number, bytes: Uint8Array, offset: number, length: number) => {
+    vi.spyOn(system, "writeSync").mockImplementation(((
+      file: number,
+      bytes: Uint8Array,
+      offset: number,
+      length: number,
+    ) => {
       order.push("write");
       return fs.writeSync(file, bytes, offset, length);
     }) as typeof fs.writeSync);
@@ -67,14 +74,21 @@ describe("writing a file", () => {
     (call) => {
       vi.spyOn(system, call).mockImplementation(failing("EIO"));
       const attempt = (): void => writeFileAtomic(path, "new");
-      expect(attempt).toThrow(expect.objectContaining({ code: "ERR_IO", exitCode: 74, message: expect.stringContaining(path) }));
+      expect(attempt).toThrow(
+        expect.objectContaining({ code: "ERR_IO", exitCode: 74, message: expect.stringContaining(path) }),
+      );
       expect(content()).toBe("old");
       expect(fs.readdirSync(folder)).toEqual(["summary.json"]);
     },
   );
 
   it("believes the size on the disk, not the counts of the writes", () => {
-    vi.spyOn(system, "writeSync").mockImplementation(((file: number, bytes: Uint8Array, offset: number, length: number) => {
+    vi.spyOn(system, "writeSync").mockImplementation(((
+      file: number,
+      bytes: Uint8Array,
+      offset: number,
+      length: number,
+    ) => {
       fs.writeSync(file, bytes, offset, Math.max(0, length - 1));
       return length;
     }) as typeof fs.writeSync);
@@ -94,7 +108,13 @@ describe("writing a file", () => {
 
 describe("JSON", () => {
   it("keeps what is not a number as text", () => {
-    const value = { loss: Number.NaN, deep: [{ top: Number.POSITIVE_INFINITY }], low: Number.NEGATIVE_INFINITY, none: undefined, zero: 0 };
+    const value = {
+      loss: Number.NaN,
+      deep: [{ top: Number.POSITIVE_INFINITY }],
+      low: Number.NEGATIVE_INFINITY,
+      none: undefined,
+      zero: 0,
+    };
     expect(toJson(value)).toBe('{"loss":"NaN","deep":[{"top":"Infinity"}],"low":"-Infinity","zero":0}');
   });
 });

@@ -4,7 +4,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
-import { loadBackend, Trainer, weightsFromSafetensors, type Plugin, type TrainerConfig } from "../../../core/index.js";
+import {
+  loadBackend,
+  Trainer,
+  weightsFromSafetensors,
+  type Plugin,
+  type TrainerConfig,
+} from "../../../core/index.js";
 import { fitWeights, microConfig, weightsHash } from "../../../core/testing/index.js";
 import { createRunFolder } from "../../../core/run/folder.js";
 import { system } from "../../../core/run/files.js";
@@ -23,9 +29,14 @@ beforeEach(() => {
 
 const trainer = (config: Partial<TrainerConfig> = {}, options: RunRecordOptions = {}): Trainer =>
   new Trainer(microConfig(config), [runRecord(options)]);
-const fit = (config?: Partial<TrainerConfig>, options?: RunRecordOptions) => trainer(config, options).fit({ folder });
+const fit = (config?: Partial<TrainerConfig>, options?: RunRecordOptions) =>
+  trainer(config, options).fit({ folder });
 const read = (name: string): string => readFileSync(join(folder, name), "utf8");
-const lines = (): Record<string, unknown>[] => read("metrics.jsonl").trim().split("\n").map((line) => JSON.parse(line));
+const lines = (): Record<string, unknown>[] =>
+  read("metrics.jsonl")
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
 const failing = (hook: "onFitStart" | "onStep" | "beforeBatch"): Plugin => ({
   name: "failing",
   options: {},
@@ -40,25 +51,50 @@ const failing = (hook: "onFitStart" | "onStep" | "beforeBatch"): Plugin => ({
 describe("a finished run", () => {
   it("keeps its config, every step and epoch, its weights and its summary", async () => {
     const summary = await fit({ seed: 5 });
-    expect(readdirSync(folder).sort()).toEqual(["config.resolved.json", "metrics.jsonl", "summary.json", "weights.safetensors"]);
-    expect(JSON.parse(read("config.resolved.json"))).toMatchObject({ name: "micro", seed: 5, plugins: [], batchSize: 8 });
+    expect(readdirSync(folder).sort()).toEqual([
+      "config.resolved.json",
+      "metrics.jsonl",
+      "summary.json",
+      "weights.safetensors",
+    ]);
+    expect(JSON.parse(read("config.resolved.json"))).toMatchObject({
+      name: "micro",
+      seed: 5,
+      plugins: [],
+      batchSize: 8,
+    });
     const kept = JSON.parse(read("summary.json"));
-    for (const key of ["preset", "seed", "backend", "precision", "threads", "parameters", "epochs", "steps", "seconds", "imagesPerSecond", "stopReason"]) {
+    for (const key of [
+      "preset",
+      "seed",
+      "backend",
+      "precision",
+      "threads",
+      "parameters",
+      "epochs",
+      "steps",
+      "seconds",
+      "imagesPerSecond",
+      "stopReason",
+    ]) {
       expect(kept, key).toHaveProperty(key);
     }
     for (const split of ["validation", "test"] as const) {
-      for (const figure of ["top1", "top5", "loss"] as const) expect(kept[split][figure]).toBe(summary[split]![figure]);
+      for (const figure of ["top1", "top5", "loss"] as const)
+        expect(kept[split][figure]).toBe(summary[split]![figure]);
     }
     expect(kept).toMatchObject({ preset: "micro", seed: 5, epochs: 3, steps: 6, stopReason: "epochs" });
-    expect(lines().map(({ event }) => event)).toEqual(
-      [1, 2, 3].flatMap(() => ["step", "step", "epoch:end"]),
-    );
+    expect(lines().map(({ event }) => event)).toEqual([1, 2, 3].flatMap(() => ["step", "step", "epoch:end"]));
     expect(lines().at(-1)).toMatchObject({ epoch: 2, validation: { top1: summary.validation!.top1 } });
   });
 
   it("has one line of JSON for each, every so many steps", async () => {
     await fit({}, { logEvery: 4 });
-    expect(lines().filter(({ event }) => event === "step").map(({ step }) => step)).toEqual([4]);
+    expect(
+      lines()
+        .filter(({ event }) => event === "step")
+        .map(({ step }) => step),
+    ).toEqual([4]);
     expect(lines().filter(({ event }) => event === "epoch:end")).toHaveLength(3);
   });
 
@@ -118,10 +154,13 @@ describe("a run that ends early", () => {
     expect(existsSync(join(folder, "weights.safetensors"))).toBe(true);
   });
 
-  it.each(["onFitStart", "beforeBatch"] as const)("keeps nothing where the first step never came: %s", async (hook) => {
-    await expect(fit({ plugins: [failing(hook)] })).rejects.toThrow(/as told/);
-    expect(readdirSync(folder)).toEqual([]);
-  });
+  it.each(["onFitStart", "beforeBatch"] as const)(
+    "keeps nothing where the first step never came: %s",
+    async (hook) => {
+      await expect(fit({ plugins: [failing(hook)] })).rejects.toThrow(/as told/);
+      expect(readdirSync(folder)).toEqual([]);
+    },
+  );
 
   it("says NaN in words", async () => {
     const nan: Plugin = {
@@ -157,7 +196,10 @@ describe("a disk that fails", () => {
     vi.spyOn(system, "renameSync").mockImplementation((from, to) =>
       String(to).endsWith("summary.json") ? refuse("EIO") : renameSync(from, to),
     );
-    await expect(fit()).rejects.toMatchObject({ code: "ERR_IO", message: expect.stringMatching(/summary\.json failed: EIO/) });
+    await expect(fit()).rejects.toMatchObject({
+      code: "ERR_IO",
+      message: expect.stringMatching(/summary\.json failed: EIO/),
+    });
     expect(readdirSync(folder).filter((name) => name.startsWith(".tmp"))).toEqual([]);
   });
 
@@ -165,7 +207,10 @@ describe("a disk that fails", () => {
     const { openSync } = system;
     vi.spyOn(system, "openSync").mockImplementation(((...args: Parameters<typeof openSync>) =>
       String(args[0]).endsWith("metrics.jsonl") ? refuse("EROFS") : openSync(...args)) as typeof openSync);
-    await expect(fit()).rejects.toMatchObject({ code: "ERR_IO", message: expect.stringMatching(/metrics\.jsonl failed: EROFS/) });
+    await expect(fit()).rejects.toMatchObject({
+      code: "ERR_IO",
+      message: expect.stringMatching(/metrics\.jsonl failed: EROFS/),
+    });
     expect(readdirSync(folder)).toEqual([]);
   });
 });
