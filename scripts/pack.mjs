@@ -19,7 +19,7 @@ const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 const require = createRequire(import.meta.url);
 const { "@tensorflow/tfjs-node-gpu": _native, "node-api-headers": _headers, ...dependencies } = manifest.dependencies;
 
-rmSync(out, { recursive: true, force: true });
+rmSync(dirname(out), { recursive: true, force: true }); // old tarballs too
 mkdirSync(out, { recursive: true });
 
 const core = "@tensorflow/tfjs-core";

@@ -7,7 +7,7 @@ import { TrainerError } from "../errors.js";
 import { weightsFromSafetensors } from "../nn/weights-file.js";
 import { toJson } from "../run/json.js";
 import { finalEvaluation, openRun } from "./open-run.js";
-import { percent, table, tell } from "./terminal.js";
+import { percent, table, tell, tellWarnings } from "./terminal.js";
 
 interface EvaluateOptions {
   data?: string;
@@ -29,6 +29,7 @@ export function addEvaluate(program: Command): void {
 async function evaluate(run: string, { data, split, json }: EvaluateOptions): Promise<void> {
   const opened = openRun(run, { data });
   const trainer = new Trainer(opened.config);
+  tellWarnings(trainer.events);
   const session = await trainer.prepare(tell);
   const loader = session.loaders[split];
   if (!loader) throw new TrainerError("ERR_DATA", `This run has no ${split} pictures.`);

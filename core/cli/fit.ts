@@ -10,7 +10,7 @@ import { toJson } from "../run/json.js";
 import { runRecord } from "../run/record.js";
 import { addRunOptions, configFrom, whole, type RunOptions } from "./options.js";
 import { formatResults, showProgress } from "./progress.js";
-import { tell } from "./terminal.js";
+import { tell, tellWarnings } from "./terminal.js";
 
 interface FitOptions extends RunOptions {
   out?: string;
@@ -47,7 +47,9 @@ async function fit(options: FitOptions): Promise<void> {
   if (options.json) {
     trainer.events.on("*", (event, value) => process.stdout.write(`${toJson({ event, ...value })}\n`));
   }
-  if (!options.quiet) showProgress(trainer.events);
+  // Quiet is not silent: what was skipped or replaced is said all the same.
+  if (options.quiet) tellWarnings(trainer.events);
+  else showProgress(trainer.events);
   const interrupt = listenForSignals(trainer.events, () => folder.removeIfEmpty());
   try {
     const log = options.quiet ? undefined : tell;

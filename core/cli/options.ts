@@ -2,11 +2,11 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import { plugins } from "../../plugins/index.js";
 import { presets } from "../../presets/index.js";
-import type { TrainerConfig } from "../config/config.js";
+import { configSchema, type TrainerConfig } from "../config/config.js";
 import { loadConfig } from "../config/load.js";
 import { dataSource } from "../data/index.js";
 import { TrainerError } from "../errors.js";
-import { suggestion } from "../options.js";
+import { parseOptions, suggestion } from "../options.js";
 import { tell } from "./terminal.js";
 
 export interface RunOptions {
@@ -142,6 +142,7 @@ function fromPreset(name: string, { data, batchSize }: RunOptions): TrainerConfi
 async function fromFile({ config: given, data, quiet }: RunOptions): Promise<TrainerConfig> {
   const { config, file } = await loadConfig(given);
   if (!quiet) tell(`config ${file}`);
+  parseOptions(`the config ${file}`, configSchema, config); // before anything looks into it
   if (data === undefined) return config;
   return { ...config, data: dataSource(config.data.name, { ...config.data.options, path: data }) };
 }

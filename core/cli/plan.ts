@@ -4,7 +4,7 @@ import { Trainer } from "../loop/trainer.js";
 import { formatPlan, makePlan } from "../loop/plan.js";
 import { toJson } from "../run/json.js";
 import { addRunOptions, configFrom, type RunOptions } from "./options.js";
-import { columns, tell } from "./terminal.js";
+import { columns, tell, tellWarnings } from "./terminal.js";
 
 export function addPlan(program: Command): void {
   addRunOptions(program.command("plan"))
@@ -14,6 +14,7 @@ export function addPlan(program: Command): void {
     .addHelpText("after", "\nExample:\n  trainer plan --preset cifar100-small --data cifar-100-binary.tar.gz")
     .action(async (options: RunOptions) => {
       const trainer = new Trainer(await configFrom(options));
+      tellWarnings(trainer.events);
       const session = await trainer.prepare(options.quiet ? undefined : tell);
       const plan = makePlan(trainer, session);
       process.stdout.write(`${options.json ? toJson(plan) : formatPlan(plan, columns(process.stdout))}\n`);

@@ -1,9 +1,16 @@
 /** What people read: on standard error when standard output is for machines. */
+import type { Emitter } from "mitt";
 import pc from "picocolors";
+import type { Events } from "../loop/events.js";
 
 /** Writes a line for people. */
 export function tell(line: string): void {
   process.stderr.write(`${line}\n`);
+}
+
+/** Says every warning of a run. */
+export function tellWarnings(events: Emitter<Events>): void {
+  events.on("warning", ({ message }) => tell(colorsFor(process.stderr).yellow(`warning: ${message}`)));
 }
 
 /** Columns of a terminal; 80 where there is none, or where it says nothing useful. */

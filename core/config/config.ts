@@ -4,7 +4,7 @@ import type { DataSource } from "../data/dataset.js";
 import type { Plugin } from "../loop/plugin.js";
 import type { ModelSource } from "../nn/model.js";
 import type { Optimizer } from "../nn/optimizers.js";
-import { parseOptions } from "../options.js";
+import { parseOptions, suggestion } from "../options.js";
 
 export interface TrainerConfig {
   /** Names the run: its folder is `runs/<name>-<number>`. Default "run". */
@@ -48,6 +48,20 @@ const part = <T>(what: string, key: string) =>
   });
 const count = z.number().int().positive();
 
+/** Keys of a plugin; `core/loop/plugin.ts` says what they mean. */
+const pluginKeys = ["name", "options", "requires", "conflicts", "slot", "observer", "check", "apply"] as const;
+/** A plugin of any origin: what a factory makes is whole, what a hand makes may not be. */
+const plugin = part<Plugin>("a plugin, such as labelSmoothing()", "apply").superRefine((value, context) => {
+  if (!isObject(value)) return; // said already
+  const problem = (message: string): void => context.addIssue({ code: "custom", message });
+  const { name, options } = value as Partial<Plugin>;
+  if (typeof name !== "string" || !/^[a-z][a-z0-9-]*$/.test(name)) problem("needs a name in kebab-case");
+  if (!isObject(options)) problem("needs options, a plain object; {} where there are none");
+  for (const key of Object.keys(value).filter((key) => !(pluginKeys as readonly string[]).includes(key))) {
+    problem(`has an unknown key "${key}"${suggestion(key, pluginKeys)}`);
+  }
+});
+
 /** The schema behind `TrainerConfig`: strict, with the defaults. */
 export const configSchema = z.strictObject({
   name: z
@@ -63,7 +77,7 @@ export const configSchema = z.strictObject({
   inputSize: count.optional(),
   holdout: z.number().min(0).lt(1).default(0.1),
   seed: z.number().int().min(0).max(0xffffffff).default(1),
-  plugins: z.array(part<Plugin>("a plugin, such as labelSmoothing()", "apply")).default([]),
+  plugins: z.array(plugin).default([]),
   backend: z.enum(["tensorflow", "wasm"]).optional(),
   precision: z.enum(["float32"]).default("float32"),
   evaluateEvery: count.default(1),

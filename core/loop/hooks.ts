@@ -284,7 +284,13 @@ export function createHooks({ seed, timeout = 120_000, onObserverFailure }: Hook
             : register(plugin, observer, hook, first as TapOptions, second as () => unknown);
         return [hook, Object.freeze({ tap })];
       });
-      return Object.freeze(Object.fromEntries(entries)) as Hooks;
+      return new Proxy(Object.freeze(Object.fromEntries(entries)) as Hooks, {
+        get(known, name) {
+          if (typeof name === "symbol" || Object.hasOwn(known, name)) return known[name as HookName];
+          const message = `Plugin "${plugin}" asks for a hook "${name}", which there is not${suggestion(name, hookNames)}.`;
+          throw new TrainerError("ERR_PLUGIN", message, { plugin });
+        },
+      });
     },
     taps: () =>
       hookNames.flatMap((hook) =>

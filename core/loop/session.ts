@@ -31,6 +31,8 @@ export interface Session {
 
 export interface SessionOptions {
   log?: (line: string) => void;
+  /** Told where something slower or other than wished for is used. */
+  warn: (message: string) => void;
   /** Whether any plugin taps `beforeSample`. */
   augments: boolean;
 }
@@ -39,11 +41,11 @@ export interface SessionOptions {
 export async function createSession(
   config: ResolvedConfig,
   hooks: HookCalls,
-  { log, augments }: SessionOptions,
+  { log, warn, augments }: SessionOptions,
 ): Promise<Session> {
   const { seed, batchSize, holdout, limitTrain, limitTest } = config;
   const data = await config.data.load({ log });
-  const backend = await loadBackend({ name: config.backend, log });
+  const backend = await loadBackend({ name: config.backend, log: warn });
   const classes = data.classes.length;
   const model = config.model.build({
     classes,

@@ -44,7 +44,8 @@ export class Trainer {
   /** Loads data, backend and model; the trainer's `fit` and `plan` begin with it. */
   prepare(log?: (line: string) => void): Promise<Session> {
     const augments = this.hooks.taps().some(({ hook }) => hook === "beforeSample");
-    return createSession(this.config, this.hooks.call, { log, augments });
+    const warn = (message: string): void => this.events.emit("warning", { message });
+    return createSession(this.config, this.hooks.call, { log, warn, augments });
   }
 
   /** Trains to the end, evaluates what the run ends with, and reads the test set once. A trainer fits once. */

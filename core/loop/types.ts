@@ -80,8 +80,8 @@ export interface View {
 
 /** What is about to be evaluated, and how. */
 export interface Evaluation {
-  /** "validation" after an epoch, "final" for what the run ends with, "test" for the test set, read once. */
-  readonly purpose: "validation" | "final" | "test";
+  /** "validation" after an epoch; "final" for what the run ends with, held-out split and test set alike. */
+  readonly purpose: "validation" | "final";
   /** Whoever replaces them keeps owning what they put here. */
   readonly weights: ReadonlyMap<string, tf.Tensor>;
   /** Names what the weights are: "current", "averaged", "best of epoch 12". */

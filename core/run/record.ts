@@ -102,6 +102,7 @@ export function runRecord({ logEvery = 1 }: RunRecordOptions = {}): Plugin {
         if (event.step % logEvery === 0) append("step", event);
       });
       events.on("epoch:end", (event) => append("epoch:end", event));
+      events.on("warning", (event) => append("warning", event));
       hooks.onStep.tap(report);
       hooks.onEpochEnd.tap(report);
       hooks.beforeEvaluate.tap({ stage: "last" }, (evaluation) => {

@@ -110,6 +110,41 @@ describe("fit", () => {
   });
 });
 
+describe("a config of the wrong shape", () => {
+  it.each([
+    ["plugins that are no list", `{ plugins: "l2" }`, [], /"plugins"/],
+    ["a plugin that is none", `{ plugins: [undefined] }`, [], /"plugins.0" must be a plugin/],
+    ["no data, and --data", `{}`, ["--data", "somewhere"], /"data" must be a data source/],
+  ])("%s: one message, code 2, nothing written", async (name, text, more, message) => {
+    const file = join(base, `${name.replaceAll(/\W+/g, "-")}.config.mjs`);
+    writeFileSync(file, `export default ${text};`);
+    const before = readdirSync(inside);
+    const { code, stderr } = await trainer("--config", file, ...more);
+    expect(stderr).toMatch(message);
+    expect(stderr).not.toContain("fault of fitloop");
+    expect(code).toBe(2);
+    expect(readdirSync(inside)).toEqual(before);
+  });
+});
+
+describe("--quiet", () => {
+  it("still says a warning, and the run keeps it", async () => {
+    const file = join(base, "warns.config.mjs");
+    const made = `import { microConfig } from "fitloop/testing";
+      const watch = { name: "watch", options: {}, observer: true, apply({ hooks }) {
+        hooks.onStep.tap(() => { throw new Error("lost my glasses"); }); } };
+      export default { ...microConfig(), plugins: [watch] };`;
+    writeFileSync(file, made);
+    const out = join(base, "warned");
+    const { code, stderr } = await trainer("--config", file, "--quiet", "--out", out);
+    expect(code).toBe(0);
+    expect(stderr).toMatch(/^warning: Plugin "watch" failed in hook "onStep": lost my glasses It is switched off\.$/m);
+    expect(lines(readFileSync(join(out, "metrics.jsonl"), "utf8"))).toContainEqual(
+      expect.objectContaining({ event: "warning", message: expect.stringContaining("lost my glasses") }),
+    );
+  });
+});
+
 describe("evaluate", () => {
   // A process keeps the backend it has; a test above has trained on wasm.
   beforeAll(async () => {

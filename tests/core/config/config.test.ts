@@ -197,3 +197,21 @@ describe("a resolved config", () => {
     expect(record.model).toMatchObject({ name: "micro-net" });
   });
 });
+
+describe("a plugin made by hand", () => {
+  const apply = (): void => undefined;
+  it.each<[string, unknown, RegExp]>([
+    ["no name", { options: {}, apply }, /"plugins.0" needs a name in kebab-case/],
+    ["another case", { name: "myPlugin", options: {}, apply }, /needs a name in kebab-case/],
+    ["no options", { name: "mine", apply }, /needs options, a plain object/],
+    ["a misspelt key", { name: "mine", options: {}, conflict: [], apply }, /unknown key "conflict" \(did you mean "conflicts"\?\)/],
+    ["nothing", undefined, /must be a plugin/],
+  ])("with %s is refused", (_, plugin, message) => {
+    expect(messageOf(() => resolve({ plugins: [plugin] }))).toMatch(message);
+  });
+
+  it("that is whole is taken", () => {
+    const plugins = [{ name: "mine", options: {}, apply }];
+    expect(resolve({ plugins }).plugins).toEqual(plugins);
+  });
+});

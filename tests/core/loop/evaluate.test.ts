@@ -87,7 +87,7 @@ describe("evaluate", () => {
       inputSize: 1,
       loader,
       cancelled,
-      evaluation: { purpose: "test", weights: new Map(), source: "current", views },
+      evaluation: { purpose: "final", weights: new Map(), source: "current", views },
     });
 
   it("sees every picture once, the short batch too, in the split's order, and leaves no tensor", async () => {

@@ -332,3 +332,10 @@ function permutations<T>(items: readonly T[]): T[][] {
   if (items.length <= 1) return [[...items]];
   return items.flatMap((item, at) => permutations(items.toSpliced(at, 1)).map((rest) => [item, ...rest]));
 }
+
+describe("a hook that there is not", () => {
+  it("is named, with the one that was meant", () => {
+    const typo = plugin("typo", ({ hooks }) => (hooks as unknown as { onStp: Hooks["onStep"] }).onStp.tap(() => undefined));
+    expect(() => mountPlugin(typo)).toThrow('Plugin "typo" asks for a hook "onStp", which there is not (did you mean "onStep"?)');
+  });
+});
