@@ -98,7 +98,9 @@ describe("writing a file", () => {
 
   it("says how much room a full disk lacked", () => {
     vi.spyOn(system, "writeSync").mockImplementation(failing("ENOSPC"));
-    expect(() => writeFileAtomic(path, "12345")).toThrow(/the disk is full\. It needed 5 bytes\. Make room/);
+    expect(() => writeFileAtomic(path, "12345")).toThrow(
+      /the disk is full\. It needed 5 bytes, and \d+ are free\. Make room/,
+    );
   });
 
   it("fails where the folder is gone, and says so", () => {
