@@ -11,7 +11,7 @@
 
 import { readdir, readFile, rm, stat } from "node:fs/promises";
 import { homedir } from "node:os";
-import { join, resolve } from "node:path";
+import { isAbsolute, join, resolve } from "node:path";
 import { z } from "zod";
 
 import { hashFile } from "./wheel.js";
@@ -44,15 +44,21 @@ export interface BackendLocation {
 export const manifestName = "manifest.json";
 export const addonName = "tfjs_binding.node";
 
-/** `$FITLOOP_CACHE`, else `$XDG_CACHE_HOME/fitloop`, else `~/.cache/fitloop`. */
+/**
+ * `$FITLOOP_CACHE`, else `$XDG_CACHE_HOME/fitloop`, else `~/.cache/fitloop`. Always absolute: the freedesktop
+ * specification has a relative `$XDG_CACHE_HOME` ignored.
+ */
 export function cacheRoot(env: NodeJS.ProcessEnv = process.env): string {
   if (env.FITLOOP_CACHE) return resolve(env.FITLOOP_CACHE);
-  return join(env.XDG_CACHE_HOME || join(homedir(), ".cache"), "fitloop");
+  const { XDG_CACHE_HOME: shared = "" } = env;
+  return join(isAbsolute(shared) ? shared : join(homedir(), ".cache"), "fitloop");
 }
 
 /** An entry's folder name; `bindingHash` is the whole SHA-256 of the binding's source. */
-export function entryName(recipe: Pick<Recipe, "tensorflow" | "variant" | "platform">, bindingHash: string): string {
-  const { tensorflow, variant, platform } = recipe;
+export function entryName(
+  { tensorflow, variant, platform }: Pick<Recipe, "tensorflow" | "variant" | "platform">,
+  bindingHash: string,
+): string {
   return `tensorflow-${tensorflow}-${variant}-${platform}-${bindingHash.slice(0, 12)}`;
 }
 
@@ -80,10 +86,11 @@ export function verifyEntry(location: BackendLocation): Promise<string | undefin
   return damagedFile(location, async (path, file) => (await hashFile(path)) === file.sha256);
 }
 
-/** All entries, complete or not, in the order of their names. */
+/** The folders of all entries, complete or not, in the order of their names. */
 export async function listEntries(root: string): Promise<string[]> {
-  const names = await readdir(root).catch(() => [] as string[]);
-  return names.filter((name) => name.startsWith("tensorflow-")).sort().map((name) => join(root, name));
+  const found = await readdir(root, { withFileTypes: true }).catch(() => []);
+  const folders = found.filter((each) => each.isDirectory() && each.name.startsWith("tensorflow-"));
+  return folders.map(({ name }) => join(root, name)).sort();
 }
 
 /**

@@ -1,6 +1,6 @@
 /** Fetching wheels with the user's own pip, which knows the user's mirror, proxy and certificates. */
 
-import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
+import { mkdir, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 
 import { TrainerError } from "../errors.js";
@@ -10,7 +10,9 @@ import { hashFile } from "./wheel.js";
 
 export interface Fetch {
   python: string;
-  /** An empty or missing folder; pip's own temporary files go there too, so that a killed download is found again. */
+  /**
+   * An empty or missing folder; pip's own temporary files go there too, so that a killed download is found again.
+   */
   folder: string;
   log: (line: string) => void;
   signal?: AbortSignal;
@@ -43,8 +45,8 @@ export async function downloadWheel(
     throw new TrainerError(
       "ERR_DOWNLOAD",
       `pip could not fetch ${requirement}: ${(cause as Error).message}\n` +
-        "Check the network and pip's own settings (`pip config list`), or fetch the wheel elsewhere and give its " +
-        "path with --from.",
+        "Check the network and pip's own settings (`pip config list`), or fetch the wheel elsewhere and " +
+        "give its path with --from.",
       { cause },
     );
   } finally {
@@ -53,28 +55,32 @@ export async function downloadWheel(
   }
   const wheels = (await readdir(folder)).filter((name) => name.endsWith(".whl"));
   if (wheels.length !== 1) {
-    throw new TrainerError("ERR_DOWNLOAD", `pip fetched ${wheels.length} wheels for ${requirement}, expected one.`);
+    throw new TrainerError(
+      "ERR_DOWNLOAD",
+      `pip fetched ${wheels.length} wheels for ${requirement}, expected one.`,
+    );
   }
   return join(folder, wheels[0]!);
 }
 
 /**
- * Downloads the recipe's wheel and holds it against its pin. A wrong file is put aside and fetched once more past pip's
+ * Downloads the recipe's wheel and holds it against its pin. A wrong file is deleted and fetched once more past pip's
  * own cache; a second wrong one is an error.
  */
-export async function downloadPinnedWheel(recipe: Recipe, fetch: Fetch, aside: string): Promise<string> {
+export async function downloadPinnedWheel(recipe: Recipe, fetch: Fetch): Promise<string> {
   const requirement = `${recipe.project}==${recipe.tensorflow}`;
+  let problem: string | undefined;
   for (const extraArguments of [[], ["--no-cache-dir"]]) {
     const wheel = await downloadWheel(requirement, recipe, fetch, extraArguments);
-    const problem = await pinProblem(wheel, recipe.wheel, fetch.signal);
+    problem = await pinProblem(wheel, recipe.wheel, fetch.signal);
     if (problem === undefined) return wheel;
-    await rename(wheel, aside);
-    fetch.log(`${recipe.wheel.name} is not the pinned file (${problem}); put aside as ${aside}`);
+    await rm(wheel);
+    fetch.log(`${recipe.wheel.name} is not the pinned file (${problem}); deleted it`);
   }
   throw new TrainerError(
     "ERR_DOWNLOAD",
-    `${requirement} came out different from the pinned file twice. The index or mirror that pip uses serves another ` +
-      `file; the last one is kept as ${aside}.`,
+    `${requirement} came out different from the pinned file twice (${problem}). The index or mirror that ` +
+      "pip uses serves another file: use another one, or fetch the wheel elsewhere and give its path with --from.",
   );
 }
 
@@ -95,7 +101,9 @@ function acceptedTags(tag: string): string[] {
 
 async function reportSize(folder: string, log: (line: string) => void): Promise<void> {
   const names = await readdir(folder, { recursive: true }).catch(() => [] as string[]);
-  const sizes = await Promise.all(names.map((name) => stat(join(folder, name)).then(({ size }) => size, () => 0)));
+  const sizes = await Promise.all(
+    names.map((name) => stat(join(folder, name)).then(({ size }) => size, () => 0)),
+  );
   log(`… ${megabytes(sizes.reduce((sum, size) => sum + size, 0))} so far`);
 }
 

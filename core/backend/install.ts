@@ -6,14 +6,16 @@
  * through the user's pip, two libraries and 14 headers are taken out of it, and the binding is compiled against them.
  */
 
-import { access, constants, link, mkdir, mkdtemp, open, rename, rm, statfs, writeFile } from "node:fs/promises";
+import {
+  access, constants, link, mkdir, mkdtemp, open, rename, rm, statfs, writeFile,
+} from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 
 import { TrainerError } from "../errors.js";
 import { buildAddon, compileFlags } from "./build.js";
 import {
-  addonName, type BackendLocation, type CachedFile, cacheRoot, entryName, listEntries, manifestName, type Manifest,
-  notInstalled, readEntry, removeLeftovers, verifyEntry,
+  addonName, type BackendLocation, type CachedFile, cacheRoot, entryName, listEntries, manifestName,
+  type Manifest, notInstalled, readEntry, removeLeftovers, verifyEntry,
 } from "./cache.js";
 import { downloadPinnedWheel, downloadWheel, type Fetch, megabytes, pinProblem } from "./download.js";
 import { acquireLock } from "./lock.js";
@@ -60,7 +62,8 @@ export async function installRecipe(
     signal,
   });
   try {
-    for (const name of await removeLeftovers(root)) log(`removed ${name}, left by an install that did not end`);
+    const left = await removeLeftovers(root);
+    for (const name of left) log(`removed ${name}, left by an install that did not end`);
     const entry = await findWholeEntry(recipe, sources, root);
     if ("directory" in entry) {
       log(`the other process has installed it: ${entry.directory}`);
@@ -68,9 +71,21 @@ export async function installRecipe(
     }
     if (entry.problem !== notInstalled) log(`installing again, since ${entry.problem}`);
     return await buildEntry(recipe, sources, root, { from, log, signal });
+  } catch (cause) {
+    throw explained(cause, root);
   } finally {
     await release();
   }
+}
+
+/** What the system refused, as one message; every other error as it is. */
+function explained(error: unknown, root: string): unknown {
+  const { syscall, message } = error as NodeJS.ErrnoException;
+  if (error instanceof TrainerError || syscall === undefined) return error;
+  const what = `Installing into ${root} failed: ${message}. Nothing is left of it.`;
+  return new TrainerError("ERR_IO", `${what} Mend the cause, or name another folder in FITLOOP_CACHE.`, {
+    cause: error,
+  });
 }
 
 async function findWholeEntry(recipe: Recipe, sources: NativeSources, root: string) {
@@ -100,7 +115,7 @@ async function buildEntry(
     const fetch = { python, folder: join(temporary, "download"), log, signal };
     const content = relative
       ? await linkLibraries(relative, directory, log)
-      : await unpackLibraries(recipe, directory, fetch, { from, root });
+      : await unpackLibraries(recipe, directory, fetch, from);
     log(`compiling the binding with ${compiler} (about 10 s)`);
     const compilerName = await buildAddon({ compiler, sources, directory, signal });
     const bindingHash = hashSources(sources, compileFlags);
@@ -137,14 +152,18 @@ async function findSameLibraries(recipe: Recipe, root: string): Promise<BackendL
   for (const directory of await listEntries(root)) {
     const entry = await readEntry(directory);
     if ("problem" in entry) continue;
-    const { tensorflow, variant, platform } = entry.manifest;
-    const same = tensorflow === recipe.tensorflow && variant === recipe.variant && platform === recipe.platform;
+    const { manifest } = entry;
+    const same = (["tensorflow", "variant", "platform"] as const).every((key) => manifest[key] === recipe[key]);
     if (same && (await verifyEntry(entry)) === undefined) return entry;
   }
   return undefined;
 }
 
-async function linkLibraries(from: BackendLocation, directory: string, log: InstallOptions["log"]): Promise<Content> {
+async function linkLibraries(
+  from: BackendLocation,
+  directory: string,
+  log: InstallOptions["log"],
+): Promise<Content> {
   log(`taking the libraries of ${basename(from.directory)}, which has another binding`);
   const files = from.manifest.files.filter(({ path }) => path !== addonName);
   for (const { path } of files) {
@@ -154,16 +173,17 @@ async function linkLibraries(from: BackendLocation, directory: string, log: Inst
   return { wheel: from.manifest.wheel, files };
 }
 
+/** How to fetch; without Python where nothing has to be fetched. */
+type Fetching = Omit<Fetch, "python"> & { python: string | undefined };
+
 async function unpackLibraries(
   recipe: Recipe,
   directory: string,
-  fetch: Omit<Fetch, "python"> & { python: string | undefined },
-  { from, root }: { from: string | undefined; root: string },
+  fetch: Fetching,
+  from: string | undefined,
 ): Promise<Content> {
   const { log, signal } = fetch;
-  const wheel = from
-    ? await checkLocalWheel(from, recipe, fetch)
-    : await download(recipe, fetch, join(root, `rejected-${recipe.wheel.name}`));
+  const wheel = from ? await checkLocalWheel(from, recipe, fetch) : await download(recipe, fetch);
   log(`unpacking ${libraries.length} libraries and ${headers.length} headers from ${basename(wheel.path)}`);
   const needed = new Set([
     ...libraries.map((name) => `tensorflow/${name}`),
@@ -172,7 +192,10 @@ async function unpackLibraries(
   const files = await extractWheel(wheel.path, directory, (name) => needed.has(name), signal);
   const missing = [...needed].filter((name) => !files.some(({ path }) => path === name));
   if (missing.length > 0) {
-    throw new TrainerError("ERR_DOWNLOAD", `${wheel.path} lacks ${missing.join(", ")}. Is it a TensorFlow wheel?`);
+    throw new TrainerError(
+      "ERR_DOWNLOAD",
+      `${wheel.path} lacks ${missing.join(", ")}. Is it a TensorFlow wheel?`,
+    );
   }
   const cuda = recipe.variant === "gpu" ? await unpackCuda(wheel.path, recipe, directory, fetch) : [];
   if (!from) {
@@ -189,19 +212,26 @@ interface CheckedWheel {
   pinned: boolean;
 }
 
-async function download(recipe: Recipe, fetch: Omit<Fetch, "python"> & { python?: string }, aside: string) {
+async function download(recipe: Recipe, fetch: Fetching): Promise<CheckedWheel> {
   const { name, bytes, sha256 } = recipe.wheel;
   const size = bytes === undefined ? "" : ` (${megabytes(bytes)})`;
   fetch.log(`fetching ${name}${size} with pip into ${fetch.folder}`);
-  const path = await downloadPinnedWheel(recipe, withPython(fetch), aside);
+  const path = await downloadPinnedWheel(recipe, withPython(fetch));
   fetch.log(`its SHA-256 is the pinned one, ${sha256}`);
   return { path, sha256, pinned: true };
 }
 
-/** A file of the user's: the pinned one, or the same TensorFlow for another Python, whose hash is only recorded. */
-async function checkLocalWheel(path: string, recipe: Recipe, { log, signal }: Pick<Fetch, "log" | "signal">) {
+/**
+ * A file of the user's: the pinned one, or the same TensorFlow for another Python, whose hash is only recorded.
+ */
+async function checkLocalWheel(
+  path: string,
+  recipe: Recipe,
+  { log, signal }: Pick<Fetch, "log" | "signal">,
+): Promise<CheckedWheel> {
   const problem = await pinProblem(path, recipe.wheel, signal).catch((cause: Error) => {
-    throw new TrainerError("ERR_BACKEND", `--from ${path} cannot be read: ${cause.message}`, { cause });
+    signal?.throwIfAborted();
+    throw new TrainerError("ERR_DATA", `--from ${path} cannot be read: ${cause.message}.`, { cause });
   });
   if (problem === undefined) {
     log(`${path} is the pinned ${recipe.wheel.name}`);
@@ -212,15 +242,17 @@ async function checkLocalWheel(path: string, recipe: Recipe, { log, signal }: Pi
     throw new TrainerError("ERR_DOWNLOAD", `${path} is not what its name says: ${problem}. Fetch it again.`);
   }
   const project = recipe.project.replaceAll("-", "_");
-  if (!name.startsWith(`${project}-${recipe.tensorflow}-`) || !name.endsWith(`-${recipe.platformTag}.whl`)) {
+  const named = name.startsWith(`${project}-${recipe.tensorflow}-`);
+  if (!named || !name.endsWith(`-${recipe.platformTag}.whl`)) {
     throw new TrainerError(
-      "ERR_BACKEND",
-      `--from ${path}: expected a wheel like ${recipe.wheel.name} (TensorFlow ${recipe.tensorflow} for this platform).`,
+      "ERR_DATA",
+      `--from ${path} is not a wheel of TensorFlow ${recipe.tensorflow} for this platform. ` +
+        `Expected one like ${recipe.wheel.name}.`,
     );
   }
   const sha256 = await hashFile(path, signal);
-  log(`${name} has no pinned hash; recorded its SHA-256 ${sha256} and checking the files against its own record`);
-  return { path, sha256, pinned: false } satisfies CheckedWheel;
+  log(`${name} has no pinned hash; its SHA-256 is ${sha256}; holding its files against its own record`);
+  return { path, sha256, pinned: false };
 }
 
 /** The CUDA libraries that TensorFlow's wheel asks for in its `and-cuda` extra, one wheel at a time. */
@@ -228,10 +260,10 @@ async function unpackCuda(
   wheel: string,
   recipe: Recipe,
   directory: string,
-  fetch: Omit<Fetch, "python"> & { python?: string },
+  fetch: Fetching,
 ): Promise<CachedFile[]> {
   const metadata = await readWheelInfo(wheel, "METADATA");
-  const requirements = [...metadata.matchAll(/^Requires-Dist: (nvidia-[^;\s]+)\s*; extra == "and-cuda"/gm)];
+  const requirements = metadata.matchAll(/^Requires-Dist: (nvidia-[^;\s]+)\s*; extra == "and-cuda"/gm);
   const files: CachedFile[] = [];
   for (const [, requirement] of requirements) {
     const folder = join(fetch.folder, requirement!.replaceAll(/[^\w-].*$/g, ""));
@@ -239,6 +271,9 @@ async function unpackCuda(
     const path = await downloadWheel(requirement!, recipe, withPython({ ...fetch, folder }));
     files.push(...(await extractWheel(path, directory, isCudaLibrary, fetch.signal)));
     await rm(folder, { recursive: true });
+  }
+  if (files.length === 0) {
+    throw new TrainerError("ERR_DOWNLOAD", `${wheel} asks for no CUDA libraries. Is it the wheel for GPUs?`);
   }
   return files;
 }
@@ -248,8 +283,8 @@ function isCudaLibrary(name: string): boolean {
   return /^nvidia\/\w+\/lib\/lib[\w.+-]+\.so[\w.]*$/.test(name);
 }
 
-function withPython({ python, ...fetch }: Omit<Fetch, "python"> & { python?: string }): Fetch {
-  if (python === undefined) throw new TrainerError("ERR_INTERNAL", "A download was asked for without Python.");
+function withPython({ python, ...fetch }: Fetching): Fetch {
+  if (python === undefined) throw new TrainerError("ERR_INTERNAL", "A download came without Python.");
   return { ...fetch, python };
 }
 
@@ -283,8 +318,8 @@ async function checkDiskSpace(root: string, needed: number): Promise<void> {
   if (free >= needed) return;
   throw new TrainerError(
     "ERR_OUTPUT",
-    `The disk of ${root} has ${megabytes(free)} free, and the install needs ${megabytes(needed)} for a while. ` +
-      "Free some, or name a folder on another disk in FITLOOP_CACHE.",
+    `The disk of ${root} has ${megabytes(free)} free, and the install needs ${megabytes(needed)} ` +
+      "for a while. Free some, or name a folder on another disk in FITLOOP_CACHE.",
   );
 }
 

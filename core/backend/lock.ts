@@ -8,15 +8,16 @@
  */
 
 import { randomInt } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { open, readdir, rm, stat, utimes } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
+import { isRunning, pidNamespace, processStart } from "../process.js";
+
 const prefix = "lock-";
 const heartbeatMs = 5_000;
-/** On another host (a container with a shared cache) a process cannot be seen; its heartbeat can. */
+/** On another host, or in another container with the same cache, a process cannot be seen; its heartbeat can. */
 const silentMs = 60_000;
 
 export interface LockOptions {
@@ -80,37 +81,17 @@ async function claim(folder: string, name: string): Promise<(() => Promise<void>
 }
 
 function ownName(): string {
-  return `${prefix}${process.pid}-${processStart(process.pid) ?? "0"}-${safeHost()}`;
+  return `${prefix}${process.pid}-${processStart(process.pid)}-${thisHost()}`;
 }
 
-function safeHost(): string {
-  return hostname().replaceAll(/[^\w.]/g, "_");
+/** This host, and which of its containers: a process id means nothing in another one. */
+function thisHost(): string {
+  return `${hostname()}.${pidNamespace()}`.replaceAll(/[^\w.]/g, "_");
 }
 
 async function isAlive(folder: string, name: string): Promise<boolean> {
   const [pid, start, host] = name.slice(prefix.length).split("-");
-  if (host === safeHost()) return isRunning(Number(pid), start!);
+  if (host === thisHost()) return isRunning(Number(pid), start!);
   const seen = await stat(join(folder, name)).then(({ mtimeMs }) => mtimeMs, () => 0);
   return Date.now() - seen < silentMs;
-}
-
-function isRunning(pid: number, start: string): boolean {
-  const now = processStart(pid);
-  if (now !== undefined) return now === start;
-  try {
-    process.kill(pid, 0);
-    return start === "0"; // no /proc here; with one, the process would have been in it
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
-}
-
-/** A process's start, in clock ticks since boot: tells a living owner from a later process with its number. */
-function processStart(pid: number): string | undefined {
-  try {
-    const line = readFileSync(`/proc/${pid}/stat`, "utf8");
-    return line.slice(line.lastIndexOf(")") + 2).split(" ")[19];
-  } catch {
-    return undefined;
-  }
 }

@@ -4,6 +4,7 @@ import { basename, join } from "node:path";
 import { TrainerError } from "../errors.js";
 import { cacheRoot, listEntries, readEntry, verifyEntry } from "./cache.js";
 import { findCandidates } from "./candidates.js";
+import { megabytes } from "./download.js";
 import { loadBackend, type Backend } from "./index.js";
 import { intraOpThreads } from "./threads.js";
 
@@ -22,7 +23,11 @@ export interface BackendStatus {
   readonly platform: string;
   /** Threads within one TensorFlow operation. */
   readonly threads: number;
-  readonly cache: { readonly path: string; readonly bytes: number; readonly entries: readonly InstalledEntry[] };
+  readonly cache: {
+    readonly path: string;
+    readonly bytes: number;
+    readonly entries: readonly InstalledEntry[];
+  };
   /** Every place looked at, in order: an addon, or why there is none. */
   readonly tried: readonly { place: string; addon?: string; problem?: string }[];
   /** What a run without --backend would use. */
@@ -53,7 +58,8 @@ async function describeEntry(directory: string, verify: boolean): Promise<Instal
   const bytes = await folderBytes(directory);
   if ("problem" in entry) return { name, bytes, problem: entry.problem };
   const problem = verify ? await verifyEntry(entry) : undefined;
-  return { name, bytes, installedAt: entry.manifest.installedAt, ...(problem === undefined ? {} : { problem }) };
+  const { installedAt } = entry.manifest;
+  return { name, bytes, installedAt, ...(problem === undefined ? {} : { problem }) };
 }
 
 async function folderBytes(directory: string): Promise<number> {
@@ -73,19 +79,21 @@ async function usable(): Promise<{ use: Backend; failure?: string }> {
 
 /** The status for people. */
 export function formatStatus({ node, platform, threads, cache, tried, use, failure }: BackendStatus): string {
-  const megabytes = (bytes: number): string => `${Math.round(bytes / 1e6)} MB`;
-  const lines = [
-    `in use    ${use.name === "tensorflow" ? "TensorFlow" : "WebAssembly (tf.js)"} ${use.version} on ${use.device}, ${use.threads} threads`,
-    ...use.notes.map((note) => `          ${note}`),
-    ...(failure === undefined ? [] : [`          ${failure}`]),
-    `node      ${node} on ${platform}; TensorFlow would use ${threads} threads (TF_NUM_INTRAOP_THREADS)`,
-    `cache     ${cache.path}, ${megabytes(cache.bytes)}`,
-    ...cache.entries.map(({ name, bytes, installedAt, problem }) => {
+  const name = use.name === "tensorflow" ? "TensorFlow" : "WebAssembly (tf.js)";
+  const counted = (count: number): string => `${count} ${count === 1 ? "thread" : "threads"}`;
+  const rows: [heading: string, text: string][] = [
+    ["in use", `${name} ${use.version} on ${use.device}, ${counted(use.threads)}`],
+    ...[...use.notes, ...(failure === undefined ? [] : [failure])].map((text): [string, string] => ["", text]),
+    ["node", `${node} on ${platform}; TensorFlow would use ${counted(threads)} (TF_NUM_INTRAOP_THREADS)`],
+    ["cache", `${cache.path}, ${megabytes(cache.bytes)}`],
+    ...cache.entries.map(({ name, bytes, installedAt, problem }): [string, string] => {
       const state = problem ?? `whole, installed ${installedAt!.slice(0, 10)}`;
-      return `          ${name}, ${megabytes(bytes)}: ${state}`;
+      return ["", `${name}, ${megabytes(bytes)}: ${state}`];
     }),
-    "tried",
-    ...tried.map(({ place, addon, problem }) => `          ${place}: ${addon === undefined ? problem : "found"}`),
+    ...tried.map(({ place, addon, problem }, index): [string, string] => [
+      index === 0 ? "tried" : "",
+      `${place}: ${addon === undefined ? problem : "found"}`,
+    ]),
   ];
-  return lines.join("\n");
+  return rows.map(([heading, text]) => `${heading.padEnd(10)}${text}`).join("\n");
 }

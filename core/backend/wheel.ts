@@ -24,6 +24,8 @@ export async function hashFile(path: string, signal?: AbortSignal): Promise<stri
  * against the SHA-256 that the wheel's own RECORD states: a wheel without a pinned hash is checked at least for damage.
  *
  * Nothing is held in memory but the list of names; the larger library has 788 MB.
+ *
+ * @throws TrainerError ERR_DOWNLOAD for a wheel that is damaged or contradicts its record
  */
 export async function extractWheel(
   wheel: string,
@@ -39,15 +41,23 @@ export async function extractWheel(
     for (const entry of entries.filter((entry) => wanted(entry.fileName))) {
       const file = await extractEntry(zip, entry, directory, signal);
       const stated = record.get(file.path);
-      if (stated !== undefined && stated !== file.sha256) {
+      if (stated !== file.sha256) {
+        const says = stated === undefined ? "does not list it" : `says ${stated}`;
         throw new TrainerError(
           "ERR_DOWNLOAD",
-          `${file.path} in ${wheel} has the SHA-256 ${file.sha256}, and its own record says ${stated}. Fetch it again.`,
+          `${file.path} in ${wheel} has the SHA-256 ${file.sha256}, and its own record ${says}. Fetch it again.`,
         );
       }
       files.push(file);
     }
     return files;
+  } catch (cause) {
+    signal?.throwIfAborted();
+    // What the system refuses, a full disk say, is not the wheel's fault.
+    if (cause instanceof TrainerError || (cause as NodeJS.ErrnoException).syscall !== undefined) throw cause;
+    throw new TrainerError("ERR_DOWNLOAD", `${wheel} is damaged: ${(cause as Error).message}. Fetch it again.`, {
+      cause,
+    });
   } finally {
     zip.close();
   }
