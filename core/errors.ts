@@ -22,11 +22,11 @@ export const exitCodes = {
 const errorTable = {
   ERR_OPTION: "usage", // an option or config value that does not parse or is out of range
   ERR_UNKNOWN_NAME: "usage", // a preset, plugin, option or key that does not exist
-  ERR_CONFIG: "usage", // a config file that cannot be found, loaded or understood
+  ERR_CONFIG: "usage", // no config, or one that cannot be loaded or understood
   ERR_COMPOSITION: "usage", // plugins that cannot go together
   ERR_BACKEND: "usage", // a backend that is asked for and not there
   ERR_RESUME: "usage", // a run that cannot go on as asked
-  ERR_DATA: "data", // data that is missing, damaged or contradicts itself
+  ERR_DATA: "data", // a file that is not there; data that is damaged or contradicts itself
   ERR_WEIGHTS: "data", // a weights file that is damaged or does not fit the model
   ERR_DOWNLOAD: "data", // a download that failed or came out different
   ERR_PLUGIN: "plugin", // a plugin that threw, or returned what its hook refuses

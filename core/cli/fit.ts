@@ -1,20 +1,30 @@
-/** `trainer fit`, the default: trains and keeps the run. */
+/** `trainer fit`, the default: trains, keeps the run, and goes on with one that was interrupted. */
+import { join } from "node:path";
 import type { Command } from "commander";
 import type { Emitter } from "mitt";
-import { exitCodes } from "../errors.js";
+import { exitCodes, TrainerError } from "../errors.js";
 import type { Events } from "../loop/events.js";
 import { Trainer } from "../loop/trainer.js";
 import { fitEndRecord } from "../loop/summary.js";
-import { createRunFolder } from "../run/folder.js";
+import type { Checkpoint } from "../run/checkpoints.js";
+import { createRunFolder, existingRunFolder } from "../run/folder.js";
 import { toJson } from "../run/json.js";
-import { runRecord } from "../run/record.js";
+import { createKeeper, fromCheckpoint, type CheckpointMeta } from "../run/keeper.js";
+import { lockRun, type RunLock } from "../run/lock.js";
+import { createRunRecord, runFiles } from "../run/record.js";
+import { discardAfter, removeLeftovers } from "../run/retention.js";
 import { addRunOptions, configFrom, whole, type RunOptions } from "./options.js";
 import { formatResults, showProgress } from "./progress.js";
+import { checkContinues, chooseCheckpoint, configOfRun, configSource, findRun, type Resumable } from "./resume.js";
 import { tell, tellWarnings } from "./terminal.js";
 
 interface FitOptions extends RunOptions {
   out?: string;
   logEvery: number;
+  checkpointEvery: number;
+  resume?: string | true;
+  allowChange: string[];
+  forceUnlock?: boolean;
 }
 
 export function addFit(program: Command): void {
@@ -22,6 +32,15 @@ export function addFit(program: Command): void {
     .description("train a model (the default command)")
     .option("--out <dir>", "the run's own folder; default runs/<name>-<number>")
     .option("--log-every <steps>", "keep every so many steps in metrics.jsonl", whole(1), 1)
+    .option("--checkpoint-every <steps>", "keep a checkpoint every so many steps", whole(1), 100)
+    .option("--resume [run]", "go on with a run: this one, or the one in --out, or the newest of this name")
+    .option(
+      "--allow-change <key>",
+      "go on although this field of the config has changed; may be repeated",
+      (key: string, all: string[]) => [...all, key],
+      [],
+    )
+    .option("--force-unlock", "take the run's lock from a process that cannot be seen from here")
     .addHelpText(
       "after",
       `
@@ -30,36 +49,102 @@ Examples:
   trainer --preset cifar100-small --data cifar-100-binary.tar.gz
   trainer --preset cifar100-small --data … --without label-smoothing --seed 2
   trainer                                          runs the trainer.config.ts of this project
+  trainer --resume runs/cifar100-small-1           goes on where it stopped, with the same bits
+  trainer --preset cifar100-small --out here --resume   begins it, and repeated goes on with it
 
-The run's folder holds config.resolved.json, metrics.jsonl, summary.json and weights.safetensors (PyTorch's
-names and layouts). Ctrl-C stops after the step under way and keeps the weights; twice stops at once.
+The run's folder holds config.resolved.json, metrics.jsonl, checkpoints/, summary.json and weights.safetensors
+(PyTorch's names and layouts). Ctrl-C stops after the micro-batch under way and keeps a checkpoint; twice stops
+at once.
 
 Exit codes: 0 done, 2 usage or config, 65 bad data, 70 a plugin failed, 73 no output folder, 74 I/O,
-76 diverged, 130 and 143 interrupted.`,
+75 another process holds the run, 76 diverged, 130 and 143 interrupted.`,
     )
     .action(fit);
 }
 
 async function fit(options: FitOptions): Promise<void> {
-  const config = await configFrom(options);
-  const trainer = new Trainer(config, [runRecord({ logEvery: options.logEvery })]);
-  const folder = createRunFolder({ out: options.out, name: trainer.config.name });
-  if (options.json) {
-    trainer.events.on("*", (event, value) => process.stdout.write(`${toJson({ event, ...value })}\n`));
+  const { resume, out, allowChange } = options;
+  if (typeof resume === "string" && out !== undefined) {
+    throw new TrainerError("ERR_OPTION", "--resume RUN and --out both name the run's folder. Give one of them.");
   }
+  let run = resume !== undefined && (resume !== true || out !== undefined) ? findRun(resume, { out }) : undefined;
+  const found = run;
+  const { config, file } = await configFrom(options, found && (() => configOfRun(found, allowChange)));
+  const record = createRunRecord({
+    logEvery: options.logEvery,
+    source: file === undefined ? found?.record.source : configSource(file),
+  });
+  const trainer = new Trainer(config, [record.plugin]);
+  if (resume === true && out === undefined) run = findRun(true, { name: trainer.config.name });
+  if (run) checkContinues(run, trainer, allowChange);
+
+  const { events } = trainer;
+  if (options.json) events.on("*", (event, value) => process.stdout.write(`${toJson({ event, ...value })}\n`));
   // Quiet is not silent: what was skipped or replaced is said all the same.
-  if (options.quiet) tellWarnings(trainer.events);
-  else showProgress(trainer.events);
-  const interrupt = listenForSignals(trainer.events, () => folder.removeIfEmpty());
+  if (options.quiet) tellWarnings(events);
+  else showProgress(events);
+  const log = options.quiet ? undefined : tell;
+  if (resume !== undefined && !run) log?.("no run to go on with yet: this is a new one");
+
+  const folder = run ? existingRunFolder(run.folder) : createRunFolder({ out, name: trainer.config.name });
+  const lock = lockRun(folder.path, { force: options.forceUnlock });
+  const leave = (): void => {
+    lock.release();
+    folder.removeIfEmpty();
+  };
+  process.once("exit", leave); // also after an error that nobody waited for
+  const interrupt = listenForSignals(events, leave);
   try {
-    const log = options.quiet ? undefined : tell;
-    const summary = fitEndRecord(await trainer.fit({ signal: interrupt.signal, folder: folder.path, log }));
-    if (!options.json) process.stdout.write(`${formatResults(summary, folder.path)}\n`);
+    sayHowItEnded(lock, events);
+    const from = run && goOn(run, events);
+    if (run) record.goesOn({ record: run.record, metricsBytes: from?.metricsBytes ?? 0, allowed: allowChange });
+    const summary = await trainer.fit({
+      signal: interrupt.signal,
+      folder: folder.path,
+      log,
+      from: from && (() => fromCheckpoint(from.checkpoint)),
+      keep: createKeeper({
+        folder: join(folder.path, runFiles.checkpoints),
+        every: options.checkpointEvery,
+        metricsBytes: record.metricsBytes,
+        onSaved: (saved) => events.emit("checkpoint:saved", saved),
+      }),
+    });
+    if (!options.json) process.stdout.write(`${formatResults(fitEndRecord(summary), folder.path)}\n`);
     if (interrupt.exitCode !== undefined) process.exitCode = interrupt.exitCode;
   } finally {
     interrupt.stop();
-    folder.removeIfEmpty();
+    process.off("exit", leave);
+    leave();
   }
+}
+
+/** A lock that a dead process left tells that its run ended without a word: killed, out of memory, power cut. */
+function sayHowItEnded({ abandoned, forced }: RunLock, events: Emitter<Events>): void {
+  if (abandoned) {
+    const { pid, since } = abandoned;
+    const message = `The run before in this folder (process ${pid}, since ${since}) ended without a word.`;
+    events.emit("warning", { message });
+  }
+  if (forced) events.emit("warning", { message: `The lock was taken by force from ${forced}.` });
+}
+
+/** Makes a run's folder fit to go on, and tells from where. */
+function goOn(run: Resumable, events: Emitter<Events>): { checkpoint: Checkpoint; metricsBytes: number } | undefined {
+  const checkpoints = join(run.folder, runFiles.checkpoints);
+  const { checkpoint, skipped } = chooseCheckpoint(run);
+  for (const message of skipped) events.emit("warning", { message });
+  removeLeftovers(checkpoints);
+  if (!checkpoint) {
+    events.emit("warning", { message: "The run had come to no checkpoint: it begins again." });
+    return undefined;
+  }
+  for (const path of discardAfter(checkpoints, checkpoint)) {
+    events.emit("warning", { message: `${path} lies beyond the point the run goes on from, and is removed.` });
+  }
+  const { position, metricsBytes } = checkpoint.meta as CheckpointMeta;
+  events.emit("fit:resume", { step: position.step, epoch: position.epoch, batchInEpoch: position.batchInEpoch });
+  return { checkpoint, metricsBytes };
 }
 
 interface Interrupt {
@@ -70,7 +155,7 @@ interface Interrupt {
 }
 
 /**
- * SIGINT and SIGTERM stop the run after the step under way. A second one leaves at once, and so does the
+ * SIGINT and SIGTERM stop the run after the micro-batch under way. A second one leaves at once, and so does the
  * first while data and backend are still loading: there is nothing to keep yet.
  */
 function listenForSignals(events: Emitter<Events>, tidyUp: () => void): Interrupt {

@@ -1,5 +1,5 @@
 /** The process of the command line. */
-import { report, runCommandLine } from "./run.js";
+import { reportStray, runCommandLine } from "./run.js";
 
 // A reader that goes away (`trainer … | head`) must not take the training with it.
 for (const stream of [process.stdout, process.stderr]) {
@@ -8,7 +8,7 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 // What a config or a plugin left running and nobody waits for.
-process.on("uncaughtException", (error) => process.exit(report(error)));
+process.on("uncaughtException", (error) => process.exit(reportStray(error)));
 
 const code = await runCommandLine(process.argv.slice(2));
 // Not left to the last open handle: a timer of a config or a plugin would keep a finished run alive.

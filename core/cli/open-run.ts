@@ -13,7 +13,7 @@ import type { Evaluation } from "../loop/types.js";
 import { modelByName } from "../models/index.js";
 import type { Weights } from "../nn/layer.js";
 import { optimizers, type Optimizer } from "../nn/optimizers.js";
-import { runFiles } from "../run/record.js";
+import { runFiles, type RunConfigRecord } from "../run/record.js";
 
 export interface OpenedRun {
   readonly path: string;
@@ -44,10 +44,14 @@ export function openRun(folder: string, { data }: { data?: string } = {}): Opene
 const part = z.looseObject({ name: z.string(), options: z.record(z.string(), z.unknown()) });
 const recordShape = z.looseObject({ data: part, model: part, optimizer: part, plugins: z.array(part) });
 
-/** A run's record; what it holds beside its parts is checked as a config is. */
-function readRecord(path: string): ConfigRecord {
+/**
+ * A run's record; what it holds beside its parts is checked as a config is.
+ *
+ * @throws TrainerError ERR_DATA for a file that is none
+ */
+export function readRecord(path: string): RunConfigRecord {
   try {
-    return recordShape.parse(JSON.parse(readFileSync(path, "utf8"))) as unknown as ConfigRecord;
+    return recordShape.parse(JSON.parse(readFileSync(path, "utf8"))) as unknown as RunConfigRecord;
   } catch (cause) {
     const problem =
       cause instanceof z.ZodError
@@ -70,9 +74,14 @@ export function finalEvaluation(trainer: Trainer, weights: Weights): Evaluation 
   return { ...trainer.hooks.call.beforeEvaluate(evaluation, progress), weights, source: "final" };
 }
 
-/** A config from its record. */
-export function rebuilt(record: ConfigRecord, data?: string): TrainerConfig {
-  const foreign = record.plugins.filter(({ name }) => !Object.hasOwn(plugins, name)).map(({ name }) => name);
+/** The plugins of a run that a record of names and options cannot make again. */
+export function foreignPlugins(record: Pick<ConfigRecord, "plugins">): string[] {
+  return record.plugins.filter(({ name }) => !Object.hasOwn(plugins, name)).map(({ name }) => name);
+}
+
+/** A config from its record. @throws TrainerError ERR_CONFIG for parts that are not built in */
+export function rebuilt({ source: _, environment: __, ...record }: RunConfigRecord, data?: string): TrainerConfig {
+  const foreign = foreignPlugins(record);
   if (foreign.length > 0) {
     throw new TrainerError(
       "ERR_CONFIG",

@@ -1,6 +1,6 @@
 /** The options that `fit` and `plan` share, and the config they make. */
 import { Command, InvalidArgumentError, Option } from "commander";
-import { plugins } from "../../plugins/index.js";
+import { finetune, plugins } from "../../plugins/index.js";
 import { presets } from "../../presets/index.js";
 import { configSchema, type TrainerConfig } from "../config/config.js";
 import { loadConfig } from "../config/load.js";
@@ -13,6 +13,7 @@ export interface RunOptions {
   preset?: string;
   config?: string;
   data?: string;
+  weights?: string;
   epochs?: number;
   maxSteps?: number;
   batchSize?: number;
@@ -61,6 +62,7 @@ export function addRunOptions(command: Command): Command {
     .option("--preset <name>", "a recipe by name; `trainer presets` lists them")
     .option("--config <file>", "a config of your own; default: trainer.config.ts here or above")
     .option("--data <path>", "where the data lies: an archive or a folder")
+    .option("--weights <file>", "begin with these: safetensors with PyTorch's names")
     .option("--epochs <n>", "passes over the training pictures", whole(1))
     .option("--max-steps <n>", "stop after so many optimizer steps", whole(1))
     .option("--batch-size <n>", "pictures in a micro-batch", whole(1))
@@ -86,12 +88,22 @@ export function addRunOptions(command: Command): Command {
     .option("--quiet", "say nothing but the result");
 }
 
+export interface NamedConfig {
+  readonly config: TrainerConfig;
+  /** Where a file of the user's holds it. */
+  readonly file?: string;
+}
+
 /**
  * The config that the options name, with what they override.
  *
+ * @param otherwise gives it where they name none; left out: the config file here or above
  * @throws TrainerError for names that are not there
  */
-export async function configFrom(options: RunOptions): Promise<TrainerConfig> {
+export async function configFrom(
+  options: RunOptions,
+  otherwise?: () => Promise<TrainerConfig>,
+): Promise<NamedConfig> {
   if (options.preset !== undefined && options.config !== undefined) {
     throw new TrainerError("ERR_OPTION", "--preset and --config both name the run. Give one of them.");
   }
@@ -101,7 +113,12 @@ export async function configFrom(options: RunOptions): Promise<TrainerConfig> {
       "--precision bfloat16 is not there yet; this version trains in float32.",
     );
   }
-  const base = options.preset === undefined ? await fromFile(options) : fromPreset(options.preset, options);
+  const { config: base, file } =
+    options.preset !== undefined
+      ? { config: fromPreset(options.preset, options) }
+      : options.config === undefined && otherwise
+        ? { config: withData(await otherwise(), options.data) }
+        : await fromFile(options);
   const overrides = Object.fromEntries(
     (
       [
@@ -119,17 +136,18 @@ export async function configFrom(options: RunOptions): Promise<TrainerConfig> {
       .filter((key) => options[key] !== undefined)
       .map((key) => [key, options[key]]),
   );
-  return { ...base, ...overrides, plugins: kept(base.plugins ?? [], options.without) };
+  const kept = withoutPlugins(base.plugins ?? [], options.without);
+  return { config: { ...base, ...overrides, plugins: withWeights(kept, options.weights) }, file };
 }
 
-function fromPreset(name: string, { data, batchSize }: RunOptions): TrainerConfig {
+function fromPreset(name: string, { data, batchSize, weights }: RunOptions): TrainerConfig {
   if (!Object.hasOwn(presets, name)) {
     throw new TrainerError(
       "ERR_UNKNOWN_NAME",
       `There is no preset "${name}"${suggestion(name, Object.keys(presets))}.`,
     );
   }
-  const config = presets[name as keyof typeof presets].create({ data, batchSize });
+  const config = presets[name as keyof typeof presets].create({ data, batchSize, weights });
   if (data !== undefined && !("path" in config.data.options)) {
     throw new TrainerError(
       "ERR_OPTION",
@@ -139,18 +157,28 @@ function fromPreset(name: string, { data, batchSize }: RunOptions): TrainerConfi
   return config;
 }
 
-async function fromFile({ config: given, data, quiet }: RunOptions): Promise<TrainerConfig> {
+async function fromFile({ config: given, data, quiet }: RunOptions): Promise<NamedConfig> {
   const { config, file } = await loadConfig(given);
   if (!quiet) tell(`config ${file}`);
   parseOptions(`the config ${file}`, configSchema, config); // before anything looks into it
-  if (data === undefined) return config;
-  return { ...config, data: dataSource(config.data.name, { ...config.data.options, path: data }) };
+  return { config: withData(config, data), file };
 }
 
-function kept(
-  all: NonNullable<TrainerConfig["plugins"]>,
-  without: readonly string[],
-): TrainerConfig["plugins"] {
+function withData(config: TrainerConfig, path: string | undefined): TrainerConfig {
+  if (path === undefined) return config;
+  return { ...config, data: dataSource(config.data.name, { ...config.data.options, path }) };
+}
+
+type Plugins = NonNullable<TrainerConfig["plugins"]>;
+
+/** `--weights` is the plugin finetune, or its path where the config has one. */
+function withWeights(all: Plugins, path: string | undefined): Plugins {
+  if (path === undefined) return all;
+  if (!all.some(({ name }) => name === "finetune")) return [finetune({ path }), ...all];
+  return all.map((plugin) => (plugin.name === "finetune" ? finetune({ ...plugin.options, path }) : plugin));
+}
+
+function withoutPlugins(all: Plugins, without: readonly string[]): Plugins {
   const names = all.map(({ name }) => name);
   for (const name of without) {
     if (names.includes(name)) continue;

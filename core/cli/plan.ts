@@ -13,7 +13,7 @@ export function addPlan(program: Command): void {
     )
     .addHelpText("after", "\nExample:\n  trainer plan --preset cifar100-small --data cifar-100-binary.tar.gz")
     .action(async (options: RunOptions) => {
-      const trainer = new Trainer(await configFrom(options));
+      const trainer = new Trainer((await configFrom(options)).config);
       tellWarnings(trainer.events);
       const session = await trainer.prepare(options.quiet ? undefined : tell);
       const plan = makePlan(trainer, session);

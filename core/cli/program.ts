@@ -12,6 +12,7 @@ import { addFit } from "./fit.js";
 import { addLists } from "./lists.js";
 import { addPlan } from "./plan.js";
 import { addPredict } from "./predict.js";
+import { addReplay } from "./replay.js";
 
 export function createProgram(): Command {
   const { version } = JSON.parse(readFileSync(join(packageRoot(), "package.json"), "utf8")) as {
@@ -36,6 +37,7 @@ Start with:
   addLists(program);
   addEvaluate(program);
   addPredict(program);
+  addReplay(program);
   addData(program);
   addBackend(program);
   program.hook("preSubcommand", refuseUnknownCommand);

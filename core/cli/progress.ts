@@ -27,6 +27,7 @@ export function showProgress(events: Emitter<Events>): void {
     tell(line);
   };
 
+  events.on("fit:resume", ({ epoch, step }) => say(`going on after step ${step}, in epoch ${epoch + 1}`));
   events.on("fit:start", (run) => {
     say(
       `${colors.bold(run.name)}: ${run.parameters.toLocaleString("en")} parameters, ` +

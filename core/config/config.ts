@@ -34,6 +34,12 @@ export interface TrainerConfig {
   precision?: "float32";
   /** Evaluate the held-out split every so many epochs; the last epoch always is. Default 1. */
   evaluateEvery?: number;
+  /**
+   * What happens after a step whose numbers are not finite; such a step is never applied. "halt" (the default) ends the
+   * run; `{ skip: 3 }` leaves its micro-batch out, at most three in a row; `{ rollback: 2, factor: 0.5 }` goes back
+   * to the beginning of the epoch with half the learning rate, at most twice.
+   */
+  onDivergence?: "halt" | { skip: number } | { rollback: number; factor?: number };
   /** Stop after so many optimizer steps. */
   maxSteps?: number;
   /** Use only so many training or test pictures, balanced over classes. */
@@ -62,6 +68,13 @@ const plugin = part<Plugin>("a plugin, such as labelSmoothing()", "apply").super
   }
 });
 
+const divergence = z.union([
+  z.literal("halt"),
+  z.strictObject({ skip: count }),
+  z.strictObject({ rollback: count, factor: z.number().gt(0).lt(1).default(0.5) }),
+]);
+export type Divergence = z.output<typeof divergence>;
+
 /** The schema behind `TrainerConfig`: strict, with the defaults. */
 export const configSchema = z.strictObject({
   name: z
@@ -81,6 +94,7 @@ export const configSchema = z.strictObject({
   backend: z.enum(["tensorflow", "wasm"]).optional(),
   precision: z.enum(["float32"]).default("float32"),
   evaluateEvery: count.default(1),
+  onDivergence: divergence.default("halt"),
   maxSteps: count.optional(),
   limitTrain: count.optional(),
   limitTest: count.optional(),

@@ -38,7 +38,8 @@ export interface LoadedConfig {
 /**
  * Loads `file`, or the nearest config from `from` upwards.
  *
- * @throws TrainerError ERR_CONFIG: none found, or what is wrong with the one that is there
+ * @throws TrainerError ERR_CONFIG: none found, or what is wrong with the one that is there; ERR_DATA: `file` is not
+ *   there
  */
 export async function loadConfig(
   file?: string,
@@ -53,7 +54,7 @@ export async function loadConfig(
   });
   if (file !== undefined) {
     const path = resolve(from, file);
-    if (!existsSync(path)) throw new TrainerError("ERR_CONFIG", `The config ${path} does not exist.`);
+    if (!existsSync(path)) throw new TrainerError("ERR_DATA", `The config ${path} does not exist.`);
     if (!configPlaces.some((place) => extname(place) === extname(path))) {
       throw new TrainerError("ERR_CONFIG", `The config ${path} is not a .ts, .mts, .js or .mjs file.`);
     }

@@ -3,6 +3,7 @@
  * is reported once and training goes on, and taking every listener away changes no bit of the weights.
  */
 import mitt, { type Emitter } from "mitt";
+import type { Divergence } from "./divergence.js";
 import type { EpochSummary, FitSummary, Metrics, Progress } from "./types.js";
 
 /** A metric's figures without the raw outputs behind them. */
@@ -27,6 +28,8 @@ export type Events = {
     batchSize: number;
     folder?: string;
   };
+  /** Before `fit:start`: where an interrupted run goes on. */
+  "fit:resume": { epoch: number; step: number; batchInEpoch: number };
   "epoch:start": Progress;
   /** After every optimizer step. */
   step: Progress & {
@@ -42,6 +45,10 @@ export type Events = {
   };
   "evaluate:end": Progress & MetricsRecord & { purpose: string };
   "epoch:end": EpochRecord;
+  /** A step whose numbers are not finite; it was not applied. */
+  diverged: Divergence;
+  /** It survives power loss from here on. */
+  "checkpoint:saved": { step: number; path: string; bytes: number };
   "fit:end": SummaryRecord;
   warning: { message: string };
 };

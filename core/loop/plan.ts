@@ -4,8 +4,9 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { forward } from "../nn/layer.js";
+import { planNotes } from "./notes.js";
 import type { HookName, TapInfo } from "./hooks.js";
-import type { Session } from "./session.js";
+import { progressAt, type Session } from "./session.js";
 import type { Trainer } from "./trainer.js";
 
 export interface Plan {
@@ -64,13 +65,7 @@ export function makePlan(trainer: Trainer, session: Session): Plan {
   const places = Math.min(scheduleSamples, totalSteps);
   const learningRate = Array.from({ length: places }, (_, place) => {
     const step = places === 1 ? 0 : Math.round((place * (totalSteps - 1)) / (places - 1));
-    const progress = {
-      epoch: Math.floor(step / stepsPerEpoch),
-      epochs: config.epochs,
-      step,
-      stepsPerEpoch,
-      totalSteps,
-    };
+    const progress = progressAt(step, config, session);
     return { step, rate: hooks.call.resolveLearningRate(config.learningRate, progress) };
   });
   const parameters = [...session.parameters.values()].map(({ shape }) => shape.reduce((a, b) => a * b, 1));
@@ -93,7 +88,7 @@ export function makePlan(trainer: Trainer, session: Session): Plan {
     memory: { weights, optimizer, activations: held, total: held + 3 * weights + 2 * optimizer },
     learningRate,
     taps: hooks.taps(),
-    notes: trainer.notes,
+    notes: [...trainer.notes, ...planNotes(trainer, session, learningRate)],
   };
 }
 

@@ -8,7 +8,7 @@ import { initialWeights, namedParameters, type Parameter } from "../nn/layer.js"
 import type { Model } from "../nn/model.js";
 import type { HookCalls } from "./hooks.js";
 import { initialState, type TrainState } from "./step.js";
-import type { ParamGroup } from "./types.js";
+import type { ParamGroup, Progress } from "./types.js";
 
 export interface Session {
   backend: Backend;
@@ -91,6 +91,16 @@ export async function createSession(
 }
 
 const sizesOf = ({ height, width, mean, deviation }: Data) => ({ height, width, mean, deviation });
+
+/** Where a run is after `step` optimizer steps. */
+export function progressAt(
+  step: number,
+  { epochs }: Pick<ResolvedConfig, "epochs">,
+  { stepsPerEpoch }: Pick<Session, "stepsPerEpoch">,
+): Progress {
+  const totalSteps = epochs * stepsPerEpoch;
+  return { epoch: Math.floor(step / stepsPerEpoch), epochs, step, stepsPerEpoch, totalSteps };
+}
 
 /** Two groups a stage of the model: what decays, and norms and biases, which do not. */
 export function defaultGroups(model: Model, parameters: ReadonlyMap<string, Parameter>): ParamGroup[] {

@@ -13,6 +13,7 @@ import type { Model } from "../nn/model.js";
 import * as ops from "../nn/ops.js";
 import type { Optimizer } from "../nn/optimizers.js";
 import { stream } from "../rng.js";
+import { DivergedError, firstNotFinite } from "./divergence.js";
 import type { HookCalls } from "./hooks.js";
 import type { Batch, Gradients, ParamGroup, Progress, Step } from "./types.js";
 
@@ -102,6 +103,21 @@ export function runStep(
       const batch = hooks.beforeBatch(toBatch(context, raw), step);
       step.batch = batch;
 
+      const random = (path: string, shape: number[]): tf.Tensor => uniform(context.seed, path, at.microBatch, shape);
+      const mustBeFinite = (what: string, value: number, gradients?: Gradients): void => {
+        if (Number.isFinite(value)) return;
+        throw new DivergedError({
+          what,
+          value,
+          first: firstNotFinite(model, batch, state.weights, random, gradients),
+          epoch: at.progress.epoch,
+          step: at.progress.step,
+          microBatch: at.microBatch,
+          learningRate: hooks.resolveLearningRate(context.learningRate, at.progress),
+          samples: [...raw.indices],
+        });
+      };
+
       const trained = groups.filter(({ trains }) => trains).flatMap(({ parameters }) => parameters);
       const { value, grads } = tf.engine().gradients(
         () => {
@@ -111,7 +127,7 @@ export function runStep(
               training: true,
               trained: new Set(trained),
               onBuffer: (name, buffer) => keep(next, name, buffer),
-              uniform: (path, shape) => uniform(context.seed, path, at.microBatch, shape),
+              uniform: random,
             }),
           );
           step.logits = logits as tf.Tensor2D;
@@ -123,7 +139,8 @@ export function runStep(
       );
       step.loss = (value.dataSync() as Float32Array)[0]!;
       const correct = countCorrect(logits!, raw.labels);
-      mustBeFinite("loss", step.loss, at.progress);
+      mustBeFinite("loss", step.loss);
+      mustBeFinite("sum of the running statistics' squares", ops.sumOfSquares([...next.values()]));
 
       let gradients: Gradients = new Map(
         trained.flatMap((name, index) => (grads[index] ? [[name, grads[index]!] as const] : [])),
@@ -137,7 +154,7 @@ export function runStep(
       step.learningRate = rate;
       gradients = hooks.beforeStep(gradients, step);
       step.gradientNorm = Math.sqrt(ops.sumOfSquares([...gradients.values()]));
-      mustBeFinite("gradient norm", step.gradientNorm, at.progress);
+      mustBeFinite("gradient norm", step.gradientNorm, gradients);
 
       for (const group of groups) {
         if (group.trains) update(optimizer, state, gradients, group, rate, { next, nextSlots });
@@ -245,13 +262,4 @@ function countCorrect(logits: tf.Tensor, labels: Int32Array): number {
     if (largest) correct++;
   });
   return correct;
-}
-
-function mustBeFinite(what: string, value: number, { epoch, step }: Progress): void {
-  if (Number.isFinite(value)) return;
-  throw new TrainerError(
-    "ERR_DIVERGED",
-    `The ${what} is ${value} in epoch ${epoch + 1}, step ${step + 1}. The step was not applied. ` +
-      "Lower the learning rate, add warmup or gradient clipping, and check the data.",
-  );
 }

@@ -2,23 +2,23 @@
 import type { EpochRecord, MetricsRecord, SummaryRecord } from "./events.js";
 import type { HookName, TapCost } from "./hooks.js";
 import type { ResolvedConfig } from "../config/config.js";
+import type { Position } from "./position.js";
 import type { Session } from "./session.js";
-import type { EpochSummary, FitSummary, Metrics } from "./types.js";
+import type { EpochSummary, FitSummary, Metrics, Progress } from "./types.js";
 
-/** What the loop counts as it goes. */
-interface Counted extends Pick<FitSummary, "epochs" | "steps" | "seconds" | "stopReason" | "validation" | "test"> {
-  /** Training pictures, once for each time they were seen. */
-  samplesSeen: number;
-}
-
-/** The run so far, as `onFitEnd` and `summary.json` have it. */
+/**
+ * The run so far, as `onFitEnd` and `summary.json` have it.
+ *
+ * @param since where this process took it up: the costs are measured from there
+ */
 export function fitSummary(
   config: ResolvedConfig,
   { backend, parameters }: Session,
   costs: ReadonlyMap<string, ReadonlyMap<HookName, TapCost>>,
-  { samplesSeen, ...counted }: Counted,
+  { epoch, step, seconds, samplesSeen, validation }: Position,
+  { test, stopReason }: Pick<FitSummary, "test" | "stopReason">,
+  since: Pick<Position, "step" | "seconds">,
 ): FitSummary {
-  const { seconds, steps } = counted;
   const sizes = [...parameters.values()].map(({ shape }) => shape.reduce((product, side) => product * side, 1));
   return {
     preset: config.name,
@@ -28,9 +28,30 @@ export function fitSummary(
     precision: config.precision,
     threads: backend.threads,
     parameters: sizes.reduce((sum, size) => sum + size, 0),
-    ...counted,
+    epochs: epoch,
+    steps: step,
+    seconds,
+    validation,
+    test,
+    stopReason,
     imagesPerSecond: seconds > 0 ? samplesSeen / seconds : 0,
-    costs: pluginCosts(costs, steps, seconds),
+    costs: pluginCosts(costs, step - since.step, seconds - since.seconds),
+  };
+}
+
+/** The epoch under way, once its last optimizer step is done. */
+export function epochSummary(
+  progress: Progress,
+  { sums: { samples, loss, correct, seconds }, learningRate }: Position,
+  validation: Metrics | undefined,
+): EpochSummary {
+  return {
+    ...progress,
+    learningRate,
+    train: { loss: loss / samples, top1: correct / samples },
+    validation,
+    seconds,
+    imagesPerSecond: samples / seconds,
   };
 }
 

@@ -7,10 +7,13 @@ import { sgd } from "../nn/optimizers.js";
 import { createEvents, type Events } from "./events.js";
 import { evaluate, plainView } from "./evaluate.js";
 import { createHooks, type HookSet } from "./hooks.js";
+import { createMemory, type Keep } from "./memory.js";
+import { advance, beginning, nextEpoch } from "./position.js";
 import { createSession, type Session } from "./session.js";
-import { replaceWeights, runStep, type TrainState } from "./step.js";
-import { epochRecord, fitEndRecord, fitSummary, metricsRecord } from "./summary.js";
-import type { EpochSummary, Evaluation, FitSummary, Metrics, ParamGroup, Progress } from "./types.js";
+import { resume, type Snapshot } from "./snapshot.js";
+import { replaceWeights, runStep, type StepResult, type TrainState } from "./step.js";
+import { epochRecord, epochSummary, fitEndRecord, fitSummary, metricsRecord } from "./summary.js";
+import type { Evaluation, FitSummary, Metrics, ParamGroup, Progress } from "./types.js";
 
 export interface FitOptions {
   /** Stops the run after the step under way. */
@@ -18,6 +21,10 @@ export interface FitOptions {
   /** The run's folder, for plugins that write. */
   folder?: string;
   log?: (line: string) => void;
+  /** Goes on from here instead of the beginning. Asked once the backend is there; the snapshot is the trainer's then. */
+  from?: () => Snapshot;
+  /** Told of every moment that the run can be gone on from. */
+  keep?: Keep;
 }
 
 /** Trains one model as a config says. Composition errors are thrown here, before anything is loaded or written. */
@@ -49,16 +56,16 @@ export class Trainer {
   }
 
   /** Trains to the end, evaluates what the run ends with, and reads the test set once. A trainer fits once. */
-  async fit({ signal, folder, log }: FitOptions = {}): Promise<FitSummary> {
+  async fit(options: FitOptions = {}): Promise<FitSummary> {
     if (this.#used) throw new TrainerError("ERR_OPTION", "This trainer has run already. Build another one.");
     this.#used = true;
     let state: TrainState | undefined;
     const closing: TrainerError[] = []; // a failure of the run itself goes before these
     let summary: FitSummary;
     try {
-      const session = await this.prepare(log);
+      const session = await this.prepare(options.log);
       state = session.createState();
-      summary = await this.#run(session, state, { signal, folder });
+      summary = await this.#run(session, state, options);
     } finally {
       for (const value of [...(state?.weights.values() ?? []), ...(state?.slots.values() ?? [])]) value.dispose();
       closing.push(...this.hooks.endFailures(), ...disposePlugins(this.#plugins));
@@ -68,22 +75,25 @@ export class Trainer {
     return summary;
   }
 
-  async #run(session: Session, state: TrainState, { signal, folder }: FitOptions): Promise<FitSummary> {
+  async #run(session: Session, state: TrainState, { signal, folder, from, keep }: FitOptions): Promise<FitSummary> {
     const { config, events } = this;
     const { call } = this.hooks;
     const { data, model, inputSize, trainIndices, heldIndices, loaders, stepsPerEpoch } = session;
     const classes = data.classes.length;
     const sizes = { height: data.height, width: data.width, inputSize };
     const totalSteps = config.epochs * stepsPerEpoch;
-    const position = { epoch: 0, step: 0, microBatch: 0 };
+    const position = beginning();
+    if (from) resume(from(), state, position, this.#plugins);
+    const since = { ...position };
     const interrupted = (): string | undefined => signal?.aborted ? `interrupted (${signal.reason ?? "stopped"})` : undefined;
-    const progress = (): Progress => ({ ...position, epochs: config.epochs, stepsPerEpoch, totalSteps });
-    let seconds = 0; // spent in training steps, evaluation apart
-    let samplesSeen = 0;
-    let learningRate = 0;
-    let stopReason: string | undefined;
-    let validation: Metrics | undefined;
+    const progress = (): Progress => {
+      const { epoch, step } = position;
+      return { epoch, epochs: config.epochs, step, stepsPerEpoch, totalSteps };
+    };
+    const enough = (): string | undefined => (position.step >= (config.maxSteps ?? Number.POSITIVE_INFINITY) ? "max steps" : undefined);
+    let stopReason = position.ended ?? enough();
     let test: Metrics | undefined;
+    const memory = createMemory(state, position, this.#plugins, { keep, policy: config.onDivergence, events });
 
     const measure = async (evaluation: Evaluation, split: "validation" | "test"): Promise<Metrics | undefined> => {
       const loader = loaders[split];
@@ -98,10 +108,7 @@ export class Trainer {
     const choose = (purpose: Evaluation["purpose"]): Evaluation =>
       call.beforeEvaluate({ purpose, weights: state.weights, source: "current", views: [plainView] }, progress());
     const summary = (): FitSummary =>
-      fitSummary(config, session, this.hooks.costs(), {
-        epochs: position.epoch, steps: position.step, seconds, samplesSeen, validation, test,
-        stopReason: stopReason ?? "epochs",
-      });
+      fitSummary(config, session, this.hooks.costs(), position, { test, stopReason: stopReason ?? "epochs" }, since);
 
     try {
       await call.onFitStart({
@@ -119,74 +126,64 @@ export class Trainer {
         heldSamples: session.samples.validation,
         testSamples: session.samples.test,
       });
+      memory.remember("start");
 
       while (position.epoch < config.epochs && stopReason === undefined) {
         events.emit("epoch:start", progress());
         const groups: readonly ParamGroup[] = call.resolveParamGroups(session.groups, progress());
         const context = {
           model, classes, ...sizes, groups, hooks: call,
-          optimizer: config.optimizer, learningRate: config.learningRate, seed: config.seed,
+          optimizer: config.optimizer, learningRate: config.learningRate * position.rateFactor, seed: config.seed,
         };
-        const epoch = { samples: 0, loss: 0, correct: 0, seconds: 0 };
-        let since = { samples: 0, loss: 0, correct: 0, at: performance.now() }; // the last optimizer step
-        for await (const raw of loaders.train.epoch(position.epoch)) {
-          const { loss, correct, stepped } = runStep(context, state, raw, { microBatch: position.microBatch, progress: progress() });
-          position.microBatch++;
-          since.samples += raw.size;
-          since.loss += loss * raw.size;
-          since.correct += correct;
-          if (!stepped) continue;
-          position.step++;
-          learningRate = stepped.learningRate;
-          const took = (performance.now() - since.at) / 1000;
-          events.emit("step", {
-            ...progress(), ...stepped,
-            loss: since.loss / since.samples,
-            top1: since.correct / since.samples,
-            samples: since.samples,
-            imagesPerSecond: since.samples / took,
-          });
-          epoch.samples += since.samples;
-          epoch.loss += since.loss;
-          epoch.correct += since.correct;
-          epoch.seconds += took;
-          seconds += took;
-          samplesSeen += since.samples;
+        let at = performance.now();
+        let again = false; // back to an earlier place
+        for await (const raw of loaders.train.epoch(position.epoch, position.batchInEpoch)) {
+          let result: StepResult;
+          try {
+            result = runStep(context, state, raw, { microBatch: position.microBatch, progress: progress() });
+          } catch (error) {
+            again = memory.recover(error) === "again";
+            if (again) break;
+            continue;
+          }
+          const figures = advance(position, raw, result, (performance.now() - at) / 1000);
+          if (figures) events.emit("step", { ...progress(), ...figures });
+          memory.remember("step");
           await new Promise(setImmediate); // a loop of microtasks never sees a signal or a timer
-          since = { samples: 0, loss: 0, correct: 0, at: performance.now() };
-          stopReason = interrupted() ?? (position.step === config.maxSteps ? "max steps" : undefined);
+          stopReason = interrupted() ?? enough();
           if (stopReason !== undefined) break;
+          at = performance.now();
         }
-        const whole = position.step === (position.epoch + 1) * stepsPerEpoch;
+        if (again) continue;
+        const whole = position.batchInEpoch === loaders.train.batchesInEpoch;
         const last = stopReason !== undefined || position.epoch + 1 === config.epochs;
         const due = (position.epoch + 1) % config.evaluateEvery === 0 || last;
-        validation = due && !signal?.aborted && loaders.validation ? await measure(choose("validation"), "validation") : undefined;
-        const ended: EpochSummary = {
-          ...progress(),
-          learningRate,
-          train: { loss: epoch.loss / epoch.samples, top1: epoch.correct / epoch.samples },
-          validation,
-          seconds: epoch.seconds,
-          imagesPerSecond: epoch.samples / epoch.seconds,
-        };
-        if (whole) position.epoch++;
+        const validation = due && !signal?.aborted ? await measure(choose("validation"), "validation") : undefined;
+        const ended = epochSummary(progress(), position, validation);
+        position.validation = metricsRecord(validation);
+        if (whole) nextEpoch(position);
         await call.onEpochEnd(ended);
         events.emit("epoch:end", epochRecord(ended));
-        stopReason ??= interrupted() ?? call.shouldStop(ended);
+        position.ended = call.shouldStop(ended);
+        stopReason ??= interrupted() ?? position.ended;
+        if (whole && !signal?.aborted) memory.remember("epoch");
       }
+      memory.stop();
 
       if (!signal?.aborted) {
         const final = choose("final");
-        if (final.source !== validation?.source) validation = await measure(final, "validation");
+        if (final.source !== position.validation?.source) position.validation = metricsRecord(await measure(final, "validation"));
         test = await measure(final, "test");
         stopReason ??= interrupted();
       }
       return summary();
     } catch (error) {
       stopReason = `failed: ${error instanceof Error ? error.message : String(error)}`;
+      memory.stop();
       throw error;
     } finally {
       const end = summary();
+      memory.dispose();
       await call.onFitEnd(end);
       events.emit("fit:end", fitEndRecord(end));
     }

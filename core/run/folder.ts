@@ -2,11 +2,29 @@
 import { accessSync, constants, existsSync, mkdirSync, readdirSync, rmdirSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { TrainerError } from "../errors.js";
+import { flushFolder } from "./files.js";
+import { lockFile } from "./lock.js";
 
 export interface RunFolder {
   readonly path: string;
   /** Takes an empty folder away again: a run that failed before its first file leaves nothing. */
   removeIfEmpty(): void;
+}
+
+/**
+ * The folder of a run that goes on.
+ *
+ * @throws TrainerError ERR_OUTPUT when it cannot be written
+ */
+export function existingRunFolder(path: string): RunFolder {
+  try {
+    accessSync(path, constants.W_OK);
+  } catch (cause) {
+    throw new TrainerError("ERR_OUTPUT", `The run's folder ${path} cannot be written: ${(cause as Error).message}.`, {
+      cause,
+    });
+  }
+  return { path, removeIfEmpty: () => {} };
 }
 
 /**
@@ -29,6 +47,7 @@ export function createRunFolder({
     make(dirname(path));
     mkdirSync(path);
     created.push(path);
+    flushFolder(dirname(path)); // a checkpoint survives power loss only with all that it lies in
   };
   const removeIfEmpty = (): void => {
     for (const path of [...created].reverse()) {
@@ -42,7 +61,8 @@ export function createRunFolder({
   try {
     if (out !== undefined) {
       const path = resolve(out);
-      if (existsSync(path) && readdirSync(path).length > 0) {
+      // A lock alone is what a run left that was killed before its first file.
+      if (existsSync(path) && readdirSync(path).some((name) => name !== lockFile)) {
         throw new TrainerError(
           "ERR_OUTPUT",
           `The run's folder ${path} exists and is not empty. Choose another with --out, or remove it.`,
@@ -58,6 +78,7 @@ export function createRunFolder({
       try {
         mkdirSync(path); // the one that creates it owns it: two runs started at once get two numbers
         created.push(path);
+        flushFolder(dirname(path));
         return { path, removeIfEmpty };
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;

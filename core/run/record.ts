@@ -4,7 +4,7 @@
  */
 import type * as tf from "@tensorflow/tfjs-core";
 import { join } from "node:path";
-import { configRecord } from "../config/config.js";
+import { configRecord, type ConfigRecord } from "../config/config.js";
 import { TrainerError } from "../errors.js";
 import type { SummaryRecord } from "../loop/events.js";
 import type { Plugin } from "../loop/plugin.js";
@@ -12,8 +12,9 @@ import { fitEndRecord } from "../loop/summary.js";
 import type { Run } from "../loop/types.js";
 import { readSafetensors } from "../nn/safetensors.js";
 import { weightsToSafetensors } from "../nn/weights-file.js";
-import { ioError, system, writeAll, writeFileAtomic } from "./files.js";
+import { system, writeFileAtomic } from "./files.js";
 import { toJson } from "./json.js";
+import { openMetrics, type MetricsLog } from "./metrics.js";
 
 /** Names inside a run's folder. */
 export const runFiles = {
@@ -21,11 +22,52 @@ export const runFiles = {
   metrics: "metrics.jsonl",
   summary: "summary.json",
   weights: "weights.safetensors",
+  checkpoints: "checkpoints",
 } as const;
 
 export interface RunRecordOptions {
   /** Keep every so many steps in the metrics; epochs are always kept. Default 1. */
   logEvery?: number;
+  /** The config file of a run that has one. */
+  source?: ConfigSource;
+}
+
+/** A config file as a run remembers it. */
+export interface ConfigSource {
+  readonly path: string;
+  readonly sha256: string;
+}
+
+/** What the bits of a run depend on beside its config. */
+export interface Environment {
+  readonly backend: string;
+  readonly backendVersion: string;
+  readonly threads: number;
+  readonly node: string;
+  readonly platform: string;
+}
+
+/** `config.resolved.json`. */
+export interface RunConfigRecord extends ConfigRecord {
+  readonly source?: ConfigSource;
+  readonly environment?: Environment;
+}
+
+/** The run that this one goes on with. */
+export interface Before {
+  readonly record: RunConfigRecord;
+  /** What its metrics are cut back to. */
+  readonly metricsBytes: number;
+  /** Fields that may differ all the same. */
+  readonly allowed: readonly string[];
+}
+
+export interface RunRecord {
+  readonly plugin: Plugin;
+  /** The run goes on with another; said before it starts. */
+  goesOn(before: Before): void;
+  /** Length of the metrics, every byte of it flushed. */
+  metricsBytes(): number;
 }
 
 /** What a picture needs before the network sees it, and what the network's answers are called. */
@@ -63,24 +105,26 @@ export function readPreprocessing(bytes: Uint8Array, where: string): Preprocessi
  * Writes a run's folder; does nothing for a run that has none, and keeps nothing of one that failed before
  * its first step. Failures end the run: ERR_IO with the path.
  */
-export function runRecord({ logEvery = 1 }: RunRecordOptions = {}): Plugin {
-  return {
+export function createRunRecord({ logEvery = 1, source }: RunRecordOptions = {}): RunRecord {
+  let metrics: MetricsLog | undefined;
+  let before: Before | undefined;
+  const plugin: Plugin = {
     name: "run-record",
     options: { logEvery },
     apply({ hooks, events }) {
       let run: Run | undefined;
-      let metrics: number | undefined;
       let failed: unknown;
       let weights: Uint8Array | undefined;
+      const early: { message: string }[] = []; // said before there was a file to keep it in
       const inFolder = (name: keyof typeof runFiles): string => join(run!.folder!, runFiles[name]);
 
       const append = (event: string, value: object): void => {
-        if (metrics === undefined || failed) return;
+        if (!metrics || failed) return;
         try {
-          writeAll(metrics, Buffer.from(`${toJson({ event, ...value })}\n`));
+          metrics.append(event, value);
         } catch (cause) {
           // A listener must not throw; the next hook does.
-          failed = ioError(`Writing ${inFolder("metrics")}`, cause);
+          failed = cause;
         }
       };
       const report = (): undefined => {
@@ -91,18 +135,22 @@ export function runRecord({ logEvery = 1 }: RunRecordOptions = {}): Plugin {
       hooks.onFitStart.tap({ stage: "last" }, (started) => {
         if (started.folder === undefined) return;
         run = started;
-        writeFileAtomic(inFolder("config"), `${toJson(configRecord(started.config), 2)}\n`);
-        try {
-          metrics = system.openSync(inFolder("metrics"), "a");
-        } catch (cause) {
-          throw ioError(`Opening ${inFolder("metrics")}`, cause);
-        }
+        const environment = environmentOf(started);
+        if (before) sayWhatElseChanged(before, environment, (message) => events.emit("warning", { message }));
+        const record: RunConfigRecord = { ...configRecord(started.config), source, environment };
+        writeFileAtomic(inFolder("config"), `${toJson(record, 2)}\n`);
+        metrics = openMetrics(inFolder("metrics"), { from: before?.metricsBytes });
+        for (const event of early.splice(0)) append("warning", event);
+        if (metrics.problem) events.emit("warning", { message: metrics.problem });
       });
       events.on("step", (event) => {
         if (event.step % logEvery === 0) append("step", event);
       });
       events.on("epoch:end", (event) => append("epoch:end", event));
-      events.on("warning", (event) => append("warning", event));
+      events.on("warning", (event) => {
+        if (metrics) append("warning", event);
+        else early.push(event);
+      });
       hooks.onStep.tap(report);
       hooks.onEpochEnd.tap(report);
       hooks.beforeEvaluate.tap({ stage: "last" }, (evaluation) => {
@@ -124,10 +172,51 @@ export function runRecord({ logEvery = 1 }: RunRecordOptions = {}): Plugin {
       });
       return {
         dispose() {
-          if (metrics !== undefined) system.closeSync(metrics);
+          metrics?.close();
           metrics = undefined;
         },
       };
     },
   };
+  return {
+    plugin,
+    goesOn: (run) => (before = run),
+    metricsBytes() {
+      metrics?.sync();
+      return metrics?.bytes ?? 0;
+    },
+  };
+}
+
+function environmentOf({ backend }: Run): Environment {
+  const { name, version, threads } = backend;
+  return {
+    backend: name,
+    backendVersion: version,
+    threads,
+    node: process.versions.node,
+    platform: `${process.platform} ${process.arch}`,
+  };
+}
+
+/**
+ * The same bits are promised for the same backend, threads, Node and machine. Another backend is another run; what
+ * else differs is said.
+ *
+ * @throws TrainerError ERR_RESUME
+ */
+function sayWhatElseChanged({ record, allowed }: Before, now: Environment, warn: (message: string) => void): void {
+  const was = record.environment;
+  if (!was) return;
+  if (was.backend !== now.backend && !allowed.includes("backend")) {
+    throw new TrainerError(
+      "ERR_RESUME",
+      `The run was made on ${was.backend}, and this would go on with it on ${now.backend}, whose numbers differ. ` +
+        `Make ${was.backend} available, or insist with --allow-change backend.`,
+    );
+  }
+  const differing = (Object.keys(now) as (keyof Environment)[]).filter((key) => was[key] !== now[key]);
+  if (differing.length === 0) return;
+  const list = differing.map((key) => `${key} ${was[key]} -> ${now[key]}`).join(", ");
+  warn(`The run goes on in other surroundings (${list}): the last bits may differ from an uninterrupted run's.`);
 }

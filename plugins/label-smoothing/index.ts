@@ -21,6 +21,7 @@ export const labelSmoothing = definePlugin({
   name: "label-smoothing",
   summary: "Spreads a share of each target over all classes",
   options,
+  slot: "smoothing",
   apply({ smoothing }, { hooks }) {
     // Late, after what mixes pictures. The map is affine, so the other order would give the same targets.
     hooks.beforeBatch.tap({ stage: "late" }, (batch) => ({

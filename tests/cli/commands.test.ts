@@ -63,7 +63,7 @@ describe("fit", () => {
     expect(events.map(({ event }) => event)).toEqual(
       [
         "fit:start",
-        [1, 2].map(() => ["epoch:start", "step", "step", "step", "step", "evaluate:end", "epoch:end"]),
+        [1, 2].map(() => ["epoch:start", "step", "step", "step", "step", "evaluate:end", "epoch:end", "checkpoint:saved"]),
         ["evaluate:end", "evaluate:end", "fit:end"],
       ].flat(3),
     );
@@ -291,7 +291,8 @@ describe("plan", () => {
 
   it("is JSON for machines", async () => {
     const plan = JSON.parse((await trainer("plan", "--config", config, "--json", "--without", "ema")).stdout);
-    expect(plan).toMatchObject({ name: "micro", totalSteps: 8, learningRate: expect.any(Array), notes: [] });
+    expect(plan).toMatchObject({ name: "micro", totalSteps: 8, learningRate: expect.any(Array) });
+    expect(plan.notes).toEqual([expect.stringContaining("linear-scaling rule")]);
     expect(plan.taps.map(({ plugin }: { plugin: string }) => plugin)).not.toContain("ema");
   });
 });

@@ -26,20 +26,24 @@ const foreign = definePlugin({
 });
 
 const data = shapes({ classes: 4, size: 8, train: 40, test: 12 });
+const loadsSlowly = MICRO === "slow data" || MICRO === "throws while loading";
 
 export default defineConfig({
   name: "micro",
-  data:
-    MICRO === "slow data"
-      ? {
-          ...data,
-          async load(context) {
-            context.log?.("loading for a minute");
-            await new Promise((resolve) => setTimeout(resolve, 60_000));
-            return data.load(context);
-          },
-        }
-      : data,
+  data: loadsSlowly
+    ? {
+        ...data,
+        async load(context) {
+          context.log?.("loading for a minute");
+          if (MICRO === "throws while loading")
+            setTimeout(() => {
+              throw new Error("nobody waits for me");
+            });
+          await new Promise((resolve) => setTimeout(resolve, 60_000));
+          return data.load(context);
+        },
+      }
+    : data,
   model: resnet18({ width: 2, stem: "cifar" }),
   optimizer: sgd({ momentum: 0.9 }),
   learningRate: 0.05,
@@ -52,6 +56,6 @@ export default defineConfig({
     ema({ decay: 0.5 }),
     earlyStopping({ patience: 1000 }),
     testTimeAugmentation({ flip: true }),
-    ...(MICRO === "" || MICRO === "slow data" ? [] : [foreign()]),
+    ...(MICRO === "" || loadsSlowly ? [] : [foreign()]),
   ],
 });

@@ -23,7 +23,7 @@ const mistakes: [string, string[], number, RegExp][] = [
     "a preset like nothing",
     ["--preset", "zzzzzzzzzzzz"],
     2,
-    /there are: quickstart, cifar100-small, cifar100-baseline\)/,
+    /there are: quickstart, cifar100-small, .*transfer\)/,
   ],
   ["a preset named like a property", ["--preset", "constructor"], 2, /There is no preset "constructor"/],
   ["a command", ["evalute", "runs/a"], 2, /There is no command "evalute" \(did you mean "evaluate"\?\)/],
@@ -104,7 +104,7 @@ const mistakes: [string, string[], number, RegExp][] = [
   ["a word too many", ["fit", ...quick, "more"], 2, /too many arguments for 'fit'/],
   ["predict without pictures", ["predict", "runs/a"], 2, /missing required argument 'images'/],
   // Places.
-  ["a config that is not there", ["--config", "absent.ts"], 2, /absent\.ts does not exist/],
+  ["a config that is not there", ["--config", "absent.ts"], 65, /absent\.ts does not exist/],
   ["data that is not there", ["--preset", "cifar100-small", "--data", "absent"], 65, /absent does not exist/],
   ["data that is none", ["--preset", "cifar100-small", "--data", join(base, "notes.txt")], 65, /notes\.txt/],
   ["data to verify that is not there", ["data", "verify", "--data", "absent"], 65, /absent does not exist/],

@@ -80,6 +80,7 @@ it.each([
       .split("\n")
       .map((line) => JSON.parse(line));
     expect(events.at(-1)).toMatchObject({ event: "fit:end", stopReason: `interrupted (${signal})` });
+    expect(stdout).not.toContain('"crc"'); // that is for files
     const { steps, stopReason } = JSON.parse(read(signal, "summary.json"));
     expect(stopReason).toBe(`interrupted (${signal})`);
     const kept = read(signal, "metrics.jsonl")
@@ -135,11 +136,16 @@ it("a plugin that throws is named with its place, and the run is kept", async ()
   expect(JSON.parse(read("throws", "summary.json")).stopReason).toMatch(/^failed: /);
 }, 60_000);
 
-it("an error that nobody waits for is one message and 70", async () => {
-  const { code, stderr } = await start(run("later", "--epochs", "100000"), undefined, "throws later");
+it.each([
+  ["in a step", "throws later"],
+  ["while the data loads", "throws while loading"],
+])("an error %s that nobody waits for is one message and 70", async (_, micro) => {
+  const { code, stderr } = await start(run(micro, "--epochs", "100000"), undefined, micro);
   expect(code).toBe(70);
-  expect(stderr).toMatch(/trainer: unexpected Error: nobody waits for me\n +at /);
-  expect(stderr).toMatch(/Please report it/);
+  expect(stderr).toMatch(/^trainer: an error nobody waited for: nobody waits for me\n +at .*micro\.config\.ts:\d+/m);
+  expect(stderr).not.toMatch(/unexpected|fault of fitloop/);
+  // A folder stays only for what lies in it.
+  expect(existsSync(join(base, micro))).toBe(micro === "throws later");
 }, 60_000);
 
 it("a timer that a plugin left does not keep a finished run alive", async () => {

@@ -179,7 +179,7 @@ describe("loading a config", () => {
 
   it("says that a file is not there", () => {
     expect(loaded.get("module/absent.ts")).toMatchObject({
-      code: "ERR_CONFIG",
+      code: "ERR_DATA",
       message: expect.stringMatching(/does not exist/),
     });
   });

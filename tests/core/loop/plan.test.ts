@@ -1,12 +1,13 @@
 /** The plan of a run: figures that are right, and a picture of the loop that leaves no hook out. */
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { hookNames, loadBackend, Trainer, type TrainerConfig } from "../../../core/index.js";
+import { adamw, hookNames, loadBackend, Trainer, type TrainerConfig } from "../../../core/index.js";
 import { bytes, formatPlan, makePlan, scaled, shownHooks, type Plan } from "../../../core/loop/plan.js";
 import { resnet18 } from "../../../core/models/index.js";
 import { microConfig } from "../../../core/testing/index.js";
 import {
   cosineRestarts,
+  differentialLr,
   earlyStopping,
   ema,
   gradientAccumulation,
@@ -118,5 +119,50 @@ describe("for people", () => {
   it("scales numbers", () => {
     expect([999, 1.5e6, 555.4e6, 1.298e9].map(scaled)).toEqual(["999", "1.5 M", "555.4 M", "1.30 G"]);
     expect([10, 89e6, 1.24e9].map(bytes)).toEqual(["1 kB", "89 MB", "1.2 GB"]);
+  });
+});
+
+describe("notes", () => {
+  const notesOf = async (config: Partial<TrainerConfig>): Promise<string> => (await planOf(config)).notes.join("\n");
+
+  it("say nothing of a usual run", async () => {
+    expect(await notesOf({ learningRate: 0.05, batchSize: 64 })).toBe("");
+  });
+
+  it("say that batch norm sees micro-batches, where a step has several", async () => {
+    const plugins = [gradientAccumulation({ factor: 2 })];
+    const note = await notesOf({ plugins, batchSize: 4, model: resnet18({ width: 8, stem: "cifar" }) });
+    expect(note).toContain("A step is 2 micro-batches, and batch norm takes its statistics from the 4 pictures of each");
+    const without = await notesOf({ batchSize: 4, model: resnet18({ width: 8, stem: "cifar" }) });
+    expect(without).not.toContain("batch norm");
+  });
+
+  it.each([
+    [0.1, 128, undefined],
+    [0.2, 128, undefined],
+    [0.1, 512, "4 times lower than the linear-scaling rule's 0.4 for 512 pictures a step"],
+    [1, 128, "10 times as high than"],
+  ] as const)("measure a rate of %d for %i pictures by the linear-scaling rule", async (learningRate, batchSize, text) => {
+    const note = await notesOf({ learningRate, batchSize });
+    if (text === undefined) expect(note).not.toContain("linear-scaling");
+    else expect(note).toContain(text.replace("as high than", "as high as"));
+  });
+
+  it("take the rule for SGD alone", async () => {
+    expect(await notesOf({ learningRate: 1, optimizer: adamw() })).not.toContain("linear-scaling");
+  });
+
+  it("name rates that no step will reach", async () => {
+    expect(await notesOf({ maxSteps: 4 })).toContain("The run stops after step 4 of 6");
+    expect(await notesOf({ maxSteps: 6 })).not.toContain("The run stops");
+  });
+
+  it("name what never trains", async () => {
+    const model = resnet18({ width: 8, stem: "cifar" });
+    const frozen = await notesOf({ model, plugins: [differentialLr({ freeze: 2 })] });
+    expect(frozen).toContain("In no epoch of the run do these train, whatever their rate: conv1, bn1, layer1.");
+    const thawing = { model, plugins: [differentialLr({ freeze: 2, unfreezeEvery: 1 })] };
+    expect(await notesOf({ ...thawing, epochs: 3 })).not.toContain("In no epoch");
+    expect(await notesOf({ ...thawing, epochs: 2 })).toContain("In no epoch of the run do these train, whatever their rate: conv1, bn1.");
   });
 });

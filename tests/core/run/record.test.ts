@@ -1,5 +1,5 @@
 /** What a run keeps: enough to read it, to evaluate it again, and nothing of a run that never was. */
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
@@ -14,7 +14,8 @@ import {
 import { fitWeights, microConfig, weightsHash } from "../../../core/testing/index.js";
 import { createRunFolder } from "../../../core/run/folder.js";
 import { system } from "../../../core/run/files.js";
-import { readPreprocessing, runRecord, type RunRecordOptions } from "../../../core/run/record.js";
+import { readMetrics, type MetricsLine } from "../../../core/run/metrics.js";
+import { createRunRecord, readPreprocessing, type RunRecordOptions } from "../../../core/run/record.js";
 import { ema } from "../../../plugins/index.js";
 
 beforeAll(async () => void (await loadBackend()));
@@ -28,15 +29,15 @@ beforeEach(() => {
 });
 
 const trainer = (config: Partial<TrainerConfig> = {}, options: RunRecordOptions = {}): Trainer =>
-  new Trainer(microConfig(config), [runRecord(options)]);
+  new Trainer(microConfig(config), [createRunRecord(options).plugin]);
 const fit = (config?: Partial<TrainerConfig>, options?: RunRecordOptions) =>
   trainer(config, options).fit({ folder });
 const read = (name: string): string => readFileSync(join(folder, name), "utf8");
-const lines = (): Record<string, unknown>[] =>
-  read("metrics.jsonl")
-    .trim()
-    .split("\n")
-    .map((line) => JSON.parse(line));
+const lines = (): MetricsLine[] => {
+  const { lines, problem } = readMetrics(join(folder, "metrics.jsonl"));
+  expect(problem).toBeUndefined();
+  return lines;
+};
 const failing = (hook: "onFitStart" | "onStep" | "beforeBatch"): Plugin => ({
   name: "failing",
   options: {},
@@ -117,7 +118,7 @@ describe("a finished run", () => {
   });
 
   async function hashOfKept(config: TrainerConfig): Promise<string> {
-    const running = new Trainer(config, [runRecord()]);
+    const running = new Trainer(config, [createRunRecord().plugin]);
     await running.fit({ folder });
     const { classes } = readPreprocessing(readFileSync(join(folder, "weights.safetensors")), "weights");
     const { buildBlock, buildHead } = new Trainer(config).hooks.call;
@@ -127,6 +128,16 @@ describe("a finished run", () => {
     tf.dispose([...weights.values()]);
     return hash;
   }
+});
+
+it("says what was wrong with metrics that it goes on with, there too", async () => {
+  writeFileSync(join(folder, "metrics.jsonl"), '{"event":"step","st');
+  const running = trainer();
+  const warnings: string[] = [];
+  running.events.on("warning", ({ message }) => warnings.push(message));
+  await running.fit({ folder });
+  expect(warnings).toEqual([`${join(folder, "metrics.jsonl")}: line 1 breaks off after 19 bytes.`]);
+  expect(lines()[0]).toEqual({ event: "warning", message: warnings[0] });
 });
 
 describe("a run that ends early", () => {

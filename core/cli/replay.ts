@@ -1,0 +1,124 @@
+/** `trainer replay`: repeats one recorded step of a run from the nearest checkpoint, and shows what went on in it. */
+import { join } from "node:path";
+import type { Command } from "commander";
+import { TrainerError } from "../errors.js";
+import type { Events } from "../loop/events.js";
+import { Trainer } from "../loop/trainer.js";
+import { listCheckpoints, readCheckpoint } from "../run/checkpoints.js";
+import { toJson } from "../run/json.js";
+import { fromCheckpoint } from "../run/keeper.js";
+import { readMetrics } from "../run/metrics.js";
+import { runFiles } from "../run/record.js";
+import { watchedPlugins, type Replayed } from "../run/replay.js";
+import { whole } from "./options.js";
+import { configOfRun, findRun } from "./resume.js";
+import { table, tell, tellWarnings } from "./terminal.js";
+
+interface ReplayOptions {
+  step: number;
+  json?: boolean;
+  allowChange: string[];
+}
+
+export function addReplay(program: Command): void {
+  program
+    .command("replay <run>")
+    .description("repeat one step of a run and show its loss, gradients and what each plugin changed")
+    .requiredOption("--step <n>", "the optimizer step, counted from 1", whole(1))
+    .option("--allow-change <key>", "config: use a changed config file", (key: string, all: string[]) => [...all, key], [])
+    .option("--json", "as JSON")
+    .addHelpText(
+      "after",
+      `
+The run is repeated from its nearest checkpoint before the step; from its beginning where there is none. Nothing is
+written. A step that diverged is shown too: the tool for "why did it diverge here".`,
+    )
+    .action(replay);
+}
+
+type Figures = Pick<Events["step"], "step" | "loss" | "learningRate" | "gradientNorm">;
+
+async function replay(path: string, { step, json, allowChange }: ReplayOptions): Promise<void> {
+  const run = findRun(path, {})!;
+  const config = await configOfRun(run, allowChange);
+  const nearest = listCheckpoints(join(run.folder, runFiles.checkpoints)).filter((each) => each.step < step).at(-1);
+  const checkpoint = nearest && readCheckpoint(nearest.path);
+
+  let done = checkpoint?.step ?? 0;
+  const { plugins, probe, replayed } = watchedPlugins(config.plugins ?? [], () => done === step - 1);
+  const trainer = new Trainer({ ...config, plugins, maxSteps: undefined }, [probe]);
+  const stop = new AbortController();
+  let figures: Figures | undefined;
+  let diverged: Events["diverged"] | undefined;
+  tellWarnings(trainer.events);
+  trainer.events.on("fit:start", ({ totalSteps }) => {
+    if (step > totalSteps) stop.abort("no such step");
+  });
+  trainer.events.on("diverged", (event) => (diverged = event));
+  trainer.events.on("step", (event) => {
+    done = event.step;
+    if (event.step < step) return;
+    figures = event;
+    stop.abort("replayed"); // nothing is evaluated: the test set is read by the run alone
+  });
+  tell(`from ${nearest?.path ?? "the beginning"}: ${step - done} steps`);
+  try {
+    await trainer.fit({ signal: stop.signal, from: checkpoint && (() => fromCheckpoint(checkpoint)) });
+  } catch (error) {
+    if (!diverged) throw error;
+  }
+  if (!figures && !diverged) {
+    throw new TrainerError("ERR_OPTION", `The run in ${run.folder} does not come to a step ${step}.`);
+  }
+  const recorded = readMetrics(join(run.folder, runFiles.metrics)).lines.find(
+    (line) => line.event === "step" && line.step === step,
+  ) as Figures | undefined;
+  const found: Found = { figures, diverged, recorded };
+  const text = json ? toJson(asJson(step, replayed, found), 2) : describe(step, replayed, found);
+  process.stdout.write(`${text}\n`);
+}
+
+interface Found {
+  figures?: Figures;
+  diverged?: Events["diverged"];
+  recorded?: Figures;
+}
+
+function asJson(step: number, { changes, gradientNorms }: Replayed, found: Found): object {
+  return { step, ...found, gradientNorms: Object.fromEntries(gradientNorms), changes };
+}
+
+function describe(step: number, { changes, gradientNorms }: Replayed, { figures, diverged, recorded }: Found): string {
+  const lines = [`step ${step}`, ""];
+  if (figures) {
+    const names = ["loss", "learningRate", "gradientNorm"] as const;
+    const rows = names.map((name) => [
+      name,
+      String(figures[name]),
+      recorded ? String(recorded[name]) : "not recorded",
+      recorded && (Object.is(recorded[name], figures[name]) ? "the same" : "differs"),
+    ]);
+    lines.push(table([["", "replayed", "recorded", ""], ...rows.map((row) => row.map((cell) => cell ?? ""))], "  "));
+  }
+  if (diverged) {
+    const { what, value, first, samples } = diverged;
+    lines.push(
+      `  diverged: the ${what} is ${value}${first === undefined ? "" : `; first not finite: ${first}`}`,
+      `  pictures of the micro-batch (places in the training split): ${samples.join(", ")}`,
+    );
+  }
+  lines.push("", "what each tap changed", "");
+  const rows = changes.map(({ microBatch, hook, plugin, change }) => [`  ${hook}`, plugin, `${microBatch}`, change]);
+  lines.push(columnsOf([["  hook", "plugin", "micro-batch", "change"], ...rows]));
+  if (gradientNorms.size > 0) {
+    lines.push("", "norm of each gradient that the optimizer used", "");
+    lines.push(columnsOf([...gradientNorms].map(([name, norm]) => [`  ${name}`, String(Number(norm.toPrecision(6)))])));
+  }
+  return lines.join("\n");
+}
+
+/** Rows of text, every column left-aligned. */
+function columnsOf(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column]!)).join("  ").trimEnd()).join("\n");
+}

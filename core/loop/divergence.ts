@@ -1,0 +1,71 @@
+/** NaN and infinity: what a step that is not finite reports, and where the numbers first went wrong. */
+import type * as tf from "@tensorflow/tfjs-core";
+import { TrainerError } from "../errors.js";
+import { forward } from "../nn/layer.js";
+import type { Model } from "../nn/model.js";
+import type { Gradients } from "./types.js";
+
+/** A step whose numbers are not finite. It was not applied. */
+export interface Divergence {
+  /** What was looked at: "loss", "gradient norm", "running statistics". */
+  readonly what: string;
+  readonly value: number;
+  /** The first tensor that holds a NaN or infinity, in the order of the computation. */
+  readonly first?: string;
+  readonly epoch: number;
+  /** Optimizer steps done before. */
+  readonly step: number;
+  readonly microBatch: number;
+  readonly learningRate: number;
+  /** Places in the training split of the pictures of the micro-batch. */
+  readonly samples: readonly number[];
+}
+
+/** An ERR_DIVERGED with its report. */
+export class DivergedError extends TrainerError {
+  readonly divergence: Divergence;
+
+  constructor(divergence: Divergence) {
+    const { what, value, first, epoch, step } = divergence;
+    super(
+      "ERR_DIVERGED",
+      `The ${what} is ${value} in epoch ${epoch + 1}, step ${step + 1}. The step was not applied. ` +
+        (first === undefined ? "" : `The first tensor that is not finite: ${first}. `) +
+        "Lower the learning rate, add warmup or gradient clipping, and check the data.",
+    );
+    this.divergence = divergence;
+  }
+}
+
+const isFiniteTensor = (tensor: tf.Tensor): boolean => (tensor.dataSync() as Float32Array).every(Number.isFinite);
+
+/**
+ * The first tensor of a step that is not finite: pictures, targets, weights, each layer's output on the way to the
+ * logits, gradients from the head down. Reads everything back: for a step that has failed already.
+ */
+export function firstNotFinite(
+  model: Model,
+  batch: { images: tf.Tensor; targets: tf.Tensor },
+  weights: ReadonlyMap<string, tf.Tensor>,
+  uniform: (path: string, shape: number[]) => tf.Tensor,
+  gradients?: Gradients,
+): string | undefined {
+  if (!isFiniteTensor(batch.images)) return "the pictures";
+  if (!isFiniteTensor(batch.targets)) return "the targets";
+  for (const [name, value] of weights) if (!isFiniteTensor(value)) return `the weight ${name}`;
+  let output: string | undefined;
+  forward(model.layer, batch.images, {
+    weights,
+    training: true,
+    uniform,
+    observe: (path, value) => {
+      if (output === undefined && !isFiniteTensor(value)) output = `the output of ${path}`;
+      return value;
+    },
+  });
+  if (output !== undefined) return output;
+  for (const [name, value] of [...(gradients ?? [])].reverse()) {
+    if (!isFiniteTensor(value)) return `the gradient of ${name}`;
+  }
+  return undefined;
+}

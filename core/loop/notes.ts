@@ -1,0 +1,74 @@
+/**
+ * What a prepared run gives reason to say that no plugin can know alone: it follows from network, data and schedule
+ * together. Nothing here is a mistake; each may be meant.
+ */
+import { namedBuffers } from "../nn/layer.js";
+import { progressAt, type Session } from "./session.js";
+import type { Trainer } from "./trainer.js";
+
+/** The rate that SGD with momentum takes for `reference.pictures` a step; others grow with the pictures. */
+const reference = { rate: 0.1, pictures: 128 };
+/** From this factor on, a rate is far from the rule. */
+const far = 4;
+
+/** Notes of the whole. `rates`: places of the schedule, the first and the last step included. */
+export function planNotes(
+  trainer: Trainer,
+  session: Session,
+  rates: readonly { step: number; rate: number }[],
+): string[] {
+  const { config } = trainer;
+  const perStep = session.stepsAt.indexOf(true) + 1;
+  const totalSteps = config.epochs * session.stepsPerEpoch;
+  const { maxSteps = totalSteps } = config;
+  const reached = rates.filter(({ step }) => step < maxSteps);
+  return [
+    ...batchNormNote(perStep, config.batchSize, namedBuffers(session.model.layer).size > 0),
+    ...(config.optimizer.name === "sgd"
+      ? scalingNote(Math.max(...reached.map(({ rate }) => rate)), perStep * config.batchSize)
+      : []),
+    ...(maxSteps < totalSteps
+      ? [
+          `The run stops after step ${maxSteps} of ${totalSteps}, and the schedule is of all of them: ` +
+            "no step will use the rates that come later.",
+        ]
+      : []),
+    ...frozenNote(trainer, session),
+  ];
+}
+
+/** Accumulation gives the gradient of a large batch, and the batch statistics of a small one. */
+function batchNormNote(microBatches: number, batchSize: number, hasStatistics: boolean): string[] {
+  if (microBatches === 1 || !hasStatistics) return [];
+  return [
+    `A step is ${microBatches} micro-batches, and batch norm takes its statistics from the ${batchSize} pictures of ` +
+      `each: this is not the same as one batch of ${microBatches * batchSize}.`,
+  ];
+}
+
+/** Goyal et al. 2017: as many times the pictures, as many times the rate. */
+function scalingNote(highest: number, pictures: number): string[] {
+  const rule = (reference.rate * pictures) / reference.pictures;
+  const times = highest / rule;
+  if (times < far && times > 1 / far) return [];
+  const say = (value: number): string => String(Number(value.toPrecision(2)));
+  const distance = times >= 1 ? `${say(times)} times as high as` : `${say(1 / times)} times lower than`;
+  return [
+    `The highest learning rate, ${say(highest)}, is ${distance} the linear-scaling rule's ${say(rule)} for ` +
+      `${pictures} pictures a step (${reference.rate} for ${reference.pictures}).`,
+  ];
+}
+
+/** Groups that train in no epoch: their rates are set and never used. */
+function frozenNote({ config, hooks }: Trainer, session: Session): string[] {
+  const never = new Set(session.groups.flatMap(({ parameters }) => parameters));
+  for (let epoch = 0; epoch < config.epochs && never.size > 0; epoch++) {
+    const progress = progressAt(epoch * session.stepsPerEpoch, config, session);
+    for (const group of hooks.call.resolveParamGroups(session.groups, progress)) {
+      if (group.trains && group.rateFactor > 0) for (const name of group.parameters) never.delete(name);
+    }
+  }
+  if (never.size === 0) return [];
+  const stages = session.model.stages.flat().filter((part) => [...never].some((name) => name.startsWith(`${part}.`)));
+  return [`In no epoch of the run do these train, whatever their rate: ${stages.join(", ")}.`];
+}

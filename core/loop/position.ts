@@ -1,0 +1,108 @@
+/**
+ * Where a run is and what it has counted so far: plain JSON, so that it can be kept and gone on from. Sums are added
+ * up in one order whether a run was interrupted or not, so they come out the same to the last bit.
+ */
+import type { RawBatch } from "../data/loader.js";
+import type { MetricsRecord } from "./events.js";
+import type { StepResult } from "./step.js";
+
+export interface Sums {
+  /** Micro-batches. */
+  batches: number;
+  samples: number;
+  /** Each micro-batch's mean loss times its pictures. */
+  loss: number;
+  correct: number;
+  /** Wall clock. */
+  seconds: number;
+}
+
+export interface Position {
+  /** Whole epochs done. */
+  epoch: number;
+  /** Optimizer steps done, and micro-batches, over the whole run. */
+  step: number;
+  microBatch: number;
+  /** Micro-batches of the epoch under way that are done. */
+  batchInEpoch: number;
+  /** Spent in training steps, evaluation apart. */
+  seconds: number;
+  samplesSeen: number;
+  learningRate: number;
+  /** Since the last optimizer step, and since the epoch's beginning. */
+  window: Sums;
+  sums: Sums;
+  /** Micro-batches left out in a row, because their numbers were not finite. */
+  skipped: number;
+  /** How often the run went back for that, and what the learning rate is multiplied by since. */
+  rollbacks: number;
+  rateFactor: number;
+  /** Of the last evaluation of the held-out split. */
+  validation?: MetricsRecord;
+  /** Why a plugin ended the run; a run that was interrupted has none and goes on. */
+  ended?: string;
+}
+
+const nothing = (): Sums => ({ batches: 0, samples: 0, loss: 0, correct: 0, seconds: 0 });
+
+export function beginning(): Position {
+  return {
+    epoch: 0,
+    step: 0,
+    microBatch: 0,
+    batchInEpoch: 0,
+    seconds: 0,
+    samplesSeen: 0,
+    learningRate: 0,
+    skipped: 0,
+    rollbacks: 0,
+    rateFactor: 1,
+    window: nothing(),
+    sums: nothing(),
+  };
+}
+
+/** What an optimizer step gives to say. */
+export interface StepFigures {
+  learningRate: number;
+  gradientNorm: number;
+  loss: number;
+  top1: number;
+  samples: number;
+  imagesPerSecond: number;
+}
+
+/** Counts a micro-batch that took `seconds`; the figures of the optimizer step where it ended one. */
+export function advance(position: Position, { size }: RawBatch, result: StepResult, seconds: number): StepFigures | undefined {
+  const { window, sums } = position;
+  position.skipped = 0;
+  position.microBatch++;
+  position.batchInEpoch++;
+  window.batches++;
+  window.samples += size;
+  window.loss += result.loss * size;
+  window.correct += result.correct;
+  window.seconds += seconds;
+  if (!result.stepped) return undefined;
+  position.step++;
+  position.learningRate = result.stepped.learningRate;
+  position.seconds += window.seconds;
+  position.samplesSeen += window.samples;
+  for (const key of ["batches", "samples", "loss", "correct", "seconds"] as const) sums[key] += window[key];
+  position.window = nothing();
+  const { samples, loss, correct } = window;
+  return {
+    ...result.stepped,
+    loss: loss / samples,
+    top1: correct / samples,
+    samples,
+    imagesPerSecond: samples / window.seconds,
+  };
+}
+
+/** To the next epoch. */
+export function nextEpoch(position: Position): void {
+  position.epoch++;
+  position.batchInEpoch = 0;
+  position.sums = nothing();
+}

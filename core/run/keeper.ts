@@ -1,0 +1,123 @@
+/** Between a run and its checkpoints: which moments are kept, and what a snapshot is on disk. */
+import * as tf from "@tensorflow/tfjs-core";
+import type { PluginState } from "../loop/plugin.js";
+import type { Position } from "../loop/position.js";
+import type { Snapshot } from "../loop/snapshot.js";
+import type { Keep } from "../loop/memory.js";
+import { saveCheckpoint, type Checkpoint } from "./checkpoints.js";
+import { pruneCheckpoints } from "./retention.js";
+
+/** What a checkpoint says beside its tensors. */
+export interface CheckpointMeta extends Record<string, unknown> {
+  position: Position;
+  /** Parameter -> updates it has had. */
+  counts: Record<string, number>;
+  /** Plugin -> its values. */
+  plugins: Record<string, unknown>;
+  /** Length of the metrics when this was kept: what lies behind it belongs to steps that a resumed run makes again. */
+  metricsBytes: number;
+}
+
+const kinds = ["weights", "slots"] as const;
+const pluginPrefix = "plugins";
+
+/** A snapshot as numbers; reads every tensor from the device. */
+export function toCheckpoint(snapshot: Snapshot, metricsBytes: number): Checkpoint {
+  const { position, plugins } = snapshot;
+  const named: [string, tf.Tensor][] = [];
+  for (const kind of kinds) for (const [name, value] of snapshot[kind]) named.push([`${kind}/${name}`, value]);
+  for (const [plugin, { tensors }] of plugins) {
+    for (const [name, value] of tensors ?? []) named.push([`${pluginPrefix}/${plugin}/${name}`, value]);
+  }
+  const meta: CheckpointMeta = {
+    position,
+    counts: Object.fromEntries(snapshot.counts),
+    plugins: Object.fromEntries([...plugins].map(([plugin, { values }]) => [plugin, values ?? null])),
+    metricsBytes,
+  };
+  return {
+    ...placeOf(position),
+    tensors: new Map(
+      named.map(([name, value]) => [name, { shape: value.shape, data: value.dataSync() as Float32Array }]),
+    ),
+    meta,
+  };
+}
+
+/** A snapshot again; its tensors are the caller's. */
+export function fromCheckpoint({ tensors, meta }: Checkpoint): Snapshot {
+  const { position, counts, plugins } = meta as CheckpointMeta;
+  const under = (prefix: string): Map<string, tf.Tensor> => {
+    const found = [...tensors].filter(([name]) => name.startsWith(`${prefix}/`));
+    return new Map(
+      found.map(([name, { shape, data }]) => [
+        name.slice(prefix.length + 1),
+        tf.keep(tf.tensor(data, [...shape], data instanceof Int32Array ? "int32" : "float32")),
+      ]),
+    );
+  };
+  const states = Object.entries(plugins).map(([plugin, values]): [string, PluginState] => [
+    plugin,
+    { values: values ?? undefined, tensors: under(`${pluginPrefix}/${plugin}`) },
+  ]);
+  return {
+    position,
+    counts: new Map(Object.entries(counts)),
+    weights: under("weights"),
+    slots: under("slots"),
+    plugins: new Map(states),
+  };
+}
+
+/**
+ * A checkpoint's place among the others: optimizer steps done, and within one step the micro-batches after it, the
+ * end of the epoch last.
+ */
+function placeOf({ step, window, batchInEpoch, epoch }: Position): { step: number; part: number } {
+  return { step, part: 2 * window.batches + Number(batchInEpoch === 0 && epoch > 0) };
+}
+
+export interface KeeperOptions {
+  /** `<run>/checkpoints`. */
+  folder: string;
+  /** Optimizer steps between two checkpoints; those at the end of epochs and where a run stops come beside them. */
+  every?: number;
+  /** Length of the metrics now, flushed: they must be there when the checkpoint is. */
+  metricsBytes(): number;
+  onSaved?: (saved: { path: string; step: number; bytes: number }) => void;
+}
+
+/**
+ * Writes checkpoints: a listener for `fit`'s `keep`. Deletes older ones but for the last two and the best.
+ *
+ * @throws TrainerError ERR_IO when one cannot be written; after that it writes no more, so that the failure is said once
+ */
+export function createKeeper({ folder, every, metricsBytes, onSaved }: KeeperOptions): Keep {
+  let failed = false;
+  let kept = -1; // micro-batches done at the last checkpoint, the end of an epoch counted as half a one more
+  let best: { step: number; loss: number } | undefined;
+  return (snapshot, moment) => {
+    const { position } = snapshot;
+    const { step, microBatch, batchInEpoch, validation, window } = position;
+    const place = microBatch + (batchInEpoch === 0 ? 0.5 : 0);
+    const due = {
+      start: false,
+      step: every !== undefined && window.batches === 0 && step > 0 && step % every === 0,
+      epoch: true,
+      stop: microBatch > 0,
+    }[moment];
+    if (!due || failed || place === kept) return;
+    try {
+      const { path, bytes } = saveCheckpoint(folder, toCheckpoint(snapshot, metricsBytes()));
+      kept = place;
+      if (moment === "epoch" && validation && !(validation.loss >= (best?.loss ?? Number.POSITIVE_INFINITY))) {
+        best = { step, loss: validation.loss };
+      }
+      pruneCheckpoints(folder, { keep: 2, best: best?.step });
+      onSaved?.({ path, step, bytes });
+    } catch (cause) {
+      failed = true;
+      throw cause;
+    }
+  };
+}

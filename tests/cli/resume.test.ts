@@ -1,0 +1,152 @@
+/** `--resume` from the command line: interrupted and gone on with, a run ends with the bits of one that was not. */
+import { createHash } from "node:crypto";
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { readMetrics } from "../../core/run/metrics.js";
+import { trainer, workplace, type Ran } from "./run-cli.js";
+
+const { inside } = workplace();
+const config = join(import.meta.dirname, "micro.config.ts");
+const fit = (out: string, ...more: string[]): Promise<Ran> =>
+  trainer("--config", config, "--out", out, "--epochs", "3", "--checkpoint-every", "2", "--json", ...more);
+const hashOf = (run: string): string =>
+  createHash("sha256").update(readFileSync(join(inside, run, "weights.safetensors"))).digest("hex");
+/** What the metrics say, wall clock apart. */
+const metricsOf = (run: string): unknown[] => {
+  const { lines, problem } = readMetrics(join(inside, run, "metrics.jsonl"));
+  expect(problem).toBeUndefined();
+  return lines.map(({ seconds: _, imagesPerSecond: __, ...line }) => line).filter(({ event }) => event !== "warning");
+};
+const checkpointsOf = (run: string): string[] => readdirSync(join(inside, run, "checkpoints")).sort();
+const copy = (from: string, to: string): void => cpSync(join(inside, from), join(inside, to), { recursive: true });
+
+beforeAll(async () => {
+  expect((await fit("whole")).code).toBe(0);
+  // 4 steps an epoch; stopped in the middle of the second.
+  expect((await fit("part", "--max-steps", "6")).code).toBe(0);
+});
+
+describe("--resume RUN", () => {
+  it("goes on to the same bits and the same metrics, each step once", async () => {
+    copy("part", "named");
+    const { code, stderr, stdout } = await trainer("--resume", "named", "--max-steps", "1000", "--json");
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    expect(stdout).toMatch(/"event":"fit:resume".*"step":6/);
+    expect(hashOf("named")).toBe(hashOf("whole"));
+    expect(metricsOf("named")).toEqual(metricsOf("whole"));
+    expect(existsSync(join(inside, "named", "run.lock"))).toBe(false);
+  });
+
+  it("of a finished run evaluates again and ends the same", async () => {
+    copy("whole", "again");
+    expect((await trainer("--resume", "again")).code).toBe(0);
+    expect(hashOf("again")).toBe(hashOf("whole"));
+    expect(metricsOf("again")).toEqual(metricsOf("whole"));
+  });
+
+  it("extends a finished run", async () => {
+    copy("whole", "longer");
+    expect((await trainer("--resume", "longer", "--epochs", "4")).code).toBe(0);
+    const { epochs, steps } = JSON.parse(readFileSync(join(inside, "longer", "summary.json"), "utf8"));
+    expect({ epochs, steps }).toEqual({ epochs: 4, steps: 16 });
+  });
+
+  it("refuses a config that would not continue it, shows what differs, and goes on where one insists", async () => {
+    copy("part", "changed");
+    const refused = await trainer("--resume", "changed", "--learning-rate", "0.01", "--seed", "9");
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toMatch(/learningRate: 0.05 -> 0.01\n +seed: 1 -> 9/);
+    expect(refused.stderr).toContain("--allow-change learningRate --allow-change seed");
+    const insisting = ["--allow-change", "learningRate", "--learning-rate", "0.01", "--max-steps", "7"];
+    expect((await trainer("--resume", "changed", ...insisting)).code).toBe(0);
+  });
+
+  it("refuses a damaged checkpoint, and says which older one is whole", async () => {
+    copy("part", "damaged");
+    const [older, newest] = checkpointsOf("damaged").slice(-2) as [string, string];
+    truncateSync(join(inside, "damaged", "checkpoints", newest, "state.safetensors"), 1000);
+    const before = checkpointsOf("damaged");
+    const refused = await trainer("--resume", "damaged");
+    expect(refused.code).toBe(74);
+    expect(refused.stderr).toContain(newest);
+    expect(refused.stderr).toContain(`--resume ${join(inside, "damaged", "checkpoints", older)}`);
+    expect(checkpointsOf("damaged")).toEqual(before);
+    const named = await trainer("--resume", join("damaged", "checkpoints", newest));
+    expect(named.code).toBe(74);
+    const on = await trainer("--resume", join("damaged", "checkpoints", older), "--max-steps", "1000");
+    expect(on.code).toBe(0);
+    expect(hashOf("damaged")).toBe(hashOf("whole"));
+    expect(metricsOf("damaged")).toEqual(metricsOf("whole"));
+  });
+
+  it.each([
+    ["nowhere", /no run to go on with/],
+    [".", /no run to go on with/],
+  ])("of what is no run is one message (%s)", async (path, text) => {
+    const { code, stderr } = await trainer("--resume", path);
+    expect(code).toBe(65);
+    expect(stderr).toMatch(text);
+  });
+
+  it("beside --out is one place too many", async () => {
+    expect(await trainer("--resume", "part", "--out", "elsewhere")).toMatchObject({ code: 2 });
+    expect(existsSync(join(inside, "elsewhere"))).toBe(false);
+  });
+});
+
+describe("--resume alone", () => {
+  it("begins where there is no run, and passes over what is damaged, saying so", async () => {
+    const first = await fit("looped", "--resume", "--max-steps", "6");
+    expect(first).toMatchObject({ code: 0 });
+    const newest = checkpointsOf("looped").at(-1)!;
+    writeFileSync(join(inside, "looped", "checkpoints", newest, "meta.json"), "{}");
+    const second = await fit("looped", "--resume");
+    expect(second.code).toBe(0);
+    expect(second.stdout).toMatch(new RegExp(`"event":"warning".*${newest}.*passed over`));
+    expect(hashOf("looped")).toBe(hashOf("whole"));
+    expect(metricsOf("looped")).toEqual(metricsOf("whole"));
+  });
+
+  it("takes the newest run of the config's name", async () => {
+    copy("part", "runs/micro-3");
+    copy("whole", "runs/micro-2");
+    const { code } = await trainer("--config", config, "--epochs", "3", "--resume");
+    expect(code).toBe(0);
+    expect(hashOf("runs/micro-3")).toBe(hashOf("whole"));
+  });
+
+  it("begins again where a run was killed before its first checkpoint", async () => {
+    copy("part", "bare");
+    rmSync(join(inside, "bare", "checkpoints"), { recursive: true });
+    const { code, stdout } = await fit("bare", "--resume");
+    expect(code).toBe(0);
+    expect(stdout).toContain("no checkpoint: it begins again");
+    expect(hashOf("bare")).toBe(hashOf("whole"));
+    expect(metricsOf("bare")).toEqual(metricsOf("whole"));
+  });
+});
+
+describe("a run's folder", () => {
+  it("keeps the last two checkpoints and those of the best epoch", () => {
+    const kept = checkpointsOf("whole");
+    expect(kept.length).toBeGreaterThanOrEqual(2);
+    expect(kept.length).toBeLessThanOrEqual(4);
+    expect(kept.at(-1)).toMatch(/^step-00000012/);
+  });
+
+  it("holds no code: a run with plugins of its own wants its config back, unchanged", async () => {
+    const own = join(import.meta.dirname, `own-${process.pid}.config.ts`); // where "fitloop" is found
+    onTestFinished(() => rmSync(own, { force: true }));
+    const text = readFileSync(config, "utf8").replaceAll('name: "micro"', 'name: "own"').replace('MICRO = ""', 'MICRO = "own"');
+    writeFileSync(own, text);
+    expect((await trainer("--config", own, "--out", "own", "--max-steps", "5")).code).toBe(0);
+    writeFileSync(own, `${text}\n// changed`);
+    const refused = await trainer("--resume", "own");
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toMatch(/plugins of its own config \(foreign\).*has changed since/);
+    expect((await trainer("--resume", "own", "--allow-change", "config")).code).toBe(0);
+    rmSync(own);
+    expect((await trainer("--resume", "own")).stderr).toContain("is not there any more");
+  });
+});

@@ -1,0 +1,200 @@
+/** R17: a step whose numbers are not finite is found in that step and never applied; and what a run may do then. */
+import * as tf from "@tensorflow/tfjs-core";
+import { beforeAll, describe, expect, it } from "vitest";
+import { loadBackend, Trainer, type Gradients, type Plugin, type TrainerConfig } from "../../../core/index.js";
+import type { Divergence } from "../../../core/loop/divergence.js";
+import type { Events } from "../../../core/loop/events.js";
+import type { Position } from "../../../core/loop/position.js";
+import { fitWeights, microConfig, weightsHash } from "../../../core/testing/index.js";
+import { ema, gradientAccumulation } from "../../../plugins/index.js";
+
+beforeAll(async () => void (await loadBackend()));
+
+type Where = "loss" | "gradient" | "statistics" | "pixel" | "weight" | "rate";
+
+/** Puts `value` in one place of the steps whose micro-batch is listed. */
+const fault = (where: Where, value: number, microBatches: readonly number[]): Plugin => ({
+  name: "fault",
+  options: {},
+  apply({ hooks }) {
+    const hit = (step: { microBatch: number }): boolean => microBatches.includes(step.microBatch);
+    const spoiled = <T extends tf.Tensor>(tensor: T): T => {
+      const values = tensor.dataSync().slice();
+      values[0] = value;
+      return tf.tensor(values, tensor.shape) as T;
+    };
+    if (where === "loss") hooks.afterLoss.tap((loss, step) => (hit(step) ? (tf.mul(loss, value) as tf.Scalar) : loss));
+    if (where === "pixel") {
+      hooks.beforeBatch.tap((batch, step) => (hit(step) ? { ...batch, images: spoiled(batch.images) } : batch));
+    }
+    if (where === "gradient") {
+      hooks.afterBackward.tap((gradients, step): Gradients => {
+        const [[first, gradient]] = gradients as unknown as [[string, tf.Tensor]];
+        return hit(step) ? new Map([...gradients, [first, spoiled(gradient)]]) : gradients;
+      });
+    }
+    if (where === "rate") {
+      // Gigantic but finite weights: the next step's numbers overflow.
+      hooks.resolveLearningRate.tap((rate, { step }) => (microBatches.includes(step + 1) ? 1e20 : rate));
+    }
+  },
+});
+
+interface Outcome {
+  error?: { code?: string; message: string; divergence?: Divergence };
+  diverged: Divergence[];
+  warnings: string[];
+  /** Of the weights before the failing step, and after the run. */
+  before?: string;
+  after: string;
+  steps: number;
+  position: Position;
+}
+
+async function outcome(config: Partial<TrainerConfig>): Promise<Outcome> {
+  const trainer = new Trainer(microConfig({ epochs: 3, ...config }));
+  const found: Outcome = { diverged: [], warnings: [], after: "", steps: 0, position: undefined as never };
+  const on = <K extends keyof Events>(name: K, handler: (event: Events[K]) => void): void =>
+    trainer.events.on(name, handler);
+  on("diverged", (event) => found.diverged.push(event));
+  on("warning", ({ message }) => found.warnings.push(message));
+  on("step", () => void found.steps++);
+  let last: string | undefined;
+  const fit = trainer.fit({
+    keep(snapshot, moment) {
+      if (moment === "stop") found.after = weightsHash(snapshot.weights);
+      else last = weightsHash(snapshot.weights);
+      found.before = last;
+      found.position = snapshot.position;
+    },
+  });
+  await fit.catch((error: Outcome["error"]) => (found.error = error));
+  return found;
+}
+
+describe("halt, the default", () => {
+  it.each([
+    ["loss", Number.NaN, "loss"],
+    ["loss", Number.POSITIVE_INFINITY, "loss"],
+    ["loss", Number.NEGATIVE_INFINITY, "loss"],
+    ["gradient", Number.NaN, "gradient norm"],
+    ["gradient", Number.POSITIVE_INFINITY, "gradient norm"],
+    ["gradient", Number.NEGATIVE_INFINITY, "gradient norm"],
+    ["pixel", Number.NaN, "loss"],
+    ["pixel", Number.POSITIVE_INFINITY, "loss"],
+  ] as const)("%s of %d: found in the same step, which is not applied", async (where, value, what) => {
+    const { error, diverged, before, after, steps } = await outcome({ plugins: [fault(where, value, [3])] });
+    expect(error).toMatchObject({ code: "ERR_DIVERGED", exitCode: 76 });
+    expect(steps).toBe(3);
+    expect(after).toBe(before);
+    expect(diverged).toHaveLength(1);
+    expect(diverged[0]).toMatchObject({ what, epoch: 1, step: 3, microBatch: 3, learningRate: 0.05 });
+    expect(diverged[0]!.samples.length).toBe(6);
+    expect(Number.isFinite(diverged[0]!.value)).toBe(false);
+  });
+
+  it.each([
+    ["pixel", /the pictures/],
+    ["gradient", /the gradient of stem/],
+    ["rate", /the weight|the output of/],
+  ] as const)("names the first tensor that is not finite: %s", async (where, text) => {
+    const { error, diverged } = await outcome({ plugins: [fault(where, Number.NaN, [3])] });
+    expect(diverged[0]!.first).toMatch(text);
+    expect(error!.message).toContain(diverged[0]!.first);
+  });
+
+  it("finds running statistics that went wrong although the loss has not", async () => {
+    const config = microConfig();
+    const trainer = new Trainer(config);
+    // Training normalises by the batch: running statistics of NaN would only show in an evaluation.
+    trainer.hooks.for("spoiler", false).onFitStart.tap(({ weights, replaceWeights }) => {
+      const [name, value] = [...weights()].find(([key]) => key.endsWith("running_mean"))!;
+      replaceWeights(new Map([[name, tf.fill(value.shape, Number.NaN)]]));
+    });
+    const failed = trainer.fit();
+    await expect(failed).rejects.toMatchObject({ code: "ERR_DIVERGED" });
+    await expect(failed).rejects.toThrow(/running statistics.*the weight .*running_mean/);
+  });
+});
+
+describe("skip", () => {
+  it("leaves the micro-batch out, says so, and goes on", async () => {
+    const plugins = [fault("loss", Number.NaN, [2, 4])];
+    const { error, diverged, warnings, steps } = await outcome({ plugins, onDivergence: { skip: 1 } });
+    expect(error).toBeUndefined();
+    expect(diverged.map(({ microBatch }) => microBatch)).toEqual([2, 4]);
+    expect(warnings.join()).toContain("Its micro-batch is left out");
+    expect(steps).toBe(4);
+  });
+
+  it("ends the run after more than n in a row", async () => {
+    const plugins = [fault("loss", Number.NaN, [2, 3, 4])];
+    expect((await outcome({ plugins, onDivergence: { skip: 2 } })).error).toMatchObject({ code: "ERR_DIVERGED" });
+    expect((await outcome({ plugins, onDivergence: { skip: 3 } })).error).toBeUndefined();
+  });
+
+  it("takes back what plugins took in from the failed step", async () => {
+    // The sums of an accumulation window must not hold the gradients of a step that then failed.
+    const late: Plugin = {
+      name: "fails-late",
+      options: {},
+      apply({ hooks }) {
+        hooks.afterBackward.tap({ stage: "last" }, (gradients, { microBatch }) => {
+          if (microBatch !== 1) return gradients;
+          const [[name, gradient]] = gradients as unknown as [[string, tf.Tensor]];
+          return new Map([...gradients, [name, tf.mul(gradient, Number.NaN)]]);
+        });
+      },
+    };
+    const plugins = [gradientAccumulation({ factor: 2 }), ema({ decay: 0.5 }), late];
+    const { error, diverged } = await outcome({ batchSize: 4, plugins, onDivergence: { skip: 1 } });
+    expect(error).toBeUndefined();
+    expect(diverged).toHaveLength(1);
+  });
+});
+
+describe("rollback", () => {
+  it("goes back to the epoch's beginning with a lower rate, and on", async () => {
+    const rates: number[] = [];
+    const trainer = new Trainer(
+      microConfig({ plugins: [fault("loss", Number.NaN, [3])], onDivergence: { rollback: 2, factor: 0.1 } }),
+    );
+    trainer.events.on("step", ({ step, learningRate }) => void (rates[step] = learningRate));
+    // The fault is in the data, so it comes again: both rollbacks are used up.
+    await expect(trainer.fit()).rejects.toMatchObject({ code: "ERR_DIVERGED" });
+    expect(rates[2]).toBeCloseTo(0.05);
+    expect(rates[3]).toBeCloseTo(0.05 * 0.1 * 0.1);
+  });
+
+  it("gives the run that would have been made with the lower rate from there", async () => {
+    let faults = 0;
+    const once: Plugin = {
+      name: "once",
+      options: {},
+      apply: ({ hooks }) =>
+        hooks.afterLoss.tap((loss, { microBatch }) =>
+          microBatch === 3 && faults++ === 0 ? (tf.mul(loss, Number.NaN) as tf.Scalar) : loss,
+        ),
+    };
+    const lower: Plugin = {
+      name: "lower",
+      options: {},
+      apply: ({ hooks }) => hooks.resolveLearningRate.tap((rate, { epoch }) => (epoch === 0 ? rate : rate * 0.5)),
+    };
+    const plugins = [ema({ decay: 0.5 })];
+    const rolledBack = await fitWeights(
+      microConfig({ plugins: [...plugins, once], onDivergence: { rollback: 1, factor: 0.5 } }),
+    );
+    const reference = await fitWeights(microConfig({ plugins: [...plugins, lower] }));
+    expect(faults).toBeGreaterThan(0);
+    expect(rolledBack.hash).toBe(reference.hash);
+  });
+});
+
+it("leaves no tensor behind, whatever it does", async () => {
+  const before = tf.memory().numTensors;
+  for (const onDivergence of ["halt", { skip: 2 }, { rollback: 1, factor: 0.5 }] as const) {
+    await outcome({ plugins: [ema(), fault("gradient", Number.NaN, [3])], onDivergence });
+    expect(tf.memory().numTensors).toBe(before);
+  }
+});

@@ -1,0 +1,215 @@
+/**
+ * R2 and C1: a run that is interrupted anywhere and goes on equals one that was not, bit for bit: weights, optimizer,
+ * averages, plugins' states, and every figure that was said, wall clock apart. Through the form it has on disk.
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import { beforeAll, describe, expect, it } from "vitest";
+import { adamw, loadBackend, sgd, Trainer, type Plugin, type TrainerConfig } from "../../../core/index.js";
+import { shapes } from "../../../core/data/index.js";
+import { microConfig, weightsHash } from "../../../core/testing/index.js";
+import { toJson } from "../../../core/run/json.js";
+import { fromCheckpoint, toCheckpoint } from "../../../core/run/keeper.js";
+import type { Checkpoint } from "../../../core/run/checkpoints.js";
+import type { Snapshot } from "../../../core/loop/snapshot.js";
+import type { Moment } from "../../../core/loop/memory.js";
+import {
+  cosineRestarts,
+  cutmix,
+  differentialLr,
+  dropout,
+  earlyStopping,
+  ema,
+  gradientAccumulation,
+  labelSmoothing,
+  randomCropFlip,
+} from "../../../plugins/index.js";
+
+beforeAll(async () => void (await loadBackend()));
+
+/** 8 epochs of 8 micro-batches, the last one short: 64 places to be interrupted at, every kind of randomness on. */
+const micro = (overrides: Partial<TrainerConfig>): TrainerConfig =>
+  microConfig({
+    data: shapes({ classes: 4, size: 8, train: 75, test: 6 }),
+    epochs: 8,
+    ...overrides,
+    plugins: [
+      dropout({ rate: 0.2 }),
+      randomCropFlip({ padding: 1 }),
+      cutmix({ probability: 0.5 }),
+      labelSmoothing(),
+      ...(overrides.plugins ?? []),
+    ],
+  });
+
+const setups: Record<string, Partial<TrainerConfig>> = {
+  "SGD with momentum": { plugins: [cosineRestarts({ firstCycle: 1, factor: 2 })] },
+  AdamW: { optimizer: adamw({ weightDecay: 0.01 }), learningRate: 0.003 },
+  "averaged weights": { plugins: [ema({ decay: 0.9 }), cosineRestarts({ firstCycle: 2, factor: 1 })] },
+  "accumulation, in the middle of windows": { plugins: [gradientAccumulation({ factor: 3 })] },
+  "early stopping that waits, and layers that thaw": {
+    plugins: [
+      ema({ decay: 0.9 }),
+      differentialLr({ freeze: 1, unfreezeEvery: 3 }),
+      earlyStopping({ patience: 6, minDelta: 0.05 }),
+    ],
+  },
+};
+
+interface Trace {
+  /** Of everything a run is at its end. */
+  end: string;
+  /** Everything that was said, wall clock apart. */
+  events: string[];
+  kept: { moment: Moment; checkpoint: Checkpoint }[];
+}
+
+const wallClock = /"(seconds|imagesPerSecond|millisecondsPerStep|share)":[^,}]+/g;
+
+async function traced(config: TrainerConfig, from?: Checkpoint): Promise<Trace> {
+  const trainer = new Trainer(config);
+  const trace: Trace = { end: "", events: [], kept: [] };
+  trainer.events.on("*", (name, value) => {
+    if (name === "fit:start" || name === "epoch:start") return; // say where it begins, which is what differs
+    trace.events.push(`${name} ${toJson(value).replaceAll(wallClock, "")}`);
+  });
+  const keep = (snapshot: Snapshot, moment: Moment): void => {
+    trace.kept.push({ moment, checkpoint: toCheckpoint(snapshot, 0) });
+  };
+  await trainer.fit({ keep, from: from && (() => fromCheckpoint(from)) });
+  trace.end = said(trace.kept.at(-1)!.checkpoint);
+  return trace;
+}
+
+/** A checkpoint as text that is equal where every bit is. */
+function said({ tensors, meta }: Checkpoint): string {
+  const asTensors = new Map([...tensors].map(([name, { shape, data }]) => [name, tf.tensor(data, [...shape])]));
+  const hash = weightsHash(asTensors);
+  tf.dispose([...asTensors.values()]);
+  return `${hash} ${toJson(meta).replaceAll(wallClock, "")}`;
+}
+
+describe.each(Object.entries(setups))("%s", (_, overrides) => {
+  it("goes on from every micro-batch to the same end, saying the same", async () => {
+    const config = micro(overrides);
+    const whole = await traced(config);
+    const places = whole.kept.filter(({ moment }) => moment !== "stop");
+    expect(places.length).toBeGreaterThan(64);
+    for (const [index, { moment, checkpoint }] of places.entries()) {
+      const rest = await traced(config, checkpoint);
+      const where = `${moment} ${index} of ${places.length}`;
+      expect(rest.end, where).toBe(whole.end);
+      expect(rest.events, where).toEqual(whole.events.slice(-rest.events.length));
+    }
+  }, 240_000);
+});
+
+describe("a resumed run", () => {
+  it("can be interrupted again and again: three levels deep, the same end", async () => {
+    const config = micro({ plugins: [ema({ decay: 0.9 }), gradientAccumulation({ factor: 3 })] });
+    const whole = await traced(config);
+    let rest = whole;
+    for (const share of [0.2, 0.5, 0.5]) {
+      const steps = rest.kept.filter(({ moment }) => moment === "step");
+      rest = await traced(config, steps[Math.floor(steps.length * share)]!.checkpoint);
+      expect(rest.end).toBe(whole.end);
+    }
+  });
+
+  it("that was over evaluates again and says the same", async () => {
+    const config = micro({});
+    const whole = await traced(config);
+    const rest = await traced(config, whole.kept.at(-1)!.checkpoint);
+    expect(rest.events.filter((event) => event.startsWith("step"))).toEqual([]);
+    expect(rest.end).toBe(whole.end);
+    expect(rest.events.at(-1)).toBe(whole.events.at(-1));
+  });
+
+  it("that a plugin had ended stays ended", async () => {
+    const config = micro({ plugins: [earlyStopping({ patience: 1, minDelta: 100 })] });
+    const whole = await traced(config);
+    expect(whole.events.at(-1)).toContain("early stopping");
+    const rest = await traced(config, whole.kept.at(-1)!.checkpoint);
+    expect(rest.events.at(-1)).toBe(whole.events.at(-1));
+  });
+
+  it("takes up an evaluation that was interrupted", async () => {
+    const config = micro({ plugins: [ema({ decay: 0.9 })] });
+    const whole = await traced(config);
+    const controller = new AbortController();
+    const trainer = new Trainer(config);
+    let stopped: Checkpoint | undefined;
+    // The signal comes while the held-out pictures of the third epoch are looked at.
+    trainer.hooks.for("stopper", false).beforeEvaluate.tap((evaluation, { epoch }) => {
+      if (epoch === 2) controller.abort("SIGTERM");
+      return evaluation;
+    });
+    const summary = await trainer.fit({
+      signal: controller.signal,
+      keep: (snapshot, moment) => void (moment === "stop" && (stopped = toCheckpoint(snapshot, 0))),
+    });
+    expect(summary.stopReason).toBe("interrupted (SIGTERM)");
+    const rest = await traced(config, stopped);
+    expect(rest.end).toBe(whole.end);
+    expect(rest.events).toEqual(whole.events.slice(-rest.events.length));
+    expect(rest.events[0], "the third epoch's evaluation comes first").toMatch(/^evaluate:end .*"epoch":2/);
+  });
+
+  it.each([
+    ["another network", {}],
+    ["another optimizer", { optimizer: adamw() }],
+    ["a plugin more", { plugins: [ema()] }],
+  ] as const)("is refused with %s, and says what differs", async (what, overrides) => {
+    const whole = await traced(micro({}));
+    const changed =
+      what === "another network"
+        ? micro({ data: shapes({ classes: 5, size: 8, train: 75, test: 6 }) })
+        : micro(overrides as Partial<TrainerConfig>);
+    const { checkpoint } = whole.kept[3]!;
+    const refused = new Trainer(changed).fit({ from: () => fromCheckpoint(checkpoint) });
+    await expect(refused).rejects.toMatchObject({ code: "ERR_RESUME" });
+    await expect(refused).rejects.toThrow(what === "a plugin more" ? /no state of ema/ : /weights|optimizer state|is \[/);
+  });
+
+  it("leaves no tensor behind, refused or not", async () => {
+    const config = micro({ plugins: [ema(), gradientAccumulation({ factor: 3 })] });
+    const { kept } = await traced(config);
+    const before = tf.memory().numTensors;
+    await traced(config, kept[20]!.checkpoint);
+    expect(tf.memory().numTensors).toBe(before);
+    await expect(traced(micro({}), kept[20]!.checkpoint)).rejects.toThrow(/ema/);
+    expect(tf.memory().numTensors).toBe(before);
+  });
+});
+
+describe("a step that fails", () => {
+  /** Fails at step 9 in the given hook, after the plugins before it have moved on. */
+  const failing = (hook: "afterBackward" | "beforeStep" | "onStep"): Plugin => ({
+    name: "failing",
+    options: {},
+    apply({ hooks }) {
+      const fail = <T>(value: T, step: { microBatch: number }): T => {
+        if (step.microBatch === 29) throw new Error("on purpose");
+        return value;
+      };
+      if (hook === "onStep") hooks.onStep.tap({ stage: "last" }, (step) => void fail(0, step));
+      else hooks[hook].tap({ stage: "last" }, fail);
+    },
+  });
+  const harmless: Plugin = { name: "failing", options: {}, apply: () => undefined };
+
+  it.each(["afterBackward", "beforeStep", "onStep"] as const)(
+    "in %s can be gone on from: the state kept is the one before it",
+    async (hook) => {
+      const plugins = [ema({ decay: 0.9 }), gradientAccumulation({ factor: 3 })];
+      const whole = await traced(micro({ plugins: [...plugins, harmless] }));
+      let last: { moment: Moment; checkpoint: Checkpoint } | undefined;
+      const run = new Trainer(micro({ plugins: [...plugins, failing(hook)], optimizer: sgd({ momentum: 0.9 }) }));
+      const fit = run.fit({ keep: (snapshot, moment) => (last = { moment, checkpoint: toCheckpoint(snapshot, 0) }) });
+      await expect(fit).rejects.toThrow(`Plugin "failing" failed in hook "${hook}": on purpose`);
+      expect(last!.moment).toBe("stop");
+      expect(last!.checkpoint.meta.position).toMatchObject({ microBatch: 29 });
+      const rest = await traced(micro({ plugins: [...plugins, harmless] }), last!.checkpoint);
+      expect(rest.end).toBe(whole.end);
+    },
+  );
+});

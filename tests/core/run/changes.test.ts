@@ -1,0 +1,109 @@
+/** R29: every field of a config is fixed, free or extendable, and a continuation keeps to it. */
+import { describe, expect, it } from "vitest";
+import { configSchema, resolveConfig } from "../../../core/config/config.js";
+import { adamw, configRecord, sgd, type ConfigRecord, type TrainerConfig } from "../../../core/index.js";
+import { shapes } from "../../../core/data/index.js";
+import { fieldClasses, forbiddenChanges, mustBeContinuable, type ConfigField } from "../../../core/run/changes.js";
+import { microConfig, microNet } from "../../../core/testing/index.js";
+import { ema, labelSmoothing } from "../../../plugins/index.js";
+
+const whole: TrainerConfig = microConfig({
+  inputSize: 8,
+  backend: "tensorflow",
+  maxSteps: 10,
+  limitTrain: 16,
+  limitTest: 4,
+  plugins: [labelSmoothing(), ema()],
+});
+const recordOf = (overrides: Partial<TrainerConfig> = {}): ConfigRecord =>
+  JSON.parse(JSON.stringify(configRecord(resolveConfig({ ...whole, ...overrides }, { optimizer: sgd() })))) as ConfigRecord;
+
+/** Each field with another value. */
+const others: Record<Exclude<ConfigField, "precision">, Partial<TrainerConfig>> = {
+  name: { name: "another" },
+  data: { data: shapes({ classes: 4, size: 8, train: 19, test: 6 }) },
+  model: { model: { ...microNet(), name: "another" } },
+  optimizer: { optimizer: adamw() },
+  learningRate: { learningRate: 0.06 },
+  epochs: { epochs: 2 },
+  batchSize: { batchSize: 4 },
+  inputSize: { inputSize: 12 },
+  holdout: { holdout: 0.3 },
+  seed: { seed: 2 },
+  plugins: { plugins: [labelSmoothing({ smoothing: 0.2 }), ema()] },
+  backend: { backend: "wasm" },
+  evaluateEvery: { evaluateEvery: 2 },
+  onDivergence: { onDivergence: { skip: 2 } },
+  maxSteps: { maxSteps: 12 },
+  limitTrain: { limitTrain: 17 },
+  limitTest: { limitTest: 5 },
+};
+
+it("every field of the config has its class", () => {
+  expect(Object.keys(fieldClasses).sort()).toEqual(Object.keys(configSchema.shape).sort());
+  // There is one precision for now, so no other value to change it to.
+  expect(Object.keys(others).sort()).toEqual(Object.keys(fieldClasses).filter((field) => field !== "precision").sort());
+});
+
+describe.each(Object.entries(others) as [ConfigField, Partial<TrainerConfig>][])("another %s", (field, change) => {
+  const free = fieldClasses[field] === "free";
+
+  it(free ? "may go on" : "is refused, and shown with both values", () => {
+    const found = forbiddenChanges(recordOf(), recordOf(change));
+    if (free) {
+      expect(found).toEqual([]);
+      return;
+    }
+    expect(found.length).toBeGreaterThan(0);
+    for (const { path } of found) expect(path.split(".")[0]).toBe(field);
+    expect(() => mustBeContinuable(recordOf(), recordOf(change))).toThrow(
+      expect.objectContaining({
+        code: "ERR_RESUME",
+        exitCode: 2,
+        message: expect.stringMatching(new RegExp(`  ${found[0]!.path}: .+ -> .+[^]*--allow-change ${field}`)) as string,
+      }),
+    );
+  });
+
+  it("goes on where one insists", () => {
+    expect(forbiddenChanges(recordOf(), recordOf(change), [field])).toEqual([]);
+  });
+});
+
+describe("a continuation", () => {
+  it("as it was is none to refuse", () => {
+    expect(forbiddenChanges(recordOf(), recordOf())).toEqual([]);
+  });
+
+  it("may have more epochs", () => {
+    expect(forbiddenChanges(recordOf(), recordOf({ epochs: 9 }))).toEqual([]);
+  });
+
+  it("names the option of the plugin that changed", () => {
+    expect(forbiddenChanges(recordOf(), recordOf(others.plugins))).toEqual([
+      { path: "plugins.label-smoothing.smoothing", before: 0.1, after: 0.2 },
+    ]);
+  });
+
+  it.each([
+    ["one more", [labelSmoothing(), ema(), { ...ema(), name: "third" }]],
+    ["one less", [labelSmoothing()]],
+    ["another order", [ema(), labelSmoothing()]],
+  ] as const)("has the same plugins in the same order, and not %s", (_, plugins) => {
+    expect(forbiddenChanges(recordOf(), recordOf({ plugins })).length).toBeGreaterThan(0);
+  });
+
+  it("may find its data elsewhere", () => {
+    const at = (path: string): ConfigRecord => {
+      const record = recordOf();
+      return { ...record, data: { ...record.data, options: { ...record.data.options, path } } };
+    };
+    expect(forbiddenChanges(at("here"), at("there"))).toEqual([]);
+  });
+
+  it("shows every difference at once", () => {
+    const changed = recordOf({ ...others.seed, ...others.learningRate, ...others.plugins });
+    expect(() => mustBeContinuable(recordOf(), changed)).toThrow(/learningRate: 0.05 -> 0.06[^]*seed: 1 -> 2[^]*smoothing: 0.1 -> 0.2/);
+    expect(forbiddenChanges(recordOf(), changed, ["seed", "plugins"]).map(({ path }) => path)).toEqual(["learningRate"]);
+  });
+});
