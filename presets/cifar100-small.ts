@@ -26,16 +26,16 @@ export function cifar100Small({ data, batchSize = 128 }: PresetOptions = {}): Tr
     model: resnet18({ width: 16, stem: "cifar", zeroInitResidual: true }),
     optimizer: sgd({ momentum: 0.9, nesterov: true }),
     learningRate: 0.2,
-    epochs: 12,
+    epochs: 10,
     batchSize,
     holdout: 0.02,
     plugins: [
       randomCropFlip({ padding: 2 }),
       labelSmoothing({ smoothing: 0.1 }),
-      progressiveResizing({ from: 0.5, fullFor: 0.16 }),
+      progressiveResizing({ from: 0.5, fullFor: 0.1 }),
       l2({ decay: 5e-4 }),
       oneCycle({ pctStart: 0.2 }),
-      testTimeAugmentation({ flip: true }),
+      testTimeAugmentation({ flip: true, shift: 1 }),
     ],
   });
 }

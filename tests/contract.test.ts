@@ -16,7 +16,10 @@ import {
   type PluginInstance,
   type TrainerConfig,
 } from "../core/index.js";
+import type { Keep } from "../core/loop/memory.js";
 import { initialWeights } from "../core/nn/layer.js";
+import type { Checkpoint } from "../core/run/checkpoints.js";
+import { fromCheckpoint, toCheckpoint } from "../core/run/keeper.js";
 import { fitWeights, microConfig, mountPlugin, type Fitted } from "../core/testing/index.js";
 import * as entry from "../plugins/index.js";
 
@@ -212,6 +215,21 @@ describe.each(names)("%s", (name) => {
     const shared = factory(fitting);
     const pair = await Promise.all([fit(shared), fit(shared)]);
     expect(pair.map(({ hash }) => hash)).toEqual([first.hash, first.hash]);
+  });
+
+  it("goes on from every place of a run to the same bits, through what it saves", async () => {
+    const places: Checkpoint[] = [];
+    const keep: Keep = (snapshot) => void places.push(toCheckpoint(snapshot, 0));
+    const config = micro([factory(fitting)], around);
+    const whole = await fitWeights(config, { folder: runFolder(), keep });
+    expect(places.length).toBeGreaterThan(8);
+    for (const place of places) {
+      const from = () => fromCheckpoint(structuredClone(place));
+      const rest = await fitWeights(config, { folder: runFolder(), from });
+      expect(rest.hash).toBe(whole.hash);
+      expect(rest.summary.validation).toEqual(whole.summary.validation);
+      expect(rest.summary.stopReason).toBe(whole.summary.stopReason);
+    }
   });
 
   it("does nothing at its neutral setting, bit for bit", async () => {

@@ -1,10 +1,17 @@
-/** What the documentation shows compiles and runs. */
-import { readdirSync, readFileSync } from "node:fs";
+/** What the documentation shows compiles and runs, and what it says of the folders is so. */
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import sharp from "sharp";
 import ts from "typescript";
-import { describe, expect, it } from "vitest";
-import { Trainer, type TrainerConfig } from "../core/index.js";
+import { describe, expect, it, vi } from "vitest";
+import { loadBackend, Trainer, type Plugin, type TrainerConfig } from "../core/index.js";
+import type { DataSource } from "../core/data/index.js";
+import { fitWeights, microConfig } from "../core/testing/index.js";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const text = (file: string): string => readFileSync(join(root, file), "utf8");
 
 describe("docs/writing-plugins.md", async () => {
   it("has a config that trains", async () => {
@@ -18,16 +25,97 @@ describe("docs/writing-plugins.md", async () => {
   await import("snippet:docs/writing-plugins.md#2" as string); // its tests join these
 });
 
-const root = fileURLToPath(new URL("..", import.meta.url));
+/** The bits of a micro run with these plugins. */
+const bits = async (...plugins: Plugin[]): Promise<string> =>
+  (await fitWeights(microConfig({ plugins }))).hash;
 
-it("every block of TypeScript there and on the plugins' cards type-checks", () => {
+describe("README.md", () => {
+  it("has a plugin that trains, in odd epochs on small pictures", async () => {
+    const { peek } = (await import("snippet:README.md#0" as string)) as {
+      peek: (options: { size: number }) => Plugin;
+    };
+    const plugin = peek({ size: 4 });
+    const seen = new Set<string>();
+    const watch: Plugin = {
+      name: "watch",
+      options: {},
+      apply({ hooks }) {
+        hooks.beforeBatch.tap({ stage: "last" }, (batch, { epoch }) => {
+          seen.add(`${epoch}: ${batch.images.shape.slice(1)}`);
+          return batch;
+        });
+      },
+    };
+    await bits(plugin, watch);
+    expect([...seen]).toEqual(["0: 8,8,3", "1: 4,4,3", "2: 8,8,3"]);
+  });
+
+  it("has a script that trains on a folder of pictures", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "fitloop-readme-"));
+    const before = process.cwd();
+    const { fit } = Trainer.prototype;
+    const short = vi.spyOn(Trainer.prototype, "fit").mockImplementation(function (this: Trainer) {
+      return fit.call(new Trainer({ ...this.config, maxSteps: 1 }));
+    });
+    const printed = vi.spyOn(console, "log").mockReturnValue(undefined);
+    try {
+      for (const split of ["train", "test"]) {
+        for (const background of ["red", "blue"]) {
+          mkdirSync(join(folder, "pictures", split, background), { recursive: true });
+          for (let number = 0; number < 4; number++) {
+            await sharp({ create: { width: 70, height: 66, channels: 3, background } })
+              .png()
+              .toFile(join(folder, "pictures", split, background, `${number}.png`));
+          }
+        }
+      }
+      process.chdir(folder);
+      await import("snippet:README.md#1" as string);
+      expect(short).toHaveBeenCalledTimes(1);
+      expect(printed.mock.calls.at(-1)).toEqual([expect.any(Number)]);
+    } finally {
+      process.chdir(before);
+      vi.restoreAllMocks();
+      rmSync(folder, { recursive: true, force: true });
+    }
+  }, 60_000);
+});
+
+describe("docs/hooks.md", () => {
+  it("has a plugin that trains, gives the same bits twice, and does nothing at scale 0", async () => {
+    const { gradientNoise } = (await import("snippet:docs/hooks.md" as string)) as {
+      gradientNoise: (options?: { scale: number }) => Plugin;
+    };
+    const without = await bits();
+    expect(await bits(gradientNoise({ scale: 0 }))).toBe(without);
+    const noisy = await bits(gradientNoise());
+    expect(noisy).not.toBe(without);
+    expect(await bits(gradientNoise())).toBe(noisy);
+  });
+});
+
+describe("docs/data.md", () => {
+  it("has a data set that a network learns", async () => {
+    await loadBackend();
+    const { brightness } = (await import("snippet:docs/data.md" as string)) as {
+      brightness: (count: number) => DataSource;
+    };
+    const config = microConfig({ data: brightness(40), learningRate: 0.05, epochs: 10 });
+    const { test } = await new Trainer(config).fit();
+    expect(test).toMatchObject({ count: 40, top1: 1 });
+  });
+});
+
+it("every block of TypeScript of every page and card type-checks", () => {
   const cards = readdirSync(join(root, "plugins"), { withFileTypes: true })
     .filter((each) => each.isDirectory() && ts.sys.fileExists(join(root, "plugins", each.name, "README.md")))
     .map(({ name }) => `plugins/${name}/README.md`);
+  const pages = readdirSync(join(root, "docs")).filter((name) => name.endsWith(".md"));
+  const files = ["README.md", "CONTRIBUTING.md", ...pages.map((name) => `docs/${name}`), ...cards];
   const blocks = new Map<string, string>();
-  for (const file of ["docs/writing-plugins.md", ...cards]) {
-    const text = readFileSync(join(root, file), "utf8");
-    [...text.matchAll(/^```ts\n(.*?)^```$/gms)].forEach(([, block], place) => {
+  for (const file of files) {
+    expect(text(file), `${file}: blocks of code are called ts`).not.toMatch(/^```(typescript|js|javascript)$/m);
+    [...text(file).matchAll(/^```ts\n(.*?)^```$/gms)].forEach(([, block], place) => {
       // A relative import is of the block before, which the text has just shown.
       const linked = block!.replace(
         /"\.\/[\w-]+\.js"/g,
@@ -36,7 +124,7 @@ it("every block of TypeScript there and on the plugins' cards type-checks", () =
       blocks.set(join(root, `${file}.snippet-${place}.ts`), linked);
     });
   }
-  expect(blocks.size).toBeGreaterThan(3);
+  expect(blocks.size).toBeGreaterThan(pages.length + cards.length);
 
   const { config } = ts.readConfigFile(join(root, "tsconfig.json"), ts.sys.readFile);
   const { options } = ts.parseJsonConfigFileContent(config, ts.sys, root);
@@ -58,3 +146,25 @@ it("every block of TypeScript there and on the plugins' cards type-checks", () =
   });
   expect(problems).toEqual([]);
 }, 120_000);
+
+it("docs/architecture.md lists every folder of the core, and what each imports", () => {
+  const listed = new Map(
+    [...text("docs/architecture.md").matchAll(/^\| `core\/(\w+)` \|.*\|(.*)\|$/gm)].map(
+      ([, folder, imports]) => [folder!, imports!],
+    ),
+  );
+  const folders = readdirSync(join(root, "core"), { withFileTypes: true }).filter((each) => each.isDirectory());
+  expect([...listed.keys()].sort()).toEqual(folders.map(({ name }) => name).sort());
+
+  const imported = (folder: string): string[] => {
+    const sources = readdirSync(join(root, "core", folder), { recursive: true }) as string[];
+    const found = sources
+      .filter((name) => name.endsWith(".ts"))
+      .flatMap((name) => [...text(`core/${folder}/${name}`).matchAll(/(?:from|import\() ?"\.\.\/(\w+)\//g)]);
+    return [...new Set(found.map(([, name]) => `\`core/${name}\``))].sort();
+  };
+  for (const [folder, imports] of listed) {
+    if (imports.trim() === "everything") continue;
+    expect((imports.match(/`core\/\w+`/g) ?? []).sort(), `core/${folder}`).toEqual(imported(folder));
+  }
+});

@@ -5,26 +5,56 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { configRecord, Trainer } from "../../core/index.js";
+import sharp from "sharp";
+import { configRecord, loadBackend, Trainer } from "../../core/index.js";
 import { makePlan, type Plan } from "../../core/loop/plan.js";
-import { presets } from "../../presets/index.js";
+import { resnet101, resnet50 } from "../../core/models/index.js";
+import { initialWeights } from "../../core/nn/layer.js";
+import { weightsToSafetensors } from "../../core/nn/weights-file.js";
+import { cifar100Strong, presets, type PresetOptions } from "../../presets/index.js";
 import { miniCifar100, temporaryFolder } from "../core/data/mini-cifar.js";
 
 const data = join(temporaryFolder(), "cifar");
-beforeAll(() => {
+const pictures = join(temporaryFolder(), "pictures");
+const weights = join(temporaryFolder(), "resnet50.safetensors");
+
+beforeAll(async () => {
+  await loadBackend();
   mkdirSync(data);
   for (const [name, bytes] of Object.entries(miniCifar100())) writeFileSync(join(data, name), bytes);
+  for (const [hue, name] of ["cat", "dog"].entries()) {
+    mkdirSync(join(pictures, name), { recursive: true });
+    for (let place = 0; place < 10; place++) {
+      const background = { r: 250 * hue, g: 20 * place, b: 99 };
+      const picture = sharp({ create: { width: 40, height: 30, channels: 3, background } });
+      await picture.jpeg().toFile(join(pictures, name, `${place}.jpg`));
+    }
+  }
+  // What a pretrained file has: the same network with another head.
+  const { layer } = resnet50({ stem: "imagenet" }).build({
+    classes: 7,
+    buildBlock: (branch) => branch,
+    buildHead: (head) => head,
+  });
+  const values = initialWeights(layer, 7);
+  writeFileSync(weights, weightsToSafetensors(values, layer, {}));
+  for (const value of values.values()) value.dispose();
 });
 
 type Name = keyof typeof presets;
-const places: Record<Name, string | undefined> = {
-  quickstart: undefined,
-  "cifar100-small": data,
-  "cifar100-baseline": data,
+/** Where each preset's data lies here; quickstart draws its own. */
+const options: Record<Name, PresetOptions> = {
+  quickstart: {},
+  "cifar100-small": { data },
+  "cifar100-baseline": { data },
+  "cifar100-native": { data },
+  "cifar100-strong": { data },
+  "cifar100-augmented": { data },
+  transfer: { data: pictures, weights },
 };
 
 const planOf = async (name: Name): Promise<Plan> => {
-  const trainer = new Trainer(presets[name].create({ data: places[name] }));
+  const trainer = new Trainer(presets[name].create(options[name]));
   return makePlan(trainer, await trainer.prepare());
 };
 /** What does not depend on the size of the data. */
@@ -47,30 +77,66 @@ const essence = ({
 
 describe.each(Object.keys(presets) as Name[])("%s", (name) => {
   it("names its run after itself and takes its options", () => {
-    const config = presets[name].create({ batchSize: 3 });
+    const config = presets[name].create({ ...options[name], batchSize: 3 });
     expect(config).toMatchObject({ name, batchSize: 3 });
-    if (places[name] !== undefined) {
-      expect(presets[name].create({ data: "here" }).data.options.path).toMatch(/\/here$/);
-      expect(config.data.options, "downloaded where no place is given").toMatchObject({ download: true });
-    }
+    if (name === "quickstart") return;
+    expect(presets[name].create({ ...options[name], data: "here" }).data.options.path).toMatch(/\/here$/);
   });
 
   it("is the recipe that it was", async () => {
-    const { data: _, ...recipe } = configRecord(new Trainer(presets[name].create()).config);
+    const { data: _, ...recipe } = configRecord(new Trainer(presets[name].create(options[name])).config);
+    recipe.plugins = recipe.plugins.map((plugin) =>
+      plugin.name === "finetune" ? { ...plugin, options: { ...plugin.options, path: "(given)" } } : plugin,
+    );
     expect({ ...recipe, plan: essence(await planOf(name)) }).toMatchSnapshot();
   });
 
   it("trains", async () => {
     const config = {
-      ...presets[name].create({ data: places[name], batchSize: 4 }),
-      limitTrain: 20,
+      ...presets[name].create({ ...options[name], batchSize: 4 }),
+      limitTrain: 16,
       limitTest: 4,
-      holdout: 0,
+      holdout: 0.25,
       maxSteps: 2,
     };
-    // Early stopping and the like watch what this run leaves out.
     const summary = await new Trainer(config).fit();
     expect(summary).toMatchObject({ preset: name, steps: 2, stopReason: "max steps" });
-    expect(summary.test!.loss).toBeGreaterThan(0);
+    // A folder of pictures has no test split of its own here.
+    expect((summary.test ?? summary.validation)!.loss).toBeGreaterThan(0);
+  });
+});
+
+describe("a preset that accumulates", () => {
+  it.each([
+    [128, 4],
+    [32, 16],
+    [100, 5],
+    [2048, 1],
+  ])("keeps about 512 pictures a step with micro-batches of %i", (batchSize, factor) => {
+    const { plugins } = presets["cifar100-strong"].create({ batchSize });
+    expect(plugins!.find(({ name }) => name === "gradient-accumulation")!.options).toEqual({ factor });
+  });
+});
+
+describe("cifar100-augmented and cifar100-native", () => {
+  const names = (name: Name): string[] => presets[name].create(options[name]).plugins!.map((plugin) => plugin.name);
+
+  it("differ from cifar100-strong in what their headers say, and in nothing else", () => {
+    const strong = names("cifar100-strong");
+    expect(names("cifar100-native")).toEqual(strong);
+    expect(names("cifar100-augmented")).toEqual(
+      strong.flatMap((name) => (name === "auto-augment" ? ["random-affine", "color-jitter"] : [name])),
+    );
+  });
+
+  it("take a deeper or wider network in one argument", () => {
+    const { model } = cifar100Strong({ data, model: resnet101({ stem: "imagenet", width: 128 }) });
+    expect(model.options).toMatchObject({ width: 128 });
+  });
+});
+
+describe("transfer", () => {
+  it.each([{}, { data: "pictures" }, { weights: "weights.safetensors" }])("needs both its files: %o", (given) => {
+    expect(() => presets.transfer.create(given)).toThrow(/--data FOLDER --weights FILE/);
   });
 });

@@ -1,0 +1,57 @@
+/**
+ * What progressive resizing saves of a recipe's training time: `npm run bench -- resizing --data PATH`.
+ *
+ * Times micro-batches of `cifar100-strong` at every side that `progressive-resizing` would give it, and adds them up
+ * over the epochs. The same pictures, network and plugins; only the side differs.
+ */
+import { parseArgs } from "node:util";
+import { Trainer } from "../core/index.js";
+import { progressiveResizing } from "../plugins/index.js";
+import { sizeAt } from "../plugins/progressive-resizing/index.js";
+import { cifar100Strong } from "../presets/index.js";
+
+const { values } = parseArgs({
+  options: {
+    data: { type: "string" },
+    "batch-size": { type: "string", default: "32" },
+    repeats: { type: "string", default: "3" },
+  },
+});
+const repeats = Number(values.repeats);
+const batchSize = Number(values["batch-size"]);
+const recipe = cifar100Strong({ data: values.data, batchSize });
+const settings = progressiveResizing().options as { from: number; fullFor: number };
+const sides = Array.from({ length: recipe.epochs }, (_, epoch) =>
+  sizeAt(recipe.inputSize!, epoch, recipe.epochs, settings),
+);
+const seconds = new Map<number, number>();
+for (const side of new Set(sides)) {
+  const took = await secondsAt(side);
+  seconds.set(side, took);
+  process.stdout.write(`${String(side).padStart(4)} px  ${took.toFixed(2)} s for ${batchSize} pictures\n`);
+}
+const full = seconds.get(recipe.inputSize!)!;
+const share = sides.reduce((sum, side) => sum + seconds.get(side)!, 0) / (full * sides.length);
+process.stdout.write(
+  `over ${sides.length} epochs, from ${sides[0]} px to ${sides.at(-1)} px: ${(100 * share).toFixed(0)} % of the ` +
+    `time at ${recipe.inputSize} px throughout, ${(100 * (1 - share)).toFixed(0)} % saved\n`,
+);
+
+/** Median of `repeats` optimizer steps of one micro-batch each, after one that is not counted. */
+async function secondsAt(side: number): Promise<number> {
+  const trainer = new Trainer({
+    ...recipe,
+    inputSize: side,
+    plugins: recipe.plugins!.filter(
+      ({ name }) => !["gradient-accumulation", "grad-cam", "early-stopping"].includes(name),
+    ),
+    limitTrain: (repeats + 1) * batchSize,
+    limitTest: 1,
+    holdout: 0,
+    maxSteps: repeats + 1,
+  });
+  const took: number[] = [];
+  trainer.events.on("step", ({ samples, imagesPerSecond }) => took.push(samples / imagesPerSecond));
+  await trainer.fit();
+  return took.slice(1).sort((a, b) => a - b)[Math.floor(repeats / 2)]!;
+}

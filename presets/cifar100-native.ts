@@ -1,0 +1,21 @@
+/**
+ * cifar100-native: `cifar100-strong` at the pictures' own 32 px, on a ResNet-50 with a CIFAR stem. A third of the
+ * multiply-adds (1.3 G a picture in place of 4.1 G), and the better of the two by others' figures.
+ *
+ * Reached: not yet measured. Others report 77.4 % to 78.6 % for this net, with and without squeeze-and-excitation, in
+ * 200 epochs, and 2 to 3 points more with CutMix or AutoAugment on other nets.
+ */
+import { defineConfig, type TrainerConfig } from "../core/index.js";
+import { resnet50 } from "../core/models/index.js";
+import { cifar100Strong, type StrongOptions } from "./cifar100-strong.js";
+
+export function cifar100Native({
+  model = resnet50({ stem: "cifar" }),
+  ...options
+}: StrongOptions = {}): TrainerConfig {
+  return defineConfig({
+    ...cifar100Strong({ ...options, model }),
+    name: "cifar100-native",
+    inputSize: undefined,
+  });
+}
