@@ -49,6 +49,14 @@ export type Events = {
   diverged: Divergence;
   /** It survives power loss from here on. */
   "checkpoint:saved": { step: number; path: string; bytes: number };
+  /** Something to look at, for logs and reports: a file, since events are JSON. */
+  picture: Progress & {
+    /** Groups pictures of one kind over time: "augmented", "grad-cam/airplane". */
+    tag: string;
+    /** A PNG; relative to the run's folder, parts joined by "/". */
+    path: string;
+    caption?: string;
+  };
   "fit:end": SummaryRecord;
   warning: { message: string };
 };
