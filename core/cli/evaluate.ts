@@ -1,32 +1,59 @@
-/** `trainer evaluate RUN`: the figures of a finished run, computed again. */
+/** `trainer evaluate RUN`: the figures of a finished run, computed again, and how far each can be trusted. */
 import { Option, type Command } from "commander";
-import { evaluate as evaluateSplit } from "../loop/evaluate.js";
+import { bootstrap, type Interval } from "../interpret/bootstrap.js";
+import { calibration, confidences } from "../interpret/calibration.js";
+import { confusion, perClass, type ClassFigures } from "../interpret/confusion.js";
+import { evaluate as evaluateSplit, scores } from "../loop/evaluate.js";
 import { metricsRecord } from "../loop/summary.js";
 import { Trainer } from "../loop/trainer.js";
+import type { Outputs } from "../loop/types.js";
 import { TrainerError } from "../errors.js";
 import { weightsFromSafetensors } from "../nn/weights-file.js";
 import { toJson } from "../run/json.js";
+import { whole } from "./options.js";
 import { finalEvaluation, openRun } from "./open-run.js";
 import { percent, table, tell, tellWarnings } from "./terminal.js";
 
 interface EvaluateOptions {
   data?: string;
   split: "validation" | "test";
+  top: number;
+  perClass?: boolean;
+  resamples: number;
   json?: boolean;
 }
 
 export function addEvaluate(program: Command): void {
   program
     .command("evaluate <run>")
-    .description("evaluate the weights a run ended with")
+    .description("evaluate the weights a run ended with: accuracy, calibration, classes, with intervals")
     .option("--data <path>", "where the data lies now, if it moved")
     .addOption(new Option("--split <name>", "which pictures").choices(["test", "validation"]).default("test"))
+    .option("--top <k>", "the largest k of top-k", whole(1), 5)
+    .option("--per-class", "every class, not only the ten worst")
+    .option("--resamples <n>", "of the bootstrap behind the intervals", whole(10), 1000)
     .option("--json", "as JSON")
-    .addHelpText("after", "\nExample:\n  trainer evaluate runs/cifar100-small-1")
+    .addHelpText(
+      "after",
+      `
+Intervals of 95 % are of the pictures: what other pictures of the same kind might have given (percentile bootstrap,
+the same ones each time). They do not say how another seed would have trained: that takes more runs.
+ECE is the expected calibration error over 15 bins: how far confidence and accuracy lie apart.
+
+Example:
+  trainer evaluate runs/cifar100-small-1`,
+    )
     .action(evaluate);
 }
 
-async function evaluate(run: string, { data, split, json }: EvaluateOptions): Promise<void> {
+/** A figure and the interval around it. */
+interface Figure extends Interval {
+  readonly name: string;
+  readonly value: number;
+}
+
+async function evaluate(run: string, options: EvaluateOptions): Promise<void> {
+  const { data, split, json } = options;
   const opened = openRun(run, { data });
   const trainer = new Trainer(opened.config);
   tellWarnings(trainer.events);
@@ -35,7 +62,7 @@ async function evaluate(run: string, { data, split, json }: EvaluateOptions): Pr
   if (!loader) throw new TrainerError("ERR_DATA", `This run has no ${split} pictures.`);
   const weights = weightsFromSafetensors(opened.weights, session.model.layer, opened.weightsPath);
   const { height, width, classes } = session.data;
-  const metrics = await evaluateSplit({
+  const metrics = (await evaluateSplit({
     model: session.model,
     classes: classes.length,
     height,
@@ -43,14 +70,61 @@ async function evaluate(run: string, { data, split, json }: EvaluateOptions): Pr
     inputSize: session.inputSize,
     loader,
     evaluation: finalEvaluation(trainer, weights),
-  });
-  const record = metricsRecord(metrics)!;
-  const rows = [["", "pictures", "top-1", "top-5", "loss"]];
-  const row = (
-    name: string,
-    { top1, top5, loss }: { top1: number; top5: number; loss: number },
-  ): string[] => [name, String(record.count), percent(top1), percent(top5), loss.toFixed(4)];
-  rows.push(row(split, record));
-  if (record.singleView) rows.push(row(`${split}, one view`, record.singleView));
-  process.stdout.write(`${json ? toJson({ split, ...record }) : table(rows)}\n`);
+  }))!;
+  const outputs = metrics.outputs!;
+  const figures = figuresOf(outputs, classes.length, options);
+  const counts = perClass(confusion(outputs, classes.length), classes.length);
+  const { bins } = calibration(confidences(outputs, classes.length));
+  const named = counts.map((figure, at) => ({ class: classes[at]!, ...figure }));
+  const text = json
+    ? toJson({ split, ...metricsRecord(metrics)!, figures, perClass: named, calibration: bins })
+    : [
+        `${split}, ${metrics.count} pictures${metrics.singleView ? `, mean of several views` : ""}`,
+        "",
+        table([["", "", "95 % interval"], ...figures.map(figureRow)]),
+        ...(metrics.singleView
+          ? ["", `one view alone: top-1 ${percent(metrics.singleView.top1)}, loss ${metrics.singleView.loss.toFixed(4)}`]
+          : []),
+        "",
+        classTable(named, options.perClass === true),
+      ].join("\n");
+  process.stdout.write(`${text}\n`);
+}
+
+/** Top-1, top-k, loss and calibration error. */
+function figuresOf(outputs: Outputs, classes: number, { top, resamples }: EvaluateOptions): Figure[] {
+  const { loss, rank } = scores(outputs, classes);
+  const seen = confidences(outputs, classes);
+  const ks = [...new Set([1, top])].filter((k) => k <= classes);
+  const names = [...ks.map((k) => `top-${k}`), "loss", "ECE"];
+  const all = Int32Array.from(rank, (_, at) => at);
+  const of = (places: Int32Array): number[] => {
+    const mean = (value: (place: number) => number): number =>
+      places.reduce((sum, place) => sum + value(place), 0) / places.length;
+    const { ece } = calibration(seen, { places });
+    return [...ks.map((k) => mean((place) => Number(rank[place]! < k))), mean((place) => loss[place]!), ece];
+  };
+  const values = of(all);
+  const intervals = bootstrap(rank.length, of, { resamples });
+  return names.map((name, at) => ({ name, value: values[at]!, ...intervals[at]! }));
+}
+
+function figureRow({ name, value, low, high }: Figure): string[] {
+  const shown = name === "loss" ? (each: number): string => each.toFixed(4) : percent;
+  return [name, shown(value), `${shown(low)} to ${shown(high)}`];
+}
+
+const worst = 10;
+
+function classTable(figures: readonly (ClassFigures & { class: string })[], all: boolean): string {
+  const sorted = [...figures].sort((a, b) => a.recall - b.recall);
+  const shown = all ? figures : sorted.slice(0, worst);
+  const rows = shown.map(({ class: name, count, recall, precision }) => [
+    name,
+    String(count),
+    count > 0 ? percent(recall) : "none",
+    Number.isFinite(precision) ? percent(precision) : "never said",
+  ]);
+  const head = all || figures.length <= worst ? "class" : `the ${worst} worst of ${figures.length} classes`;
+  return table([[head, "pictures", "found", "right when said"], ...rows]);
 }

@@ -9,6 +9,7 @@ import { addBackend } from "./backend.js";
 import { addData } from "./data.js";
 import { addEvaluate } from "./evaluate.js";
 import { addFit } from "./fit.js";
+import { addGradCam } from "./gradcam.js";
 import { addLists } from "./lists.js";
 import { addPlan } from "./plan.js";
 import { addPredict } from "./predict.js";
@@ -37,6 +38,7 @@ Start with:
   addLists(program);
   addEvaluate(program);
   addPredict(program);
+  addGradCam(program);
   addReplay(program);
   addData(program);
   addBackend(program);

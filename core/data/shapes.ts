@@ -29,6 +29,8 @@ export interface ShapesOptions {
   classes?: number;
   /** Height and width. Default: 32. */
   size?: number;
+  /** Multiplies the size of the shapes and not the picture's: smaller ones lie further from the middle. Default: 1. */
+  scale?: number;
   /** Training pictures. Default: 2000. */
   train?: number;
   /** Test pictures. Default: 500. */
@@ -40,6 +42,7 @@ export interface ShapesOptions {
 const schema = z.strictObject({
   classes: z.int().min(2).max(65_535).default(10),
   size: z.int().min(8).max(4096).default(32),
+  scale: z.number().min(0.1).max(1).optional(),
   train: z.int().min(2).default(2000),
   test: z.int().min(1).default(500),
   seed: z
@@ -82,15 +85,15 @@ export function shapes(given: ShapesOptions = {}): DataSource {
   };
 }
 
-type Filled = Required<ShapesOptions>;
+type Filled = Required<Omit<ShapesOptions, "scale">> & Pick<ShapesOptions, "scale">;
 
-function drawnSplit(name: "train" | "test", length: number, { classes, size, seed }: Filled): Split {
+function drawnSplit(name: "train" | "test", length: number, { classes, size, scale, seed }: Filled): Split {
   const labels = Uint16Array.from({ length }, (_, index) => index % classes);
   const kept = length * size * size * 3 <= keptBytes ? new Array<Drawing | undefined>(length) : undefined;
   function draw(index: number): Drawing {
     const known = kept?.[index];
     if (known) return known;
-    const scene = composeScene(labels[index]!, { classes, size, seed }, name, index);
+    const scene = composeScene(labels[index]!, { classes, size, scale, seed }, name, index);
     const drawing = drawScene(scene, stream(seed, `shapes/${name}/noise`, index));
     if (kept) kept[index] = drawing;
     return drawing;
@@ -132,7 +135,7 @@ function className(label: number, classes: number): string {
 /** The scene of one picture, a function of seed, split and index. */
 export function composeScene(
   label: number,
-  { classes, size, seed }: Pick<Filled, "classes" | "size" | "seed">,
+  { classes, size, scale = 1, seed }: Pick<Filled, "classes" | "size" | "scale" | "seed">,
   split: "train" | "test",
   index: number,
 ): Scene {
@@ -146,7 +149,7 @@ export function composeScene(
   const texture = variants === 1 ? anyTexture : textures[variant % textures.length]!;
 
   // A pixel of margin keeps the blended edge inside. Saturated on pale is what makes every edge visible.
-  const radius = Math.min(size * rng.range(0.27, 0.4), (size / 2 - 1) / extent);
+  const radius = Math.min(scale * size * rng.range(0.27, 0.4), (size / 2 - 1) / extent);
   const margin = radius * extent + 1;
   const groundValue = rng.range(0.25, 0.85);
   const endValue = groundValue + rng.range(-0.15, 0.15);

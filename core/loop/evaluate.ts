@@ -51,27 +51,38 @@ export async function evaluate(options: EvaluateOptions): Promise<Metrics | unde
   };
 }
 
+/** A picture at a time: what the mean figures are means of. */
+export interface Scores {
+  /** Minus the natural logarithm of the true class's probability. */
+  readonly loss: Float64Array;
+  /** Other classes at least as probable as the true one: top-k is a rank below k. */
+  readonly rank: Float64Array;
+}
+
 /**
- * Loss (natural logarithm of the true class, mean), top-1 and top-5. A tie counts against the model, and so does a
- * row that is not a number: argMax of NaN is 0, which would score a diverged model like a coin.
+ * A tie counts against the model, and so does a row that is not a number: argMax of NaN is 0, which would score a
+ * diverged model like a coin.
  */
-export function figures({ probabilities, labels }: Outputs, classes: number): { loss: number; top1: number; top5: number } {
-  let loss = 0;
-  let top1 = 0;
-  let top5 = 0;
+export function scores({ probabilities, labels }: Outputs, classes: number): Scores {
+  const loss = new Float64Array(labels.length);
+  const rank = new Float64Array(labels.length);
   labels.forEach((label, row) => {
     const own = probabilities[row * classes + label]!;
-    loss -= Math.log(Math.max(own, 1e-38));
-    if (!Number.isFinite(own)) loss = Number.NaN;
+    loss[row] = Number.isFinite(own) ? -Math.log(Math.max(own, 1e-38)) : Number.NaN;
     let above = Number.isFinite(own) ? 0 : Number.POSITIVE_INFINITY;
     for (let other = 0; other < classes; other++) {
       if (other !== label && probabilities[row * classes + other]! >= own) above++;
     }
-    if (above < 1) top1++;
-    if (above < 5) top5++;
+    rank[row] = above;
   });
-  const count = labels.length;
-  return { loss: loss / count, top1: top1 / count, top5: top5 / count };
+  return { loss, rank };
+}
+
+/** Mean loss, top-1 and top-5. */
+export function figures(outputs: Outputs, classes: number): { loss: number; top1: number; top5: number } {
+  const { loss, rank } = scores(outputs, classes);
+  const share = (k: number): number => rank.reduce((hits, each) => hits + Number(each < k), 0) / rank.length;
+  return { loss: loss.reduce((sum, each) => sum + each, 0) / loss.length, top1: share(1), top5: share(5) };
 }
 
 function joined(chunks: readonly Float32Array[]): Float32Array {

@@ -157,15 +157,23 @@ describe("evaluate", () => {
       const expected = json(join(run, "summary.json"))[split];
       const { code, stdout } = await trainer("evaluate", run, "--split", split, "--json");
       expect(code).toBe(0);
-      expect(JSON.parse(stdout)).toEqual({ split, ...expected, source: "final" });
+      const { figures, perClass, calibration, ...found } = JSON.parse(stdout);
+      expect(found).toEqual({ split, ...expected, source: "final" });
+      const value = Object.fromEntries(figures.map((figure: any) => [figure.name, figure.value]));
+      expect(value["top-1"]).toBeCloseTo(expected.top1, 12);
+      expect(value.loss).toBeCloseTo(expected.loss, 12);
+      for (const { value, low, high } of figures) expect(low <= value && value <= high).toBe(true);
+      const pictures = (rows: { count: number }[]): number => rows.reduce((sum, { count }) => sum + count, 0);
+      expect([pictures(perClass), pictures(calibration)]).toEqual([expected.count, expected.count]);
     },
   );
 
   it("shows them in a table", async () => {
     const { stdout } = await trainer("evaluate", run);
-    expect(stdout).toMatch(
-      /pictures +top-1 +top-5 +loss\ntest +12 +\d+\.\d % +\d+\.\d % +\d\.\d{4}\ntest, one view +12/,
-    );
+    expect(stdout).toMatch(/^test, 12 pictures, mean of several views\n\n +95 % interval\ntop-1 +\d+\.\d % +\d+\.\d % to /);
+    expect(stdout).toMatch(/^ECE +\d/m);
+    expect(stdout).toMatch(/^one view alone: top-1 /m);
+    expect(stdout).toMatch(/^class +pictures +found +right when said\n/m);
   });
 
   const altered = async (name: string, change: (record: any) => unknown): Promise<Ran> => {
@@ -294,6 +302,50 @@ describe("plan", () => {
     expect(plan).toMatchObject({ name: "micro", totalSteps: 8, learningRate: expect.any(Array) });
     expect(plan.notes).toEqual([expect.stringContaining("linear-scaling rule")]);
     expect(plan.taps.map(({ plugin }: { plugin: string }) => plugin)).not.toContain("ema");
+  });
+});
+
+describe("gradcam", () => {
+  const folder = join(base, "drawings");
+  const picture = join(base, "seen.png");
+  beforeAll(async () => {
+    const blank = { create: { width: 30, height: 20, channels: 3, background: "#3050a0" } } as const;
+    await sharp(blank).png().toFile(picture);
+  });
+
+  it("draws a picture file, for the class and layer that are asked for", async () => {
+    const args = ["gradcam", run, picture, "--class", "square", "--layer", "layer2", "--out", folder, "--json"];
+    const { code, stdout } = await trainer(...args);
+    expect(code).toBe(0);
+    const file = join(folder, "seen-square.png");
+    const drawn = [{ image: picture, class: "square", probability: expect.any(Number), file }];
+    expect(JSON.parse(stdout)).toEqual({ folder, drawn });
+    // The picture beside itself under its map, 8 x 8 each, enlarged to 192.
+    expect(await sharp(file).metadata()).toMatchObject({ width: 384, height: 192, format: "png" });
+    const { data } = await sharp(file).extract({ left: 0, top: 0, width: 1, height: 1 }).raw().toBuffer({ resolveWithObject: true });
+    expect([...data]).toEqual([0x30, 0x50, 0xa0]);
+  });
+
+  it("without files draws the run's own pictures and plays both games", async () => {
+    const { code, stdout } = await trainer("gradcam", run, "--pictures", "3", "--out", join(base, "own"), "--json");
+    expect(code).toBe(0);
+    const { drawn, pointing, grid } = JSON.parse(stdout);
+    expect(drawn).toHaveLength(3);
+    for (const { file } of drawn) expect(readFileSync(file).subarray(1, 4).toString()).toBe("PNG");
+    // In wide scenes the middle is no sure guess.
+    expect(pointing).toMatchObject({ pictures: 12 });
+    expect(pointing.guess).toBeLessThan(12);
+    expect(grid.guess).toBe(grid.pictures / 4);
+  });
+
+  it("refuses a class and a layer that are not there, and pictures too", async () => {
+    const refused = async (...args: string[]): Promise<Ran> => trainer("gradcam", run, ...args);
+    expect(await refused(picture, "--class", "squar")).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/no class "squar" \(did you mean "square"\?\)/),
+    });
+    expect(await refused(picture, "--layer", "layr2")).toMatchObject({ code: 2, stderr: expect.stringMatching(/"layer2"/) });
+    expect(await refused(join(base, "absent.png"))).toMatchObject({ code: 65, stderr: expect.stringMatching(/No such/) });
   });
 });
 

@@ -1,0 +1,48 @@
+/** How far a figure might lie from where it would with other pictures of the same kind (Efron 1979). */
+import { stream } from "../rng.js";
+
+export interface Interval {
+  readonly low: number;
+  readonly high: number;
+}
+
+export interface BootstrapOptions {
+  /** Default 1000. */
+  resamples?: number;
+  /** Share of resamples within the interval. Default 0.95. */
+  level?: number;
+  /** Default 1. The same seed gives the same intervals. */
+  seed?: number;
+}
+
+/**
+ * Percentile intervals of figures over `count` pictures.
+ *
+ * @param figures of the pictures at these places, drawn with replacement; called once a resample, and the places are the
+ *   same array each time
+ * @returns an interval for each figure
+ */
+export function bootstrap(
+  count: number,
+  figures: (places: Int32Array) => readonly number[],
+  { resamples = 1000, level = 0.95, seed = 1 }: BootstrapOptions = {},
+): Interval[] {
+  const places = new Int32Array(count);
+  const drawn = Array.from({ length: resamples }, (_, resample) => {
+    const random = stream(seed, "bootstrap", resample);
+    for (let at = 0; at < count; at++) places[at] = random.int(count);
+    return [...figures(places)];
+  });
+  return drawn[0]!.map((_, figure) => {
+    const sorted = Float64Array.from(drawn, (row) => row[figure]!).sort();
+    return { low: quantile(sorted, (1 - level) / 2), high: quantile(sorted, (1 + level) / 2) };
+  });
+}
+
+/** Linear between order statistics, as NumPy's default. */
+export function quantile(sorted: ArrayLike<number>, share: number): number {
+  const place = share * (sorted.length - 1);
+  const below = Math.floor(place);
+  const above = Math.min(below + 1, sorted.length - 1);
+  return sorted[below]! + (place - below) * (sorted[above]! - sorted[below]!);
+}

@@ -1,0 +1,72 @@
+/** Whether a network's probabilities can be taken at their word (Guo et al. 2017). */
+import type { Outputs } from "../loop/types.js";
+
+export interface CalibrationBin {
+  /** Confidences in (from, to]. */
+  readonly from: number;
+  readonly to: number;
+  readonly count: number;
+  /** Mean over the bin's pictures; NaN in an empty one. */
+  readonly confidence: number;
+  readonly accuracy: number;
+}
+
+export interface Calibration {
+  /** Expected calibration error: |accuracy - confidence| of each bin, weighted by its pictures. */
+  readonly ece: number;
+  readonly bins: readonly CalibrationBin[];
+}
+
+/** What calibration asks of a picture. */
+export interface Confidences {
+  /** The largest probability of each picture. */
+  readonly confidence: Float32Array;
+  /** 1 where it is the true class's. */
+  readonly correct: Uint8Array;
+}
+
+/** @param probabilities [count, classes]; of equal ones the first counts, as in PyTorch's argmax */
+export function confidences({ probabilities, labels }: Outputs, classes: number): Confidences {
+  const confidence = new Float32Array(labels.length);
+  const correct = new Uint8Array(labels.length);
+  labels.forEach((label, row) => {
+    const own = probabilities.subarray(row * classes, (row + 1) * classes);
+    let best = 0;
+    for (let other = 1; other < classes; other++) if (own[other]! > own[best]!) best = other;
+    confidence[row] = own[best]!;
+    correct[row] = Number(best === label);
+  });
+  return { confidence, correct };
+}
+
+/**
+ * Bins of equal width over [0, 1].
+ *
+ * @param places of the pictures that count, some more than once in a bootstrap; all of them once when left out
+ */
+export function calibration(
+  { confidence, correct }: Confidences,
+  { bins: count = 15, places }: { bins?: number; places?: ArrayLike<number> } = {},
+): Calibration {
+  const [counts, trust, hits] = [new Float64Array(count), new Float64Array(count), new Float64Array(count)];
+  const total = places?.length ?? confidence.length;
+  for (let at = 0; at < total; at++) {
+    const picture = places ? places[at]! : at;
+    const bin = Math.min(count - 1, Math.max(0, Math.ceil(confidence[picture]! * count) - 1));
+    counts[bin]!++;
+    trust[bin]! += confidence[picture]!;
+    hits[bin]! += correct[picture]!;
+  }
+  const bins = Array.from(counts, (inBin, at): CalibrationBin => ({
+    from: at / count,
+    to: (at + 1) / count,
+    count: inBin,
+    confidence: trust[at]! / inBin,
+    accuracy: hits[at]! / inBin,
+  }));
+  const ece = bins.reduce(
+    (sum, each) => sum + (each.count > 0 ? (each.count / total) * Math.abs(each.accuracy - each.confidence) : 0),
+    0,
+  );
+  return { ece, bins };
+}
