@@ -26,6 +26,7 @@ import { squeezeExcite } from "./squeeze-excite/index.js";
 import { stochasticDepth } from "./stochastic-depth/index.js";
 import { testTimeAugmentation } from "./test-time-augmentation/index.js";
 import { trivialAugment } from "./trivial-augment/index.js";
+import { visualLog } from "./visual-log/index.js";
 import { warmup } from "./warmup/index.js";
 
 export {
@@ -56,6 +57,7 @@ export {
   stochasticDepth,
   testTimeAugmentation,
   trivialAugment,
+  visualLog,
   warmup,
 };
 
@@ -88,5 +90,6 @@ export const plugins = {
   "stochastic-depth": stochasticDepth,
   "test-time-augmentation": testTimeAugmentation,
   "trivial-augment": trivialAugment,
+  "visual-log": visualLog,
   warmup,
 } as const;

@@ -50,7 +50,9 @@ export type Events = {
   /** It survives power loss from here on. */
   "checkpoint:saved": { step: number; path: string; bytes: number };
   /** Something to look at, for logs and reports: a file, since events are JSON. */
-  picture: Progress & {
+  picture: {
+    /** Optimizer steps done. */
+    step: number;
     /** Groups pictures of one kind over time: "augmented", "grad-cam/airplane". */
     tag: string;
     /** A PNG; relative to the run's folder, parts joined by "/". */

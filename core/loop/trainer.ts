@@ -8,6 +8,7 @@ import { createEvents, type Events } from "./events.js";
 import { evaluate, plainView } from "./evaluate.js";
 import { createHooks, type HookSet } from "./hooks.js";
 import { createMemory, type Keep } from "./memory.js";
+import { formatPlan, makePlan } from "./plan.js";
 import { advance, beginning, nextEpoch } from "./position.js";
 import { createSession, type Session } from "./session.js";
 import { resume, type Snapshot } from "./snapshot.js";
@@ -115,6 +116,7 @@ export class Trainer {
         config, data, model, inputSize, folder, trainIndices, heldIndices,
         backend: session.backend,
         progress: progress(),
+        plan: () => formatPlan(makePlan(this, session)),
         weights: () => state.weights,
         replaceWeights: (weights) => replaceWeights(state, weights, progress()),
       });

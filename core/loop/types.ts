@@ -162,6 +162,8 @@ export interface Run {
   readonly progress: Progress;
   /** Pictures are resized to this many pixels on the device. */
   readonly inputSize: number;
+  /** The run as `trainer plan` prints it. */
+  plan(): string;
   /** The weights now; owned by the trainer, replaced at every step. */
   weights(): Weights;
   /**

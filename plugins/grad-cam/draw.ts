@@ -19,13 +19,21 @@ export function spread(places: Int32Array, count: number): Int32Array {
 const fileName = (place: number, truth: string, said: string): string =>
   `${place}-${truth}-said-${said}.png`.replaceAll(/[^\w.-]+/g, "-");
 
+/** One PNG. */
+export interface Drawing {
+  readonly file: string;
+  /** Place of the picture in the training split. */
+  readonly place: number;
+  readonly caption: string;
+}
+
 /** Writes a PNG a picture, itself beside itself under its map, into a folder that is made. */
 export async function draw(
   run: Run,
   weights: ReadonlyMap<string, tf.Tensor>,
   folder: string,
   settings: DrawSettings,
-): Promise<void> {
+): Promise<Drawing[]> {
   const { data, model, inputSize } = run;
   const { height, width, classes: names } = data;
   const places = spread(run.heldIndices.length > 0 ? run.heldIndices : run.trainIndices, settings.pictures);
@@ -33,6 +41,7 @@ export async function draw(
   const pictures = await split.read(places.map((_, at) => at));
   // The loader normalises as in training; one batch holds them all.
   const loader = createLoader({ ...data, split, batchSize: places.length, seed: 0, shuffle: false });
+  const drawings: Drawing[] = [];
   await mkdir(folder, { recursive: true });
   for await (const { images, labels } of loader.epoch(0)) {
     const [maps, said] = tf.tidy(() => {
@@ -46,8 +55,11 @@ export async function draw(
     const area = height * width;
     for (const [at, picture] of pictures.entries()) {
       const drawn = overlay(picture, maps.subarray(at * area, (at + 1) * area));
-      const name = fileName(places[at]!, names[labels[at]!]!, names[said[at]!]!);
-      await writeFile(join(folder, name), await rowPng([picture, drawn]));
+      const [truth, answer] = [names[labels[at]!]!, names[said[at]!]!];
+      const file = join(folder, fileName(places[at]!, truth, answer));
+      await writeFile(file, await rowPng([picture, drawn]));
+      drawings.push({ file, place: places[at]!, caption: `${truth}, said ${answer}` });
     }
   }
+  return drawings;
 }

@@ -1,6 +1,6 @@
 /** Grad-CAM (Selvaraju et al. 2017): draws where the network looks, on the same pictures again and again. */
 import type * as tf from "@tensorflow/tfjs-core";
-import { join } from "node:path";
+import { join, relative, sep } from "node:path";
 import { z } from "zod";
 import { definePlugin, type Run } from "../../core/index.js";
 import { draw } from "./draw.js";
@@ -28,12 +28,18 @@ export const gradCam = definePlugin({
   summary: "Draws where the network looks, into the run's folder",
   options,
   observer: true,
-  apply(settings, { hooks }) {
+  apply(settings, { hooks, events }) {
     let run: Run | undefined;
     let evaluated: ReadonlyMap<string, tf.Tensor> | undefined;
-    const drawInto = async (name: string): Promise<void> => {
+    const drawInto = async (name: string, step: number): Promise<void> => {
       if (!run?.folder) return;
-      await draw(run, evaluated ?? run.weights(), join(run.folder, "gradcam", name), settings);
+      const folder = join(run.folder, "gradcam", name);
+      for (const { file, place, caption } of await draw(run, evaluated ?? run.weights(), folder, settings)) {
+        const path = relative(run.folder, file).replaceAll(sep, "/");
+        // What the run ends with may be other weights than the last epoch's, at the same step.
+        const group = name === "final" ? "grad-cam, final" : "grad-cam";
+        events.emit("picture", { step, tag: `${group}/${place}`, path, caption });
+      }
     };
 
     hooks.onFitStart.tap((started) => void (run = started));
@@ -42,13 +48,13 @@ export const gradCam = definePlugin({
       evaluated = evaluation.weights;
       return evaluation;
     });
-    hooks.onEpochEnd.tap(async ({ epoch }) => {
+    hooks.onEpochEnd.tap(async ({ epoch, step }) => {
       const due = settings.every > 0 && (epoch + 1) % settings.every === 0;
-      if (due) await drawInto(`epoch-${String(epoch + 1).padStart(3, "0")}`);
+      if (due) await drawInto(`epoch-${String(epoch + 1).padStart(3, "0")}`, step);
       evaluated = undefined;
     });
-    hooks.onFitEnd.tap(async ({ stopReason }) => {
-      if (!stopReason.startsWith("failed")) await drawInto("final");
+    hooks.onFitEnd.tap(async ({ stopReason, steps }) => {
+      if (!stopReason.startsWith("failed")) await drawInto("final", steps);
       run = evaluated = undefined;
     });
   },

@@ -1,0 +1,92 @@
+/** What can be logged, whatever the format, and the figures that some of it needs. */
+
+/** Counts of numbers between edges; one edge more than counts. */
+export interface Histogram {
+  readonly counts: readonly number[];
+  readonly edges: readonly number[];
+  /** Of the numbers themselves. */
+  readonly sum: number;
+  readonly sumOfSquares: number;
+}
+
+/** One class against the others, at thresholds from 0 to 1 in even steps. */
+export interface PrCurve {
+  readonly truePositives: readonly number[];
+  readonly falsePositives: readonly number[];
+  readonly trueNegatives: readonly number[];
+  readonly falseNegatives: readonly number[];
+  readonly precision: readonly number[];
+  readonly recall: readonly number[];
+}
+
+export type Hyperparameter = number | string | boolean;
+
+/** Tags group by what stands before their "/". */
+export type Entry = { readonly tag: string; readonly step: number } & (
+  | { readonly kind: "scalar"; readonly value: number; readonly name?: string }
+  | { readonly kind: "picture"; readonly png: Uint8Array; readonly width: number; readonly height: number }
+  | { readonly kind: "histogram"; readonly histogram: Histogram }
+  | { readonly kind: "text"; readonly text: string }
+  | { readonly kind: "pr-curve"; readonly curve: PrCurve }
+  | { readonly kind: "embeddings"; readonly labels: readonly string[]; readonly vectors: readonly Float32Array[] }
+  | {
+      readonly kind: "hyperparameters";
+      /** The run's name; the tag is fixed by the formats. */
+      readonly run: string;
+      readonly values: Readonly<Record<string, Hyperparameter>>;
+      /** Tags of scalars. */
+      readonly metrics: readonly string[];
+    }
+);
+
+/** Bins of equal width between the smallest and the largest number, as NumPy's; what is not finite is left out. */
+export function histogramOf(numbers: ArrayLike<number>, bins = 30): Histogram {
+  let [low, high, sum, sumOfSquares] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0, 0];
+  for (let at = 0; at < numbers.length; at++) {
+    const value = numbers[at]!;
+    if (!Number.isFinite(value)) continue;
+    if (value < low) low = value;
+    if (value > high) high = value;
+    sum += value;
+    sumOfSquares += value * value;
+  }
+  if (low > high) [low, high] = [0, 1];
+  if (low === high) [low, high] = [low - 0.5, high + 0.5];
+  const width = (high - low) / bins;
+  const counts = new Array<number>(bins).fill(0);
+  for (let at = 0; at < numbers.length; at++) {
+    const value = numbers[at]!;
+    if (Number.isFinite(value)) counts[Math.min(bins - 1, Math.floor((value - low) / width))]!++;
+  }
+  const edges = Array.from({ length: bins + 1 }, (_, edge) => (edge === bins ? high : low + edge * width));
+  return { counts, edges, sum, sumOfSquares };
+}
+
+/**
+ * A picture is taken for one of the class where its probability is at least the threshold. VisualDL's own way of
+ * counting: thresholds are i / (count - 1), and precision without any picture said is 0.
+ */
+export function prCurveOf(probabilities: ArrayLike<number>, isClass: (picture: number) => boolean, thresholds = 101): PrCurve {
+  const positive = new Array<number>(thresholds).fill(0);
+  const negative = new Array<number>(thresholds).fill(0);
+  for (let picture = 0; picture < probabilities.length; picture++) {
+    const bucket = Math.min(thresholds - 1, Math.floor(probabilities[picture]! * (thresholds - 1)));
+    if (bucket >= 0) (isClass(picture) ? positive : negative)[bucket]!++; // NaN is in no bucket
+  }
+  const fromTop = (buckets: readonly number[]): number[] => {
+    const sums = [...buckets];
+    for (let at = thresholds - 2; at >= 0; at--) sums[at]! += sums[at + 1]!;
+    return sums;
+  };
+  const [truePositives, falsePositives] = [fromTop(positive), fromTop(negative)];
+  const share = (part: number, rest: number): number => part / Math.max(1e-7, part + rest);
+  const falseNegatives = truePositives.map((count) => truePositives[0]! - count);
+  return {
+    truePositives,
+    falsePositives,
+    trueNegatives: falsePositives.map((count) => falsePositives[0]! - count),
+    falseNegatives,
+    precision: truePositives.map((count, at) => share(count, falsePositives[at]!)),
+    recall: truePositives.map((count, at) => share(count, falseNegatives[at]!)),
+  };
+}

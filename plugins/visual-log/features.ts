@@ -1,0 +1,42 @@
+/** What the classifier sees of pictures: the numbers before its last layer. */
+import * as tf from "@tensorflow/tfjs-core";
+import { createLoader, forward, ops, subset, type Run } from "../../core/index.js";
+
+/** `count` places (or all there are), spread evenly: data sets are often sorted by class. */
+function spread(places: Int32Array, count: number): Int32Array {
+  const taken = Math.min(count, places.length);
+  return Int32Array.from({ length: taken }, (_, at) => places[Math.floor((at * places.length) / taken)]!);
+}
+
+/** Vectors of held-out pictures (training ones without a holdout) and the names of their classes. */
+export async function lastFeatures(
+  { data, model, inputSize, heldIndices, trainIndices }: Run,
+  weights: ReadonlyMap<string, tf.Tensor>,
+  count: number,
+): Promise<{ labels: string[]; vectors: Float32Array[] }> {
+  const places = spread(heldIndices.length > 0 ? heldIndices : trainIndices, count);
+  const split = subset(data.train, places);
+  const loader = createLoader({ ...data, split, batchSize: 64, seed: 0, shuffle: false });
+  const labels: string[] = [];
+  const vectors: Float32Array[] = [];
+  for await (const batch of loader.epoch(0)) {
+    const features = tf.tidy(() => {
+      const images = tf.tensor4d(batch.images, [batch.size, data.height, data.width, 3]);
+      const flat: tf.Tensor[] = []; // outputs without places, in order: the classifier's own is the last
+      forward(model.layer, ops.resize(images, inputSize, inputSize), {
+        weights,
+        observe(_, output) {
+          if (output.rank === 2) flat.push(output);
+          return output;
+        },
+      });
+      // Every network passes its features through the head that plugins may build, right before the classifier.
+      return flat.at(-2)!.arraySync() as number[][];
+    });
+    features.forEach((vector, row) => {
+      vectors.push(Float32Array.from(vector));
+      labels.push(data.classes[batch.labels[row]!]!);
+    });
+  }
+  return { labels, vectors };
+}

@@ -1,0 +1,234 @@
+/** Logs for the viewers that people have: VisualDL and TensorBoard read what this writes, and need no server of ours. */
+import type * as tf from "@tensorflow/tfjs-core";
+import { readFileSync, writeFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { z } from "zod";
+import { configRecord, definePlugin, type Evaluation, type Events, type Metrics, type Run } from "../../core/index.js";
+import { histogramOf, prCurveOf, type Entry, type Hyperparameter } from "./entries.js";
+import { lastFeatures } from "./features.js";
+import { openLog, type LogFile, type LogFormat, type LogPlace } from "./file.js";
+import { projectorFiles, tensorBoardHead, tensorBoardName, tensorBoardRecords, wholeTensorBoard } from "./tensorboard.js";
+import { visualDlHead, visualDlName, visualDlRecord, wholeVisualDl } from "./visualdl.js";
+
+const formats = ["visualdl", "tensorboard"] as const;
+type Format = (typeof formats)[number];
+
+const options = z.strictObject({
+  formats: z.array(z.enum(formats)).min(1).default([...formats]).describe("whose files to write"),
+  every: z.int().positive().default(10).describe("optimizer steps between figures of training"),
+  histograms: z
+    .int()
+    .min(0)
+    .default(5)
+    .describe("epochs between histograms of weights and gradients; 0 for none"),
+  prCurves: z
+    .int()
+    .min(0)
+    .default(5)
+    .describe("so many classes, the first ones, have a precision-recall curve at every evaluation"),
+  embeddings: z
+    .int()
+    .min(0)
+    .default(200)
+    .describe("held-out pictures whose features before the classifier are kept at the end; 0 for none"),
+});
+
+const seconds = (): number => Date.now() / 1000;
+
+const formatOf: Record<Format, () => LogFormat> = {
+  visualdl: () => ({
+    name: visualDlName(seconds()),
+    head: visualDlHead(Date.now()),
+    pattern: /^vdlrecords\./,
+    whole: wholeVisualDl,
+  }),
+  tensorboard: () => ({
+    name: tensorBoardName(seconds(), hostname().replaceAll(/[^\w-]/g, "-"), process.pid),
+    head: tensorBoardHead(seconds()),
+    pattern: /^events\.out\.tfevents\./,
+    whole: wholeTensorBoard,
+  }),
+};
+
+const encoded: Record<Format, (entry: Entry) => Uint8Array> = {
+  visualdl: (entry) => visualDlRecord(entry, Date.now()),
+  tensorboard: (entry) => tensorBoardRecords(entry, seconds()),
+};
+
+/** Every number of a step under the tag and the name it is looked for. */
+function stepEntries({ step, ...figures }: Events["step"]): Entry[] {
+  const named = [
+    ["train/loss", figures.loss, "training loss"],
+    ["train/top1", figures.top1, "training accuracy, as augmented"],
+    ["schedule/learning-rate", figures.learningRate, "learning rate"],
+    ["gradients/norm", figures.gradientNorm, "norm of all gradients"],
+    ["speed/images-per-second", figures.imagesPerSecond, "images per second"],
+  ] as const;
+  return named.map(([tag, value, name]) => ({ kind: "scalar", tag, step, value, name }));
+}
+
+/** Of an evaluation: "final" is the held-out split with the weights the run ends with, a figure of its own. */
+function evaluationEntries({ purpose, step, loss, top1, top5, more = {} }: Events["evaluate:end"]): Entry[] {
+  const figures = { loss, top1, top5, ...more };
+  return Object.entries(figures).map(([name, value]) => ({ kind: "scalar", tag: `${purpose}/${name}`, step, value }));
+}
+
+/** What runs are told apart by: plain settings, and of each plugin that it is there, with its numbers. */
+function hyperparametersOf(run: Run): Record<string, Hyperparameter> {
+  const { model, optimizer, plugins, data, ...rest } = configRecord(run.config);
+  const found: Record<string, Hyperparameter> = { data: data.name, model: model.name, optimizer: optimizer.name };
+  const add = (prefix: string, values: Readonly<Record<string, unknown>>): void => {
+    for (const [name, value] of Object.entries(values)) {
+      if (["number", "string", "boolean"].includes(typeof value)) found[prefix + name] = value as Hyperparameter;
+    }
+  };
+  add("", rest);
+  add("model.", model.options);
+  add("optimizer.", optimizer.options);
+  for (const { name, options } of plugins) {
+    found[name] = true;
+    add(`${name}.`, options);
+  }
+  return found;
+}
+
+interface Saved {
+  readonly places: Partial<Record<Format, LogPlace>>;
+  readonly metrics: readonly string[];
+}
+
+export const visualLog = definePlugin({
+  name: "visual-log",
+  summary: "Writes the run for VisualDL and TensorBoard",
+  options,
+  observer: true,
+  apply(settings, { hooks, events }) {
+    const logs = new Map<Format, LogFile>();
+    const metrics = new Set<string>(); // tags of figures that compare runs
+    let resumed: Saved | undefined; // until its files are open
+    let run: Run | undefined;
+    let evaluated: Evaluation | undefined;
+    let failure: unknown; // of a listener, which must not throw: the next tap does
+
+    const log = (...entries: readonly Entry[]): void => {
+      for (const entry of entries) for (const [format, file] of logs) file.append(encoded[format](entry));
+    };
+    const guarded = (write: () => void): void => {
+      if (failure !== undefined || logs.size === 0) return;
+      try {
+        write();
+      } catch (cause) {
+        failure = cause;
+        for (const file of logs.values()) file.close();
+        logs.clear();
+      }
+    };
+    const report = (): void => {
+      if (failure !== undefined) throw failure;
+    };
+    const due = (epoch: number): boolean => settings.histograms > 0 && (epoch + 1) % settings.histograms === 0;
+    const histograms = (group: string, step: number, tensors: ReadonlyMap<string, tf.Tensor>): void => {
+      for (const [name, tensor] of tensors) {
+        const histogram = histogramOf(tensor.dataSync() as Float32Array);
+        log({ kind: "histogram", tag: `${group}/${name}`, step, histogram });
+      }
+    };
+
+    hooks.onFitStart.tap((started) => {
+      if (started.folder === undefined) return;
+      run = started;
+      for (const format of settings.formats) {
+        logs.set(format, openLog(join(started.folder, format), formatOf[format](), resumed?.places[format]));
+      }
+      for (const tag of resumed?.metrics ?? []) metrics.add(tag);
+      const goesOn = resumed !== undefined;
+      resumed = undefined;
+      if (goesOn) return;
+      const code = (text: string): string => text.replaceAll(/^/gm, "    "); // Markdown's preformatted text
+      const config = JSON.stringify(configRecord(started.config), null, 2);
+      log({ kind: "text", tag: "run/config", step: 0, text: code(config) });
+      log({ kind: "text", tag: "run/plan", step: 0, text: code(started.plan()) });
+    });
+    events.on("step", (step) => {
+      if (step.step % settings.every === 0) guarded(() => log(...stepEntries(step)));
+    });
+    events.on("evaluate:end", (evaluation) =>
+      guarded(() => {
+        log(...evaluationEntries(evaluation));
+        for (const figure of ["loss", "top1"]) metrics.add(`${evaluation.purpose}/${figure}`);
+      }),
+    );
+    events.on("picture", ({ tag, step, path }) =>
+      guarded(() => {
+        const png = readFileSync(join(run!.folder!, path));
+        // A PNG begins with its signature and a header that holds its size.
+        log({ kind: "picture", tag, step, png, width: png.readUInt32BE(16), height: png.readUInt32BE(20) });
+      }),
+    );
+    // Last: the gradients that the optimizer uses.
+    hooks.beforeStep.tap({ stage: "last" }, (gradients, step) => {
+      report();
+      const last = step.batchInEpoch + 1 === step.batchesInEpoch;
+      if (logs.size > 0 && last && due(step.epoch)) histograms("gradients", step.step + 1, gradients);
+      return gradients;
+    });
+    hooks.onStep.tap((step) => {
+      const last = step.batchInEpoch + 1 === step.batchesInEpoch;
+      if (logs.size > 0 && last && due(step.epoch)) histograms("weights", step.step + 1, step.weights);
+    });
+    hooks.beforeEvaluate.tap({ stage: "last" }, (evaluation) => {
+      evaluated = evaluation;
+      return evaluation;
+    });
+    hooks.afterEvaluate.tap({ stage: "last" }, (figures, { step }) => {
+      // Once a step: what the run ends with is evaluated on two splits, and looks like one of its epochs.
+      const once = run && (run.heldIndices.length > 0 ? evaluated?.purpose === "validation" : true);
+      if (logs.size > 0 && once) log(...curves(figures, run!.data.classes, step));
+      return figures;
+    });
+    hooks.onEpochEnd.tap({ stage: "last" }, () => {
+      report();
+      evaluated = undefined; // may be gone after the next step
+    });
+    // Last: pictures that other plugins make of the end have come.
+    hooks.onFitEnd.tap({ stage: "last" }, async ({ steps, stopReason }) => {
+      report();
+      if (!run || logs.size === 0) return;
+      const { folder, config } = run;
+      const values = hyperparametersOf(run);
+      log({ kind: "hyperparameters", tag: "", step: 0, run: config.name, values, metrics: [...metrics] });
+      if (settings.embeddings > 0 && !stopReason.startsWith("failed")) {
+        const features = await lastFeatures(run, evaluated?.weights ?? run.weights(), settings.embeddings);
+        const entry = { kind: "embeddings", tag: "features/held-out", step: steps, ...features } as const;
+        log(entry);
+        if (!logs.has("tensorboard")) return;
+        for (const [name, text] of Object.entries(projectorFiles(entry))) {
+          writeFileSync(join(folder!, "tensorboard", name), text);
+        }
+      }
+    });
+
+    function curves({ outputs }: Metrics, classes: readonly string[], step: number): Entry[] {
+      if (!outputs) return [];
+      const { probabilities, labels } = outputs;
+      return classes.slice(0, settings.prCurves).map((name, label) => {
+        const own = Float32Array.from(labels, (_, picture) => probabilities[picture * classes.length + label]!);
+        const curve = prCurveOf(own, (picture) => labels[picture] === label);
+        return { kind: "pr-curve", tag: `pr/${name}`, step, curve };
+      });
+    }
+
+    return {
+      save() {
+        const places = Object.fromEntries([...logs].map(([format, file]) => [format, file.place]));
+        return { values: resumed ?? ({ places, metrics: [...metrics] } satisfies Saved) };
+      },
+      load: ({ values }) => void (resumed = values as Saved),
+      dispose() {
+        for (const file of logs.values()) file.close();
+        logs.clear();
+      },
+    };
+  },
+});

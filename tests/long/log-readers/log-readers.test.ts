@@ -1,0 +1,137 @@
+/**
+ * The official packages read back what visual-log writes: every value of every kind. FITLOOP_LOG_PYTHON names a Python
+ * that has them; without it, one is made in the user's cache with the versions of requirements.txt.
+ */
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import sharp from "sharp";
+import { cacheRoot } from "../../../core/backend/cache.js";
+import { histogramOf, prCurveOf, type Entry } from "../../../plugins/visual-log/entries.js";
+import { openLog } from "../../../plugins/visual-log/file.js";
+import { tensorBoardHead, tensorBoardName, tensorBoardRecords, wholeTensorBoard } from "../../../plugins/visual-log/tensorboard.js";
+import { visualDlHead, visualDlName, visualDlRecord, wholeVisualDl } from "../../../plugins/visual-log/visualdl.js";
+
+const folder = mkdtempSync(join(tmpdir(), "fitloop-readers-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** @returns a Python with the official readers; fails where it cannot be made */
+function readersPython(): string {
+  const given = process.env.FITLOOP_LOG_PYTHON;
+  if (given) return given;
+  const place = join(cacheRoot(), "log-readers");
+  const python = join(place, "bin", "python");
+  if (!existsSync(join(place, "whole"))) {
+    rmSync(place, { recursive: true, force: true });
+    mkdirSync(place, { recursive: true });
+    execFileSync("python3", ["-m", "venv", place]);
+    const requirements = join(import.meta.dirname, "requirements.txt");
+    execFileSync(python, ["-m", "pip", "install", "--quiet", "--requirement", requirements], { stdio: "inherit" });
+    mkdirSync(join(place, "whole"));
+  }
+  return python;
+}
+
+const values = [0, -0, 1, 0.1, -2.5e-8, 3e38, NaN, Infinity, -Infinity];
+const numbers = Float32Array.from({ length: 500 }, (_, at) => Math.sin(at) * 10 ** ((at % 7) - 3));
+const probabilities = Float32Array.from({ length: 200 }, (_, at) => (at % 97) / 96);
+const hyperparameters = { seed: 1, learningRate: 0.1, batchSize: 128, nesterov: true, quiet: false, model: "resnet18 ü" };
+let png: Buffer;
+let entries: Entry[];
+let found: { visualdl: Record<string, any[]>; tensorboard: Record<string, any> };
+
+beforeAll(async () => {
+  png = await sharp({ create: { width: 5, height: 3, channels: 3, background: "#a02050" } }).png().toBuffer();
+  entries = [
+    ...values.map((value, step): Entry => ({ kind: "scalar", tag: "train/loss", step, value, name: "training loss" })),
+    { kind: "scalar", tag: "validation/top1", step: 2 ** 31, value: 0.5 },
+    { kind: "picture", tag: "grad-cam/7", step: 0, png, width: 5, height: 3 },
+    { kind: "picture", tag: "grad-cam/7", step: 12, png, width: 5, height: 3 },
+    { kind: "histogram", tag: "weights/conv1.weight", step: 4, histogram: histogramOf(numbers) },
+    { kind: "histogram", tag: "weights/one", step: 4, histogram: histogramOf([2]) },
+    { kind: "text", tag: "run/config", step: 0, text: '    {"name": "größe ✓"}\n' },
+    { kind: "pr-curve", tag: "pr/cat", step: 8, curve: prCurveOf(probabilities, (at) => at % 3 === 0) },
+    { kind: "embeddings", tag: "features/held-out", step: 8, labels: ["cat", "dog ü"], vectors: [Float32Array.of(1, -0.5, 0), Float32Array.of(0.25, 3, 7)] },
+    { kind: "hyperparameters", tag: "", step: 0, run: "cifar100-small", values: hyperparameters, metrics: ["validation/top1"] },
+  ];
+  const logs = [
+    openLog(join(folder, "visualdl"), { name: visualDlName(1.7e9), head: visualDlHead(1.7e12), pattern: /^v/, whole: wholeVisualDl }),
+    openLog(join(folder, "tensorboard"), { name: tensorBoardName(1.7e9, "h", 1), head: tensorBoardHead(1.7e9), pattern: /^e/, whole: wholeTensorBoard }),
+  ];
+  for (const entry of entries) {
+    logs[0]!.append(visualDlRecord(entry, 1.7e12));
+    logs[1]!.append(tensorBoardRecords(entry, 1.7e9));
+  }
+  for (const log of logs) log.close();
+  const script = join(import.meta.dirname, "read_logs.py");
+  const output = execFileSync(readersPython(), [script, folder], { encoding: "utf8", maxBuffer: 1e9 });
+  found = JSON.parse(output.trim().split("\n").at(-1)!);
+}, 900_000);
+
+const of = <K extends Entry["kind"]>(kind: K): Extract<Entry, { kind: K }>[] =>
+  entries.filter((entry): entry is Extract<Entry, { kind: K }> => entry.kind === kind);
+/** As the Python side writes numbers that JSON has not. */
+const told = (value: number): number | string => (Number.isFinite(value) ? value : String(value).replace("Infinity", "inf").replace("NaN", "nan"));
+
+describe.each(["visualdl", "tensorboard"] as const)("%s", (name) => {
+  it("reads every scalar", () => {
+    const expected = of("scalar").map(({ tag, step, value }) => ({ tag, step, value: told(Math.fround(value)) }));
+    expect(found[name].scalar.map(({ tag, step, value }: any) => ({ tag, step, value }))).toEqual(expected);
+  });
+
+  it("reads every picture, byte for byte", () => {
+    const pictures = found[name].image.map(({ tag, step, png: text }: any) => ({ tag, step, text }));
+    expect(pictures).toEqual(of("picture").map(({ tag, step }) => ({ tag, step, text: png.toString("base64") })));
+  });
+
+  it("reads every histogram", () => {
+    const expected = of("histogram").map(({ tag, step, histogram: { counts, edges } }) => ({ tag, step, counts, edges }));
+    expect(found[name].histogram.map(({ tag, step, counts, edges }: any) => ({ tag, step, counts, edges }))).toEqual(expected);
+  });
+
+  it("reads every text", () => {
+    expect(found[name].text).toEqual(of("text").map(({ tag, step, text }) => ({ tag, step, text })));
+  });
+});
+
+it("VisualDL reads curves, features and hyperparameters", () => {
+  const [{ curve }] = of("pr-curve") as [Extract<Entry, { kind: "pr-curve" }>];
+  expect(found.visualdl.pr_curve).toEqual([
+    {
+      tag: "pr/cat",
+      step: 8,
+      TP: curve.truePositives,
+      FP: curve.falsePositives,
+      TN: curve.trueNegatives,
+      FN: curve.falseNegatives,
+      precision: curve.precision,
+      recall: curve.recall,
+    },
+  ]);
+  const [features] = found.visualdl.embeddings!;
+  expect(features).toMatchObject({ labels: [["cat"], ["dog ü"]], vectors: [[1, -0.5, 0], [0.25, 3, 7]] });
+  const expected = { ...hyperparameters, nesterov: 1, quiet: 0 }; // it has no booleans
+  expect(found.visualdl.hyper_parameters).toEqual([
+    { tag: "hparam", step: 1, values: expected, metrics: ["validation/top1"], run: "cifar100-small" },
+  ]);
+});
+
+it("TensorBoard reads names, sizes, curves and hyperparameters", () => {
+  const { scalar, image, histogram, pr_curve, hparams } = found.tensorboard;
+  expect(scalar[0].name).toBe("training loss");
+  expect(image[0]).toMatchObject({ width: 5, height: 3 });
+  const [{ histogram: first }] = of("histogram") as [Extract<Entry, { kind: "histogram" }>];
+  expect(histogram[0]).toMatchObject({ sum: first.sum, sumOfSquares: first.sumOfSquares });
+  const [{ curve }] = of("pr-curve") as [Extract<Entry, { kind: "pr-curve" }>];
+  const rows = [curve.truePositives, curve.falsePositives, curve.trueNegatives, curve.falseNegatives, curve.precision, curve.recall];
+  expect(pr_curve).toEqual([{ tag: "pr/cat", step: 8, rows: rows.map((row) => row.map(Math.fround)), thresholds: 101 }]);
+  expect(hparams).toEqual({
+    metrics: ["validation/top1"],
+    names: Object.keys(hyperparameters),
+    values: hyperparameters,
+    run: "cifar100-small",
+    status: 1,
+  });
+});
