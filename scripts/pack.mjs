@@ -74,6 +74,9 @@ for (const file of ["README.md", "LICENSE", "NOTICE", "CHANGELOG.md", "bin"]) {
   cpSync(join(root, file), join(out, file), { recursive: true });
 }
 
+// Read as they are when a report is written.
+for (const file of ["page.js", "page.css"]) cpSync(join(root, "core", "report", file), join(out, "core", "report", file));
+
 const entry = (name) => ({ types: `./dist/types/${entries[name].replace(/\.ts$/, ".d.ts")}`, default: `./dist/${name}.js` });
 const { name, version, description, keywords, license, type, engines, bin } = manifest;
 writeFileSync(

@@ -1,4 +1,7 @@
 /** Means and differences over seeds, with intervals: pure. */
+import { deviation, mean } from "../../core/report/statistics.js";
+
+export { deviation, mean };
 
 /** Student's t at 97.5 % for 1 … 30 degrees of freedom (Fisher and Yates's table), 1.96 in the limit. */
 const t975 = [
@@ -12,16 +15,10 @@ export function studentT(degrees: number): number {
   return t975[degrees - 1] ?? 1.96 + 2.4 / degrees;
 }
 
-export const mean = (values: readonly number[]): number =>
-  values.reduce((sum, value) => sum + value, 0) / values.length;
-
 const squares = (values: readonly number[]): number => {
   const middle = mean(values);
   return values.reduce((sum, value) => sum + (value - middle) ** 2, 0);
 };
-
-/** Standard deviation of one arm, with n - 1; NaN for a single value. */
-export const deviation = (values: readonly number[]): number => Math.sqrt(squares(values) / (values.length - 1));
 
 export interface Difference {
   readonly difference: number;

@@ -6,6 +6,7 @@ import { exitCodes, TrainerError } from "../errors.js";
 import type { Events } from "../loop/events.js";
 import { Trainer } from "../loop/trainer.js";
 import { fitEndRecord } from "../loop/summary.js";
+import { createReport } from "../report/keep.js";
 import type { Checkpoint } from "../run/checkpoints.js";
 import { createRunFolder, existingRunFolder } from "../run/folder.js";
 import { toJson } from "../run/json.js";
@@ -74,7 +75,7 @@ async function fit(options: FitOptions): Promise<void> {
     logEvery: options.logEvery,
     source: file === undefined ? found?.record.source : configSource(file),
   });
-  const trainer = new Trainer(config, [record.plugin]);
+  const trainer = new Trainer(config, [record.plugin, createReport({ command: typedCommand() })]);
   if (resume === true && out === undefined) run = findRun(true, { name: trainer.config.name });
   if (run) checkContinues(run, trainer, allowChange);
 
@@ -117,6 +118,12 @@ async function fit(options: FitOptions): Promise<void> {
     process.off("exit", leave);
     leave();
   }
+}
+
+/** The command of this process, to be typed into a shell again. */
+function typedCommand(): string {
+  const quoted = process.argv.slice(2).map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`));
+  return ["trainer", ...quoted].join(" ");
 }
 
 /** A lock that a dead process left tells that its run ended without a word: killed, out of memory, power cut. */

@@ -14,6 +14,7 @@ import { addLists } from "./lists.js";
 import { addPlan } from "./plan.js";
 import { addPredict } from "./predict.js";
 import { addReplay } from "./replay.js";
+import { addCompare, addReport } from "./report.js";
 
 export function createProgram(): Command {
   const { version } = JSON.parse(readFileSync(join(packageRoot(), "package.json"), "utf8")) as {
@@ -39,6 +40,8 @@ Start with:
   addEvaluate(program);
   addPredict(program);
   addGradCam(program);
+  addReport(program);
+  addCompare(program);
   addReplay(program);
   addData(program);
   addBackend(program);

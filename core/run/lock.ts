@@ -12,7 +12,7 @@ import { z } from "zod";
 import { TrainerError } from "../errors.js";
 import { fateOf, thisProcess } from "../process.js";
 import { claim, disclaim } from "./claim.js";
-import { ioError } from "./files.js";
+import { ioError, system } from "./files.js";
 
 export const lockFile = "run.lock";
 
@@ -67,6 +67,15 @@ export function lockRun(folder: string, { force = false }: { force?: boolean } =
       }
     },
   };
+}
+
+/** Whether a run is under way in a folder, as far as that can be told from here. */
+export function isHeld(folder: string): boolean {
+  try {
+    return holderOf(String(system.readFileSync(join(folder, lockFile)))).fate === "living";
+  } catch {
+    return false; // no lock
+  }
 }
 
 /** Who a lock's content names, and whether it lives. A content that is no lock's of ours may be anybody's. */

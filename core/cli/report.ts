@@ -1,0 +1,86 @@
+/** `trainer report RUN` and `trainer compare RUN…`: pages from what runs keep of themselves. */
+import { existsSync, writeFileSync } from "node:fs";
+import { resolve } from "node:path";
+import type { Command } from "commander";
+import { TrainerError } from "../errors.js";
+import { compared, comparePage, figureOf, groupsOf, type ComparedFigure } from "../report/compare-page.js";
+import { pageHtml } from "../report/html.js";
+import { readRun, writeReport } from "../report/read.js";
+import { isHeld } from "../run/lock.js";
+import { toJson } from "../run/json.js";
+import { percent, table, tell } from "./terminal.js";
+
+export function addReport(program: Command): void {
+  program
+    .command("report <run>")
+    .description("write a run's report.html again, from what the run keeps")
+    .addHelpText(
+      "after",
+      `
+A run writes its report at its start, after each epoch and at its end: one file that needs nothing else. This command
+is for runs that broke off, and for files of an older version.
+
+Example:
+  trainer report runs/cifar100-small-1`,
+    )
+    .action((run: string) => {
+      const parts = readParts(run);
+      process.stdout.write(`${writeReport(parts)}\n`);
+    });
+}
+
+export function addCompare(program: Command): void {
+  program
+    .command("compare <runs...>")
+    .description("several runs in one page: curves, what their configs differ in, means over seeds")
+    .option("--out <file>", "the page", "compare.html")
+    .option("--force", "write over a file that is there")
+    .option("--json", "the table as JSON, and no page")
+    .addHelpText(
+      "after",
+      `
+Runs that differ in the seed alone are one group, and its figures a mean ± the deviation over seeds.
+
+Example:
+  trainer compare runs/cifar100-small-1 runs/cifar100-small-2 --out small.html`,
+    )
+    .action(compare);
+}
+
+function readParts(run: string): ReturnType<typeof readRun> {
+  const folder = resolve(run);
+  const parts = readRun(folder, isHeld(folder));
+  if (parts.problem !== undefined) tell(`warning: ${parts.problem} What lies before is shown.`);
+  return parts;
+}
+
+function compare(runs: string[], { out, force, json }: { out: string; force?: boolean; json?: boolean }): void {
+  if (runs.length < 2) throw new TrainerError("ERR_OPTION", "Comparing takes two runs or more.");
+  const page = resolve(out);
+  if (!json && !force && existsSync(page)) {
+    throw new TrainerError("ERR_OPTION", `${page} is there already. Name another file with --out, or write over it with --force.`);
+  }
+  const parts = [...new Set(runs.map((run) => resolve(run)))].map(readParts);
+  const groups = groupsOf(parts);
+  const figures = Object.keys(compared) as ComparedFigure[];
+  if (json) {
+    const rows = groups.map((group) => ({
+      runs: group.runs.map(({ folder }) => folder),
+      figures: Object.fromEntries(figures.map((figure) => [figure, figureOf(group, figure)])),
+    }));
+    process.stdout.write(`${toJson(rows)}\n`);
+    return;
+  }
+  const shown = (figure: ComparedFigure, value: number): string =>
+    figure.endsWith("top-1") ? percent(value) : String(Number(value.toPrecision(4)));
+  const rows = groups.map((group) => [
+    group.name,
+    ...figures.map((figure) => {
+      const { mean, deviation } = figureOf(group, figure);
+      if (mean === undefined) return "";
+      return shown(figure, mean) + (deviation === undefined ? "" : ` ± ${shown(figure, deviation)}`);
+    }),
+  ]);
+  writeFileSync(page, pageHtml(comparePage(parts)));
+  process.stdout.write(`${table([["", ...figures], ...rows])}\n\n${page}\n`);
+}

@@ -1,0 +1,172 @@
+/** Several runs beside each other: curves over each other, what their configs differ in, means over seeds. */
+import { basename } from "node:path";
+import { deviation, mean } from "./statistics.js";
+import { toJson } from "../run/json.js";
+import type { RunConfigRecord } from "../run/record.js";
+import { aligned, type Block, type Page } from "./blocks.js";
+import type { RunParts } from "./run-page.js";
+
+/** Runs whose configs differ in the seed alone. */
+export interface Group {
+  readonly name: string;
+  readonly runs: readonly RunParts[];
+}
+
+/** A figure of a group; the deviation is of a sample, and only where there are two. */
+export interface GroupFigure {
+  readonly count: number;
+  readonly mean?: number;
+  readonly deviation?: number;
+}
+
+/** Figures that runs are compared by. */
+export const compared = {
+  "test top-1": ({ summary }: RunParts) => summary?.test?.top1,
+  "held-out top-1": ({ summary, told }: RunParts) => (summary?.validation ?? told.epochs.at(-1)?.validation)?.top1,
+  "held-out loss": ({ summary, told }: RunParts) => (summary?.validation ?? told.epochs.at(-1)?.validation)?.loss,
+  "images/s": ({ summary }: RunParts) => summary?.imagesPerSecond,
+  "training, s": ({ summary }: RunParts) => summary?.seconds,
+} as const;
+export type ComparedFigure = keyof typeof compared;
+
+const nameOf = ({ folder }: RunParts): string => basename(folder);
+
+/** A config as dotted paths: what two of them differ in can be listed. Plugins count by name. */
+export function flattened(record: RunConfigRecord | undefined): Map<string, string> {
+  const flat = new Map<string, string>();
+  const visit = (value: unknown, path: string): void => {
+    if (Array.isArray(value) && value.every((each) => typeof each?.name === "string")) {
+      for (const { name, options } of value as { name: string; options: unknown }[]) {
+        flat.set(`${path}.${name}`, "used");
+        visit(options, `${path}.${name}`);
+      }
+    } else if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+      for (const [key, inner] of Object.entries(value)) visit(inner, path === "" ? key : `${path}.${key}`);
+    } else if (value !== undefined) flat.set(path, typeof value === "string" ? value : toJson(value));
+  };
+  const { source: _, environment: __, ...config } = record ?? ({} as RunConfigRecord);
+  visit(config, "");
+  return flat;
+}
+
+export function groupsOf(runs: readonly RunParts[]): Group[] {
+  const groups = new Map<string, RunParts[]>();
+  for (const run of runs) {
+    const flat = flattened(run.record);
+    flat.delete("seed");
+    const key = [...flat].map((entry) => entry.join("=")).sort().join("\n");
+    groups.set(key, [...(groups.get(key) ?? []), run]);
+  }
+  return [...groups.values()].map((members) => ({
+    name: members.length === 1 ? nameOf(members[0]!) : `${nameOf(members[0]!)} and ${members.length - 1} more of its seeds`,
+    runs: members,
+  }));
+}
+
+export function figureOf({ runs }: Group, figure: ComparedFigure): GroupFigure {
+  const values = runs.map(compared[figure]).filter((value): value is number => typeof value === "number" && Number.isFinite(value));
+  return {
+    count: values.length,
+    ...(values.length > 0 ? { mean: mean(values) } : {}),
+    ...(values.length > 1 ? { deviation: deviation(values) } : {}),
+  };
+}
+
+/** Fields whose values are not the same in all runs: path, then a value for each run. */
+export function differences(runs: readonly RunParts[]): [path: string, ...values: (string | null)[]][] {
+  const flats = runs.map(({ record }) => flattened(record));
+  const paths = [...new Set(flats.flatMap((flat) => [...flat.keys()]))];
+  return paths
+    .map((path): [string, ...(string | null)[]] => [path, ...flats.map((flat) => flat.get(path) ?? null)])
+    .filter(([, ...values]) => new Set(values).size > 1);
+}
+
+export function comparePage(runs: readonly RunParts[]): Page {
+  const groups = groupsOf(runs);
+  const figures = Object.keys(compared) as ComparedFigure[];
+  const isShare = (figure: ComparedFigure): boolean => figure.endsWith("top-1");
+  const differing = differences(runs);
+  const blocks: Block[] = [
+    {
+      kind: "table",
+      title: "Groups of seeds",
+      note: "Runs that differ in the seed alone are one group: mean and deviation over them.",
+      columns: [
+        { name: "runs", format: "text" },
+        { name: "seeds", format: "integer" },
+        ...figures.flatMap((name) => [
+          { name, format: isShare(name) ? ("percent" as const) : ("number" as const) },
+          { name: `± ${name}`, format: isShare(name) ? ("percent" as const) : ("number" as const) },
+        ]),
+      ],
+      rows: groups.map((group) => [
+        group.name,
+        group.runs.length,
+        ...figures.flatMap((figure) => {
+          const found = figureOf(group, figure);
+          return [found.mean ?? null, found.deviation ?? null];
+        }),
+      ]),
+    },
+    ...(["loss", "top1"] as const).flatMap((figure): Block[] => {
+      const ofEpochs = aligned(
+        runs.map((run) => ({
+          name: nameOf(run),
+          points: new Map(
+            run.told.epochs.flatMap(({ step, validation }): [number, number][] => {
+              const value = validation?.[figure];
+              return typeof value === "number" && Number.isFinite(value) ? [[step, value]] : [];
+            }),
+          ),
+        })),
+      );
+      const ofSteps = aligned(
+        runs.map((run) => ({
+          name: nameOf(run),
+          points: new Map(
+            run.told.steps.buckets.flatMap(({ step, figures: found }): [number, number][] => {
+              const value = found.get(figure);
+              return value ? [[step, value.sum / value.count]] : [];
+            }),
+          ),
+        })),
+      );
+      const word = figure === "loss" ? "loss" : "accuracy";
+      const format = figure === "loss" ? "number" : "percent";
+      const chart = (title: string, curves: ReturnType<typeof aligned>): Block[] =>
+        curves.x.length > 0 ? [{ kind: "chart", title, format, xLabel: "step", ...curves }] : [];
+      return [...chart(`Held-out ${word}`, ofEpochs), ...chart(`Training ${word}`, ofSteps)];
+    }),
+    ...(differing.length > 0
+      ? [
+          {
+            kind: "table" as const,
+            title: "What the configs differ in",
+            first: 40,
+            columns: [
+              { name: "field", format: "text" as const },
+              ...runs.map((run) => ({ name: nameOf(run), format: "text" as const })),
+            ],
+            rows: differing,
+          },
+        ]
+      : []),
+    {
+      kind: "table",
+      title: "Runs",
+      columns: [
+        { name: "run", format: "text" },
+        { name: "seed", format: "integer" },
+        ...figures.map((name) => ({ name, format: isShare(name) ? ("percent" as const) : ("number" as const) })),
+        { name: "state", format: "text" },
+      ],
+      rows: runs.map((run) => [
+        nameOf(run),
+        run.record?.seed ?? null,
+        ...figures.map((figure) => compared[figure](run) ?? null),
+        run.summary?.stopReason ?? run.status,
+      ]),
+    },
+  ];
+  return { title: `${runs.length} runs compared`, summary: runs.map(nameOf).join(", "), blocks };
+}

@@ -1,0 +1,199 @@
+/** Keeps what a run's report needs, and writes the report: at the start, after each epoch, and at the end. */
+import * as tf from "@tensorflow/tfjs-core";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Picture, Split } from "../data/dataset.js";
+import { confusion } from "../interpret/confusion.js";
+import { gradCam } from "../interpret/grad-cam.js";
+import { overlay, rowPng } from "../interpret/overlay.js";
+import { fitEndRecord } from "../loop/summary.js";
+import type { Plugin } from "../loop/plugin.js";
+import type { Evaluation, Outputs, Run } from "../loop/types.js";
+import { resize } from "../nn/ops.js";
+import { writeFileAtomic } from "../run/files.js";
+import { toJson } from "../run/json.js";
+import { readMetrics } from "../run/metrics.js";
+import { runFiles, type RunConfigRecord } from "../run/record.js";
+import { keptFile, keptFolder, pictureReader, writeReport } from "./read.js";
+import { createTold, type Kept, type PictureRecord, type RunParts, type SplitRecord } from "./run-page.js";
+
+/** Pictures in a row of augmented ones, and wrong ones that are drawn. */
+const shownAugmented = 12;
+const shownWorst = 12;
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+/**
+ * A plugin like any other, but one that the command line adds and no config names. It only watches.
+ *
+ * @param command as typed, to repeat the run
+ */
+export function createReport({ command }: { command?: string } = {}): Plugin {
+  return {
+    name: "report",
+    options: {},
+    observer: true,
+    apply({ hooks, events }) {
+      let run: Run | undefined;
+      let parts: Mutable<RunParts> | undefined;
+      let kept: Mutable<Kept> = { command, splits: {} };
+      let evaluation: Evaluation | undefined;
+      let outputs: Outputs | undefined;
+      let seen: Picture[] = []; // of this epoch, as the network saw them
+      let failure: unknown; // of a listener, which must not throw: the next tap does
+      const fresh = new Map<string, Outputs>(); // evaluations whose pictures are to be drawn
+
+      const guarded = (work: () => void): void => {
+        if (failure !== undefined || !parts) return;
+        try {
+          work();
+        } catch (cause) {
+          failure = cause;
+        }
+      };
+      const inFolder = (...names: string[]): string => join(run!.folder!, keptFolder, ...names);
+
+      // Last, and after the run's record: the metrics it goes on with are cut back by then.
+      hooks.onFitStart.tap({ stage: "last" }, (started) => {
+        if (started.folder === undefined) return;
+        run = started;
+        mkdirSync(inFolder(), { recursive: true });
+        if (started.progress.step > 0) kept = { ...earlier(inFolder(keptFile)), ...(command ? { command } : {}) };
+        kept.plan = started.plan();
+        const told = createTold();
+        for (const line of readMetrics(join(started.folder, runFiles.metrics)).lines) told.add(line);
+        const record = JSON.parse(readFileSync(join(started.folder, runFiles.config), "utf8")) as RunConfigRecord;
+        parts = { folder: started.folder, told, record, kept, status: "running", picture: pictureReader(started.folder) };
+        writeReport(parts);
+      });
+      events.on("step", (step) => guarded(() => parts!.told.add({ event: "step", ...step })));
+      events.on("warning", (warning) => guarded(() => parts!.told.add({ event: "warning", ...warning })));
+      events.on("epoch:end", (epoch) =>
+        guarded(() => {
+          parts!.told.add({ event: "epoch:end", ...epoch });
+          writeReport(parts!);
+        }),
+      );
+      // Last: what the network is given.
+      hooks.beforeBatch.tap({ stage: "last" }, (batch, { batchInEpoch }) => {
+        if (failure !== undefined) throw failure;
+        if (run?.folder !== undefined && batchInEpoch === 0) seen = denormalised(batch.images, run);
+        return batch;
+      });
+      hooks.beforeEvaluate.tap({ stage: "last" }, (asked) => (evaluation = asked));
+      hooks.afterEvaluate.tap({ stage: "last" }, (metrics) => {
+        outputs = metrics.outputs;
+        return metrics;
+      });
+      events.on("evaluate:end", ({ purpose, step, source }) =>
+        guarded(() => {
+          if (!outputs) return;
+          const split = purpose === "test" ? "test" : "held out";
+          const { classes } = run!.data;
+          const counts = [...confusion(outputs, classes.length)];
+          const record: SplitRecord = { step, source, classes, counts, worst: [] };
+          kept.splits = { ...kept.splits, [split]: record };
+          fresh.set(split, outputs);
+          outputs = undefined;
+        }),
+      );
+
+      const drawAll = async (step: number): Promise<void> => {
+        if (!run || !parts) return;
+        const emit = (tag: string, { path, caption }: PictureRecord): void => events.emit("picture", { step, tag, path, caption });
+        if (seen.length > 0) {
+          writeFileSync(inFolder("augmented.png"), await rowPng(seen, 96));
+          kept.augmented = { path: `${keptFolder}/augmented.png`, caption: `the first micro-batch of the epoch that ended at step ${step}` };
+          emit("augmented", kept.augmented);
+          seen = [];
+        }
+        const weights = evaluation?.weights ?? run.weights();
+        for (const [split, found] of fresh) {
+          const worst = await drawWorst(run, weights, split, found, inFolder());
+          worst.forEach((each, place) => emit(`worst, ${split}/${place + 1}`, each));
+          kept.splits = { ...kept.splits, [split]: { ...kept.splits[split]!, worst } };
+        }
+        fresh.clear();
+        evaluation = undefined; // its weights may be gone after the next step
+        writeFileAtomic(inFolder(keptFile), toJson(kept));
+      };
+      hooks.onEpochEnd.tap(({ step }) => drawAll(step));
+      // Early, so that whoever logs pictures still does; the page is written last, after the run's own record.
+      hooks.onFitEnd.tap({ stage: "early" }, async ({ steps, stopReason }) => {
+        if (!stopReason.startsWith("failed")) await drawAll(steps);
+      });
+      hooks.onFitEnd.tap({ stage: "last" }, (summary) => {
+        if (!parts || (summary.steps === 0 && summary.stopReason.startsWith("failed"))) return;
+        parts.status = "ended";
+        parts.summary = fitEndRecord(summary);
+        writeReport(parts);
+      });
+    },
+  };
+}
+
+function earlier(path: string): Kept {
+  try {
+    return { splits: {}, ...(JSON.parse(readFileSync(path, "utf8")) as Partial<Kept>) };
+  } catch {
+    return { splits: {} }; // damaged or not there: what follows is kept anew
+  }
+}
+
+/** Bytes of the first pictures of a batch, as they were before they were normalised. */
+function denormalised(images: tf.Tensor4D, { data: { mean, deviation } }: Run): Picture[] {
+  const count = Math.min(shownAugmented, images.shape[0]);
+  const [, height, width] = images.shape;
+  const numbers = tf.tidy(() => images.slice(0, count).dataSync()) as Float32Array;
+  const area = height * width * 3;
+  return Array.from({ length: count }, (_, at) => ({
+    height,
+    width,
+    pixels: Uint8Array.from({ length: area }, (_none, place) => {
+      const channel = place % 3;
+      const value = 255 * (numbers[at * area + place]! * deviation[channel]! + mean[channel]!);
+      return Math.min(255, Math.max(0, Math.round(value)));
+    }),
+  }));
+}
+
+/** The pictures whose true class was given the least probability, each beside its map for what was said. */
+async function drawWorst(
+  { data, model, inputSize, heldIndices }: Run,
+  weights: ReadonlyMap<string, tf.Tensor>,
+  split: string,
+  { probabilities, labels }: Outputs,
+  folder: string,
+): Promise<PictureRecord[]> {
+  const { classes, height, width, mean, deviation } = data;
+  const own = (row: number): number => probabilities[row * classes.length + labels[row]!]!;
+  const rows = Array.from(labels, (_, row) => row)
+    .filter((row) => Number.isFinite(own(row)))
+    .sort((a, b) => own(a) - own(b))
+    .slice(0, shownWorst);
+  if (rows.length === 0) return [];
+  const [source, places]: [Split, number[]] =
+    split === "test" ? [data.test!, rows] : [data.train, rows.map((row) => heldIndices[row]!)];
+  const pictures = await source.read(places);
+  const answers = rows.map((row) => {
+    const all = probabilities.subarray(row * classes.length, (row + 1) * classes.length);
+    return all.indexOf(Math.max(...all));
+  });
+  const maps = tf.tidy(() => {
+    const pixels = pictures.flatMap((picture) => Array.from(picture.pixels, (value, at) => (value / 255 - mean[at % 3]!) / deviation[at % 3]!));
+    const images = resize(tf.tensor4d(pixels, [rows.length, height, width, 3]), inputSize, inputSize) as tf.Tensor4D;
+    return gradCam({ model, weights, images, classes: answers, size: [height, width] }).upsampled.dataSync() as Float32Array;
+  });
+  const area = height * width;
+  const name = split.replaceAll(" ", "-");
+  return Promise.all(
+    pictures.map(async (picture, at): Promise<PictureRecord> => {
+      const file = `worst-${name}-${String(at + 1).padStart(2, "0")}.png`;
+      const drawn = overlay(picture, maps.subarray(at * area, (at + 1) * area));
+      writeFileSync(join(folder, file), await rowPng([picture, drawn], 96));
+      const share = (100 * own(rows[at]!)).toFixed(1);
+      const caption = `${classes[labels[rows[at]!]!]} (${share} %), said ${classes[answers[at]!]}; ${source.describe(places[at]!)}`;
+      return { path: `${keptFolder}/${file}`, caption };
+    }),
+  );
+}
