@@ -14,7 +14,7 @@ import { writeFileAtomic } from "../run/files.js";
 import { toJson } from "../run/json.js";
 import { readMetrics } from "../run/metrics.js";
 import { runFiles, type RunConfigRecord } from "../run/record.js";
-import { keptFile, keptFolder, pictureReader, writeReport } from "./read.js";
+import { keptFile, keptFolder, pictureReader, readKept, writeReport } from "./read.js";
 import { createTold, type Kept, type PictureRecord, type RunParts, type SplitRecord } from "./run-page.js";
 
 /** Pictures in a row of augmented ones, and wrong ones that are drawn. */
@@ -58,7 +58,7 @@ export function createReport({ command }: { command?: string } = {}): Plugin {
         if (started.folder === undefined) return;
         run = started;
         mkdirSync(inFolder(), { recursive: true });
-        if (started.progress.step > 0) kept = { ...earlier(inFolder(keptFile)), ...(command ? { command } : {}) };
+        if (started.progress.step > 0) kept = { ...readKept(started.folder), ...(command ? { command } : {}) };
         kept.plan = started.plan();
         const told = createTold();
         for (const line of readMetrics(join(started.folder, runFiles.metrics)).lines) told.add(line);
@@ -130,14 +130,6 @@ export function createReport({ command }: { command?: string } = {}): Plugin {
       });
     },
   };
-}
-
-function earlier(path: string): Kept {
-  try {
-    return { splits: {}, ...(JSON.parse(readFileSync(path, "utf8")) as Partial<Kept>) };
-  } catch {
-    return { splits: {} }; // damaged or not there: what follows is kept anew
-  }
 }
 
 /** Bytes of the first pictures of a batch, as they were before they were normalised. */

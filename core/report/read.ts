@@ -1,6 +1,7 @@
 /** A run's page from its folder, written into it. */
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve, sep } from "node:path";
+import { z } from "zod";
 import { TrainerError } from "../errors.js";
 import type { SummaryRecord } from "../loop/events.js";
 import { writeFileAtomic } from "../run/files.js";
@@ -14,10 +15,61 @@ export const reportFile = "report.html";
 export const keptFolder = "report";
 export const keptFile = "kept.json";
 
-/** @returns the parsed file; undefined where it is not there or is no JSON */
-function jsonOf<T>(path: string): T | undefined {
+const figure = z.union([z.number(), z.enum(["NaN", "Infinity", "-Infinity"])]); // as JSON has it
+const metrics = z.looseObject({ top1: figure, top5: figure, loss: figure, source: z.string() });
+const views = metrics.extend({ singleView: metrics.omit({ source: true }).optional() });
+const part = z.looseObject({ name: z.string(), options: z.record(z.string(), z.unknown()) });
+const picture = z.object({ path: z.string(), caption: z.string() });
+
+/** What the page takes from each file; more may be in it. */
+const shapes = {
+  record: z.looseObject({
+    name: z.string(),
+    seed: z.number(),
+    epochs: z.number(),
+    data: part,
+    model: part,
+    optimizer: part,
+    plugins: z.array(part),
+    source: z.looseObject({ path: z.string() }).optional(),
+    environment: z.looseObject({ backend: z.string(), threads: z.number(), node: z.string() }).optional(),
+  }),
+  summary: z.looseObject({
+    parameters: z.number(),
+    epochs: z.number(),
+    steps: z.number(),
+    seconds: z.number(),
+    imagesPerSecond: z.number(),
+    stopReason: z.string(),
+    validation: views.optional(),
+    test: views.optional(),
+    costs: z.record(z.string(), z.object({ millisecondsPerStep: z.number(), share: z.number() })),
+  }),
+  kept: z.object({
+    command: z.string().optional(),
+    plan: z.string().optional(),
+    splits: z.record(
+      z.string(),
+      z
+        .object({
+          step: z.number(),
+          source: z.string(),
+          classes: z.array(z.string()),
+          counts: z.array(z.number()),
+          worst: z.array(picture),
+        })
+        .refine(({ classes, counts }) => counts.length === classes.length ** 2),
+    ),
+    augmented: picture.optional(),
+  }),
+};
+
+/** @returns the file's content; undefined where it is not there, is no JSON, or is not what a run writes */
+function contentOf<T>(path: string, shape: z.ZodType): T | undefined {
   try {
-    return JSON.parse(readFileSync(path, "utf8")) as T;
+    const content: unknown = JSON.parse(readFileSync(path, "utf8"));
+    shape.parse(content);
+    return content as T;
   } catch {
     return undefined;
   }
@@ -35,6 +87,9 @@ export function pictureReader(folder: string): (path: string) => string | undefi
   };
 }
 
+/** What a run's `report/kept.json` holds, where it is whole. */
+export const readKept = (folder: string): Kept => contentOf<Kept>(join(folder, keptFolder, keptFile), shapes.kept) ?? { splits: {} };
+
 /** What a folder holds of a run. What is damaged there counts up to where it is. @throws TrainerError ERR_DATA */
 export function readRun(folder: string, running: boolean): RunParts & { problem?: string } {
   const at = (name: string): string => join(folder, name);
@@ -44,14 +99,13 @@ export function readRun(folder: string, running: boolean): RunParts & { problem?
   const told = createTold();
   const { lines, problem } = readMetrics(at(runFiles.metrics));
   for (const line of lines) told.add(line);
-  const summary = jsonOf<SummaryRecord>(at(runFiles.summary));
-  const kept = jsonOf<Partial<Kept>>(join(folder, keptFolder, keptFile));
+  const summary = contentOf<SummaryRecord>(at(runFiles.summary), shapes.summary);
   return {
     folder,
     told,
-    record: jsonOf<RunConfigRecord>(at(runFiles.config)),
+    record: contentOf<RunConfigRecord>(at(runFiles.config), shapes.record),
     summary,
-    kept: { splits: {}, ...kept },
+    kept: readKept(folder),
     status: running ? "running" : summary ? "ended" : "broke off",
     picture: pictureReader(folder),
     problem,

@@ -1,5 +1,5 @@
 /** Each command on a small run, from training it to asking it about a picture. */
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, rmSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import sharp from "sharp";
@@ -60,7 +60,8 @@ describe("fit", () => {
     const { code, stdout, stderr } = await trainer("--config", config, "--out", join(base, "json"), "--json");
     expect(code).toBe(0);
     const events = lines(stdout);
-    expect(events.map(({ event }) => event)).toEqual(
+    expect(events.some(({ event, tag }) => event === "picture" && tag === "augmented")).toBe(true);
+    expect(events.map(({ event }) => event).filter((event) => event !== "picture")).toEqual(
       [
         "fit:start",
         [1, 2].map(() => ["epoch:start", "step", "step", "step", "step", "evaluate:end", "epoch:end", "checkpoint:saved"]),
@@ -302,6 +303,40 @@ describe("plan", () => {
     expect(plan).toMatchObject({ name: "micro", totalSteps: 8, learningRate: expect.any(Array) });
     expect(plan.notes).toEqual([expect.stringContaining("linear-scaling rule")]);
     expect(plan.taps.map(({ plugin }: { plugin: string }) => plugin)).not.toContain("ema");
+  });
+});
+
+describe("report and compare", () => {
+  it("writes a run's page again", async () => {
+    const before = readFileSync(join(run, "report.html"), "utf8");
+    rmSync(join(run, "report.html"));
+    const { code, stdout } = await trainer("report", run);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: `${join(run, "report.html")}\n` });
+    // But for the moment at which it was written, and what only the process that trains knows.
+    const data = (html: string): any => JSON.parse(/<script type="application\/json" id="data">(.*)<\/script>/.exec(html)![1]!);
+    const blocks = (html: string): string[] => data(html).blocks.map(({ title }: { title: string }) => title);
+    const again = readFileSync(join(run, "report.html"), "utf8");
+    expect(blocks(again)).toEqual(blocks(before));
+    expect(data(again).blocks).toEqual(data(before).blocks);
+    expect(data(again).reload).toBeUndefined();
+  });
+
+  it("calls a folder that is no run damaged data", async () => {
+    expect(await trainer("report", base)).toMatchObject({ code: 65, stderr: expect.stringMatching(/is no run/) });
+  });
+
+  it("compares runs in a table and a page, and writes over nothing unasked", async () => {
+    const other = join(base, "other seed");
+    await trainer("--config", config, "--seed", "2", "--out", other, "--quiet");
+    const page = join(base, "both.html");
+    const { code, stdout } = await trainer("compare", run, other, "--out", page);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/and 1 more of its seeds +\d+\.\d % ± \d+\.\d %/);
+    expect(readFileSync(page, "utf8")).toContain("Groups of seeds");
+    expect(await trainer("compare", run, other, "--out", page)).toMatchObject({ code: 2, stderr: expect.stringMatching(/--force/) });
+    const { stdout: json } = await trainer("compare", run, other, "--json");
+    expect(JSON.parse(json)).toEqual([{ runs: [run, other], figures: expect.objectContaining({ "test top-1": { count: 2, mean: expect.any(Number), deviation: expect.any(Number) } }) }]);
+    expect(await trainer("compare", run)).toMatchObject({ code: 2, stderr: expect.stringMatching(/two runs or more/) });
   });
 });
 

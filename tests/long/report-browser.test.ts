@@ -1,0 +1,262 @@
+/// <reference lib="dom" />
+/**
+ * Reports in a real browser: what they draw, that they ask nobody for anything, and that no name from data, config or
+ * files becomes code. FITLOOP_CHROMIUM names the browser; without one the tests fail, they do not skip.
+ */
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { chromium, type Browser, type Page as Tab } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { loadBackend, Trainer } from "../../core/index.js";
+import type { Block, Page } from "../../core/report/blocks.js";
+import { comparePage } from "../../core/report/compare-page.js";
+import { pageHtml } from "../../core/report/html.js";
+import { createReport } from "../../core/report/keep.js";
+import { readRun } from "../../core/report/read.js";
+import { createTold, runPage } from "../../core/report/run-page.js";
+import { createRunRecord } from "../../core/run/record.js";
+import { microConfig } from "../../core/testing/index.js";
+
+const base = mkdtempSync(join(tmpdir(), "fitloop-browser-"));
+const path = process.env.FITLOOP_CHROMIUM ?? "/usr/bin/chromium";
+let browser: Browser;
+let run: string;
+
+beforeAll(async () => {
+  if (!existsSync(path)) throw new Error(`These tests need Chromium, and ${path} is not there. Install it, or name it in FITLOOP_CHROMIUM.`);
+  const quiet = ["--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+  browser = await chromium.launch({ executablePath: path, args: ["--no-sandbox", "--disable-gpu", ...quiet] });
+  await loadBackend();
+  run = mkdtempSync(join(base, "run-"));
+  await new Trainer(microConfig({ epochs: 4 }), [createRunRecord().plugin, createReport()]).fit({ folder: run });
+}, 120_000);
+afterAll(async () => {
+  await browser?.close();
+  rmSync(base, { recursive: true, force: true });
+});
+
+interface Seen {
+  tab: Tab;
+  /** Whatever a reader should not meet: messages of the console, broken policies, requests. */
+  trouble: string[];
+}
+
+let pages = 0;
+async function open(page: Page | string, { dark = false, width = 1200 } = {}): Promise<Seen> {
+  const file = typeof page === "string" ? page : join(base, `page-${pages++}.html`);
+  if (typeof page !== "string") writeFileSync(file, pageHtml(page));
+  const tab = await browser.newPage({ viewport: { width, height: 800 }, colorScheme: dark ? "dark" : "light" });
+  const trouble: string[] = [];
+  tab.on("console", (message) => trouble.push(`${message.type()}: ${message.text()}`));
+  tab.on("pageerror", (error) => trouble.push(`error: ${error.message}`));
+  tab.on("dialog", (dialog) => trouble.push(`dialog: ${dialog.message()}`));
+  tab.on("request", (request) => {
+    if (!request.url().startsWith("data:") && request.url() !== pathToFileURL(file).href) trouble.push(`request: ${request.url()}`);
+  });
+  await tab.goto(pathToFileURL(file).href);
+  return { tab, trouble };
+}
+
+/** Pixels of each chart's canvas that are of none of its three commonest colours: curves, not paper and grid. */
+const inked = (tab: Tab): Promise<number[]> =>
+  tab.$$eval(".u-wrap canvas", (canvases) =>
+    canvases.map((canvas) => {
+      const { width, height } = canvas as HTMLCanvasElement;
+      const { data } = (canvas as HTMLCanvasElement).getContext("2d")!.getImageData(0, 0, width, height);
+      let count = 0;
+      for (let at = 0; at < data.length; at += 4) {
+        const [red, green, blue, alpha] = [data[at]!, data[at + 1]!, data[at + 2]!, data[at + 3]!];
+        if (alpha > 128 && Math.max(red, green, blue) - Math.min(red, green, blue) > 60) count++;
+      }
+      return count;
+    }),
+  );
+
+describe("a run's report", () => {
+  it.each([{ dark: false }, { dark: true }])("draws every chart without a word in the console, $dark", async ({ dark }) => {
+    const { tab, trouble } = await open(join(run, "report.html"), { dark });
+    const ink = await inked(tab);
+    expect(ink).toHaveLength(5);
+    for (const [at, pixels] of ink.entries()) expect(pixels, `chart ${at}`).toBeGreaterThan(20);
+    const background = await tab.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    const [red] = background.match(/\d+/g)!.map(Number) as [number];
+    expect(red < 128).toBe(dark);
+    const broken = await tab.$$eval("img", (images) => images.filter((image) => (image as HTMLImageElement).naturalWidth === 0).length);
+    expect(broken).toBe(0);
+    expect(trouble).toEqual([]);
+    await tab.close();
+  });
+
+  it("fits a phone: nothing is wider than 360 pixels", async () => {
+    const { tab, trouble } = await open(join(run, "report.html"), { width: 360 });
+    expect(await tab.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(360);
+    expect(trouble).toEqual([]);
+    await tab.close();
+  });
+
+  it("sorts a table by a column, both ways, by keyboard, and says so", async () => {
+    const { tab } = await open(join(run, "report.html"));
+    const section = tab.locator("section", { hasText: /^Epochs/ });
+    const button = section.getByRole("button", { name: "training loss" });
+    await button.focus();
+    const column = async (): Promise<number[]> => (await section.locator("tbody tr td:nth-child(2)").allTextContents()).map(Number);
+    for (const direction of ["descending", "ascending"]) {
+      await tab.keyboard.press("Enter");
+      expect(await section.locator(`th[aria-sort="${direction}"]`).count()).toBe(1);
+      const values = await column();
+      const sorted = [...values].sort((a, b) => (direction === "ascending" ? a - b : b - a));
+      expect(values).toEqual(sorted);
+      expect(values.length).toBe(4);
+    }
+    await tab.close();
+  });
+
+  it("sorts the matrix, and tells what is in a cell by click and by key", async () => {
+    const counts = [9, 1, 0, 0, 4, 6, 0, 0, 10];
+    const { tab, trouble } = await open({ title: "t", summary: "s", blocks: [{ kind: "confusion", title: "m", classes: ["ant", "bee", "cow"], counts }] });
+    const canvas = tab.locator(".matrix canvas");
+    const said = tab.locator('[aria-live="polite"]');
+    await canvas.focus();
+    await tab.keyboard.press("Home");
+    expect(await said.textContent()).toBe("ant was said to be ant 9 times of 10 (90.0 %).");
+    await tab.locator("select").selectOption("worst first");
+    await canvas.focus();
+    await tab.keyboard.press("Home");
+    await tab.keyboard.press("ArrowRight");
+    await tab.keyboard.press("ArrowRight");
+    expect(await said.textContent()).toBe("bee was said to be cow 6 times of 10 (60.0 %).");
+    const box = (await canvas.boundingBox())!;
+    await tab.mouse.click(box.x + box.width - 5, box.y + box.height - 5);
+    expect(await said.textContent()).toBe("cow was said to be cow 10 times of 10 (100.0 %).");
+    await tab.reload();
+    expect(await tab.locator("select").inputValue()).toBe("worst first");
+    expect(trouble).toEqual([]);
+    await tab.close();
+  });
+
+  it("loads itself again while the run lasts", async () => {
+    const { tab } = await open({ ...runPage(readRun(run, true)), reload: 0.2 });
+    await tab.waitForEvent("load");
+    await tab.close();
+  });
+
+  it("is read in full without a mouse: every control has a name, every picture a text", async () => {
+    const { tab } = await open(join(run, "report.html"));
+    const nameless = await tab.$$eval("button, select, canvas[tabindex], img, [role=img]", (nodes) =>
+      nodes.filter((node) => {
+        const label = node.getAttribute("aria-label") ?? node.getAttribute("alt") ?? node.textContent ?? "";
+        return label.trim() === "" && document.querySelector(`label[for="${node.id}"]`) === null;
+      }).length,
+    );
+    expect(nameless).toBe(0);
+    expect(await tab.locator("h1").count()).toBe(1);
+    await tab.close();
+  });
+});
+
+/** Of OWASP's and the browsers' own lists: each would run something where text is taken for markup. */
+const payloads = [
+  "<script>window.__xss=1</script>",
+  "</script><script>window.__xss=1</script>",
+  "<img src=x onerror=window.__xss=1>",
+  '"><img src=x onerror=window.__xss=1>',
+  "'><img src=x onerror=window.__xss=1>",
+  "<svg onload=window.__xss=1>",
+  "<svg><script>window.__xss=1</script></svg>",
+  "<svg><animate onbegin=window.__xss=1 attributeName=x dur=1s>",
+  "<body onload=window.__xss=1>",
+  "<iframe srcdoc='<script>parent.__xss=1</script>'>",
+  "<iframe src=javascript:parent.__xss=1>",
+  "<a href=javascript:window.__xss=1 autofocus onfocus=window.__xss=1>x</a>",
+  "<input autofocus onfocus=window.__xss=1>",
+  "<select autofocus onfocus=window.__xss=1>",
+  "<textarea autofocus onfocus=window.__xss=1>",
+  "<details open ontoggle=window.__xss=1>",
+  "<video src=x onerror=window.__xss=1>",
+  "<audio src=x onerror=window.__xss=1>",
+  "<object data=javascript:window.__xss=1>",
+  "<embed src=javascript:window.__xss=1>",
+  "<math><mi xlink:href=javascript:window.__xss=1>x</mi></math>",
+  "<style>@import 'http://127.0.0.1:9/x.css'</style>",
+  "<link rel=stylesheet href=http://127.0.0.1:9/x.css>",
+  "<meta http-equiv=refresh content='0;url=http://127.0.0.1:9/'>",
+  "<base href=http://127.0.0.1:9/>",
+  "<form action=http://127.0.0.1:9/><button autofocus>x",
+  "javascript:window.__xss=1",
+  "data:text/html,<script>parent.__xss=1</script>",
+  "${window.__xss=1}",
+  "{{constructor.constructor('window.__xss=1')()}}",
+  "<!--<script>window.__xss=1</script>",
+  "--><script>window.__xss=1</script>",
+  "]]><script>window.__xss=1</script>",
+  "\u2028window.__xss=1\u2029",
+  "\\u003cscript\\u003ewindow.__xss=1\\u003c/script\\u003e",
+  "&lt;script&gt;window.__xss=1&lt;/script&gt;",
+  "&#60;script&#62;window.__xss=1&#60;/script&#62;",
+  "<scr\0ipt>window.__xss=1</scr\0ipt>",
+  "<noscript><p title='</noscript><img src=x onerror=window.__xss=1>'>",
+  "__proto__",
+];
+
+/** Everywhere that a name from outside comes to stand. */
+function pageOf(text: string): Page {
+  const told = createTold();
+  told.add({ event: "step", step: 1, loss: 1, top1: 0.5, learningRate: 0.1, gradientNorm: 1, imagesPerSecond: 9 });
+  told.add({ event: "warning", message: text });
+  const counts = [3, 1, 2, 4];
+  const picture = { path: `${text}.png`, caption: text };
+  const page = runPage({
+    folder: join(base, "x"),
+    told,
+    status: "ended",
+    record: { name: text, seed: 1, epochs: 1, data: { name: text, options: { [text]: text } }, model: { name: text, options: {} }, optimizer: { name: text, options: {} }, plugins: [{ name: text, options: { [text]: text } }], source: { path: text, sha256: "" }, environment: { backend: text, backendVersion: text, threads: 1, node: text, platform: text } } as never,
+    summary: { ...(readRun(run, false).summary as object), stopReason: text, costs: { [text]: { millisecondsPerStep: 1, share: 0.1 } } } as never,
+    kept: { command: text, plan: text, splits: { [text]: { step: 1, source: text, classes: [text, `${text} 2`], counts, worst: [picture] } }, augmented: picture },
+    picture: () => "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==",
+  });
+  const more: Block = { kind: "chart", title: text, format: "number", xLabel: text, x: [1, 2], series: [{ name: text, y: [1, 2] }] };
+  return { ...page, blocks: [...page.blocks, more] };
+}
+
+describe("names that would be code elsewhere", () => {
+  it.each(payloads)("%j is text and nothing else", async (payload) => {
+    const { tab, trouble } = await open(pageOf(payload));
+    await tab.locator("details summary").first().click();
+    await tab.locator("canvas[tabindex]").first().press("Home");
+    expect(await tab.evaluate(() => (window as unknown as { __xss?: unknown }).__xss)).toBeUndefined();
+    // HTML itself turns NUL into another character, wherever it stands.
+    const visible = payload.replaceAll("\0", "\ufffd");
+    expect(await tab.locator("h1").textContent()).toContain(visible.trim() === "" ? "" : payload.includes("\0") ? "script" : visible);
+    expect(trouble).toEqual([]);
+    await tab.close();
+  });
+});
+
+describe("pages of many", () => {
+  it("a run of a million steps is a page of less than a megabyte, and every step counts in it", async () => {
+    const told = createTold();
+    for (let step = 1; step <= 1_000_000; step++) {
+      told.add({ event: "step", step, loss: 2 + Math.sin(step / 1e4), top1: 0.5, learningRate: 0.1, gradientNorm: 1, imagesPerSecond: 100 });
+    }
+    told.add({ event: "step", step: 1_000_001, loss: 50, top1: 0.5, learningRate: 0.1, gradientNorm: 1, imagesPerSecond: 100 });
+    const page = runPage({ ...readRun(run, false), told });
+    expect(pageHtml(page).length).toBeLessThan(2e6);
+    const from = performance.now();
+    const { tab, trouble } = await open(page);
+    console.log(`opened in ${Math.round(performance.now() - from)} ms`);
+    expect((await inked(tab)).length).toBe(5);
+    expect(trouble).toEqual([]);
+    const loss = page.blocks.find(({ title }) => title === "Loss") as Extract<Block, { kind: "chart" }>;
+    expect(Math.max(...loss.series[0]!.high!.map((value) => value ?? 0))).toBe(50);
+    await tab.close();
+  });
+
+  it("a comparison draws its curves", async () => {
+    const { tab, trouble } = await open(comparePage([readRun(run, false), readRun(run, false)]));
+    expect((await inked(tab)).every((pixels) => pixels > 20)).toBe(true);
+    expect(trouble).toEqual([]);
+    await tab.close();
+  });
+});
