@@ -43,10 +43,12 @@ export function fitSummary(
 export function epochSummary(
   progress: Progress,
   { sums: { samples, loss, correct, seconds }, learningRate }: Position,
+  whole: boolean,
   validation: Metrics | undefined,
 ): EpochSummary {
   return {
     ...progress,
+    whole,
     learningRate,
     train: { loss: loss / samples, top1: correct / samples },
     validation,

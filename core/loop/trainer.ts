@@ -161,7 +161,7 @@ export class Trainer {
         const last = stopReason !== undefined || position.epoch + 1 === config.epochs;
         const due = (position.epoch + 1) % config.evaluateEvery === 0 || last;
         const validation = due && !signal?.aborted ? await measure(choose("validation"), "validation") : undefined;
-        const ended = epochSummary(progress(), position, validation);
+        const ended = epochSummary(progress(), position, whole, validation);
         position.validation = metricsRecord(validation);
         if (whole) nextEpoch(position);
         await call.onEpochEnd(ended);

@@ -121,6 +121,8 @@ export interface TrainFigures {
 }
 
 export interface EpochSummary extends Progress {
+  /** Whether every micro-batch had its turn; false where the run ends inside the epoch. */
+  readonly whole: boolean;
   readonly learningRate: number;
   readonly train: TrainFigures;
   /** Absent without a held-out split, or in epochs that are not evaluated. */

@@ -114,6 +114,7 @@ export function epochEnd(
   const figures: Metrics = { count: 4, loss: 1, top1: 0.5, top5: 1, source: "current" };
   return {
     ...progressAt({ epoch, step: (epoch + 1) * 20 }),
+    whole: true,
     learningRate: 0.05,
     train: { loss: 1, top1: 0.5 },
     validation: validation && { ...figures, ...validation },

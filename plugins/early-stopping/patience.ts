@@ -6,7 +6,7 @@ export const metrics = ["loss", "top1", "train-loss"] as const;
 /** The figure of an epoch; undefined where none was taken. An epoch cut short has no training loss to compare. */
 export function figureOf(summary: EpochSummary, metric: (typeof metrics)[number]): number | undefined {
   if (metric !== "train-loss") return summary.validation?.[metric];
-  return summary.step < (summary.epoch + 1) * summary.stepsPerEpoch ? undefined : summary.train.loss;
+  return summary.whole ? summary.train.loss : undefined;
 }
 
 export interface Rule {

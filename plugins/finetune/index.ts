@@ -48,9 +48,12 @@ export const finetune = definePlugin({
   summary: "Begins with the weights of a file instead of random ones",
   options,
   apply({ path, newHead, ...given }, { hooks, events }) {
+    let loaded = false;
     // Early: whatever looks at the first weights, as an average does, sees these.
     hooks.onFitStart.tap({ stage: "early" }, async (run) => {
-      if (run.progress.step > 0) return; // a resumed run has its own
+      // A resumed run has its own. Its steps do not tell: inside the first accumulation window there is none yet, and
+      // running statistics have moved.
+      if (loaded) return;
       const bytes = await readFile(path).catch((cause: unknown) => {
         throw new TrainerError("ERR_WEIGHTS", `${path} cannot be read: ${(cause as Error).message}`, {
           cause,
@@ -66,9 +69,14 @@ export const finetune = definePlugin({
           `finetune: ${taken.length} of ${run.weights().size} weights are from ${path}. ` +
           `New: ${left.join(", ") || "none"}. Not used: ${found.unexpected.join(", ") || "none"}.`;
         events.emit("warning", { message });
+        loaded = true;
       } finally {
         for (const value of found.weights.values()) value.dispose();
       }
     });
+    return {
+      save: () => ({ values: { loaded } }),
+      load: ({ values }) => void ({ loaded } = values as { loaded: boolean }),
+    };
   },
 });

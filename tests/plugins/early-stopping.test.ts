@@ -11,7 +11,7 @@ import {
 } from "../../core/testing/index.js";
 import { cosineRestarts } from "../../plugins/cosine-restarts/index.js";
 import { earlyStopping } from "../../plugins/early-stopping/index.js";
-import { exhausted, fresh, next, type Cycles, type Rule } from "../../plugins/early-stopping/patience.js";
+import { exhausted, figureOf, fresh, next, type Cycles, type Rule } from "../../plugins/early-stopping/patience.js";
 
 beforeAll(async () => void (await loadBackend()));
 
@@ -52,6 +52,14 @@ describe("patience", () => {
     expect(stopsAt([NaN, NaN], {})).toBe(1);
     expect(stopsAt([Infinity, 5, NaN, 4, NaN, NaN], {})).toBe(5);
     expect(next(fresh, NaN, 0, { patience: 2, minDelta: 0, rising: true }).best).toBeNull();
+  });
+
+  it("takes the training loss of whole epochs alone, also where steps were left out", () => {
+    const left = epochEnd(3, undefined, { step: 70, train: { loss: 0.7, top1: 0.5 } }); // of 80
+    expect(figureOf(left, "train-loss")).toBe(0.7);
+    expect(figureOf({ ...left, whole: false }, "train-loss")).toBeUndefined();
+    expect(figureOf(left, "loss")).toBeUndefined();
+    expect(figureOf(epochEnd(3, { loss: 0.4 }, { whole: false }), "loss")).toBe(0.4);
   });
 
   describe("beside restarts", () => {

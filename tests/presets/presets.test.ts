@@ -119,14 +119,20 @@ describe("a preset that accumulates", () => {
 });
 
 describe("cifar100-augmented and cifar100-native", () => {
-  const names = (name: Name): string[] => presets[name].create(options[name]).plugins!.map((plugin) => plugin.name);
+  const recordOf = (name: Name) => configRecord(new Trainer(presets[name].create(options[name])).config);
 
-  it("differ from cifar100-strong in what their headers say, and in nothing else", () => {
-    const strong = names("cifar100-strong");
-    expect(names("cifar100-native")).toEqual(strong);
-    expect(names("cifar100-augmented")).toEqual(
-      strong.flatMap((name) => (name === "auto-augment" ? ["random-affine", "color-jitter"] : [name])),
-    );
+  it("differ from cifar100-strong in what their headers say, and in no option of anything else", () => {
+    const strong = recordOf("cifar100-strong");
+    const native = recordOf("cifar100-native");
+    expect(strong.model.options).toMatchObject({ stem: "imagenet" });
+    expect(native.model.options).toMatchObject({ stem: "cifar" });
+    expect({ ...native, name: strong.name, model: strong.model, inputSize: 224 }).toEqual(strong);
+
+    const augmented = recordOf("cifar100-augmented");
+    const gentle = augmented.plugins.filter(({ name }) => name === "random-affine" || name === "color-jitter");
+    expect(gentle).toHaveLength(2);
+    const plugins = strong.plugins.flatMap((plugin) => (plugin.name === "auto-augment" ? gentle : [plugin]));
+    expect({ ...augmented, name: strong.name }).toEqual({ ...strong, plugins });
   });
 
   it("take a deeper or wider network in one argument", () => {
