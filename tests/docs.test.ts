@@ -9,6 +9,7 @@ import { describe, expect, it, vi } from "vitest";
 import { loadBackend, Trainer, type Plugin, type TrainerConfig } from "../core/index.js";
 import type { DataSource } from "../core/data/index.js";
 import { fitWeights, microConfig } from "../core/testing/index.js";
+import { presets } from "../presets/index.js";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const text = (file: string): string => readFileSync(join(root, file), "utf8");
@@ -30,6 +31,12 @@ const bits = async (...plugins: Plugin[]): Promise<string> =>
   (await fitWeights(microConfig({ plugins }))).hash;
 
 describe("README.md", () => {
+  it("lists every preset and no other", () => {
+    const table = /^\| preset \|[^]*?\n\n/m.exec(text("README.md"))![0];
+    const listed = [...table.matchAll(/^\| `([\w-]+)` \|/gm)].map(([, name]) => name);
+    expect(listed.sort()).toEqual(Object.keys(presets).sort());
+  });
+
   it("has a plugin that trains, in odd epochs on small pictures", async () => {
     const { peek } = (await import("snippet:README.md#0" as string)) as {
       peek: (options: { size: number }) => Plugin;

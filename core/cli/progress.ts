@@ -31,7 +31,7 @@ export function showProgress(events: Emitter<Events>): void {
   events.on("fit:start", (run) => {
     say(
       `${colors.bold(run.name)}: ${run.parameters.toLocaleString("en")} parameters, ` +
-        `${run.backend} on ${run.threads} threads, ` +
+        `${run.backend} on ${run.threads} ${run.threads === 1 ? "thread" : "threads"}, ` +
         `${run.trainSamples} pictures, ${run.heldSamples} held out, ${run.epochs} epochs of ${run.stepsPerEpoch} steps`,
     );
     if (run.folder !== undefined) say(`run folder ${run.folder}`);

@@ -1,13 +1,49 @@
 /** Every mistake on the command line: the code, the message, and nothing written. */
-import { readdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import sharp from "sharp";
 import { afterEach, expect, it } from "vitest";
+import { gzip, miniCifar100, recordFile, tarOfFiles, type Files } from "../core/data/mini-cifar.js";
 import { trainer, workplace } from "./run-cli.js";
 
 const { base, inside } = workplace();
 writeFileSync(join(base, "taken"), "");
 writeFileSync(join(base, "notes.txt"), "");
 const quick = ["--preset", "quickstart"];
+const small = (data: string): string[] => ["--preset", "cifar100-small", "--data", data];
+
+/** A data set of ours with one file replaced; its path. */
+function cifar(name: string, replaced: Files): string {
+  const folder = join(base, name);
+  mkdirSync(folder);
+  for (const [file, bytes] of Object.entries({ ...miniCifar100(), ...replaced })) writeFileSync(join(folder, file), bytes);
+  return folder;
+}
+const badLabel = cifar("bad-label", { "train.bin": recordFile([[3, 100]]) });
+const archive = gzip(await tarOfFiles(miniCifar100()));
+const cuts = Array.from({ length: 10 }, (_, at) => {
+  const path = join(base, `cut-${at}.tar.gz`);
+  writeFileSync(path, archive.subarray(0, Math.floor(((at + 0.5) * archive.length) / 10)));
+  return path;
+});
+
+/** Class folders of one picture each; `bytes` stand in the place of the second. */
+function pictures(name: string, bytes?: Buffer): string {
+  for (const [place, label] of ["cat", "dog"].entries()) {
+    mkdirSync(join(base, name, label), { recursive: true });
+    if (place === 0) writeFileSync(join(base, name, label, "a.png"), png);
+    else if (bytes) writeFileSync(join(base, name, label, "a.png"), bytes);
+  }
+  return join(base, name);
+}
+const png = await sharp({ create: { width: 8, height: 8, channels: 3, background: "#336699" } }).png().toBuffer();
+const verify = (path: string): string[] => ["data", "verify", "--kind", "image-folder", "--data", path];
+
+/** A config file of these fields. */
+function config(name: string, fields: string): string[] {
+  writeFileSync(join(base, name), `export default { ${fields} };`);
+  return ["--config", join(base, name)];
+}
 
 /** Arguments, exit code, what standard error says. */
 const mistakes: [string, string[], number, RegExp][] = [
@@ -121,6 +157,19 @@ const mistakes: [string, string[], number, RegExp][] = [
     65,
     /No such picture: cat\.jpg, dog\.jpg/,
   ],
+  // Bad data.
+  ...cuts.map((path, at): [string, string[], number, RegExp] => [
+    `an archive cut in its ${at + 1}. tenth`,
+    small(path),
+    65,
+    new RegExp(`cut-${at}\\.tar\\.gz`),
+  ]),
+  ["a label out of range", small(badLabel), 65, /train\.bin.*100/],
+  ["an empty class folder", verify(pictures("empty")), 65, /dog/],
+  ["a picture that cannot be read", verify(pictures("unreadable", Buffer.from("no picture"))), 65, /dog\/a\.png/],
+  // Configs.
+  ["a key", config("key.mjs", "epoch: 2"), 2, /"epoch" \(did you mean "epochs"\?\)/],
+  ["a key's type", config("type.mjs", 'batchSize: "many"'), 2, /"batchSize".*"many" came/],
   ["a folder in a file", [...quick, "--out", join(base, "taken", "run")], 73, /taken\/run cannot be created/],
   ["a folder that holds something", [...quick, "--out", base], 73, /exists and is not empty/],
 ];

@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { hashName, philox, stream } from "../../core/rng.js";
@@ -100,4 +101,18 @@ describe("stream", () => {
     expect(new Set(hashes).size).toBe(hashes.length);
     expect(new Set(hashes.map((hash) => hash >>> 24)).size).toBe(hashes.length);
   });
+});
+
+test("nobody draws from anywhere else", () => {
+  const root = new URL("../../", import.meta.url);
+  const sources = ["core", "plugins", "presets"].flatMap((folder) =>
+    readdirSync(new URL(folder, root), { recursive: true, encoding: "utf8" })
+      .filter((file) => file.endsWith(".ts"))
+      .map((file) => `${folder}/${file}`),
+  );
+  expect(sources.length).toBeGreaterThan(100);
+  const strange = sources.filter((file) =>
+    /Math\.random|\btf\.(random\w+|multinomial|truncatedNormal)/.test(readFileSync(new URL(file, root), "utf8")),
+  );
+  expect(strange).toEqual([]);
 });
