@@ -1,7 +1,7 @@
 /** One micro-batch: what a failure leaves behind, what freezing does, which bits a step is a function of. */
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { loadBackend, ops, sgd, type Hooks, type Plugin } from "../../../core/index.js";
+import { adamw, loadBackend, ops, sgd, type Hooks, type Plugin } from "../../../core/index.js";
 import type { RawBatch } from "../../../core/data/loader.js";
 import { createHooks } from "../../../core/loop/hooks.js";
 import { defaultGroups } from "../../../core/loop/session.js";
@@ -154,6 +154,58 @@ describe("a micro-batch", () => {
     expect([...state.counts.keys()].sort()).toEqual(["fc.bias", "fc.weight", "stem.weight"]);
     dispose(state);
   });
+
+  it.each([sgd({ momentum: 0.9 }), adamw({ weightDecay: 0.1 })])(
+    "gives each parameter its own state while others freeze and thaw: $name",
+    (optimizer) => {
+      let seen: ReadonlyMap<string, number[]> = new Map();
+      const { context, state } = prepared(({ beforeStep }) =>
+        beforeStep.tap((gradients) => {
+          seen = new Map([...gradients].map(([name, value]) => [name, [...value.dataSync()]]));
+          return gradients;
+        }),
+      );
+      state.slots.forEach((slot) => slot.dispose());
+      state.slots.clear();
+      const names = context.groups.flatMap(({ parameters }) => parameters);
+      for (const [name, slot] of initialState(state.weights, names, optimizer).slots) state.slots.set(name, slot);
+
+      // The same by hand: a list of numbers a parameter, moved where it has a gradient and left alone where not.
+      const own = new Map(
+        names.map((name) => {
+          const value = [...state.weights.get(name)!.dataSync()];
+          return [name, { value, slots: optimizer.slots.map(() => value.map(() => 0)), count: 0 }];
+        }),
+      );
+      const decaying = new Set(context.groups.filter(({ decays }) => decays).flatMap(({ parameters }) => parameters));
+      const frozen = [[], [1], [1], [0], []]; // depths, step by step
+      for (const [step, depths] of frozen.entries()) {
+        const groups = context.groups.map((group) => ({ ...group, trains: !(depths as number[]).includes(group.depth) }));
+        const progress = progressAt({ step });
+        runStep({ ...context, optimizer, groups }, state, raw(4), { microBatch: step, progress });
+        for (const [name, gradient] of seen) {
+          const mine = own.get(name)!;
+          tf.tidy(() => {
+            const [value, slots] = optimizer.update(
+              tf.tensor1d(mine.value),
+              tf.tensor1d(gradient),
+              mine.slots.map((slot) => tf.tensor1d(slot)),
+              { rate: 0.1, count: ++mine.count, decays: decaying.has(name) },
+            );
+            mine.value = [...value.dataSync()];
+            mine.slots = slots.map((slot) => [...slot.dataSync()]);
+          });
+        }
+      }
+      expect([...own.values()].map(({ count }) => count)).toContain(3);
+      expect([...own.values()].map(({ count }) => count)).toContain(4);
+      for (const [name, { value, count }] of own) {
+        expect(state.counts.get(name), name).toBe(count);
+        state.weights.get(name)!.dataSync().forEach((found, place) => expect(found, name).toBeCloseTo(value[place]!, 6));
+      }
+      dispose(state);
+    },
+  );
 
   it("hands taps values as they come to be", () => {
     const seen: Record<string, string[]> = {};
