@@ -30,6 +30,17 @@ describe("docs/writing-plugins.md", async () => {
 const bits = async (...plugins: Plugin[]): Promise<string> =>
   (await fitWeights(microConfig({ plugins }))).hash;
 
+describe("trainer.config.ts", () => {
+  it("is a config that trains, with a plugin of its own that says what it saw", async () => {
+    const { default: config } = await import("../trainer.config.js");
+    const trainer = new Trainer({ ...config, limitTrain: 40, limitTest: 8, epochs: 2, batchSize: 8 });
+    const said: string[] = [];
+    trainer.events.on("warning", ({ message }) => said.push(message));
+    expect((await trainer.fit()).epochs).toBe(2);
+    expect(said.join("\n")).toMatch(/^best top1 0\.\d{3} in epoch [12]$/m);
+  });
+});
+
 describe("README.md", () => {
   it("lists every preset and no other", () => {
     const table = /^\| preset \|[^]*?\n\n/m.exec(text("README.md"))![0];
