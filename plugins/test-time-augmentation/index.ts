@@ -1,7 +1,7 @@
 /** Test-time augmentation: what the network says of several looks at a picture is averaged. */
 import * as tf from "@tensorflow/tfjs-core";
 import { z } from "zod";
-import { definePlugin, type View } from "../../core/index.js";
+import { definePlugin, TrainerError, type View } from "../../core/index.js";
 
 const options = z.strictObject({
   flip: z.boolean().default(true).describe("also look at the mirrored picture"),
@@ -20,9 +20,16 @@ export function mirrored(images: tf.Tensor4D): tf.Tensor4D {
 /**
  * Moved by whole pixels to the right and down (negative: left and up); what comes in mirrors what is at the
  * border.
+ *
+ * @throws TrainerError ERR_OPTION where the pictures are not larger than that
  */
 export function moved(images: tf.Tensor4D, right: number, down: number): tf.Tensor4D {
   const [x, y] = [Math.abs(right), Math.abs(down)];
+  const [, height, width] = images.shape;
+  if (x >= width || y >= height) {
+    const text = `"shift" is ${Math.max(x, y)}, and the pictures are ${height} × ${width}: it must be smaller.`;
+    throw new TrainerError("ERR_OPTION", `Plugin "test-time-augmentation": ${text}`);
+  }
   const padded = tf.mirrorPad(
     images,
     [
