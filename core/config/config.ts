@@ -40,6 +40,11 @@ export interface TrainerConfig {
    * to the beginning of the epoch with half the learning rate, at most twice.
    */
   onDivergence?: "halt" | { skip: number } | { rollback: number; factor?: number };
+  /**
+   * Seconds that an asynchronous hook waits for one plugin before that plugin counts as failed. Default 600: what writes
+   * pictures or reports may take minutes, and what never settles must not hold a run for ever.
+   */
+  hookTimeout?: number;
   /** Stop after so many optimizer steps. */
   maxSteps?: number;
   /** Use only so many training or test pictures, balanced over classes. */
@@ -95,6 +100,7 @@ export const configSchema = z.strictObject({
   precision: z.enum(["float32"]).default("float32"),
   evaluateEvery: count.default(1),
   onDivergence: divergence.default("halt"),
+  hookTimeout: z.number().positive().max(1_000_000).default(600),
   maxSteps: count.optional(),
   limitTrain: count.optional(),
   limitTest: count.optional(),

@@ -137,7 +137,7 @@ export interface TapCost {
 
 export interface HookSetOptions {
   seed: number;
-  /** Longest wait for an asynchronous tap, milliseconds. */
+  /** Longest wait for an asynchronous tap, seconds. */
   timeout?: number;
   /** Told once when an observer failed and was disabled. */
   onObserverFailure?: (error: TrainerError) => void;
@@ -163,7 +163,7 @@ type AnyHook =
   | AsyncSeriesWaterfallHook<any>;
 
 /** The hooks of one trainer. Nothing is shared between two of them. */
-export function createHooks({ seed, timeout = 120_000, onObserverFailure }: HookSetOptions): HookSet {
+export function createHooks({ seed, timeout = 600, onObserverFailure }: HookSetOptions): HookSet {
   const costs = new Map<string, Map<HookName, TapCost>>();
   const disabled = new Set<string>();
   const endFailures: TrainerError[] = [];
@@ -320,11 +320,12 @@ const isPromise = (value: unknown): value is PromiseLike<unknown> =>
   typeof value === "object" && value !== null && typeof (value as { then?: unknown }).then === "function";
 
 /** Waits for a promise, but not forever: a tap that never settles would hang the run without a word. */
-async function within<T>(timeout: number, value: T | PromiseLike<T>): Promise<T> {
+async function within<T>(seconds: number, value: T | PromiseLike<T>): Promise<T> {
   if (!isPromise(value)) return value;
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`it did not settle within ${timeout / 1000} s.`)), timeout);
+    const message = `it did not settle within ${seconds} s. If it needs longer, set hookTimeout in the config.`;
+    timer = setTimeout(() => reject(new Error(message)), 1000 * seconds);
   });
   try {
     return await Promise.race([value, late]);

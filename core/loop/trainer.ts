@@ -44,6 +44,7 @@ export class Trainer {
     this.notes = checkComposition(this.config);
     this.hooks = createHooks({
       seed: this.config.seed,
+      timeout: this.config.hookTimeout,
       onObserverFailure: ({ message }) => this.events.emit("warning", { message: `${message} It is switched off.` }),
     });
     this.#plugins = applyPlugins(this.config, this.hooks, this.events, extensions);

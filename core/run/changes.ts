@@ -22,6 +22,7 @@ export const fieldClasses = {
   precision: "fixed",
   evaluateEvery: "fixed", // early stopping and the best weights follow from it
   onDivergence: "free",
+  hookTimeout: "free",
   maxSteps: "free",
   limitTrain: "fixed",
   limitTest: "free",

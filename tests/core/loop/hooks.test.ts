@@ -247,10 +247,10 @@ describe("a returned value is refused with plugin, hook and cause", () => {
   });
 
   it("gives up on an asynchronous tap that never settles", async () => {
-    const hooks = createHooks({ seed: 1, timeout: 20 });
+    const hooks = createHooks({ seed: 1, timeout: 0.02 });
     hooks.for("slow", false).onEpochEnd.tap(() => new Promise<void>(() => undefined));
     await expect(hooks.call.onEpochEnd(epochEnd(0))).rejects.toThrow(
-      'Plugin "slow" failed in hook "onEpochEnd": it did not settle within 0.02 s.',
+      'Plugin "slow" failed in hook "onEpochEnd": it did not settle within 0.02 s. If it needs longer, set hookTimeout in the config.',
     );
   });
 });

@@ -34,6 +34,7 @@ const others: Record<Exclude<ConfigField, "precision">, Partial<TrainerConfig>> 
   backend: { backend: "wasm" },
   evaluateEvery: { evaluateEvery: 2 },
   onDivergence: { onDivergence: { skip: 2 } },
+  hookTimeout: { hookTimeout: 60 },
   maxSteps: { maxSteps: 12 },
   limitTrain: { limitTrain: 17 },
   limitTest: { limitTest: 5 },
