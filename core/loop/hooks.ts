@@ -25,6 +25,7 @@ import type {
   Step,
 } from "./types.js";
 import * as check from "./checks.js";
+import { createLedger, type Ledger, type TellLeak } from "./leaks.js";
 
 /** What a tap of each hook is: its arguments and what it returns. */
 export interface HookSignatures {
@@ -120,6 +121,9 @@ export const hookDefinitions: Readonly<Record<HookName, Definition>> = {
   onFitEnd: { kind: "asyncTold", arguments: ["summary"] },
 };
 
+/** After these a plugin holds what it holds from step to step and from epoch to epoch. */
+const settlingHooks = ["onStep", "shouldStop"] as const;
+
 export const hookNames = Object.keys(hookDefinitions) as HookName[];
 
 /** A tap as `plan` prints it. */
@@ -141,6 +145,8 @@ export interface HookSetOptions {
   timeout?: number;
   /** Told once when an observer failed and was disabled. */
   onObserverFailure?: (error: TrainerError) => void;
+  /** Told once for each hook of a plugin that leaks tensors, and of what a plugin leaves behind. */
+  onLeak?: TellLeak;
 }
 
 export interface HookSet {
@@ -153,6 +159,8 @@ export interface HookSet {
   costs(): ReadonlyMap<string, ReadonlyMap<HookName, TapCost>>;
   /** What failed in `onFitEnd`, where one failure must not skip the other taps. */
   endFailures(): readonly TrainerError[];
+  /** Counts what plugins hold; their functions that are no taps are counted by it too. */
+  readonly ledger: Ledger;
 }
 
 type AnyHook =
@@ -163,7 +171,8 @@ type AnyHook =
   | AsyncSeriesWaterfallHook<any>;
 
 /** The hooks of one trainer. Nothing is shared between two of them. */
-export function createHooks({ seed, timeout = 600, onObserverFailure }: HookSetOptions): HookSet {
+export function createHooks({ seed, timeout = 600, onObserverFailure, onLeak = () => {} }: HookSetOptions): HookSet {
+  const ledger = createLedger(onLeak);
   const costs = new Map<string, Map<HookName, TapCost>>();
   const disabled = new Set<string>();
   const endFailures: TrainerError[] = [];
@@ -177,6 +186,14 @@ export function createHooks({ seed, timeout = 600, onObserverFailure }: HookSetO
       "promise" in hook && definition.kind.startsWith("async")
         ? (...args) => (hook.promise as (...args: unknown[]) => unknown)(...args)
         : (...args) => (hook as SyncHook<any>).call(...(args as [unknown]));
+  }
+  for (const name of settlingHooks) {
+    const fire = call[name];
+    call[name] = (...args) => {
+      const result = fire(...args);
+      ledger.settle();
+      return result;
+    };
   }
 
   /** Adds one tap, wrapped: its time is measured, its errors are named, what it returns is checked. */
@@ -246,7 +263,7 @@ export function createHooks({ seed, timeout = 600, onObserverFailure }: HookSetO
       if (disabled.has(plugin)) return kind === "waterfall" ? args[0] : undefined;
       const since = performance.now();
       try {
-        const next = handler(...own(args));
+        const next = ledger.counted(plugin, hook, () => handler(...own(args)));
         if (isPromise(next)) {
           next.then(undefined, () => undefined);
           throw new Error("it returned a promise. This hook is synchronous.");
@@ -262,7 +279,8 @@ export function createHooks({ seed, timeout = 600, onObserverFailure }: HookSetO
       if (disabled.has(plugin)) return kind === "asyncWaterfall" ? args[0] : undefined;
       const since = performance.now();
       try {
-        return accept(await within(timeout, handler(...args)), args);
+        const wait = (): Promise<unknown> => within(timeout, handler(...args));
+        return accept(await ledger.eventually(plugin, hook, wait), args);
       } catch (cause) {
         return failed(cause, args[0]);
       } finally {
@@ -298,6 +316,7 @@ export function createHooks({ seed, timeout = 600, onObserverFailure }: HookSetO
       ),
     costs: () => costs,
     endFailures: () => endFailures,
+    ledger,
   };
 }
 

@@ -7,6 +7,7 @@ import { stream, type Stream } from "../rng.js";
 import type { ResolvedConfig } from "../config/config.js";
 import type { Events } from "./events.js";
 import type { Hooks, HookSet } from "./hooks.js";
+import type { Ledger } from "./leaks.js";
 
 /** What a plugin is given once for each trainer it serves. State lives in the closure of `apply`. */
 export interface PluginContext {
@@ -153,23 +154,42 @@ export function applyPlugins(
 ): AppliedPlugin[] {
   return [...config.plugins, ...extensions].map((plugin) => {
     const { name, observer = false } = plugin;
+    const context: PluginContext = {
+      hooks: hookSet.for(name, observer),
+      events,
+      stream: (...keys) => stream(config.seed, name, ...keys),
+      config,
+    };
     try {
-      const instance = plugin.apply({
-        hooks: hookSet.for(name, observer),
-        events,
-        stream: (...keys) => stream(config.seed, name, ...keys),
-        config,
-      });
+      const instance = hookSet.ledger.counted(name, "apply", () => plugin.apply(context));
       if (instance !== undefined && (instance === null || typeof instance !== "object" || "then" in instance)) {
         throw new Error("apply returns { save?, load?, dispose? } or nothing, and not a promise.");
       }
-      return { plugin, instance: instance ?? {} };
+      return { plugin, instance: counted(name, instance ?? {}, hookSet.ledger) };
     } catch (cause) {
       if (cause instanceof TrainerError && cause.plugin === name) throw cause;
       const said = cause instanceof Error ? cause.message : String(cause);
       throw new TrainerError("ERR_PLUGIN", `Plugin "${name}" failed in apply: ${said}`, { cause, plugin: name });
     }
   });
+}
+
+/** A plugin's own functions, with the tensors that they make and free on its account. */
+function counted(name: string, instance: PluginInstance, ledger: Ledger): PluginInstance {
+  const { save, load } = instance;
+  return {
+    save: save && (() => ledger.counted(name, "save", () => save.call(instance))),
+    load:
+      load &&
+      ((state) => {
+        ledger.given(name, state.tensors?.size ?? 0);
+        ledger.counted(name, "load", () => load.call(instance, state));
+      }),
+    dispose() {
+      ledger.counted(name, "dispose", () => instance.dispose?.());
+      ledger.close(name);
+    },
+  };
 }
 
 /** Disposes of every plugin once, whatever the others do; returns what failed. */

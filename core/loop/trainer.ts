@@ -46,6 +46,7 @@ export class Trainer {
       seed: this.config.seed,
       timeout: this.config.hookTimeout,
       onObserverFailure: ({ message }) => this.events.emit("warning", { message: `${message} It is switched off.` }),
+      onLeak: (message) => this.events.emit("warning", { message }),
     });
     this.#plugins = applyPlugins(this.config, this.hooks, this.events, extensions);
   }
