@@ -1,0 +1,52 @@
+/** A run of a second or two with every kind of randomness and state, for tests that do something to its process. */
+import { defineConfig, definePlugin, sgd } from "fitloop";
+import { shapes } from "fitloop/data";
+import { resnet18 } from "fitloop/models";
+import {
+  cosineRestarts,
+  cutmix,
+  dropout,
+  earlyStopping,
+  ema,
+  gradientAccumulation,
+  labelSmoothing,
+  randomCropFlip,
+} from "fitloop/plugins";
+import { z } from "zod";
+
+const { APPETITE } = process.env;
+
+/** Takes memory at its seventh step until there is none, when it is "hungry". */
+const eater = definePlugin({
+  name: "eater",
+  summary: "Takes memory until there is none",
+  options: z.strictObject({}),
+  apply(_, { hooks }) {
+    const eaten: number[][] = [];
+    hooks.onStep.tap(({ step }) => {
+      while (APPETITE === "hungry" && step === 7) eaten.push(Array.from({ length: 1e6 }, (_, index) => index + 0.5));
+    });
+  },
+});
+
+export default defineConfig({
+  name: "process",
+  data: shapes({ classes: 4, size: 8, train: 80, test: 12 }),
+  model: resnet18({ width: 2, stem: "cifar" }),
+  optimizer: sgd({ momentum: 0.9 }),
+  learningRate: 0.05,
+  epochs: 4,
+  batchSize: 8,
+  holdout: 0.2,
+  plugins: [
+    dropout({ rate: 0.2 }),
+    randomCropFlip({ padding: 1 }),
+    cutmix({ probability: 0.5 }),
+    labelSmoothing(),
+    gradientAccumulation({ factor: 2 }),
+    cosineRestarts({ firstCycle: 2, factor: 1 }),
+    ema({ decay: 0.9 }),
+    earlyStopping({ patience: 100 }),
+    ...(APPETITE === undefined ? [] : [eater()]),
+  ],
+});
