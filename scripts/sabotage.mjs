@@ -1,0 +1,235 @@
+/**
+ * Proof that the tests bite: `npm run sabotage [NAME…]` breaks a copy of the sources in one line, as a tired hand might,
+ * and runs the test that must notice. Each line below names a bug, where it goes, and that test. Before each bug its test
+ * is run on the untouched copy: it must pass there, and must fail with the bug. Your own files are only read.
+ *
+ * Exits 1 if a bug goes unnoticed.
+ */
+import { spawnSync } from "node:child_process";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/** Name, file, the line as it is and as it becomes, the test file, and which of its tests. */
+const bugs = [
+  [
+    "a checkpoint's files are not flushed",
+    "core/run/files.ts",
+    "    writeAll(file, bytes);\n    system.fsyncSync(file);",
+    "    writeAll(file, bytes);",
+    "tests/core/run/checkpoint-power-cut.test.ts",
+  ],
+  [
+    "a checkpoint gets its name before its folder is flushed",
+    "core/run/checkpoints.ts",
+    "    flushFolder(temporary);\n",
+    "",
+    "tests/core/run/checkpoint-power-cut.test.ts",
+  ],
+  [
+    "the second last checkpoint is pruned too",
+    "core/run/retention.ts",
+    "listed.slice(0, -Math.max(2, keep))",
+    "listed.slice(0, -Math.max(1, keep - 1))",
+    "tests/core/run/checkpoints.test.ts",
+  ],
+  [
+    "checksums of a checkpoint's files are not compared",
+    "core/run/checkpoint-files.ts",
+    "if (expected.sha256 !== sha256) {",
+    "if (false) {",
+    "tests/core/run/checkpoint-damage.test.ts",
+  ],
+  [
+    "a resumed run forgets the optimizer's state",
+    "core/loop/snapshot.ts",
+    "set(name, value);\n  }\n  state.counts.clear();",
+    "set(name, key === \"slots\" ? tf.zerosLike(value) : value);\n  }\n  state.counts.clear();",
+    "tests/core/loop/resume.test.ts",
+    "SGD with momentum",
+  ],
+  [
+    "a resumed run forgets how many updates Adam has made",
+    "core/loop/snapshot.ts",
+    "  for (const [name, count] of snapshot.counts) state.counts.set(name, count);\n",
+    "",
+    "tests/core/loop/resume.test.ts",
+    "AdamW",
+  ],
+  [
+    "a resumed run begins its epoch with the first batch again",
+    "core/loop/trainer.ts",
+    "loaders.train.epoch(position.epoch, position.batchInEpoch)",
+    "loaders.train.epoch(position.epoch)",
+    "tests/core/loop/resume.test.ts",
+    "SGD with momentum",
+  ],
+  [
+    "a plugin's saved tensors are left out of checkpoints",
+    "core/run/keeper.ts",
+    "for (const [name, value] of tensors ?? []) named",
+    "for (const [name, value] of []) named",
+    "tests/core/loop/resume.test.ts",
+    "averaged weights",
+  ],
+  [
+    "metrics are not cut back where a run goes on",
+    "core/run/record.ts",
+    "{ from: before?.metricsBytes }",
+    "{}",
+    "tests/cli/resume.test.ts",
+    "each step once",
+  ],
+  [
+    "a line's checksum is not compared",
+    "core/run/metrics.ts",
+    "if (found !== stated)",
+    "if (false)",
+    "tests/core/run/metrics.test.ts",
+  ],
+  [
+    "the crop draws from Math.random",
+    "plugins/random-crop-flip/index.ts",
+    "rng.chance(flip)",
+    "(Math.random() < flip)",
+    "tests/contract.test.ts",
+    "random-crop-flip",
+  ],
+  [
+    "a dropped unit depends on the process's clock",
+    "core/loop/step.ts",
+    "stream(seed, `layer/${path}`, microBatch)",
+    "stream(seed + process.pid + Number(process.hrtime.bigint() % 1000n), `layer/${path}`, microBatch)",
+    "tests/contract.test.ts",
+    "dropout",
+  ],
+  [
+    "infinity passes for a number",
+    "core/loop/step.ts",
+    "if (Number.isFinite(value)) return;",
+    "if (!Number.isNaN(value)) return;",
+    "tests/core/loop/divergence.test.ts",
+    "halt",
+  ],
+  [
+    "a step that fails has let the running statistics through",
+    "core/loop/step.ts",
+    '      mustBeFinite("loss", step.loss);\n',
+    '      commit(state.weights, next);\n      mustBeFinite("loss", step.loss);\n',
+    "tests/core/loop/divergence.test.ts",
+    "halt",
+  ],
+  [
+    "a rollback keeps the learning rate",
+    "core/loop/memory.ts",
+    "rateFactor * policy.factor",
+    "rateFactor",
+    "tests/core/loop/divergence.test.ts",
+    "rollback",
+  ],
+  [
+    "each step leaks one tensor",
+    "core/loop/step.ts",
+    "    logits?.dispose();\n",
+    "",
+    "tests/core/loop/repeat.test.ts",
+    "gain no tensor",
+  ],
+  [
+    "a plugin's leak is not told",
+    "core/loop/leaks.ts",
+    "if (account.unknown || levels",
+    "if (account || levels",
+    "tests/core/loop/leaks.test.ts",
+    "third step",
+  ],
+  [
+    "a lock is believed by the process's number alone",
+    "core/process.ts",
+    'if (now !== "") return now === start;',
+    'if (now !== "") return true;',
+    "tests/core/run/lock.test.ts",
+  ],
+  [
+    "a failed onFitEnd skips the others",
+    "core/loop/hooks.ts",
+    'if (!observer && hook === "onFitEnd") {',
+    'if (!observer && hook === "onFitStart") {',
+    "tests/core/loop/trainer.test.ts",
+    "the end of a run",
+  ],
+  [
+    "early stopping takes NaN for the best",
+    "plugins/early-stopping/patience.ts",
+    "  if (!Number.isFinite(value)) return false;\n",
+    "",
+    "tests/plugins/early-stopping.test.ts",
+  ],
+  [
+    "a tie counts for the model",
+    "core/loop/evaluate.ts",
+    "probabilities[row * classes + other]! >= own",
+    "probabilities[row * classes + other]! > own",
+    "tests/core/loop/evaluate.test.ts",
+  ],
+  [
+    "a signal's handlers stay after the run",
+    "core/cli/fit.ts",
+    "    interrupt.stop();\n",
+    "",
+    "tests/cli/signals.test.ts",
+  ],
+];
+
+const wanted = process.argv.slice(2);
+const chosen = bugs.filter(([name]) => wanted.length === 0 || wanted.some((part) => name.includes(part)));
+if (chosen.length === 0) {
+  console.error(`No bug is called so. There are:\n${bugs.map(([name]) => `  ${name}`).join("\n")}`);
+  process.exit(2);
+}
+
+const copy = mkdtempSync(join(tmpdir(), "fitloop-sabotage-"));
+process.on("exit", () => rmSync(copy, { recursive: true, force: true }));
+process.on("SIGINT", () => process.exit(130));
+const listed = spawnSync("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], { cwd: root, encoding: "utf8" });
+for (const file of listed.stdout.split("\0").filter(Boolean)) {
+  mkdirSync(dirname(join(copy, file)), { recursive: true });
+  cpSync(join(root, file), join(copy, file));
+}
+symlinkSync(join(root, "node_modules"), join(copy, "node_modules"));
+
+/** The names of the tests that fail in the copy; an empty list where all that ran pass. */
+function failing(file, only) {
+  const words = ["vitest", "run", file, "--reporter=json", "--bail=1", ...(only ? ["-t", only] : [])];
+  const { stdout, stderr } = spawnSync("npx", ["--no", ...words], { cwd: copy, encoding: "utf8", maxBuffer: 1 << 28 });
+  const start = stdout.indexOf('{"numTotalTestSuites"');
+  if (start < 0) throw new Error(`vitest gave no result for ${file}:\n${stdout}\n${stderr}`);
+  const { numPassedTests, testResults } = JSON.parse(stdout.slice(start, stdout.lastIndexOf("}") + 1));
+  const failed = testResults.flatMap(({ assertionResults, status, message }) => {
+    const names = assertionResults.filter((each) => each.status === "failed").map(({ fullName }) => fullName);
+    return names.length === 0 && status === "failed" ? [`(the file itself: ${message.split("\n")[0]})`] : names;
+  });
+  if (failed.length === 0 && numPassedTests === 0) throw new Error(`${file}: no test is called "${only}".`);
+  return failed;
+}
+
+const healthy = new Map();
+let unnoticed = 0;
+for (const [name, file, from, to, test, only] of chosen) {
+  const path = join(copy, file);
+  const source = readFileSync(path, "utf8");
+  if (source.split(from).length !== 2) throw new Error(`${file} must have this once, for "${name}":\n${from}`);
+  const key = `${test} ${only}`;
+  if (!healthy.has(key)) healthy.set(key, failing(test, only));
+  if (healthy.get(key).length > 0) throw new Error(`${test} fails without any bug: ${healthy.get(key).join(", ")}`);
+  writeFileSync(path, source.replace(from, () => to));
+  const [red] = failing(test, only);
+  writeFileSync(path, source);
+  if (red === undefined) unnoticed++;
+  console.log(`${red === undefined ? "UNNOTICED" : "noticed  "}  ${name}\n           ${file} -> ${test}${red === undefined ? "" : `: ${red}`}`);
+}
+console.log(`${chosen.length - unnoticed} of ${chosen.length} bugs are noticed.`);
+process.exit(unnoticed > 0 ? 1 : 0);
