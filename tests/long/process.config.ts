@@ -35,7 +35,7 @@ export default defineConfig({
   model: resnet18({ width: 2, stem: "cifar" }),
   optimizer: sgd({ momentum: 0.9 }),
   learningRate: 0.05,
-  epochs: 4,
+  epochs: 12,
   batchSize: 8,
   holdout: 0.2,
   plugins: [

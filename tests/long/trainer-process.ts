@@ -9,8 +9,8 @@ import { readMetrics } from "../../core/run/metrics.js";
 
 const program = fileURLToPath(new URL("../../bin/trainer.mjs", import.meta.url));
 const config = fileURLToPath(new URL("process.config.ts", import.meta.url));
-/** Of 64 pictures in batches of 8, two to a step, four epochs. */
-export const steps = 16;
+/** Of 64 pictures in batches of 8, two to a step, twelve epochs. */
+export const steps = 48;
 
 export interface Ended {
   code: number | null;
