@@ -8,7 +8,7 @@ import { Trainer } from "../loop/trainer.js";
 import { fitEndRecord } from "../loop/summary.js";
 import { createReport } from "../report/keep.js";
 import type { Checkpoint } from "../run/checkpoints.js";
-import { createRunFolder, existingRunFolder } from "../run/folder.js";
+import { createRunFolder, existingRunFolder, removeUnfinished } from "../run/folder.js";
 import { toJson } from "../run/json.js";
 import { createKeeper, fromCheckpoint, type CheckpointMeta } from "../run/keeper.js";
 import { lockRun, type RunLock } from "../run/lock.js";
@@ -97,6 +97,7 @@ async function fit(options: FitOptions): Promise<void> {
   const interrupt = listenForSignals(events, leave);
   try {
     sayHowItEnded(lock, events);
+    removeUnfinished(folder.path);
     const from = run && goOn(run, events);
     if (run) record.goesOn({ record: run.record, metricsBytes: from?.metricsBytes ?? 0, allowed: allowChange });
     const summary = await trainer.fit({

@@ -61,6 +61,10 @@ export function writeFlushed(path: string, bytes: Uint8Array): void {
   }
 }
 
+/** What `writeFileAtomic` calls a file until it is whole. */
+const unfinishedName = (path: string): string => `.tmp-${process.pid}-${basename(path)}`;
+const isUnfinished = (name: string): boolean => /^\.tmp-\d+-./.test(name);
+
 /**
  * Writes a file under a temporary name, flushes it, checks its size, and renames it into place.
  *
@@ -69,7 +73,7 @@ export function writeFlushed(path: string, bytes: Uint8Array): void {
 export function writeFileAtomic(path: string, content: string | Uint8Array): void {
   const bytes = typeof content === "string" ? Buffer.from(content) : content;
   const folder = dirname(path);
-  const temporary = join(folder, `.tmp-${process.pid}-${basename(path)}`);
+  const temporary = join(folder, unfinishedName(path));
   try {
     writeFlushed(temporary, bytes);
     system.renameSync(temporary, path);
@@ -79,6 +83,9 @@ export function writeFileAtomic(path: string, content: string | Uint8Array): voi
     throw ioError(`Writing ${path}`, cause, { bytes: bytes.length, folder });
   }
 }
+
+/** Files that `writeFileAtomic` was killed over, by whichever process. */
+export const unfinishedFiles = (folder: string): string[] => system.readdirSync(folder).filter(isUnfinished);
 
 /** What was created, renamed or removed in a folder survives power loss once the folder is flushed. */
 export function flushFolder(path: string): void {

@@ -2,7 +2,7 @@
 import { accessSync, constants, existsSync, mkdirSync, readdirSync, rmdirSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { TrainerError } from "../errors.js";
-import { flushFolder } from "./files.js";
+import { flushFolder, ioError, system, unfinishedFiles } from "./files.js";
 import { lockFile } from "./lock.js";
 
 export interface RunFolder {
@@ -25,6 +25,25 @@ export function existingRunFolder(path: string): RunFolder {
     });
   }
   return { path, removeIfEmpty: () => {} };
+}
+
+/**
+ * Removes what a process was killed over while it wrote it. The caller holds the run's lock, so nobody writes it now.
+ *
+ * @throws TrainerError ERR_IO
+ */
+export function removeUnfinished(folder: string): void {
+  try {
+    for (const name of unfinishedFiles(folder)) system.rmSync(join(folder, name));
+  } catch (cause) {
+    throw ioError(`Removing unfinished files in ${folder}`, cause);
+  }
+}
+
+/** A lock, one half taken and a file half written are what a run left that was killed before its first file. */
+function holdsSomething(folder: string): boolean {
+  const nothing = [lockFile, ...unfinishedFiles(folder)];
+  return readdirSync(folder).some((name) => !nothing.includes(name) && !name.startsWith(`${lockFile}.`));
 }
 
 /**
@@ -61,8 +80,7 @@ export function createRunFolder({
   try {
     if (out !== undefined) {
       const path = resolve(out);
-      // A lock alone is what a run left that was killed before its first file.
-      if (existsSync(path) && readdirSync(path).some((name) => name !== lockFile)) {
+      if (existsSync(path) && holdsSomething(path)) {
         throw new TrainerError(
           "ERR_OUTPUT",
           `The run's folder ${path} exists and is not empty. Choose another with --out, or remove it.`,

@@ -150,3 +150,11 @@ describe("a run's folder", () => {
     expect((await trainer("--resume", "own")).stderr).toContain("is not there any more");
   });
 });
+
+it("what a process was killed over while it wrote it is gone after the next start", async () => {
+  copy("part", "unfinished");
+  for (const name of [".tmp-77-weights.safetensors", ".tmp-78-summary.json"]) writeFileSync(join(inside, "unfinished", name), "{");
+  writeFileSync(join(inside, "unfinished", ".tmp-mine"), "{");
+  expect((await trainer("--resume", "unfinished")).code).toBe(0);
+  expect(readdirSync(join(inside, "unfinished")).filter((name) => name.startsWith(".tmp"))).toEqual([".tmp-mine"]);
+});

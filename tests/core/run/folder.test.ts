@@ -13,7 +13,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { TrainerError } from "../../../core/errors.js";
-import { createRunFolder } from "../../../core/run/folder.js";
+import { createRunFolder, removeUnfinished } from "../../../core/run/folder.js";
 
 const base = mkdtempSync(join(tmpdir(), "fitloop-folder-"));
 afterAll(() => rmSync(base, { recursive: true, force: true }));
@@ -59,6 +59,14 @@ describe("--out", () => {
 
   it("may exist and be empty", () => {
     expect(createRunFolder({ out: root, name: "a" }).path).toBe(root);
+  });
+
+  it("may hold what a run leaves that was killed before its first file", () => {
+    const left = ["run.lock", "run.lock.new-0123456789abcdef", "run.lock.after-0123456789abcdef", ".tmp-77-config.resolved.json"];
+    for (const name of left) writeFileSync(join(root, name), "");
+    expect(createRunFolder({ out: root, name: "a" }).path).toBe(root);
+    removeUnfinished(root);
+    expect(readdirSync(root).sort()).toEqual(left.slice(0, 3).sort());
   });
 
   it("that holds something is refused and left alone", () => {
