@@ -4,7 +4,7 @@ import type { PluginState } from "../loop/plugin.js";
 import type { Position } from "../loop/position.js";
 import type { Snapshot } from "../loop/snapshot.js";
 import type { Keep } from "../loop/memory.js";
-import { saveCheckpoint, type Checkpoint } from "./checkpoints.js";
+import { listCheckpoints, readCheckpoint, saveCheckpoint, type Checkpoint } from "./checkpoints.js";
 import { pruneCheckpoints } from "./retention.js";
 
 /** What a checkpoint says beside its tensors. */
@@ -77,6 +77,33 @@ function placeOf({ step, window, batchInEpoch, epoch }: Position): { step: numbe
   return { step, part: 2 * window.batches + Number(batchInEpoch === 0 && epoch > 0) };
 }
 
+interface Best {
+  readonly step: number;
+  readonly loss: number;
+}
+
+/** A loss that is not a number is never the best, and takes nothing from the one that is. */
+const better = (best: Best | undefined, step: number, loss = Number.NaN): Best | undefined =>
+  loss < (best?.loss ?? Number.POSITIVE_INFINITY) ? { step, loss } : best;
+
+/** The best epoch whose checkpoint an earlier process left. One that is damaged is no best. */
+function bestOf(folder: string): Best | undefined {
+  let best: Best | undefined;
+  for (const { path } of listCheckpoints(folder)) {
+    const position = positionOf(path);
+    if (position?.batchInEpoch === 0) best = better(best, position.step, position.validation?.loss);
+  }
+  return best;
+}
+
+function positionOf(path: string): Position | undefined {
+  try {
+    return (readCheckpoint(path).meta as CheckpointMeta).position;
+  } catch {
+    return undefined; // whoever goes on from it says so
+  }
+}
+
 export interface KeeperOptions {
   /** `<run>/checkpoints`. */
   folder: string;
@@ -95,7 +122,7 @@ export interface KeeperOptions {
 export function createKeeper({ folder, every, metricsBytes, onSaved }: KeeperOptions): Keep {
   let failed = false;
   let kept = -1; // micro-batches done at the last checkpoint, the end of an epoch counted as half a one more
-  let best: { step: number; loss: number } | undefined;
+  let best = bestOf(folder);
   return (snapshot, moment) => {
     const { position } = snapshot;
     const { step, microBatch, batchInEpoch, validation, window } = position;
@@ -110,9 +137,7 @@ export function createKeeper({ folder, every, metricsBytes, onSaved }: KeeperOpt
     try {
       const { path, bytes } = saveCheckpoint(folder, toCheckpoint(snapshot, metricsBytes()));
       kept = place;
-      if (moment === "epoch" && validation && !(validation.loss >= (best?.loss ?? Number.POSITIVE_INFINITY))) {
-        best = { step, loss: validation.loss };
-      }
+      if (moment === "epoch") best = better(best, step, validation?.loss);
       pruneCheckpoints(folder, { keep: 2, best: best?.step });
       onSaved?.({ path, step, bytes });
     } catch (cause) {
