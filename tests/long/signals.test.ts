@@ -51,7 +51,7 @@ it(`${runs} runs told to stop at any moment go on to the same bits (SIGNAL_SEED=
     const timer = anyTime ? setTimeout(send, at) : undefined;
     const ended = await going.ended;
     clearTimeout(timer);
-    const where = JSON.stringify({ number, signal, anyTime, at, ...ended });
+    const where = JSON.stringify({ number, sent: signal, anyTime, at, ...ended });
     // Node itself needs a moment before it has handlers; and the last lines come when there is nothing left to stop.
     const early = ended.signal === signal && ended.stdout === "";
     const late = ended.code === 0;
