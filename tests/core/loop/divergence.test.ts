@@ -82,6 +82,7 @@ describe("halt, the default", () => {
     ["gradient", Number.NEGATIVE_INFINITY, "gradient norm"],
     ["pixel", Number.NaN, "loss"],
     ["pixel", Number.POSITIVE_INFINITY, "loss"],
+    ["pixel", Number.NEGATIVE_INFINITY, "loss"],
   ] as const)("%s of %d: found in the same step, which is not applied", async (where, value, what) => {
     const { error, diverged, before, after, steps } = await outcome({ plugins: [fault(where, value, [3])] });
     expect(error).toMatchObject({ code: "ERR_DIVERGED", exitCode: 76 });
@@ -103,17 +104,31 @@ describe("halt, the default", () => {
     expect(error!.message).toContain(diverged[0]!.first);
   });
 
-  it("finds running statistics that went wrong although the loss has not", async () => {
+  it.each([
+    ["running_mean", Number.NaN],
+    ["running_mean", Number.POSITIVE_INFINITY],
+    ["running_mean", Number.NEGATIVE_INFINITY],
+    ["running_var", Number.NaN],
+    ["running_var", Number.POSITIVE_INFINITY],
+  ])("finds a %s of %d although the loss is as it was", async (which, spoiled) => {
     const config = microConfig();
     const trainer = new Trainer(config);
     // Training normalises by the batch: running statistics of NaN would only show in an evaluation.
     trainer.hooks.for("spoiler", false).onFitStart.tap(({ weights, replaceWeights }) => {
-      const [name, value] = [...weights()].find(([key]) => key.endsWith("running_mean"))!;
-      replaceWeights(new Map([[name, tf.fill(value.shape, Number.NaN)]]));
+      const [name, value] = [...weights()].find(([key]) => key.endsWith(which))!;
+      replaceWeights(new Map([[name, tf.fill(value.shape, spoiled)]]));
     });
     const failed = trainer.fit();
     await expect(failed).rejects.toMatchObject({ code: "ERR_DIVERGED" });
-    await expect(failed).rejects.toThrow(/running statistics.*the weight .*running_mean/);
+    await expect(failed).rejects.toThrow(new RegExp(`running statistics.*the weight .*${which}`));
+  });
+
+  it("with a learning rate of 1e20 ends before a number that is not finite has been applied", async () => {
+    const { error, after, before, diverged } = await outcome({ learningRate: 1e20 });
+    expect(error).toMatchObject({ code: "ERR_DIVERGED", exitCode: 76 });
+    expect(after).toBe(before);
+    expect(diverged[0]).toMatchObject({ learningRate: 1e20 });
+    expect(diverged[0]!.first).toMatch(/^the (weight|output|gradient) of? ?/);
   });
 });
 
@@ -125,6 +140,24 @@ describe("skip", () => {
     expect(diverged.map(({ microBatch }) => microBatch)).toEqual([2, 4]);
     expect(warnings.join()).toContain("Its micro-batch is left out");
     expect(steps).toBe(4);
+  });
+
+  it.each([
+    ["loss", Number.NEGATIVE_INFINITY],
+    ["gradient", Number.NaN],
+    ["gradient", Number.POSITIVE_INFINITY],
+    ["pixel", Number.NaN],
+    ["pixel", Number.NEGATIVE_INFINITY],
+  ] as const)("goes on past a %s of %d with finite weights", async (where, value) => {
+    const { error, diverged, after, before } = await outcome({
+      plugins: [fault(where, value, [1]), ema({ decay: 0.5 })],
+      onDivergence: { skip: 1 },
+    });
+    expect(error).toBeUndefined();
+    expect(diverged).toHaveLength(1);
+    expect(after).toBe(before);
+    const plain = await fitWeights(microConfig({ plugins: [fault(where, value, [1])], onDivergence: { skip: 1 } }));
+    expect(Object.values(plain.weights).flat().every(Number.isFinite)).toBe(true);
   });
 
   it("ends the run after more than n in a row", async () => {
