@@ -165,6 +165,19 @@ it("every block of TypeScript of every page and card type-checks", () => {
   expect(problems).toEqual([]);
 }, 120_000);
 
+it("docs/reliability.md names tests and scripts that there are, each promise with one", () => {
+  const page = text("docs/reliability.md");
+  const rows = page.match(/^\| R\d+ .*$/gm) ?? [];
+  expect(rows.length).toBeGreaterThan(14);
+  for (const row of rows) {
+    const named = row.split("|").at(-2)!.match(/`(?:tests|scripts)\/[^`]+`/g) ?? [];
+    expect(named.length, row).toBeGreaterThan(0);
+    for (const name of named) expect(ts.sys.fileExists(join(root, name.slice(1, -1))), name).toBe(true);
+  }
+  const ids = rows.map((row) => /R\d+/.exec(row)![0]);
+  expect(ids).toEqual([...new Set(ids)]);
+});
+
 it("docs/architecture.md lists every folder of the core, and what each imports", () => {
   const listed = new Map(
     [...text("docs/architecture.md").matchAll(/^\| `core\/(\w+)` \|.*\|(.*)\|$/gm)].map(
