@@ -8,6 +8,6 @@ export default defineConfig({
     ...config.test,
     include: ["tests/long/**/*.test.ts"],
     exclude: configDefaults.exclude,
-    testTimeout: 600_000,
+    testTimeout: 1_800_000,
   },
 });

@@ -68,6 +68,7 @@ it.each<[string, Partial<TrainerConfig>, (() => Watched)?]>([
   ["averaged weights beside", { plugins: [plugins.ema()] }],
   ["early stopping that never stops", { plugins: [plugins.earlyStopping({ patience: 1000 })] }],
   ["Grad-CAM", { plugins: [plugins.gradCam()] }, () => ({ folder: folder() })],
+  ["logs for VisualDL and TensorBoard", { plugins: [plugins.visualLog()] }, () => ({ folder: folder() })],
   ["somebody who taps every hook", { plugins: [onlooker] }],
   ["a checkpoint every step", {}, () => ({ keep: createKeeper({ folder: folder(), every: 1, metricsBytes: () => 0 }) })],
   ["a checkpoint every third", {}, () => ({ keep: createKeeper({ folder: folder(), every: 3, metricsBytes: () => 0 }) })],
