@@ -7,34 +7,58 @@ import { TrainerError } from "./errors.js";
  * Checks plain options against a strict schema and fills in defaults.
  *
  * @param where whose options these are, for the message: `plugin "cutmix"`
+ * @param placeOf where a key stands, as part of a sentence: ` (line 3)`
  * @throws TrainerError ERR_OPTION that lists every problem with its path, what came, and the nearest known name
  */
-export function parseOptions<S extends z.ZodType>(where: string, schema: S, input: unknown): z.output<S> {
+export function parseOptions<S extends z.ZodType>(
+  where: string,
+  schema: S,
+  input: unknown,
+  placeOf: (key: string) => string = () => "",
+): z.output<S> {
   let problems: string[];
   try {
     const result = schema.safeParse(input ?? {});
     if (result.success) return result.data;
-    problems = result.error.issues.flatMap((issue) => describeIssue(issue, schema, input));
+    problems = result.error.issues.flatMap((issue) => describeIssue(issue, schema, input, placeOf));
   } catch (cause) {
     // A getter that throws, say.
-    throw new TrainerError("ERR_OPTION", `${capitalise(where)} cannot be read: ${(cause as Error).message}.`, { cause });
+    throw new TrainerError("ERR_OPTION", `${capitalise(where)} cannot be read: ${reasonOf(cause)}.`, { cause });
   }
   throw new TrainerError("ERR_OPTION", `${capitalise(where)}: ${problems.join("; ")}.`);
 }
 
 /** One sentence a problem. */
-export function describeIssue(issue: z.core.$ZodIssue, schema: z.ZodType, input: unknown): string[] {
+export function describeIssue(
+  issue: z.core.$ZodIssue,
+  schema: z.ZodType,
+  input: unknown,
+  placeOf: (key: string) => string = () => "",
+): string[] {
   const path = issue.path.map(String);
-  if (issue.code === "unrecognized_keys") {
-    return issue.keys.map((key) => {
-      const full = [...path, key].join(".");
-      return `unknown option "${full}"${suggestion(key, keysAt(schema, path))}`;
+  const came = path.reduce<unknown>((value, key) => (value as Record<string, unknown> | undefined)?.[key], input);
+  const known = keysAt(schema, path);
+  const unknown =
+    issue.code === "unrecognized_keys"
+      ? issue.keys
+      : issue.code === "invalid_union" && isPlain(came) // no branch of it has these keys
+        ? Object.keys(came).filter((key) => !known.includes(key))
+        : [];
+  if (unknown.length > 0) {
+    return unknown.map((key) => {
+      const name = [...path, key].join(".");
+      return `unknown option "${name}"${placeOf(key)}${suggestion(key, known)}`;
     });
   }
-  const came = path.reduce<unknown>((value, key) => (value as Record<string, unknown> | undefined)?.[key], input);
   const message = issue.message.replace(/^Invalid input: /, "").replace(/, received .*$/, "");
-  return [`"${path.join(".")}" ${message}, and ${show(came)} came`];
+  return [`"${path.join(".")}"${placeOf(path.at(-1) ?? "")} ${message}, and ${show(came)} came`];
 }
+
+const isPlain = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+const reasonOf = (cause: unknown): string =>
+  (cause instanceof Error ? cause.message : `${show(cause)} was thrown`).replace(/\.$/, "");
 
 /** ` (did you mean "x"?)`, or what there is when nothing is near. */
 export function suggestion(name: string, known: readonly string[]): string {
@@ -63,20 +87,22 @@ export function show(value: unknown): string {
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }
 
-/** Names of the keys an object schema knows at a path. */
+/** Names of the keys a schema knows at a path; of every branch where there are several. */
 function keysAt(schema: z.ZodType, path: readonly string[]): string[] {
-  let at: unknown = schema;
-  for (const key of path) at = unwrap(at instanceof z.ZodObject ? at.shape[key] : undefined);
-  at = unwrap(at);
-  return at instanceof z.ZodObject ? Object.keys(at.shape) : [];
+  const places = path.reduce<z.ZodObject[]>(
+    (objects, key) => objects.flatMap(({ shape }) => objectsOf(shape[key])),
+    objectsOf(schema),
+  );
+  return [...new Set(places.flatMap(({ shape }) => Object.keys(shape)))];
 }
 
-function unwrap(schema: unknown): unknown {
-  let at = schema;
-  while (at instanceof z.ZodOptional || at instanceof z.ZodDefault || at instanceof z.ZodNullable) {
-    at = at.unwrap();
-  }
-  return at;
+/** The objects that a schema may mean. */
+function objectsOf(schema: unknown): z.ZodObject[] {
+  if (schema instanceof z.ZodObject) return [schema];
+  if (schema instanceof z.ZodUnion) return schema.options.flatMap(objectsOf);
+  return schema instanceof z.ZodOptional || schema instanceof z.ZodDefault || schema instanceof z.ZodNullable
+    ? objectsOf(schema.unwrap())
+    : [];
 }
 
 const capitalise = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);

@@ -3,7 +3,7 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { finetune, plugins } from "../../plugins/index.js";
 import { presets } from "../../presets/index.js";
 import { configSchema, type TrainerConfig } from "../config/config.js";
-import { loadConfig } from "../config/load.js";
+import { linesOfKeys, loadConfig } from "../config/load.js";
 import { dataSource } from "../data/index.js";
 import { TrainerError } from "../errors.js";
 import { parseOptions, suggestion } from "../options.js";
@@ -160,7 +160,7 @@ function fromPreset(name: string, { data, batchSize, weights }: RunOptions): Tra
 async function fromFile({ config: given, data, quiet }: RunOptions): Promise<NamedConfig> {
   const { config, file } = await loadConfig(given);
   if (!quiet) tell(`config ${file}`);
-  parseOptions(`the config ${file}`, configSchema, config); // before anything looks into it
+  parseOptions(`the config ${file}`, configSchema, config, linesOfKeys(file)); // before anything looks into it
   return { config: withData(config, data), file };
 }
 

@@ -73,11 +73,14 @@ const plugin = part<Plugin>("a plugin, such as labelSmoothing()", "apply").super
   }
 });
 
-const divergence = z.union([
-  z.literal("halt"),
-  z.strictObject({ skip: count }),
-  z.strictObject({ rollback: count, factor: z.number().gt(0).lt(1).default(0.5) }),
-]);
+const divergence = z.union(
+  [
+    z.literal("halt"),
+    z.strictObject({ skip: count }),
+    z.strictObject({ rollback: count, factor: z.number().gt(0).lt(1).default(0.5) }),
+  ],
+  { error: 'must be "halt", { skip: 3 } or { rollback: 2, factor: 0.5 }' },
+);
 export type Divergence = z.output<typeof divergence>;
 
 /** The schema behind `TrainerConfig`: strict, with the defaults. */

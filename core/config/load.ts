@@ -9,11 +9,12 @@
 import { existsSync, readFileSync } from "node:fs";
 import { basename, dirname, extname, join, resolve, sep } from "node:path";
 import { pathToFileURL } from "node:url";
-import { cosmiconfig, type Loader } from "cosmiconfig";
+import { cosmiconfig, type CosmiconfigResult, type Loader } from "cosmiconfig";
 import { register } from "tsx/esm/api";
 import { TrainerError } from "../errors.js";
 import { show } from "../options.js";
 import type { TrainerConfig } from "./config.js";
+import { watch } from "./watchdog.js";
 
 /** Where a config is looked for, in this order, from the working directory upwards. */
 export const configPlaces = [
@@ -45,12 +46,16 @@ export async function loadConfig(
   file?: string,
   { from = process.cwd(), patience = 10_000 }: LoadConfigOptions = {},
 ): Promise<LoadedConfig> {
-  const load: Loader = (path) => importConfig(path, patience);
+  const load: Loader = (path) => {
+    if (file === undefined) refuseInRun(path);
+    return importConfig(path, patience);
+  };
   const explorer = cosmiconfig("trainer", {
     searchPlaces: configPlaces,
     searchStrategy: "global",
     loaders: { ".ts": load, ".mts": load, ".js": load, ".mjs": load },
     cache: false,
+    ignoreEmptySearchPlaces: false, // an empty one is a mistake to tell, not to pass over
   });
   if (file !== undefined) {
     const path = resolve(from, file);
@@ -58,7 +63,7 @@ export async function loadConfig(
     if (!configPlaces.some((place) => extname(place) === extname(path))) {
       throw new TrainerError("ERR_CONFIG", `The config ${path} is not a .ts, .mts, .js or .mjs file.`);
     }
-    return { config: (await explorer.load(path))!.config, file: path };
+    return loaded(await explorer.load(path));
   }
   const found = await explorer.search(from);
   if (!found) {
@@ -68,7 +73,22 @@ export async function loadConfig(
         "or above it. Try `trainer --preset quickstart`, or `trainer presets` for the list.",
     );
   }
-  return { config: found.config, file: found.filepath };
+  return loaded(found);
+}
+
+function loaded(result: CosmiconfigResult): LoadedConfig {
+  const { config, filepath, isEmpty } = result!;
+  if (isEmpty) throw new TrainerError("ERR_CONFIG", `The config ${filepath} is empty.`);
+  return { config, file: filepath };
+}
+
+/** What lies in a run's folder is data, and came perhaps from elsewhere: nobody who stands in it means to run it. */
+function refuseInRun(path: string): void {
+  if (!existsSync(join(dirname(path), "config.resolved.json"))) return;
+  throw new TrainerError(
+    "ERR_CONFIG",
+    `${path} lies in a run's folder, where nothing is run that is not asked for. Name it with --config, or go elsewhere.`,
+  );
 }
 
 async function importConfig(path: string, patience: number): Promise<TrainerConfig> {
@@ -93,18 +113,13 @@ async function importConfig(path: string, patience: number): Promise<TrainerConf
   process.exit = ((code?: number) => {
     throw new Error(`it called process.exit(${code ?? ""})`);
   }) as typeof process.exit;
+  const { write } = process.stdout;
+  process.stdout.write = process.stderr.write.bind(process.stderr); // standard output is the command's own
   try {
-    const module: { default?: unknown } = await within(
-      import(pathToFileURL(path).href),
-      patience,
-      "loading it",
-    );
-    const exported = module.default;
-    const config = await within(
-      typeof exported === "function" ? (exported as () => unknown)() : exported,
-      patience,
-      "the function it exports",
-    );
+    const load = (): Promise<{ default?: unknown }> => import(pathToFileURL(path).href);
+    const { default: exported } = await within(load, patience, "loading it");
+    const make = (): unknown => (typeof exported === "function" ? (exported as () => unknown)() : exported);
+    const config = await within(make, patience, "the function it exports");
     if (config === undefined && exported !== undefined)
       throw new Error("the function it exports returned nothing");
     if (config === undefined) {
@@ -134,6 +149,7 @@ async function importConfig(path: string, patience: number): Promise<TrainerConf
     );
   } finally {
     process.exit = leave;
+    process.stdout.write = write;
     await unregister?.();
   }
 }
@@ -146,9 +162,25 @@ function place(cause: unknown, path: string): string {
   return line === undefined ? "" : ` (line ${line})`;
 }
 
+/**
+ * Where a key stands in a config's text: ` (line 3)`, or nothing where it is not there once, since it came by another
+ * way: from a variable, a spread or another file.
+ */
+export function linesOfKeys(path: string): (key: string) => string {
+  const lines = readFileSync(path, "utf8")
+    .split("\n")
+    .map((line) => line.replace(/(^|\s)\/\/.*$/, ""));
+  return (key) => {
+    if (!/^[\w$]+$/.test(key)) return "";
+    const asKey = new RegExp(`(^|[\\s{,(["'])${key.replaceAll("$", "\\$")}["']?\\s*([:,}(]|$)`);
+    const found = lines.flatMap((line, at) => (asKey.test(line) ? [at + 1] : []));
+    return found.length === 1 ? ` (line ${found[0]})` : "";
+  };
+}
+
 /** What went wrong, in a sentence. */
 function problem(cause: unknown): string {
-  if (!(cause instanceof Error)) return `it threw ${show(cause)}.`;
+  if (!(cause instanceof Error)) return `it threw ${cause === undefined ? "undefined" : show(cause)}.`;
   return `${cause.message.replace(/^Transform failed.*?: ERROR: /s, "").replace(/\.$/, "")}.`;
 }
 
@@ -160,14 +192,18 @@ function inModulePackage(folder: string): boolean {
   return dirname(folder) !== folder && inModulePackage(dirname(folder));
 }
 
-async function within<T>(value: T | PromiseLike<T>, patience: number, what: string): Promise<T> {
+/** Waits for what a config does, but not forever, whether it waits itself or never comes back. */
+async function within<T>(act: () => T | PromiseLike<T>, patience: number, what: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`${what} took longer than ${patience / 1000} s`)), patience);
   });
+  const watchdog = watch(patience + 1000); // by then a thread that is free has heard its timer
   try {
-    return await Promise.race([value, late]);
+    // In a turn of its own: the watchdog ends all that is under way in its turn.
+    return await Promise.race([new Promise(setImmediate).then(act), late]);
   } finally {
     clearTimeout(timer);
+    watchdog.stop();
   }
 }

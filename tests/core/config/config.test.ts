@@ -1,8 +1,12 @@
 /** The schema of a config: every mistake is named, and nothing that comes can break the check itself. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import type { z } from "zod";
 import { configRecord, sgd, TrainerError, type TrainerConfig } from "../../../core/index.js";
 import { configSchema, resolveConfig } from "../../../core/config/config.js";
+import { dataSource, shapes } from "../../../core/data/index.js";
+import { models } from "../../../core/models/by-name.js";
+import { optimizers } from "../../../core/nn/optimizers.js";
 import { parseOptions } from "../../../core/options.js";
 import { microConfig } from "../../../core/testing/index.js";
 import { labelSmoothing, plugins } from "../../../plugins/index.js";
@@ -38,28 +42,42 @@ const slips: [string, (key: string) => string[], boolean][] = [
   ["kebab-case", (key) => [key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)], true],
 ];
 
-/** Every set of options there is: the config's own and each plugin's. */
-const schemas = {
-  "the config": configSchema,
-  ...Object.fromEntries(
-    Object.entries(plugins).map(([name, { definition }]) => [`plugin "${name}"`, definition.options]),
+/** Every set of options there is: whose, the names it knows, and the attempt to give it another. */
+type Options = [where: string, known: readonly string[], attempt: (options: object) => unknown, depth?: string];
+const everywhere: Options[] = [
+  ["the config", Object.keys(configSchema.shape), (options) => parseOptions("the config", configSchema, options)],
+  ["the config", ["skip", "rollback", "factor"], (options) => resolve({ onDivergence: options }), "onDivergence."],
+  ...Object.entries(plugins).map(([name, factory]): Options => {
+    const { options: schema } = factory.definition as unknown as { options: z.ZodObject };
+    const make = factory as unknown as (options: object) => unknown;
+    return [`plugin "${name}"`, Object.keys(schema.shape), make];
+  }),
+  ...Object.entries(models).map(([name, make]): Options => {
+    const known = Object.keys((make as () => { options: object })().options);
+    return [`model "${name.replace(/^efficientnet.*/, "efficientnet-b0")}"`, known, make as () => unknown];
+  }),
+  ...Object.entries(optimizers).map(
+    ([name, make]): Options => [`optimizer ${name}`, Object.keys(make().options), make as () => unknown],
   ),
-};
+  ['data "cifar100"', ["path", "download"], (options) => dataSource("cifar100", options as never)],
+  ['data "shapes"', Object.keys(shapes().options), (options) => dataSource("shapes", options as never)],
+  ['data "imageFolder"', ["path", "size", "validateAll"], (options) => dataSource("imageFolder", options as never)],
+];
 
 describe("an unknown key", () => {
   it.each(slips)("%s: is refused, and the right one suggested", (_, slip, always) => {
     let tried = 0;
     const wrong: string[] = [];
-    for (const [where, schema] of Object.entries(schemas)) {
-      const known = Object.keys(schema.shape);
+    for (const [where, known, attempt, depth = ""] of everywhere) {
       for (const key of known) {
         for (const mistake of slip(key).filter((name) => name !== "" && !known.includes(name))) {
-          const message = messageOf(() => parseOptions(where, schema, { [mistake]: 1 }));
-          expect(message).toContain(`unknown option "${mistake}"`);
+          const message = messageOf(() => attempt({ [mistake]: 1 }));
+          expect(message).toMatch(new RegExp(`^${where[0]!.toUpperCase()}${where.slice(1)}: `));
+          expect(message).toContain(`unknown option "${depth}${mistake}"`);
           tried++;
-          // Where there are few, all of them are listed.
-          if (!new RegExp(`did you mean "${key}"|there (is|are): .*\\b${key}\\b`).test(message))
-            wrong.push(`${where}: ${mistake}`);
+          // Where there is one, it is named; where there are few and none is near, all are.
+          const near = message.split("; ").find((part) => part.includes(`"${depth}${mistake}"`))!;
+          if (!new RegExp(`did you mean "${key}"|there is: ${key}\\)`).test(near)) wrong.push(`${where}: ${mistake}`);
         }
       }
     }
@@ -95,7 +113,7 @@ describe("a wrong value", () => {
     for (const [what, value] of [...bad, ["a cyclic object", cycle] as [string, unknown]]) {
       if (fine.has(`${key}: ${what}`)) continue;
       const message = messageOf(() => resolve({ [key]: value }));
-      expect(message, what).toMatch(new RegExp(`^The config: "${key}" .*came\\.$`));
+      expect(message, what).toMatch(new RegExp(`^The config: ("${key}" .*came|unknown option "${key}\\..*\\))\\.$`));
       expect(message).not.toContain("\n");
     }
   });

@@ -101,6 +101,36 @@ const cases: Record<string, { text: string; gives?: unknown; says?: RegExp; code
     text: "await new Promise(() => {});\nexport default {};",
     says: /loading it took longer than/,
   },
+  "module/never-ends.mjs": {
+    text: "for (;;);\nexport default {};",
+    says: /loading it took longer than 0\.3 s/,
+  },
+  "module/never-returns.ts": {
+    text: "export default () => {\n  for (;;);\n};",
+    says: /the function it exports took longer than 0\.3 s/,
+  },
+  "module/never-returns-later.ts": {
+    text: "export default async () => {\n  await null;\n  for (;;);\n};",
+    says: /the function it exports took longer than 0\.3 s/,
+  },
+  "module/prints.ts": {
+    text: 'console.log("hello");\nprocess.stdout.write("there");\nexport default () => (console.log("again"), { epochs: 8 });',
+    gives: { epochs: 8 },
+  },
+  "module/type-error.ts": {
+    text: "const none = undefined as unknown as { deep: object };\n\nexport default none.deep;",
+    says: /type-error\.ts \(line 3\) cannot be used: Cannot read properties of undefined \(reading 'deep'\)\./,
+  },
+  "module/other-style.mjs": {
+    text: "module.exports = { epochs: 1 };",
+    says: /other-style\.mjs \(line 1\) cannot be used: module is not defined/,
+  },
+  "module/throws-nothing.ts": { text: "throw undefined;", says: /it threw undefined\./ },
+  "module/throws-frozen.ts": {
+    text: 'throw Object.freeze(new Error("cold"));',
+    says: /throws-frozen\.ts \(line 1\) cannot be used: cold\./,
+  },
+  "module/empty.ts": { text: "\n", says: /empty\.ts is empty\.$/ },
   "module/leaves.ts": {
     text: "\nprocess.exit(0);\nexport default {};",
     says: /leaves\.ts \(line 2\).*it called process\.exit\(0\)/,
@@ -129,11 +159,15 @@ const cases: Record<string, { text: string; gives?: unknown; says?: RegExp; code
   "module/config.json": { text: "{}", says: /is not a \.ts, \.mts, \.js or \.mjs file/ },
 
   "module/project/trainer.config.ts": { text: "export default { epochs: 7 };", gives: { epochs: 7 } },
+  "module/project/blank/trainer.config.ts": { text: "", says: /is empty\.$/ },
+  "module/project/run/trainer.config.ts": { text: "export default { epochs: 9 };", gives: { epochs: 9 } },
 };
 /** Where the search begins -> what it must find. */
 const searches: Record<string, string | RegExp> = {
   "module/project/": "module/project/trainer.config.ts",
   "module/project/deeper/": "module/project/trainer.config.ts",
+  "module/project/blank/": /blank\/trainer\.config\.ts is empty\./,
+  "module/project/run/": /run\/trainer\.config\.ts lies in a run's folder, .* Name it with --config/,
   "common/":
     /No config: neither --preset nor --config came, and there is no trainer\.config\.ts in .*`trainer presets`/,
 };
@@ -149,7 +183,8 @@ beforeAll(() => {
     symlinkSync(root, join(folder, name, "node_modules", "fitloop"));
     symlinkSync(join(root, "node_modules", "@tensorflow"), join(folder, name, "node_modules", "@tensorflow"));
   }
-  mkdirSync(join(folder, "module", "project", "deeper"), { recursive: true });
+  for (const name of ["deeper", "blank", "run"]) mkdirSync(join(folder, "module", "project", name), { recursive: true });
+  writeFileSync(join(folder, "module", "project", "run", "config.resolved.json"), "{}");
   for (const [name, { text }] of Object.entries(cases)) writeFileSync(join(folder, name), text);
   const paths = [...Object.keys(cases), ...Object.keys(searches), "module/absent.ts"].map((name) =>
     join(folder, name),
@@ -158,6 +193,7 @@ beforeAll(() => {
   const output = execFileSync(process.execPath, ["--import", "tsx", script, ...paths], {
     cwd: root,
     encoding: "utf8",
+    stdio: ["ignore", "pipe", "ignore"],
   });
   loaded = new Map(
     output
