@@ -47,6 +47,16 @@ export interface ErrorDetails {
   hook?: string;
 }
 
+/** What an error says, in words also where something else was thrown. */
+export function reasonOf(thrown: unknown): string {
+  if (thrown instanceof Error) return thrown.message || thrown.name;
+  try {
+    return `it threw ${String(thrown)}`;
+  } catch {
+    return "it threw an object that has no text"; // Object.create(null), say
+  }
+}
+
 /** An error with a stable code, a message for people, and an exit code. */
 export class TrainerError extends Error {
   override readonly name = "TrainerError";

@@ -1,7 +1,7 @@
 /** One way to check options everywhere: strict, all problems at once, with a suggestion for a name that is not there. */
 import { distance } from "fastest-levenshtein";
 import { z } from "zod";
-import { TrainerError } from "./errors.js";
+import { reasonOf, TrainerError } from "./errors.js";
 
 /**
  * Checks plain options against a strict schema and fills in defaults.
@@ -23,7 +23,7 @@ export function parseOptions<S extends z.ZodType>(
     problems = result.error.issues.flatMap((issue) => describeIssue(issue, schema, input, placeOf));
   } catch (cause) {
     // A getter that throws, say.
-    throw new TrainerError("ERR_OPTION", `${capitalise(where)} cannot be read: ${reasonOf(cause)}.`, { cause });
+    throw new TrainerError("ERR_OPTION", `${capitalise(where)} cannot be read: ${reasonOf(cause).replace(/\.$/, "")}.`, { cause });
   }
   throw new TrainerError("ERR_OPTION", `${capitalise(where)}: ${problems.join("; ")}.`);
 }
@@ -56,9 +56,6 @@ export function describeIssue(
 
 const isPlain = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
-
-const reasonOf = (cause: unknown): string =>
-  (cause instanceof Error ? cause.message : `${show(cause)} was thrown`).replace(/\.$/, "");
 
 /** ` (did you mean "x"?)`, or what there is when nothing is near. */
 export function suggestion(name: string, known: readonly string[]): string {

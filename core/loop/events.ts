@@ -3,6 +3,7 @@
  * is reported once and training goes on, and taking every listener away changes no bit of the weights.
  */
 import mitt, { type Emitter } from "mitt";
+import { reasonOf } from "../errors.js";
 import type { Divergence } from "./divergence.js";
 import type { EpochSummary, FitSummary, Metrics, Progress } from "./types.js";
 
@@ -78,7 +79,7 @@ export function createEvents(): Emitter<Events> {
       } catch (error) {
         if (reported.has(handler)) continue;
         reported.add(handler);
-        const message = `A listener of "${type}" failed: ${error instanceof Error ? error.message : String(error)}`;
+        const message = `A listener of "${type}" failed: ${reasonOf(error)}`;
         if (type !== "warning") guarded("warning", { message });
       }
     }

@@ -6,7 +6,7 @@
  */
 import type * as tf from "@tensorflow/tfjs-core";
 import { AsyncSeriesHook, AsyncSeriesWaterfallHook, SyncBailHook, SyncHook, SyncWaterfallHook } from "tapable";
-import { TrainerError } from "../errors.js";
+import { reasonOf, TrainerError } from "../errors.js";
 import type { Sample } from "../data/dataset.js";
 import type { Layer } from "../nn/layer.js";
 import type { BlockInfo, HeadInfo } from "../nn/model.js";
@@ -153,6 +153,8 @@ export interface HookSet {
   readonly call: HookCalls;
   /** The hooks as one plugin sees them; `observer` plugins are disabled at their first failure. */
   for(plugin: string, observer: boolean): Hooks;
+  /** Calls no tap of an observer any more. */
+  switchOff(plugin: string, error: TrainerError): void;
   /** Every tap in firing order. */
   taps(): TapInfo[];
   /** Plugin -> hook -> cost. */
@@ -196,6 +198,11 @@ export function createHooks({ seed, timeout = 600, onObserverFailure, onLeak = (
     };
   }
 
+  function switchOff(plugin: string, error: TrainerError): void {
+    disabled.add(plugin);
+    onObserverFailure?.(error);
+  }
+
   /** Adds one tap, wrapped: its time is measured, its errors are named, what it returns is checked. */
   function register(
     plugin: string,
@@ -225,10 +232,9 @@ export function createHooks({ seed, timeout = 600, onObserverFailure, onLeak = (
       cost.milliseconds += performance.now() - since;
     };
     const failure = (cause: unknown): TrainerError => {
-      const said = cause instanceof Error ? cause.message : `it threw ${String(cause)}`;
       return new TrainerError(
         cause instanceof TrainerError ? cause.code : "ERR_PLUGIN",
-        `Plugin "${plugin}" failed in hook "${hook}": ${said}`,
+        `Plugin "${plugin}" failed in hook "${hook}": ${reasonOf(cause)}`,
         { cause, plugin, hook },
       );
     };
@@ -240,8 +246,7 @@ export function createHooks({ seed, timeout = 600, onObserverFailure, onLeak = (
         return undefined;
       }
       if (!observer) throw error;
-      disabled.add(plugin);
-      onObserverFailure?.(error);
+      switchOff(plugin, error);
       return kind.toLowerCase().includes("waterfall") ? value : undefined;
     };
     const accept = (next: unknown, args: unknown[]): unknown => {
@@ -310,6 +315,7 @@ export function createHooks({ seed, timeout = 600, onObserverFailure, onLeak = (
         },
       });
     },
+    switchOff,
     taps: () =>
       hookNames.flatMap((hook) =>
         hooks[hook].taps.map((tap) => ({ hook, plugin: tap.name, stage: stages[tap.stage ?? 2]! })),

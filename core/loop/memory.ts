@@ -1,6 +1,7 @@
 /** The moments that a run can be gone on from: told to whoever keeps them, and gone back to after a failed step. */
 import type { Emitter } from "mitt";
 import type { Divergence as DivergencePolicy } from "../config/config.js";
+import { reasonOf } from "../errors.js";
 import { DivergedError } from "./divergence.js";
 import type { Events } from "./events.js";
 import type { AppliedPlugin } from "./plugin.js";
@@ -16,8 +17,8 @@ export type Keep = (snapshot: Snapshot, moment: Moment) => void;
 
 export interface Memory {
   remember(moment: Exclude<Moment, "stop">): void;
-  /** Tells the last moment again. */
-  stop(): void;
+  /** Tells the last moment again; after a failure of the run, a second one is only said. */
+  stop(failed?: "failed"): void;
   /**
    * After a step that failed: "next" leaves its micro-batch out, "again" goes on from where the position now is.
    *
@@ -49,8 +50,13 @@ export function createMemory(
   };
   return {
     remember,
-    stop() {
-      if (good) keep?.(good, "stop");
+    stop(failed) {
+      try {
+        if (good) keep?.(good, "stop");
+      } catch (error) {
+        if (!failed) throw error;
+        events.emit("warning", { message: reasonOf(error) });
+      }
     },
     recover(error) {
       if (!(error instanceof DivergedError)) throw error;

@@ -1,7 +1,7 @@
 /** The plugin contract, and what makes a list of plugins one composition. */
 import type { Emitter } from "mitt";
 import type { z } from "zod";
-import { TrainerError } from "../errors.js";
+import { reasonOf, TrainerError } from "../errors.js";
 import { parseOptions } from "../options.js";
 import { stream, type Stream } from "../rng.js";
 import type { ResolvedConfig } from "../config/config.js";
@@ -145,14 +145,18 @@ export interface AppliedPlugin {
   readonly instance: PluginInstance;
 }
 
-/** Lets each plugin tap its hooks, in the config's order; `extensions` belong to whoever runs the config. */
+/**
+ * Lets each plugin tap its hooks, in the config's order; `extensions` belong to whoever runs the config. Where one
+ * fails, those before it are disposed of.
+ */
 export function applyPlugins(
   config: ResolvedConfig,
   hookSet: HookSet,
   events: Emitter<Events>,
   extensions: readonly Plugin[] = [],
 ): AppliedPlugin[] {
-  return [...config.plugins, ...extensions].map((plugin) => {
+  const applied: AppliedPlugin[] = [];
+  for (const plugin of [...config.plugins, ...extensions]) {
     const { name, observer = false } = plugin;
     const context: PluginContext = {
       hooks: hookSet.for(name, observer),
@@ -165,13 +169,38 @@ export function applyPlugins(
       if (instance !== undefined && (instance === null || typeof instance !== "object" || "then" in instance)) {
         throw new Error("apply returns { save?, load?, dispose? } or nothing, and not a promise.");
       }
-      return { plugin, instance: counted(name, instance ?? {}, hookSet.ledger) };
+      const whole = instance ?? {};
+      const own = observer ? forgiven(name, whole, hookSet) : whole;
+      applied.push({ plugin, instance: counted(name, own, hookSet.ledger) });
     } catch (cause) {
-      if (cause instanceof TrainerError && cause.plugin === name) throw cause;
-      const said = cause instanceof Error ? cause.message : String(cause);
-      throw new TrainerError("ERR_PLUGIN", `Plugin "${name}" failed in apply: ${said}`, { cause, plugin: name });
+      disposePlugins(applied);
+      throw cause instanceof TrainerError && cause.plugin === name ? cause : failureIn("apply", name, cause);
     }
-  });
+  }
+  return applied;
+}
+
+/** A plugin's failure outside its taps. */
+export function failureIn(what: "apply" | "save" | "load" | "dispose", plugin: string, cause: unknown): TrainerError {
+  return new TrainerError("ERR_PLUGIN", `Plugin "${plugin}" failed in ${what}: ${reasonOf(cause)}`, { cause, plugin });
+}
+
+/** An observer's instance: what fails in it switches the plugin off, as what fails in a tap does. */
+function forgiven(plugin: string, instance: PluginInstance, { switchOff }: HookSet): PluginInstance {
+  const attempt = <T>(what: "save" | "load" | "dispose", call: () => T, otherwise: T): T => {
+    try {
+      return call();
+    } catch (cause) {
+      switchOff(plugin, failureIn(what, plugin, cause));
+      return otherwise;
+    }
+  };
+  const { save, load, dispose } = instance;
+  return {
+    save: save && (() => attempt("save", () => save.call(instance), {})),
+    load: load && ((state) => attempt("load", () => load.call(instance, state), undefined)),
+    dispose: dispose && (() => attempt("dispose", () => dispose.call(instance), undefined)),
+  };
 }
 
 /** A plugin's own functions, with the tensors that they make and free on its account. */
@@ -199,8 +228,7 @@ export function disposePlugins(applied: readonly AppliedPlugin[]): TrainerError[
       instance.dispose?.();
       return [];
     } catch (cause) {
-      const said = cause instanceof Error ? cause.message : String(cause);
-      return [new TrainerError("ERR_PLUGIN", `Plugin "${name}" failed in dispose: ${said}`, { cause, plugin: name })];
+      return [failureIn("dispose", name, cause)];
     }
   });
 }

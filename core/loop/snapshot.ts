@@ -7,7 +7,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { TrainerError } from "../errors.js";
-import type { AppliedPlugin, PluginState } from "./plugin.js";
+import { failureIn, type AppliedPlugin, type PluginState } from "./plugin.js";
 import type { Position } from "./position.js";
 import type { TrainState } from "./step.js";
 
@@ -45,8 +45,13 @@ export function takeSnapshot(
   const saved = new Map<string, PluginState>();
   for (const { plugin, instance } of plugins) {
     if (!instance.save) continue;
-    const { values, tensors } = guarded(plugin.name, "save", () => instance.save!());
-    saved.set(plugin.name, { values: structuredClone(values), tensors: cloned(tensors ?? new Map()) });
+    try {
+      const { values, tensors } = instance.save();
+      saved.set(plugin.name, { values: structuredClone(values), tensors: cloned(tensors ?? new Map()) });
+    } catch (cause) {
+      disposeStates(saved);
+      throw failureIn("save", plugin.name, cause);
+    }
   }
   return {
     position: structuredClone(position),
@@ -58,8 +63,12 @@ export function takeSnapshot(
 }
 
 export function disposeSnapshot({ weights, slots, plugins }: Snapshot): void {
-  const all = [weights, slots, ...[...plugins.values()].map(({ tensors }) => tensors ?? new Map())];
-  for (const tensors of all) for (const value of tensors.values()) value.dispose();
+  for (const tensors of [weights, slots]) for (const value of tensors.values()) value.dispose();
+  disposeStates(plugins);
+}
+
+function disposeStates(states: ReadonlyMap<string, PluginState>): void {
+  for (const { tensors = new Map() } of states.values()) for (const value of tensors.values()) value.dispose();
 }
 
 /**
@@ -98,7 +107,11 @@ export function restore(
   for (const { plugin, instance } of keeping) {
     const { values, tensors } = snapshot.plugins.get(plugin.name)!;
     const given = { values: structuredClone(values), tensors: cloned(tensors ?? new Map()) };
-    guarded(plugin.name, "load", () => instance.load!(given));
+    try {
+      instance.load!(given);
+    } catch (cause) {
+      throw failureIn("load", plugin.name, cause);
+    }
   }
 }
 
@@ -123,12 +136,3 @@ function mustFit(what: string, given: Tensors, expected: Tensors): void {
 
 const refused = (problem: string): TrainerError =>
   new TrainerError("ERR_RESUME", `This run cannot go on from that state: ${problem}. Is it of another config?`);
-
-function guarded<T>(plugin: string, what: string, call: () => T): T {
-  try {
-    return call();
-  } catch (cause) {
-    const said = cause instanceof Error ? cause.message : String(cause);
-    throw new TrainerError("ERR_PLUGIN", `Plugin "${plugin}" failed in ${what}: ${said}`, { cause, plugin });
-  }
-}

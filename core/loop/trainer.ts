@@ -2,7 +2,7 @@
 import type { Emitter } from "mitt";
 import { checkComposition, applyPlugins, disposePlugins, type AppliedPlugin, type Plugin } from "./plugin.js";
 import { resolveConfig, type ResolvedConfig, type TrainerConfig } from "../config/config.js";
-import { TrainerError } from "../errors.js";
+import { reasonOf, TrainerError } from "../errors.js";
 import { sgd } from "../nn/optimizers.js";
 import { createEvents, type Events } from "./events.js";
 import { evaluate, plainView } from "./evaluate.js";
@@ -45,7 +45,8 @@ export class Trainer {
     this.hooks = createHooks({
       seed: this.config.seed,
       timeout: this.config.hookTimeout,
-      onObserverFailure: ({ message }) => this.events.emit("warning", { message: `${message} It is switched off.` }),
+      onObserverFailure: ({ message }) =>
+        this.events.emit("warning", { message: `${message.replace(/\.?$/, ".")} It is switched off.` }),
       onLeak: (message) => this.events.emit("warning", { message }),
     });
     this.#plugins = applyPlugins(this.config, this.hooks, this.events, extensions);
@@ -182,8 +183,8 @@ export class Trainer {
       }
       return summary();
     } catch (error) {
-      stopReason = `failed: ${error instanceof Error ? error.message : String(error)}`;
-      memory.stop();
+      stopReason = `failed: ${reasonOf(error)}`;
+      memory.stop("failed");
       throw error;
     } finally {
       const end = summary();

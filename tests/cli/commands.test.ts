@@ -139,7 +139,7 @@ describe("--quiet", () => {
     const out = join(base, "warned");
     const { code, stderr } = await trainer("--config", file, "--quiet", "--out", out);
     expect(code).toBe(0);
-    expect(stderr).toMatch(/^warning: Plugin "watch" failed in hook "onStep": lost my glasses It is switched off\.$/m);
+    expect(stderr).toMatch(/^warning: Plugin "watch" failed in hook "onStep": lost my glasses\. It is switched off\.$/m);
     expect(lines(readFileSync(join(out, "metrics.jsonl"), "utf8"))).toContainEqual(
       expect.objectContaining({ event: "warning", message: expect.stringContaining("lost my glasses") }),
     );
