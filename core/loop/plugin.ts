@@ -110,15 +110,19 @@ export function optionsOf<S extends z.ZodObject>(config: ResolvedConfig, factory
 /**
  * Refuses what cannot go together.
  *
+ * @param taken names of plugins that whoever runs the config adds: state and random streams go by the name
  * @returns the notes, for `plan`
  * @throws TrainerError ERR_COMPOSITION listing every mistake at once: what, where, and what to do
  */
-export function checkComposition(config: ResolvedConfig): string[] {
+export function checkComposition(config: ResolvedConfig, taken: readonly string[] = []): string[] {
   const { plugins } = config;
   const mistakes: string[] = [];
   const names = plugins.map(({ name }) => name);
   for (const name of new Set(names.filter((name, index) => names.indexOf(name) !== index))) {
     mistakes.push(`Plugin "${name}" is there twice. Remove one of them.`);
+  }
+  for (const name of taken.filter((name) => names.includes(name))) {
+    mistakes.push(`Plugin "${name}" has a name that the run itself uses. Give it another.`);
   }
   const slots = new Map<string, string>();
   for (const { name, requires = [], conflicts = [], slot } of plugins) {

@@ -41,7 +41,7 @@ export class Trainer {
   /** `extensions` are applied after the config's plugins and are no part of its record. */
   constructor(config: TrainerConfig, extensions: readonly Plugin[] = []) {
     this.config = resolveConfig(config, { optimizer: sgd() });
-    this.notes = checkComposition(this.config);
+    this.notes = checkComposition(this.config, extensions.map(({ name }) => name));
     this.hooks = createHooks({
       seed: this.config.seed,
       timeout: this.config.hookTimeout,

@@ -44,6 +44,8 @@ const slips: [string, (key: string) => string[], boolean][] = [
 
 /** Every set of options there is: whose, the names it knows, and the attempt to give it another. */
 type Options = [where: string, known: readonly string[], attempt: (options: object) => unknown, depth?: string];
+/** Options without which a part cannot be. */
+const needed: Record<string, object> = { 'plugin "finetune"': { path: "weights.safetensors" } };
 const everywhere: Options[] = [
   ["the config", Object.keys(configSchema.shape), (options) => parseOptions("the config", configSchema, options)],
   ["the config", ["skip", "rollback", "factor"], (options) => resolve({ onDivergence: options }), "onDivergence."],
@@ -103,6 +105,53 @@ const bad: [string, unknown][] = [
   ["a boxed number", Object(3)],
   ["a cycle", Object.assign([], { push: 0 })],
 ];
+
+/** What nothing is right for, and what breaks a careless look at it. */
+const hostile: [string, unknown][] = [
+  ["minus zero", -0],
+  ["a number too large to be one", 1e309],
+  ["symbols for keys", { [Symbol("epochs")]: 1 }],
+  ["no prototype", Object.create(null)],
+  [
+    "a getter that throws",
+    Object.defineProperty({}, "length", {
+      enumerable: true,
+      get: () => {
+        throw undefined;
+      },
+    }),
+  ],
+  [
+    "a proxy that refuses everything",
+    new Proxy({}, Object.fromEntries(["get", "has", "ownKeys", "getPrototypeOf"].map((trap) => [trap, refuse]))),
+  ],
+  ["a revoked proxy", revoked()],
+];
+function refuse(): never {
+  throw new Error("closed");
+}
+function revoked(): object {
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  return proxy;
+}
+
+describe("every option of every part", () => {
+  it.each(everywhere.map(([where, ...rest]) => [where, ...rest] as const))("of %s", (where, known, attempt) => {
+    let refused = 0;
+    for (const key of known) {
+      for (const [what, value] of [...bad, ...hostile]) {
+        // Taken, or refused in one line by its name: messageOf lets no other error pass.
+        const message = messageOf(() => attempt({ ...needed[where], [key]: value }));
+        if (message === "") continue;
+        refused++;
+        expect(message, `${key}: ${what}`).toMatch(new RegExp(`"(\\w+\\.)?${key}["[.]|cannot be read|must be`));
+        expect(message, `${key}: ${what}`).not.toMatch(/\n|\bat .*:\d+:\d+/);
+      }
+    }
+    expect(refused).toBeGreaterThanOrEqual(10 * known.length);
+  });
+});
 
 describe("a wrong value", () => {
   const cycle = {} as { self?: object };

@@ -1,6 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, expectTypeOf, it } from "vitest";
 import {
+  hookNames,
   loadBackend,
   stages,
   type Batch,
@@ -28,10 +29,12 @@ const wrong = (value: unknown): never => value as never;
 
 describe("order", () => {
   it("is the stage, then the config, for every order of the plugins", () => {
-    for (const order of permutations([0, 1, 2, 3])) {
+    const orders = permutations([0, 1, 2, 3, 4]);
+    expect(orders).toHaveLength(120);
+    for (const order of orders) {
       const calls: string[] = [];
-      // Plugins 0 and 2 share a stage, 1 and 3 have one each.
-      const stageOf: Stage[] = ["late", "first", "late", "normal"];
+      // Plugins 0 and 2 share a stage, 1, 3 and 4 have one each.
+      const stageOf: Stage[] = ["late", "first", "late", "normal", "early"];
       const plugins = order.map((id) =>
         plugin(`p${id}`, ({ hooks }) =>
           hooks.resolveLearningRate.tap({ stage: stageOf[id] }, (rate) => {
@@ -40,10 +43,26 @@ describe("order", () => {
           }),
         ),
       );
-      const { call } = mountPlugin(plugins[3]!, { config: { plugins: plugins.slice(0, 3) } });
-      expect(call.resolveLearningRate(1, progressAt())).toBe(16);
+      const { call } = mountPlugin(plugins[4]!, { config: { plugins: plugins.slice(0, 4) } });
+      expect(call.resolveLearningRate(1, progressAt())).toBe(32);
       const late = order.filter((id) => id === 0 || id === 2).map((id) => `p${id}`);
-      expect(calls).toEqual(["p1", "p3", ...late]);
+      expect(calls).toEqual(["p1", "p4", "p3", ...late]);
+    }
+  });
+
+  it("holds in every hook", () => {
+    for (const order of permutations([0, 1, 2, 3, 4])) {
+      const hooks = createHooks({ seed: 1 });
+      for (const id of order) {
+        const own = hooks.for(`p${id}`, false);
+        for (const hook of hookNames) {
+          (own[hook] as { tap(options: object, tap: () => undefined): void }).tap({ stage: stages[id] }, () => undefined);
+        }
+      }
+      for (const hook of hookNames) {
+        const taps = hooks.taps().filter((tap) => tap.hook === hook);
+        expect(taps.map(({ plugin }) => plugin)).toEqual(["p0", "p1", "p2", "p3", "p4"]);
+      }
     }
   });
 

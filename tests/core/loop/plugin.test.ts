@@ -53,6 +53,18 @@ describe("composition", () => {
     expect(trainer.notes).toEqual(["b has something to say."]);
   });
 
+  it("lets two need each other: a need is no order", () => {
+    const [a, b] = [plain("a", { requires: ["b"] }), plain("b", { requires: ["a"] })];
+    expect(build(a, b).notes).toEqual([]);
+    expect(build(b, a, plain("c", { requires: ["c"] })).notes).toEqual([]);
+  });
+
+  it("refuses the name of a plugin that the run itself adds", () => {
+    expect(() => new Trainer(microConfig({ plugins: [plain("run-record")] }), [plain("run-record")])).toThrow(
+      'Plugin "run-record" has a name that the run itself uses. Give it another.',
+    );
+  });
+
   it("throws before anything is loaded", () => {
     let loaded = false;
     const data = {

@@ -2,7 +2,8 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { readdirSync, readFileSync } from "node:fs";
 import { beforeAll, describe, expect, it } from "vitest";
-import { hookNames, loadBackend, sgd, Trainer, type FitSummary, type Plugin } from "../../../core/index.js";
+import { shapes, type DataSource, type Split } from "../../../core/data/index.js";
+import { hookNames, loadBackend, sgd, stream, Trainer, type FitSummary, type Plugin } from "../../../core/index.js";
 import { fitWeights, microConfig, microNet } from "../../../core/testing/index.js";
 
 beforeAll(async () => void (await loadBackend()));
@@ -50,6 +51,27 @@ describe("a run", () => {
       before: ({ events }) => events.on("epoch:end", ({ train }) => losses.push(train.loss)),
     });
     expect(losses.at(-1)).toBeLessThan(0.5 * losses[0]!);
+  });
+
+  it("learns nothing from labels that mean nothing", async () => {
+    const data = shapes({ classes: 4, size: 8, train: 240, test: 200 });
+    const permuted = (split: Split, salt: number): Split => ({
+      ...split,
+      labels: split.labels.map((_, index) => stream(1, "canary", salt, index).int(4)),
+    });
+    const shuffled: DataSource = {
+      ...data,
+      async load(context) {
+        const loaded = await data.load(context);
+        return { ...loaded, train: permuted(loaded.train, 1), test: permuted(loaded.test!, 2) };
+      },
+    };
+    const config = microConfig({ epochs: 20, batchSize: 24 });
+    const [true_, false_] = [await fitWeights({ ...config, data }), await fitWeights({ ...config, data: shuffled })];
+    const chance = 1 / 4;
+    const sigma = Math.sqrt((chance * (1 - chance)) / 200);
+    expect(Math.abs(false_.summary.test!.top1 - chance)).toBeLessThan(3 * sigma);
+    expect(true_.summary.test!.top1, "and something from those that do").toBeGreaterThan(chance + 6 * sigma);
   });
 
   it("fires its hooks in the order that docs/hooks.md tells", async () => {

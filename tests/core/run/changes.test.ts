@@ -1,10 +1,13 @@
 /** R29: every field of a config is fixed, free or extendable, and a continuation keeps to it. */
-import { describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { configSchema, resolveConfig } from "../../../core/config/config.js";
 import { adamw, configRecord, sgd, type ConfigRecord, type TrainerConfig } from "../../../core/index.js";
 import { shapes } from "../../../core/data/index.js";
 import { fieldClasses, forbiddenChanges, mustBeContinuable, type ConfigField } from "../../../core/run/changes.js";
-import { microConfig, microNet } from "../../../core/testing/index.js";
+import { fitWeights, microConfig, microNet } from "../../../core/testing/index.js";
+import type { Checkpoint } from "../../../core/run/checkpoints.js";
+import { fromCheckpoint, toCheckpoint } from "../../../core/run/keeper.js";
+import { loadBackend } from "../../../core/index.js";
 import { ema, labelSmoothing } from "../../../plugins/index.js";
 
 const whole: TrainerConfig = microConfig({
@@ -68,6 +71,39 @@ describe.each(Object.entries(others) as [ConfigField, Partial<TrainerConfig>][])
 
   it("goes on where one insists", () => {
     expect(forbiddenChanges(recordOf(), recordOf(change), [field])).toEqual([]);
+  });
+});
+
+describe("what may differ", () => {
+  const config: TrainerConfig = microConfig({ plugins: [labelSmoothing(), ema()], epochs: 4 });
+  let places: Checkpoint[];
+  let whole: Awaited<ReturnType<typeof fitWeights>>;
+  beforeAll(async () => {
+    await loadBackend();
+    places = [];
+    whole = await fitWeights(config, { keep: (snapshot) => void places.push(toCheckpoint(snapshot, 0)) });
+  });
+  const goOn = (change: Partial<TrainerConfig>, from = places[5]!) =>
+    fitWeights({ ...config, ...change }, { from: () => fromCheckpoint(structuredClone(from)) });
+  const free = Object.entries(others).filter(([field]) => fieldClasses[field as ConfigField] === "free");
+
+  it.each(free)("in %s moves no bit of the weights", async (_, change) => {
+    expect((await goOn(change)).hash).toBe(whole.hash);
+  });
+
+  it("in the data's place and the number of epochs neither: the beginning stays, and a run of the new length is what comes", async () => {
+    const longer = await fitWeights({ ...config, epochs: 6 });
+    expect((await goOn({ epochs: 6 })).hash).toBe(longer.hash);
+    expect((await goOn({ epochs: 6 }, places.at(-1))).hash).toBe(longer.hash);
+  });
+
+  it("and not what is fixed: it would be another run", async () => {
+    const moved = await Promise.all(
+      (["learningRate", "batchSize", "optimizer", "plugins", "holdout", "limitTrain"] as const).map(async (field) =>
+        fitWeights({ ...config, ...others[field] }),
+      ),
+    );
+    for (const { hash } of moved) expect(hash).not.toBe(whole.hash);
   });
 });
 
