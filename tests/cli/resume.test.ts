@@ -62,6 +62,34 @@ describe("--resume RUN", () => {
     expect((await trainer("--resume", "changed", ...insisting)).code).toBe(0);
   });
 
+  it("refuses another backend, says what else has changed around it, and goes on where one insists", async () => {
+    copy("part", "moved");
+    const file = join(inside, "moved", "config.resolved.json");
+    const record = JSON.parse(readFileSync(file, "utf8"));
+    const { backend, node } = record.environment;
+    const elsewhere = (environment: object): void =>
+      writeFileSync(file, JSON.stringify({ ...record, environment: { ...record.environment, ...environment } }));
+    elsewhere({ backend: "abacus" });
+    const before = checkpointsOf("moved");
+    const refused = await trainer("--resume", "moved", "--max-steps", "7");
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toContain(`made on abacus, and this would go on with it on ${backend}`);
+    expect(refused.stderr).toContain("--allow-change backend");
+    expect(checkpointsOf("moved")).toEqual(before);
+    elsewhere({ backend: "abacus", node: "1.0.0" });
+    const insisting = await trainer("--resume", "moved", "--max-steps", "7", "--allow-change", "backend", "--json");
+    expect(insisting).toMatchObject({ code: 0 });
+    expect(insisting.stdout).toContain(`other surroundings (backend abacus -> ${backend}, node 1.0.0 -> ${node})`);
+  });
+
+  it("keeps what was said up to the old end where it extends a run", async () => {
+    copy("whole", "prefix");
+    expect((await trainer("--resume", "prefix", "--epochs", "5")).code).toBe(0);
+    const steps = (run: string): unknown[] => metricsOf(run).filter((line) => (line as { event: string }).event === "step");
+    expect(steps("prefix").slice(0, 12)).toEqual(steps("whole"));
+    expect(steps("prefix")).toHaveLength(20);
+  });
+
   it("refuses a damaged checkpoint, and says which older one is whole", async () => {
     copy("part", "damaged");
     const [older, newest] = checkpointsOf("damaged").slice(-2) as [string, string];
