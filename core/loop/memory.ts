@@ -18,7 +18,7 @@ export type Keep = (snapshot: Snapshot, moment: Moment) => void;
 export interface Memory {
   remember(moment: Exclude<Moment, "stop">): void;
   /** Tells the last moment again; after a failure of the run, a second one is only said. */
-  stop(failed?: "failed"): void;
+  stop(after?: { failure: unknown }): void;
   /**
    * After a step that failed: "next" leaves its micro-batch out, "again" goes on from where the position now is.
    *
@@ -50,12 +50,13 @@ export function createMemory(
   };
   return {
     remember,
-    stop(failed) {
+    stop(after) {
       try {
         if (good) keep?.(good, "stop");
       } catch (error) {
-        if (!failed) throw error;
-        events.emit("warning", { message: reasonOf(error) });
+        if (!after) throw error;
+        const message = reasonOf(error);
+        if (!reasonOf(after.failure).includes(message)) events.emit("warning", { message });
       }
     },
     recover(error) {

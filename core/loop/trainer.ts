@@ -184,7 +184,7 @@ export class Trainer {
       return summary();
     } catch (error) {
       stopReason = `failed: ${reasonOf(error)}`;
-      memory.stop("failed");
+      memory.stop({ failure: error });
       throw error;
     } finally {
       const end = summary();

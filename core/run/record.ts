@@ -5,7 +5,7 @@
 import type * as tf from "@tensorflow/tfjs-core";
 import { join } from "node:path";
 import { configRecord, type ConfigRecord } from "../config/config.js";
-import { TrainerError } from "../errors.js";
+import { reasonOf, TrainerError } from "../errors.js";
 import type { SummaryRecord } from "../loop/events.js";
 import type { Plugin } from "../loop/plugin.js";
 import { fitEndRecord } from "../loop/summary.js";
@@ -108,12 +108,12 @@ export function readPreprocessing(bytes: Uint8Array, where: string): Preprocessi
 export function createRunRecord({ logEvery = 1, source }: RunRecordOptions = {}): RunRecord {
   let metrics: MetricsLog | undefined;
   let before: Before | undefined;
+  let failed: unknown; // of the metrics
   const plugin: Plugin = {
     name: "run-record",
     options: { logEvery },
     apply({ hooks, events }) {
       let run: Run | undefined;
-      let failed: unknown;
       let weights: Uint8Array | undefined;
       const early: { message: string }[] = []; // said before there was a file to keep it in
       const inFolder = (name: keyof typeof runFiles): string => join(run!.folder!, runFiles[name]);
@@ -163,6 +163,7 @@ export function createRunRecord({ logEvery = 1, source }: RunRecordOptions = {})
           for (const name of ["config", "metrics"] as const) system.rmSync(inFolder(name), { force: true });
           return;
         }
+        if (failed && summary.stopReason.includes(reasonOf(failed))) return; // said already
         report();
         // An interrupted run ends without choosing: its last weights are what there is.
         weights ??= weightsFile(run, run.weights());
@@ -182,6 +183,7 @@ export function createRunRecord({ logEvery = 1, source }: RunRecordOptions = {})
     plugin,
     goesOn: (run) => (before = run),
     metricsBytes() {
+      if (failed) throw failed; // a run that went on from here would lack a line
       metrics?.sync();
       return metrics?.bytes ?? 0;
     },

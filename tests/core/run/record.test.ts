@@ -12,6 +12,7 @@ import {
   type TrainerConfig,
 } from "../../../core/index.js";
 import { fitWeights, microConfig, weightsHash } from "../../../core/testing/index.js";
+import type { Keep } from "../../../core/loop/memory.js";
 import { createRunFolder } from "../../../core/run/folder.js";
 import { system } from "../../../core/run/files.js";
 import { readMetrics, type MetricsLine } from "../../../core/run/metrics.js";
@@ -200,6 +201,30 @@ describe("a disk that fails", () => {
       exitCode: 74,
       message: expect.stringMatching(/metrics\.jsonl failed: the disk is full/),
     });
+  });
+
+  it("in the metrics keeps no place of which a line is missing", async () => {
+    const record = createRunRecord();
+    const { writeSync } = system;
+    let broken = false;
+    vi.spyOn(system, "writeSync").mockImplementation(((...args: Parameters<typeof writeSync>) => {
+      if (broken || !String(args[1]).includes('"step":2,')) return writeSync(...args);
+      broken = true; // once: there would be room for the lines after it
+      return refuse("ENOSPC");
+    }) as typeof writeSync);
+    const kept: number[] = [];
+    const warned = vi.fn();
+    const run = new Trainer(microConfig(), [record.plugin]);
+    run.events.on("warning", warned);
+    const keep: Keep = ({ position }) => {
+      record.metricsBytes();
+      kept.push(position.step);
+    };
+    await expect(run.fit({ folder, keep })).rejects.toThrow(/metrics\.jsonl failed: the disk is full/);
+    expect(broken).toBe(true);
+    expect(Math.max(...kept)).toBe(1);
+    expect(lines().flatMap(({ event, step }) => (event === "step" ? [step] : []))).toEqual([1]);
+    expect(warned, "it is said once, as what ended the run").not.toHaveBeenCalled();
   });
 
   it("in the summary is an I/O failure", async () => {
