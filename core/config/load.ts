@@ -204,6 +204,6 @@ async function within<T>(act: () => T | PromiseLike<T>, patience: number, what: 
     return await Promise.race([new Promise(setImmediate).then(act), late]);
   } finally {
     clearTimeout(timer);
-    watchdog.stop();
+    await watchdog.stop();
   }
 }

@@ -24,6 +24,7 @@ for (const path of process.argv.slice(2)) {
     print({ path, code, message, ours: error instanceof TrainerError, polluted: "polluted" in {} });
   }
 }
+process.exit();
 
 function print(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value)}\n`);
