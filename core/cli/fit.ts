@@ -108,7 +108,7 @@ async function fit(options: FitOptions): Promise<void> {
       keep: createKeeper({
         folder: join(folder.path, runFiles.checkpoints),
         every: options.checkpointEvery,
-        metricsBytes: record.metricsBytes,
+        metrics: record.metrics,
         onSaved: (saved) => events.emit("checkpoint:saved", saved),
       }),
     });

@@ -53,7 +53,7 @@ export function epochSummary(
     train: { loss: loss / samples, top1: correct / samples },
     validation,
     seconds,
-    imagesPerSecond: samples / seconds,
+    imagesPerSecond: seconds > 0 ? samples / seconds : 0, // cut short before its first step
   };
 }
 

@@ -5,6 +5,7 @@ import type { Position } from "../loop/position.js";
 import type { Snapshot } from "../loop/snapshot.js";
 import type { Keep } from "../loop/memory.js";
 import { listCheckpoints, readCheckpoint, saveCheckpoint, type Checkpoint } from "./checkpoints.js";
+import type { MetricsLog } from "./metrics.js";
 import { pruneCheckpoints } from "./retention.js";
 
 /** What a checkpoint says beside its tensors. */
@@ -109,8 +110,8 @@ export interface KeeperOptions {
   folder: string;
   /** Optimizer steps between two checkpoints; those at the end of epochs and where a run stops come beside them. */
   every?: number;
-  /** Length of the metrics now, flushed: they must be there when the checkpoint is. */
-  metricsBytes(): number;
+  /** The run's metrics, where it has them. */
+  metrics?: Pick<MetricsLog, "bytes" | "sync">;
   onSaved?: (saved: { path: string; step: number; bytes: number }) => void;
 }
 
@@ -119,13 +120,15 @@ export interface KeeperOptions {
  *
  * @throws TrainerError ERR_IO when one cannot be written; after that it writes no more, so that the failure is said once
  */
-export function createKeeper({ folder, every, metricsBytes, onSaved }: KeeperOptions): Keep {
+export function createKeeper({ folder, every, metrics, onSaved }: KeeperOptions): Keep {
   let failed = false;
   let kept = -1; // micro-batches done at the last checkpoint, the end of an epoch counted as half a one more
   let best = bestOf(folder);
+  let bytes = 0; // of the metrics at the last moment: what an interrupted epoch says after it, is said again
   return (snapshot, moment) => {
     const { position } = snapshot;
     const { step, microBatch, batchInEpoch, validation, window } = position;
+    if (moment !== "stop") bytes = metrics?.bytes ?? 0;
     const place = microBatch + (batchInEpoch === 0 ? 0.5 : 0);
     const due = {
       start: false,
@@ -135,11 +138,12 @@ export function createKeeper({ folder, every, metricsBytes, onSaved }: KeeperOpt
     }[moment];
     if (!due || failed || place === kept) return;
     try {
-      const { path, bytes } = saveCheckpoint(folder, toCheckpoint(snapshot, metricsBytes()));
+      metrics?.sync(); // they must be there when the checkpoint is
+      const saved = saveCheckpoint(folder, toCheckpoint(snapshot, bytes));
       kept = place;
       if (moment === "epoch") best = better(best, step, validation?.loss);
       pruneCheckpoints(folder, { keep: 2, best: best?.step });
-      onSaved?.({ path, step, bytes });
+      onSaved?.({ path: saved.path, step, bytes: saved.bytes });
     } catch (cause) {
       failed = true;
       throw cause;

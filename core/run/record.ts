@@ -66,8 +66,8 @@ export interface RunRecord {
   readonly plugin: Plugin;
   /** The run goes on with another; said before it starts. */
   goesOn(before: Before): void;
-  /** Length of the metrics, every byte of it flushed. */
-  metricsBytes(): number;
+  /** Of the run under way: their length, and that it is flushed. */
+  readonly metrics: Pick<MetricsLog, "bytes" | "sync">;
 }
 
 /** What a picture needs before the network sees it, and what the network's answers are called. */
@@ -182,10 +182,14 @@ export function createRunRecord({ logEvery = 1, source }: RunRecordOptions = {})
   return {
     plugin,
     goesOn: (run) => (before = run),
-    metricsBytes() {
-      if (failed) throw failed; // a run that went on from here would lack a line
-      metrics?.sync();
-      return metrics?.bytes ?? 0;
+    metrics: {
+      get bytes() {
+        return metrics?.bytes ?? 0;
+      },
+      sync() {
+        if (failed) throw failed; // a run that went on from here would lack a line
+        metrics?.sync();
+      },
     },
   };
 }

@@ -38,6 +38,13 @@ describe("--resume RUN", () => {
     expect(existsSync(join(inside, "named", "run.lock"))).toBe(false);
   });
 
+  it("goes on so also where the last checkpoint is the one of the stop, and the interrupted epoch was summed up", async () => {
+    expect((await fit("odd", "--max-steps", "5")).code).toBe(0);
+    expect((await trainer("--resume", "odd", "--max-steps", "1000")).code).toBe(0);
+    expect(hashOf("odd")).toBe(hashOf("whole"));
+    expect(metricsOf("odd")).toEqual(metricsOf("whole"));
+  });
+
   it("of a finished run evaluates again and ends the same", async () => {
     copy("whole", "again");
     expect((await trainer("--resume", "again")).code).toBe(0);

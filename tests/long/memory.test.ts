@@ -82,7 +82,7 @@ async function train(more: Plugin[], { maxSteps = total, resumes = false } = {})
     samples.push({ step, heap: heapUsed, outside: external, resident: rss });
   });
   const before = tf.memory().numTensors;
-  await trainer.fit({ folder: run, keep: createKeeper({ folder: checkpoints, every: 500, metricsBytes: record.metricsBytes }) });
+  await trainer.fit({ folder: run, keep: createKeeper({ folder: checkpoints, every: 500, metrics: record.metrics }) });
   expect(tf.memory().numTensors).toBe(before);
   if (resumes) {
     const { checkpoint } = newestCheckpoint(checkpoints);

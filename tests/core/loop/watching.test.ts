@@ -70,8 +70,8 @@ it.each<[string, Partial<TrainerConfig>, (() => Watched)?]>([
   ["Grad-CAM", { plugins: [plugins.gradCam()] }, () => ({ folder: folder() })],
   ["logs for VisualDL and TensorBoard", { plugins: [plugins.visualLog()] }, () => ({ folder: folder() })],
   ["somebody who taps every hook", { plugins: [onlooker] }],
-  ["a checkpoint every step", {}, () => ({ keep: createKeeper({ folder: folder(), every: 1, metricsBytes: () => 0 }) })],
-  ["a checkpoint every third", {}, () => ({ keep: createKeeper({ folder: folder(), every: 3, metricsBytes: () => 0 }) })],
+  ["a checkpoint every step", {}, () => ({ keep: createKeeper({ folder: folder(), every: 1 }) })],
+  ["a checkpoint every third", {}, () => ({ keep: createKeeper({ folder: folder(), every: 3 }) })],
   ["listeners to everything", {}, () => ({ before: ({ events }) => events.on("*", (_, value) => void JSON.stringify(value)) })],
   [
     "listeners that fail",

@@ -6,7 +6,7 @@ import { afterAll, beforeEach, expect, it } from "vitest";
 import type { Position } from "../../../core/loop/position.js";
 import { beginning } from "../../../core/loop/position.js";
 import type { Snapshot } from "../../../core/loop/snapshot.js";
-import { listCheckpoints } from "../../../core/run/checkpoints.js";
+import { listCheckpoints, newestCheckpoint } from "../../../core/run/checkpoints.js";
 import { createKeeper } from "../../../core/run/keeper.js";
 
 const base = mkdtempSync(join(tmpdir(), "fitloop-keeper-"));
@@ -22,7 +22,7 @@ const snapshot = (position: Partial<Position>): Snapshot => ({
   counts: none,
   plugins: none,
 });
-const keeper = (every?: number) => createKeeper({ folder, every, metricsBytes: () => 0 });
+const keeper = (every?: number) => createKeeper({ folder, every });
 const epochs = (keep: ReturnType<typeof keeper>, losses: readonly number[], from = 0): void =>
   losses.forEach((loss, index) => {
     const epoch = from + index + 1;
@@ -65,4 +65,14 @@ it("keeps every so many steps, at windows' ends, and where a run stops, but no p
   at(2, "stop", 1);
   at(2, "stop", 1);
   expect(listCheckpoints(folder).map(({ step, part }) => [step, part])).toEqual([[2, 0], [2, 2]]);
+});
+
+it("remembers the metrics as they were at the moment that it keeps, and not what was said since", () => {
+  const metrics = { bytes: 100, sync: () => undefined };
+  const keep = createKeeper({ folder, metrics });
+  const stopped = snapshot({ step: 3, microBatch: 3, batchInEpoch: 3 });
+  keep(stopped, "step");
+  metrics.bytes = 170; // the interrupted epoch is summed up
+  keep(stopped, "stop");
+  expect(newestCheckpoint(folder).checkpoint!.meta.metricsBytes).toBe(100);
 });
