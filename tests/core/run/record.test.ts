@@ -217,7 +217,7 @@ describe("a disk that fails", () => {
     const run = new Trainer(microConfig(), [record.plugin]);
     run.events.on("warning", warned);
     const keep: Keep = ({ position }) => {
-      record.metricsBytes();
+      record.metrics.sync();
       kept.push(position.step);
     };
     await expect(run.fit({ folder, keep })).rejects.toThrow(/metrics\.jsonl failed: the disk is full/);
