@@ -1,8 +1,9 @@
-/** `trainer data verify`: reads and checks every picture of a data set. */
+/** `trainer data verify`: reads and checks every picture of a data set; `data preview` has its own file. */
 import { Option, type Command } from "commander";
 import { dataSource, formatVerify, verifyData } from "../data/index.js";
 import { toJson } from "../run/json.js";
 import { whole } from "./options.js";
+import { addPreview } from "./preview.js";
 import { tell } from "./terminal.js";
 
 /** Names on the command line -> names in records. */
@@ -36,4 +37,5 @@ export function addData(program: Command): void {
       const report = await verifyData(dataSource(kinds[kind], options), tell);
       process.stdout.write(`${json ? toJson(report) : formatVerify(report)}\n`);
     });
+  addPreview(data);
 }

@@ -1,0 +1,74 @@
+/** What `trainer data preview` draws is what training sees, and the same each time. */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import sharp from "sharp";
+import { describe, expect, it } from "vitest";
+import { asPicture, sheet } from "../../core/cli/preview.js";
+import { trainer, workplace } from "./run-cli.js";
+
+const { inside } = workplace();
+const small = ["--preset", "quickstart", "--limit-train", "40", "--limit-test", "10"];
+const draw = (file: string, ...more: string[]) =>
+  trainer("data", "preview", ...small, "--pictures", "3", "--variants", "2", "--out", file, "--quiet", ...more);
+
+describe("data preview", () => {
+  it("draws originals and variants, the same bits for a seed and others for another", async () => {
+    expect(await draw("a/one.png")).toMatchObject({
+      code: 0,
+      stdout: `rows 1 to 3: random-crop-flip\nno picture changed by: label-smoothing\n${join(inside, "a/one.png")}\n`,
+    });
+    await draw("two.png");
+    await draw("three.png", "--seed", "7");
+    const [one, two, three] = ["a/one.png", "two.png", "three.png"].map((file) => readFileSync(join(inside, file)));
+    expect(one!.equals(two!)).toBe(true);
+    expect(one!.equals(three!)).toBe(false);
+    const { width, height } = await sharp(one).metadata();
+    expect([width, height], "3 columns and 3 rows of 32 pixels, 2 apart, doubled").toEqual([208, 208]);
+    const cell = (column: number) =>
+      sharp(one).extract({ left: 4 + 68 * column, top: 4, width: 64, height: 64 }).raw().toBuffer();
+    expect((await cell(0)).equals(await cell(1)), "a variant is no copy").toBe(false);
+    expect((await cell(1)).equals(await cell(2)), "nor of the other variant").toBe(false);
+  });
+
+  it("says its blocks in JSON", async () => {
+    const { stdout } = await draw("json.png", "--json");
+    expect(JSON.parse(stdout)).toEqual({
+      file: join(inside, "json.png"),
+      pictures: 3,
+      variants: 2,
+      blocks: [["random-crop-flip"]],
+      unchanged: ["label-smoothing"],
+    });
+  });
+
+  it("overwrites nothing, and refuses runs without augmentation", async () => {
+    await draw("kept.png");
+    const before = readFileSync(join(inside, "kept.png"));
+    const again = await draw("kept.png", "--seed", "9");
+    expect(again.code).not.toBe(0);
+    expect(again.stderr).toContain("kept.png is there already");
+    expect(readFileSync(join(inside, "kept.png")).equals(before)).toBe(true);
+    const nothing = await draw("none.png", "--without", "random-crop-flip");
+    expect(nothing.code).toBe(2);
+    expect(nothing.stderr).toContain("No plugin of this run changed these pictures");
+    expect(existsSync(join(inside, "none.png"))).toBe(false);
+  });
+});
+
+describe("pictures", () => {
+  it("come back from normalised values to their bytes, and stay in range", () => {
+    const of = { height: 1, width: 2, mean: [0.5, 0.4, 0.3], deviation: [0.2, 0.25, 0.5] } as const;
+    const bytes = [0, 17, 255, 128, 90, 3];
+    const normal = Float32Array.from(bytes, (value, at) => (value / 255 - of.mean[at % 3]!) / of.deviation[at % 3]!);
+    expect([...asPicture(normal, of).pixels]).toEqual(bytes);
+    expect([...asPicture(Float32Array.of(9, -9, 9, -9, 9, -9), of).pixels]).toEqual([255, 0, 255, 0, 255, 0]);
+  });
+
+  it("stand in rows and columns on white", async () => {
+    const dot = (value: number) => ({ pixels: Uint8Array.of(value, value, value), height: 1, width: 1 });
+    const png = await sheet([[dot(1), dot(2)], [dot(3), dot(4)]], 1, 1);
+    const grey = [...(await sharp(png).raw().toBuffer())].filter((_, at) => at % 3 === 0);
+    const w = 255;
+    expect(grey).toEqual([[w, w, w, w, w], [w, 1, w, 2, w], [w, w, w, w, w], [w, 3, w, 4, w], [w, w, w, w, w]].flat());
+  });
+});
