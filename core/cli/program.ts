@@ -11,6 +11,7 @@ import { addEvaluate } from "./evaluate.js";
 import { addFit } from "./fit.js";
 import { addGradCam } from "./gradcam.js";
 import { addLists } from "./lists.js";
+import { addLrFind } from "./lr-find.js";
 import { addPlan } from "./plan.js";
 import { addPredict } from "./predict.js";
 import { addReplay } from "./replay.js";
@@ -36,6 +37,7 @@ Start with:
     );
   addFit(program);
   addPlan(program);
+  addLrFind(program);
   addLists(program);
   addEvaluate(program);
   addPredict(program);

@@ -4,10 +4,12 @@
  */
 import type { Emitter } from "mitt";
 import type { Events, MetricsRecord, SummaryRecord } from "../loop/events.js";
-import { colorsFor, columns, duration, percent, table, tell } from "./terminal.js";
+import { colorsFor, columns, duration, percent, sparkline, table, tell } from "./terminal.js";
 
 /** Milliseconds between two drawings of the live line. */
 const pace = 100;
+/** Epochs in the curve at the end of an epoch's line. */
+const sparkEpochs = 16;
 
 /** Watches a run until it ends, on standard error. */
 export function showProgress(events: Emitter<Events>): void {
@@ -18,6 +20,7 @@ export function showProgress(events: Emitter<Events>): void {
   let onScreen = false;
   let trained = 0; // steps, and the seconds they took: the estimate looks at these only
   let seconds = 0;
+  const accuracies: number[] = []; // of each epoch: held out, or of training where nothing is
   const clear = (): void => {
     if (onScreen) process.stderr.write("\r\x1b[K");
     onScreen = false;
@@ -57,6 +60,8 @@ export function showProgress(events: Emitter<Events>): void {
   });
   events.on("epoch:end", (epoch) => {
     const { validation } = epoch;
+    accuracies.push((validation ?? epoch.train).top1);
+    const curve = live ? sparkline(accuracies.slice(-sparkEpochs)) : "";
     const parts = [
       `epoch ${epoch.epoch + 1}/${epoch.epochs}`,
       `train ${epoch.train.loss.toFixed(3)} ${percent(epoch.train.top1)}`,
@@ -64,6 +69,7 @@ export function showProgress(events: Emitter<Events>): void {
       `lr ${Number(epoch.learningRate.toPrecision(3))}`,
       `${Math.round(epoch.imagesPerSecond)} img/s`,
       duration((performance.now() - started) / 1000),
+      ...(curve === "" ? [] : [curve]),
     ];
     say(live ? fitting(parts, columns() - 1) : parts.join("  "));
   });

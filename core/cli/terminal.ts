@@ -56,3 +56,13 @@ export function duration(seconds: number): string {
   if (whole >= 60) return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`;
   return `${whole} s`;
 }
+
+/** One letter a number, from the lowest to the highest of them; nothing for fewer than two. */
+export function sparkline(values: readonly number[]): string {
+  const known = values.filter(Number.isFinite);
+  if (known.length < 2) return "";
+  const [low, high] = [Math.min(...known), Math.max(...known)];
+  const blocks = "▁▂▃▄▅▆▇█";
+  const place = (value: number): number => (high > low ? Math.round((7 * (value - low)) / (high - low)) : 3);
+  return values.map((value) => (Number.isFinite(value) ? blocks[place(value)]! : " ")).join("");
+}

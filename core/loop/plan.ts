@@ -138,7 +138,7 @@ export function formatPlan(plan: Plan, width = 80): string {
     }),
     "",
     "learning rate",
-    ...chart(rates, Math.min(width, 72)),
+    ...blockChart(rates, Math.min(width, 72)),
     `  first ${short(rates[0]!)}, highest ${short(Math.max(...rates))}, last ${short(rates.at(-1)!)}`,
   ];
   if (plan.notes.length > 0) lines.push("", "notes", ...plan.notes.map((note) => `  ${note}`));
@@ -151,7 +151,7 @@ const tapText = ({ plugin, stage }: TapInfo): string =>
 const short = (value: number): string => String(Number(value.toPrecision(3)));
 
 /** Rows of blocks: the curve of positive numbers, the highest at the top. */
-function chart(values: readonly number[], width: number, rows = 5): string[] {
+export function blockChart(values: readonly number[], width: number, rows = 5): string[] {
   const columns = Math.min(values.length, width - 4);
   const top = Math.max(...values, Number.MIN_VALUE);
   const heights = Array.from({ length: columns }, (_, column) => {

@@ -306,6 +306,34 @@ describe("plan", () => {
   });
 });
 
+describe("lr-find", () => {
+  const args = ["lr-find", "--config", config, "--epochs", "5", "--steps", "15"];
+
+  it("trains while the rate grows, suggests, and leaves nothing behind", async () => {
+    const before = readdirSync(inside);
+    const { code, stdout } = await trainer(...args, "--from", "0.001", "--to", "1", "--json");
+    expect(code).toBe(0);
+    const { points, suggestion } = JSON.parse(stdout);
+    expect(points.length).toBeGreaterThan(5);
+    expect(points[0].rate).toBeCloseTo(0.001, 12);
+    for (const [at, { rate }] of points.entries()) expect(rate / (0.001 * 1000 ** (at / 14))).toBeCloseTo(1, 9);
+    expect(suggestion === null || suggestion.steepest > 0).toBe(true);
+    expect(readdirSync(inside)).toEqual(before);
+    expect(await trainer(...args, "--from", "0.001", "--to", "1", "--json")).toMatchObject({ stdout });
+  });
+
+  it("shows a chart that fits, and ends where the loss breaks away", async () => {
+    const { code, stdout } = await trainer(...args, "--from", "1", "--to", "1e9");
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^smoothed loss over the learning rate, \d+ steps\n/);
+    for (const line of stdout.split("\n")) expect(line.length).toBeLessThanOrEqual(80);
+  });
+
+  it("refuses a range that ends before it begins", async () => {
+    expect(await trainer(...args, "--from", "1", "--to", "0.1")).toMatchObject({ code: 2, stderr: expect.stringMatching(/must be below/) });
+  });
+});
+
 describe("report and compare", () => {
   it("writes a run's page again", async () => {
     const before = readFileSync(join(run, "report.html"), "utf8");

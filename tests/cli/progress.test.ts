@@ -1,7 +1,7 @@
 /** What people watch: a live line that fits its terminal, and lines that do not depend on one. */
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { fitting, formatResults, showProgress } from "../../core/cli/progress.js";
-import { colorsFor, columns, duration, percent, table } from "../../core/cli/terminal.js";
+import { colorsFor, columns, duration, percent, sparkline, table } from "../../core/cli/terminal.js";
 import { createEvents, type Events } from "../../core/loop/events.js";
 
 const parts = [
@@ -124,6 +124,13 @@ describe("words", () => {
     expect([0, undefined, 132].map((width) => columns({ columns: width } as NodeJS.WriteStream))).toEqual([
       80, 80, 132,
     ]);
+  });
+
+  it("sparklines: from the lowest to the highest, whatever they are", () => {
+    expect(sparkline([0, 0.5, 1])).toBe("▁▅█");
+    expect(sparkline([3, 3])).toBe("▄▄");
+    expect(sparkline([1, Number.NaN, 2])).toBe("▁ █");
+    expect([sparkline([]), sparkline([1]), sparkline([Number.NaN, 1])]).toEqual(["", "", ""]);
   });
 
   it("tables: the first column left, the others right", () => {
