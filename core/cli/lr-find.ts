@@ -89,7 +89,8 @@ function described(points: readonly RatePoint[], suggestion: ReturnType<typeof s
   return [
     `smoothed loss over the learning rate, ${points.length} steps`,
     "",
-    ...blockChart(losses, width, 10),
+    // From a little below the lowest: the fall is what is looked for. What has broken away is cut off.
+    ...blockChart(losses.map((loss) => Math.min(loss, 1.5 * losses[0]!) - 0.98 * Math.min(...losses)), width, 10),
     `  ${first}${last.padStart(Math.max(1, shown - first.length))}`,
     "",
     suggestion

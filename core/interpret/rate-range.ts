@@ -26,26 +26,45 @@ export function smoothed(losses: readonly number[], beta = 0.9): number[] {
 export const explodes = (loss: number, lowest: number): boolean => !Number.isFinite(loss) || loss > 4 * lowest;
 
 export interface RateSuggestion {
-  /** Where the smoothed loss falls fastest over the logarithm of the rate. */
+  /** Where the loss falls fastest over the logarithm of the rate. */
   readonly steepest: number;
   /** A tenth of the rate at which the smoothed loss is lowest: the largest that is still safe. */
   readonly safe: number;
 }
 
 /**
- * @param points of the test in order; the first tenth, which the average has not settled in, is not looked at
+ * Slopes are those of straight lines through a fifth of the points around each: single steps of a small batch go up and
+ * down by more than the rate moves them.
+ *
+ * @param points of the test in order
  * @returns nothing where the loss never falls
  */
 export function suggestRates(points: readonly RatePoint[]): RateSuggestion | undefined {
+  const reach = Math.max(2, Math.floor(points.length / 10));
+  if (points.length < 2 * reach + 1) return undefined;
   const losses = smoothed(points.map(({ loss }) => loss));
-  const first = Math.floor(points.length / 10);
-  let [lowest, steepest, slope] = [first, -1, 0];
-  for (let at = first; at < points.length; at++) if (losses[at]! < losses[lowest]!) lowest = at;
-  // Central differences, up to the lowest point: behind it every fall is a swing of a loss that has broken away.
-  for (let at = Math.max(1, first); at < Math.min(lowest + 1, points.length - 1); at++) {
-    const found = (losses[at + 1]! - losses[at - 1]!) / Math.log(points[at + 1]!.rate / points[at - 1]!.rate);
+  let lowest = reach; // the average has settled by then
+  for (let at = reach; at < points.length; at++) if (losses[at]! < losses[lowest]!) lowest = at;
+  let [steepest, slope] = [-1, 0];
+  // Up to the lowest point: behind it every fall is a swing of a loss that has broken away.
+  for (let at = reach; at <= Math.min(lowest, points.length - 1 - reach); at++) {
+    const found = slopeOf(points.slice(at - reach, at + reach + 1));
     if (found < slope) [steepest, slope] = [at, found];
   }
   if (steepest < 0) return undefined;
   return { steepest: points[steepest]!.rate, safe: points[lowest]!.rate / 10 };
 }
+
+/** Least squares, over the logarithm of the rate. */
+function slopeOf(points: readonly RatePoint[]): number {
+  const x = points.map(({ rate }) => Math.log(rate));
+  const [meanX, meanY] = [mean(x), mean(points.map(({ loss }) => loss))];
+  let [products, squares] = [0, 0];
+  points.forEach(({ loss }, at) => {
+    products += (x[at]! - meanX) * (loss - meanY);
+    squares += (x[at]! - meanX) ** 2;
+  });
+  return products / squares;
+}
+
+const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
