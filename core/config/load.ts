@@ -11,7 +11,7 @@ import { basename, dirname, extname, join, resolve, sep } from "node:path";
 import { pathToFileURL } from "node:url";
 import { cosmiconfig, type CosmiconfigResult, type Loader } from "cosmiconfig";
 import { register } from "tsx/esm/api";
-import { TrainerError } from "../errors.js";
+import { exitCodes, TrainerError } from "../errors.js";
 import { show } from "../options.js";
 import type { TrainerConfig } from "./config.js";
 import { watch } from "./watchdog.js";
@@ -117,9 +117,9 @@ async function importConfig(path: string, patience: number): Promise<TrainerConf
   process.stdout.write = process.stderr.write.bind(process.stderr); // standard output is the command's own
   try {
     const load = (): Promise<{ default?: unknown }> => import(pathToFileURL(path).href);
-    const { default: exported } = await within(load, patience, "loading it");
+    const { default: exported } = await within(load, patience, "loading it", path);
     const make = (): unknown => (typeof exported === "function" ? (exported as () => unknown)() : exported);
-    const config = await within(make, patience, "the function it exports");
+    const config = await within(make, patience, "the function it exports", path);
     if (config === undefined && exported !== undefined)
       throw new Error("the function it exports returned nothing");
     if (config === undefined) {
@@ -192,18 +192,30 @@ function inModulePackage(folder: string): boolean {
   return dirname(folder) !== folder && inModulePackage(dirname(folder));
 }
 
-/** Waits for what a config does, but not forever, whether it waits itself or never comes back. */
-async function within<T>(act: () => T | PromiseLike<T>, patience: number, what: string): Promise<T> {
+/**
+ * Waits for what a config does, but not forever. One that waits itself too long is an error; one that never comes back
+ * ends the process, since nothing else can be done about it, and nothing is written yet.
+ */
+async function within<T>(
+  act: () => T | PromiseLike<T>,
+  patience: number,
+  what: string,
+  path: string,
+): Promise<T> {
+  const late = `${what} took longer than ${patience / 1000} s`;
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what} took longer than ${patience / 1000} s`)), patience);
+  const tooLate = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(late)), patience);
   });
-  const watchdog = watch(patience + 1000); // by then a thread that is free has heard its timer
+  const watchdog = watch({
+    patience: patience + 1000, // by then a thread that is free has heard its timer
+    text: `trainer: The config ${path} cannot be used: ${late}, and it is still busy.\n`,
+    code: exitCodes.usage,
+  });
   try {
-    // In a turn of its own: the watchdog ends all that is under way in its turn.
-    return await Promise.race([new Promise(setImmediate).then(act), late]);
+    return await Promise.race([act(), tooLate]);
   } finally {
     clearTimeout(timer);
-    await watchdog.stop();
+    watchdog.stop();
   }
 }

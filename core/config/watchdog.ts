@@ -1,47 +1,58 @@
 /**
- * Ends what keeps the main thread busy for too long: a loop without end hears no timer. A second thread waits, and
- * then has the engine terminate what runs, as a debugger would; the main thread goes on with its next turn. That holds
- * for what a promise runs, as modules and functions of a config are; a loop in the callback of a timer takes the process
- * with it.
+ * Ends a process whose main thread is busy for too long: a loop without end hears no timer and no signal's handler. A
+ * second thread waits, and then has the engine stop the main thread, as a debugger would, and leave.
  */
 import { Worker } from "node:worker_threads";
 
 export interface Watchdog {
-  /** Resolves once it can do nothing more. */
-  stop(): Promise<void>;
+  stop(): void;
 }
 
-/** What the guard and whoever is guarded tell each other. */
-const [watching, stopped, bitten] = [0, 1, 2];
+export interface WatchdogOptions {
+  /** Milliseconds. */
+  patience: number;
+  /** What is said on standard error before the process leaves with `code`. */
+  text: string;
+  code: number;
+}
 
-/** In words for `new Worker`, since the published package is one file. */
+/**
+ * In words for `new Worker`, since the published package is one file. A process that leaves waits for its debuggers to
+ * go, so this one goes after a second; should the main thread not have left by then, all begins again.
+ */
 const guard = `
-  const { workerData: { shared, patience } } = require("node:worker_threads");
+  const { shared, patience, text, code } = require("node:worker_threads").workerData;
+  const { writeSync } = require("node:fs");
   const { Session } = require("node:inspector");
-  const state = new Int32Array(shared);
-  Atomics.wait(state, 0, ${watching}, patience);
-  if (Atomics.compareExchange(state, 0, ${watching}, ${bitten}) === ${watching}) {
+  const expression = "globalThis.process.reallyExit(" + code + ")";
+  const end = () => {
     const session = new Session();
     session.connectToMainThread();
-    session.post("Runtime.terminateExecution", () => session.disconnect());
+    session.on("Debugger.paused", ({ params: { callFrames: [{ callFrameId }] } }) => {
+      session.post("Debugger.evaluateOnCallFrame", { callFrameId, expression });
+    });
+    session.post("Debugger.enable");
+    session.post("Debugger.pause");
+    setTimeout(() => (session.disconnect(), end()), 1000);
+  };
+  if (Atomics.wait(new Int32Array(shared), 0, 0, patience) === "timed-out") {
+    writeSync(2, text);
+    end();
   }
 `;
 
-/** Watches from now on. Whoever stops it in time comes to no harm. */
-export function watch(patience: number): Watchdog {
+/** Watches from now on. */
+export function watch({ patience, text, code }: WatchdogOptions): Watchdog {
   const shared = new SharedArrayBuffer(4);
-  const state = new Int32Array(shared);
-  const worker = new Worker(guard, { eval: true, execArgv: [], workerData: { shared, patience } });
+  const stopped = new Int32Array(shared);
+  const workerData = { shared, patience, text, code };
+  const worker = new Worker(guard, { eval: true, execArgv: [], workerData });
   worker.unref();
   worker.on("error", () => {}); // a Node without an inspector: then nobody watches
-  const gone = new Promise<void>((resolve) => worker.on("exit", () => resolve()));
   return {
-    async stop() {
-      const before = Atomics.compareExchange(state, 0, watching, stopped);
-      Atomics.notify(state, 0);
-      if (before !== bitten) return;
-      worker.ref(); // a process that ended now would wait for a debugger, and say so
-      await gone;
+    stop() {
+      Atomics.store(stopped, 0, 1);
+      Atomics.notify(stopped, 0);
     },
   };
 }

@@ -2,7 +2,7 @@
  * Configs as people write them, in a package of their own: loaded by a real process, as the command line
  * loads them.
  */
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import {
   mkdirSync,
   mkdtempSync,
@@ -101,18 +101,6 @@ const cases: Record<string, { text: string; gives?: unknown; says?: RegExp; code
     text: "await new Promise(() => {});\nexport default {};",
     says: /loading it took longer than/,
   },
-  "module/never-ends.mjs": {
-    text: "for (;;);\nexport default {};",
-    says: /loading it took longer than 0\.3 s/,
-  },
-  "module/never-returns.ts": {
-    text: "export default () => {\n  for (;;);\n};",
-    says: /the function it exports took longer than 0\.3 s/,
-  },
-  "module/never-returns-later.ts": {
-    text: "export default async () => {\n  await null;\n  for (;;);\n};",
-    says: /the function it exports took longer than 0\.3 s/,
-  },
   "module/prints.ts": {
     text: 'console.log("hello");\nprocess.stdout.write("there");\nexport default () => (console.log("again"), { epochs: 8 });',
     gives: { epochs: 8 },
@@ -172,6 +160,7 @@ const searches: Record<string, string | RegExp> = {
     /No config: neither --preset nor --config came, and there is no trainer\.config\.ts in .*`trainer presets`/,
 };
 
+const script = fileURLToPath(new URL("load-each.ts", import.meta.url));
 let loaded: Map<string, Loaded>;
 beforeAll(() => {
   for (const [name, type] of [
@@ -189,17 +178,12 @@ beforeAll(() => {
   const paths = [...Object.keys(cases), ...Object.keys(searches), "module/absent.ts"].map((name) =>
     join(folder, name),
   );
-  const script = fileURLToPath(new URL("load-each.ts", import.meta.url));
-  const load = (...names: string[]): string =>
-    execFileSync(process.execPath, ["--import", "tsx", script, ...names], {
-      cwd: root,
-      encoding: "utf8",
-      stdio: ["ignore", "pipe", "ignore"],
-      timeout: 100_000,
-    });
-  // What would spin for ever has a process of its own: were it late, the next one would wait for it.
-  const spins = (path: string): boolean => /never-(ends|returns)/.test(path);
-  const output = [load(...paths.filter((path) => !spins(path))), ...paths.filter(spins).map((path) => load(path))].join("");
+  const output = execFileSync(process.execPath, ["--import", "tsx", script, ...paths], {
+    cwd: root,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "ignore"],
+    timeout: 100_000,
+  });
   loaded = new Map(
     output
       .trim()
@@ -217,6 +201,26 @@ describe("loading a config", () => {
     if (text === sharing && !says) expect(result.same, "the same package and the same tf.js").toBe(true);
     expect(result.polluted).toBe(false);
   });
+
+  it.each([
+    ["while it is loaded", "ends.mjs", "for (;;);\nexport default {};", "loading it"],
+    ["in TypeScript", "ends.ts", "const more: boolean = true;\nwhile (more);\nexport default {};", "loading it"],
+    ["after a wait", "waits.mjs", "await new Promise((go) => setTimeout(go, 5));\nfor (;;);", "loading it"],
+    ["in its function", "returns.ts", "export default () => { for (;;); };", "the function it exports"],
+    ["in a timer", "timer.mjs", "export default new Promise(() => setTimeout(() => { for (;;); }, 5));", "\\w+.*"],
+  ])("ends a config that never comes back %s, and says so", (_, name, text, what) => {
+    const path = join(folder, "module", "project", "deeper", `never-${name}`);
+    writeFileSync(path, text);
+    const { status, stdout, stderr } = spawnSync(process.execPath, ["--import", "tsx", script, path], {
+      cwd: root,
+      encoding: "utf8",
+      timeout: 60_000,
+    });
+    expect(stderr).toMatch(
+      new RegExp(`^trainer: The config ${path} cannot be used: ${what} took longer than 0\\.3 s, and it is still busy\\.$`, "m"),
+    );
+    expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
+  }, 70_000);
 
   it("says that a file is not there", () => {
     expect(loaded.get("module/absent.ts")).toMatchObject({

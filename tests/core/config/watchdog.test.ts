@@ -1,37 +1,39 @@
-/** What a loop without end costs: its own turn, and nothing after it. `load.test.ts` has the configs. */
-import { execFileSync } from "node:child_process";
+/** A process that is busy for too long is ended in words. `load.test.ts` has the configs. */
+import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
 
 const watchdog = JSON.stringify(new URL("../../../core/config/watchdog.ts", import.meta.url).href);
 const cwd = fileURLToPath(new URL("../../..", import.meta.url));
-const printedBy = (code: string): string => {
+function run(code: string) {
   const program = `import { watch } from ${watchdog};\n${code}`;
-  return execFileSync(process.execPath, ["--import", "tsx", "--input-type=module", "-e", program], {
-    cwd,
-    encoding: "utf8",
-  });
-};
+  const args = ["--import", "tsx", "--input-type=module", "-e", program];
+  const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd, encoding: "utf8", timeout: 60_000 });
+  return { status, stdout, stderr: stderr.replace("Waiting for the debugger to disconnect...\n", "") };
+}
 
-it("ends a loop, and the next turn comes", () => {
-  const printed = printedBy(`
-    const dog = watch(100);
-    new Promise(setImmediate).then(() => {
-      try { for (;;); } catch { console.log("caught"); } finally { console.log("finally"); }
-      console.log("after");
-    });
-    setTimeout(() => (dog.stop(), console.log("next")), 50);
+it.each([
+  ["at once", "spin();"],
+  ["in a promise", "await null; spin();"],
+  ["in a timer", "setTimeout(spin);"],
+  ["in an immediate", "setImmediate(spin);"],
+])("ends what spins %s, past any handler", (_, start) => {
+  const ended = run(`
+    watch({ patience: 100, text: "enough\\n", code: 2 });
+    const spin = () => { try { for (;;); } catch { console.log("caught"); } finally { console.log("finally"); } };
+    process.on("exit", () => console.log("exit"));
+    ${start}
   `);
-  expect(printed).toBe("next\n");
-});
+  expect(ended).toEqual({ status: 2, stdout: "", stderr: "enough\n" });
+}, 70_000);
 
 it("does nothing to whoever stops it in time, and keeps no process alive", () => {
-  const printed = printedBy(`
-    watch(3_600_000);
-    const dog = watch(50);
+  const ended = run(`
+    watch({ patience: 3_600_000, text: "", code: 2 });
+    const dog = watch({ patience: 50, text: "enough", code: 2 });
     dog.stop();
     for (const end = performance.now() + 200; performance.now() < end; );
     console.log("unharmed");
   `);
-  expect(printed).toBe("unharmed\n");
-});
+  expect(ended).toEqual({ status: 0, stdout: "unharmed\n", stderr: "" });
+}, 70_000);
