@@ -1,7 +1,7 @@
 /**
  * What looking at a run costs: `npm run bench -- logging --data PATH`.
  *
- * The same CIFAR-100 epochs with everything that watches (visual-log with all it has, Grad-CAM drawings, the kept record)
+ * The same CIFAR-100 epochs with everything that watches (visual-log with all it has, Grad-CAM drawings, the report, the kept record)
  * and without, taking turns in one run. The time is of the whole run, evaluation and writing included.
  */
 import { mkdtempSync, rmSync } from "node:fs";
@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { Trainer, type Plugin } from "../core/index.js";
+import { createReport } from "../core/report/keep.js";
 import { createRunRecord } from "../core/run/record.js";
 import { gradCam, visualLog } from "../plugins/index.js";
 import { cifar100Baseline } from "../presets/index.js";
@@ -48,10 +49,16 @@ async function secondsWith(plugins: readonly Plugin[], extensions: readonly Plug
 const plain: number[] = [];
 const watched: number[] = [];
 await secondsWith([], []); // a warm-up
+const turns = [
+  async () => void plain.push(await secondsWith([], [])),
+  async () => {
+    const watchers = [gradCam({ every: 1 }), visualLog({ every: 1, histograms: 1 })];
+    watched.push(await secondsWith(watchers, [createRunRecord().plugin, createReport()]));
+  },
+];
+// In turns, and the first of them in turns too: a machine that gets slower treats both alike.
 for (let round = 0; round < rounds; round++) {
-  plain.push(await secondsWith([], []));
-  const watchers = [gradCam({ every: 1 }), visualLog({ every: 1, histograms: 1 })];
-  watched.push(await secondsWith(watchers, [createRunRecord().plugin]));
+  for (const turn of round % 2 === 0 ? turns : [...turns].reverse()) await turn();
 }
 const median = (numbers: number[]): number => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)]!;
 const ratios = watched.map((seconds, round) => seconds / plain[round]!);

@@ -27,8 +27,8 @@ const rounds = Number(values.rounds);
 const steps = Number(values.steps);
 process.env.TF_NUM_INTRAOP_THREADS = values.threads;
 
-const tf = await import("@tensorflow/tfjs-core");
 const { loadBackend, sgd, Trainer } = await import("../core/index.js");
+const { meterNative } = await import("../core/backend/meter.js");
 const { resnet18 } = await import("../core/models/index.js");
 const { l2, labelSmoothing, randomCropFlip } = await import("../plugins/index.js");
 
@@ -69,7 +69,6 @@ const answer = async (): Promise<{ seconds: number[]; torch?: string }> => {
 const ready = await answer();
 
 const plugins = [randomCropFlip(), labelSmoothing(), l2({ decay: 5e-4 })];
-let native = 0; // milliseconds inside the binding since the last step
 
 /** One turn of ours: seconds of each step, and of each the part outside the native calls. The first is a warm-up. */
 async function ourTurn(): Promise<{ seconds: number; outside: number }[]> {
@@ -89,40 +88,18 @@ async function ourTurn(): Promise<{ seconds: number; outside: number }[]> {
   let since = performance.now();
   trainer.events.on("step", () => {
     const seconds = (performance.now() - since) / 1000;
-    taken.push({ seconds, outside: seconds - native / 1000 });
-    native = 0;
+    taken.push({ seconds, outside: seconds - native.milliseconds() / 1000 });
+    native.reset();
     since = performance.now();
   });
   await trainer.fit();
   return taken.slice(1);
 }
 
-/** Counts the time spent inside the native binding. */
-function meterNative(): void {
-  const backend = tf.backend() as unknown as { binding: Record<string, unknown> };
-  const { binding } = backend;
-  const metered: Record<string, unknown> = {};
-  for (const key of Object.getOwnPropertyNames(binding)) {
-    const value = binding[key];
-    metered[key] =
-      typeof value !== "function"
-        ? value
-        : (...args: unknown[]) => {
-            const start = performance.now();
-            try {
-              return value.apply(binding, args);
-            } finally {
-              native += performance.now() - start;
-            }
-          };
-  }
-  backend.binding = metered;
-}
-
 const median = (numbers: number[]): number => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)]!;
 
 const backend = await loadBackend({ name: "tensorflow" });
-meterNative();
+const native = meterNative()!;
 const ours: { seconds: number; outside: number }[] = [];
 const theirs: number[] = [];
 const ratios: number[] = [];

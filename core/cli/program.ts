@@ -14,6 +14,7 @@ import { addLists } from "./lists.js";
 import { addLrFind } from "./lr-find.js";
 import { addPlan } from "./plan.js";
 import { addPredict } from "./predict.js";
+import { addProfile } from "./profile.js";
 import { addReplay } from "./replay.js";
 import { addCompare, addReport } from "./report.js";
 
@@ -45,6 +46,7 @@ Start with:
   addReport(program);
   addCompare(program);
   addReplay(program);
+  addProfile(program);
   addData(program);
   addBackend(program);
   program.hook("preSubcommand", refuseUnknownCommand);

@@ -1,4 +1,5 @@
 /** Each command on a small run, from training it to asking it about a picture. */
+import * as tf from "@tensorflow/tfjs-core";
 import { mkdirSync, readdirSync, rmSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -303,6 +304,41 @@ describe("plan", () => {
     expect(plan).toMatchObject({ name: "micro", totalSteps: 8, learningRate: expect.any(Array) });
     expect(plan.notes).toEqual([expect.stringContaining("linear-scaling rule")]);
     expect(plan.taps.map(({ plugin }: { plugin: string }) => plugin)).not.toContain("ema");
+  });
+});
+
+describe("profile", () => {
+  const args = ["profile", "--config", config, "--epochs", "3", "--steps", "6"];
+
+  it("adds up: native operations and the rest are the step, and nothing is written", async () => {
+    const before = readdirSync(inside);
+    const { code, stdout } = await trainer(...args, "--json");
+    expect(code).toBe(0);
+    const { steps, pictures, millisecondsPerStep, native, rest, plugins } = JSON.parse(stdout);
+    expect(steps).toBe(6);
+    expect(pictures).toBe(48);
+    expect(native.millisecondsPerStep + rest).toBeCloseTo(millisecondsPerStep, 9);
+    const sum = native.operations.reduce((total: number, { milliseconds }: { milliseconds: number }) => total + milliseconds, 0);
+    expect(sum).toBeCloseTo(native.millisecondsPerStep, 9);
+    expect(native.operations.map(({ name }: { name: string }) => name)).toContain("Conv2DBackpropFilter");
+    expect(Object.keys(plugins)).toContain("ema");
+    expect(readdirSync(inside)).toEqual(before);
+  });
+
+  it("leaves the backend as it was, and shows a table that fits", async () => {
+    const { binding } = tf.backend() as unknown as { binding: object };
+    const { stdout } = await trainer(...args, "--operations", "3");
+    expect((tf.backend() as unknown as { binding: object }).binding).toBe(binding);
+    expect(stdout).toMatch(/^native calls +\d/m);
+    expect(stdout).toMatch(/^ {2}\d+ more +\d/m);
+    for (const line of stdout.split("\n")) expect(line.length).toBeLessThanOrEqual(120);
+  });
+
+  it("refuses a run that is over before it is warm", async () => {
+    expect(await trainer("profile", "--config", config, "--epochs", "1", "--limit-train", "20")).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/more than 2: give --epochs/),
+    });
   });
 });
 
