@@ -1,8 +1,8 @@
 /**
  * What progressive resizing saves of a recipe's training time: `npm run bench -- resizing --data PATH`.
  *
- * Times micro-batches of `cifar100-strong` at every side that `progressive-resizing` would give it, and adds them up
- * over the epochs. The same pictures, network and plugins; only the side differs.
+ * Times micro-batches of `cifar100-strong` at sides that `progressive-resizing` would give it, takes those between on
+ * straight lines, and adds them up over the epochs. The same pictures, network and plugins; only the side differs.
  */
 import { parseArgs } from "node:util";
 import { Trainer } from "../core/index.js";
@@ -15,6 +15,7 @@ const { values } = parseArgs({
     data: { type: "string" },
     "batch-size": { type: "string", default: "32" },
     repeats: { type: "string", default: "3" },
+    sides: { type: "string", default: "8" },
   },
 });
 const repeats = Number(values.repeats);
@@ -24,18 +25,29 @@ const settings = progressiveResizing().options as { from: number; fullFor: numbe
 const sides = Array.from({ length: recipe.epochs }, (_, epoch) =>
   sizeAt(recipe.inputSize!, epoch, recipe.epochs, settings),
 );
+const distinct = [...new Set(sides)];
+const count = Math.min(Number(values.sides), distinct.length);
+const places = Array.from({ length: count }, (_, at) => Math.round((at * (distinct.length - 1)) / Math.max(1, count - 1)));
 const seconds = new Map<number, number>();
-for (const side of new Set(sides)) {
+for (const side of new Set(places.map((place) => distinct[place]!))) {
   const took = await secondsAt(side);
   seconds.set(side, took);
   process.stdout.write(`${String(side).padStart(4)} px  ${took.toFixed(2)} s for ${batchSize} pictures\n`);
 }
 const full = seconds.get(recipe.inputSize!)!;
-const share = sides.reduce((sum, side) => sum + seconds.get(side)!, 0) / (full * sides.length);
+const share = sides.reduce((sum, side) => sum + between(side), 0) / (full * sides.length);
 process.stdout.write(
   `over ${sides.length} epochs, from ${sides[0]} px to ${sides.at(-1)} px: ${(100 * share).toFixed(0)} % of the ` +
     `time at ${recipe.inputSize} px throughout, ${(100 * (1 - share)).toFixed(0)} % saved\n`,
 );
+
+/** Measured, or on the line between the measured sides around it. */
+function between(side: number): number {
+  const measured = [...seconds].sort(([a], [b]) => a - b);
+  const above = measured.findIndex(([at]) => at >= side);
+  const [[low, fast], [high, slow]] = [measured[Math.max(0, above - 1)]!, measured[above]!];
+  return high === low ? slow : fast + ((slow - fast) * (side - low)) / (high - low);
+}
 
 /** Median of `repeats` optimizer steps of one micro-batch each, after one that is not counted. */
 async function secondsAt(side: number): Promise<number> {
@@ -43,7 +55,7 @@ async function secondsAt(side: number): Promise<number> {
     ...recipe,
     inputSize: side,
     plugins: recipe.plugins!.filter(
-      ({ name }) => !["gradient-accumulation", "grad-cam", "early-stopping"].includes(name),
+      ({ name }) => !["gradient-accumulation", "grad-cam", "early-stopping", "visual-log"].includes(name),
     ),
     limitTrain: (repeats + 1) * batchSize,
     limitTest: 1,
