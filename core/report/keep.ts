@@ -41,7 +41,7 @@ export function createReport({ command }: { command?: string } = {}): Plugin {
       let outputs: Outputs | undefined;
       let seen: Picture[] = []; // of this epoch, as the network saw them
       let failure: unknown; // of a listener, which must not throw: the next tap does
-      const fresh = new Map<string, Outputs>(); // evaluations whose pictures are to be drawn
+      const fresh = new Map<string, { found: Outputs; purpose: string }>(); // whose pictures are to be drawn
 
       const guarded = (work: () => void): void => {
         if (failure !== undefined || !parts) return;
@@ -75,9 +75,9 @@ export function createReport({ command }: { command?: string } = {}): Plugin {
         }),
       );
       // Last: what the network is given.
-      hooks.beforeBatch.tap({ stage: "last" }, (batch, { batchInEpoch }) => {
+      hooks.beforeBatch.tap({ stage: "last" }, (batch) => {
         if (failure !== undefined) throw failure;
-        if (run?.folder !== undefined && batchInEpoch === 0) seen = denormalised(batch.images, run);
+        if (run?.folder !== undefined && seen.length === 0) seen = denormalised(batch.images, run);
         return batch;
       });
       hooks.beforeEvaluate.tap({ stage: "last" }, (asked) => (evaluation = asked));
@@ -93,7 +93,7 @@ export function createReport({ command }: { command?: string } = {}): Plugin {
           const counts = [...confusion(outputs, classes.length)];
           const record: SplitRecord = { step, source, classes, counts, worst: [] };
           kept.splits = { ...kept.splits, [split]: record };
-          fresh.set(split, outputs);
+          fresh.set(split, { found: outputs, purpose });
           outputs = undefined;
         }),
       );
@@ -103,14 +103,16 @@ export function createReport({ command }: { command?: string } = {}): Plugin {
         const emit = (tag: string, { path, caption }: PictureRecord): void => events.emit("picture", { step, tag, path, caption });
         if (seen.length > 0) {
           writeFileSync(inFolder("augmented.png"), await rowPng(seen, 96));
-          kept.augmented = { path: `${keptFolder}/augmented.png`, caption: `the first micro-batch of the epoch that ended at step ${step}` };
+          kept.augmented = { path: `${keptFolder}/augmented.png`, caption: `of a micro-batch of the epoch that ended at step ${step}` };
           emit("augmented", kept.augmented);
           seen = [];
         }
         const weights = evaluation?.weights ?? run.weights();
-        for (const [split, found] of fresh) {
+        for (const [split, { found, purpose }] of fresh) {
           const worst = await drawWorst(run, weights, split, found, inFolder());
-          worst.forEach((each, place) => emit(`worst, ${split}/${place + 1}`, each));
+          // What a run ends with is looked at where its last epoch was: a tag of its own, since steps are the same.
+          const group = purpose === "final" ? "worst, at the end" : `worst, ${split}`;
+          worst.forEach((each, place) => emit(`${group}/${place + 1}`, each));
           kept.splits = { ...kept.splits, [split]: { ...kept.splits[split]!, worst } };
         }
         fresh.clear();

@@ -1,6 +1,6 @@
 /**
  * R3: killed at any moment, any number of times, and started again by the same command until it ends: the weights of a
- * run that nobody disturbed, every step in the metrics once, and nothing left over. R12: the same where memory ends.
+ * run that nobody disturbed, every step in the metrics and in the log once, and nothing left over. R12: the same where memory ends.
  *
  * KILL_RUNS and KILL_SEED repeat or lengthen it.
  */
@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { stream } from "../../core/rng.js";
+import { readVisualDl } from "../plugins/visual-log/read.js";
 import { command, eventsOf, finished, start, type Ended } from "./trainer-process.js";
 
 const base = mkdtempSync(join(tmpdir(), "fitloop-killed-"));
@@ -17,6 +18,7 @@ const runs = Number(process.env.KILL_RUNS ?? 100);
 const seed = Number(process.env.KILL_SEED ?? Date.now() % 1e6);
 
 let whole: string;
+let logged: string[];
 let milliseconds: number;
 let lines: number;
 beforeAll(async () => {
@@ -26,7 +28,19 @@ beforeAll(async () => {
   milliseconds = performance.now() - since;
   lines = eventsOf(ended).length;
   whole = finished(join(base, "whole"));
+  logged = loggedIn(join(base, "whole"));
+  expect(new Set(logged).size).toBe(logged.length);
 });
+
+/**
+ * What the run's VisualDL log has: each tag and step. Within a step weights may come in another order, and of an epoch
+ * whose last micro-batch was done before the kill nobody has seen an augmented picture any more.
+ */
+const loggedIn = (folder: string): string[] =>
+  readVisualDl(folder)
+    .filter(({ tag }) => tag !== "augmented")
+    .map(({ tag, step }) => `${tag} ${step}`)
+    .sort();
 
 const steppedTo = (ended: Ended, event: string): number =>
   Math.max(0, ...eventsOf(ended).flatMap((each) => (each.event === event ? [Number(each.step)] : [])));
@@ -60,6 +74,7 @@ it(`${runs} runs killed one to five times each end like one that was not (KILL_S
       kills++;
     }
     expect(finished(out), `run ${number}`).toBe(whole);
+    expect(loggedIn(out), `log of run ${number}`).toEqual(logged);
     rmSync(out, { recursive: true });
   };
   let next = 0;

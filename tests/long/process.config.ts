@@ -11,6 +11,7 @@ import {
   gradientAccumulation,
   labelSmoothing,
   randomCropFlip,
+  visualLog,
 } from "fitloop/plugins";
 import { z } from "zod";
 
@@ -47,6 +48,7 @@ export default defineConfig({
     cosineRestarts({ firstCycle: 2, factor: 1 }),
     ema({ decay: 0.9 }),
     earlyStopping({ patience: 100 }),
+    visualLog({ every: 1, histograms: 3, prCurves: 1, embeddings: 4 }),
     ...(APPETITE === undefined ? [] : [eater()]),
   ],
 });

@@ -1,4 +1,3 @@
-import { PbfReader } from "pbf";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,6 +8,7 @@ import { fromCheckpoint, toCheckpoint } from "../../../core/run/keeper.js";
 import { microConfig } from "../../../core/testing/index.js";
 import { gradCam, visualLog } from "../../../plugins/index.js";
 import { openLog } from "../../../plugins/visual-log/file.js";
+import { only, readVisualDl, visualDlFile, type Found } from "./read.js";
 
 const base = mkdtempSync(join(tmpdir(), "fitloop-visual-log-"));
 beforeAll(async () => void (await loadBackend()));
@@ -20,42 +20,7 @@ const folderOf = (name: string): string => {
   mkdirSync(join(base, name), { recursive: true });
   return join(base, name);
 };
-const only = (folder: string, pattern: RegExp): string => {
-  const found = readdirSync(folder).filter((name) => pattern.test(name));
-  expect(found).toHaveLength(1);
-  return join(folder, found[0]!);
-};
-const visualDlFile = (folder: string): string => only(join(folder, "visualdl"), /^vdlrecords\./);
 const tensorBoardFile = (folder: string): string => only(join(folder, "tensorboard"), /^events\.out/);
-
-interface Found {
-  tag: string;
-  step: number;
-  /** The field of VisualDL's Value: 4 scalar, 5 picture, 7 embeddings, 8 histogram, 9 curve, 12 text, 13 hparams. */
-  field: number;
-  value?: number;
-}
-
-function readVisualDl(folder: string): Found[] {
-  const bytes = readFileSync(visualDlFile(folder));
-  const found: Found[] = [];
-  for (let at = 0; at < bytes.length;) {
-    const length = Number(bytes.readBigUInt64LE(at));
-    new PbfReader(bytes.subarray(at + 8, at + 8 + length)).readFields((tag, _, pbf) => {
-      if (tag !== 1) return;
-      const entry: Found = { tag: "", step: 0, field: 0 };
-      pbf.readMessage((field, one: Found, message) => {
-        if (field === 1) one.step = message.readVarint();
-        else if (field === 2) one.tag = message.readString();
-        else if (field === 4) Object.assign(one, { field, value: message.readFloat() });
-        else if (field > 4) one.field = field;
-      }, entry);
-      found.push(entry);
-    }, undefined);
-    at += 8 + length;
-  }
-  return found;
-}
 
 async function fit(folder: string, options = {}, from?: () => Snapshot): Promise<{ steps: Events["step"][]; kept: (() => Snapshot)[] }> {
   const trainer = new Trainer(config(options));
