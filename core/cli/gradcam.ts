@@ -310,6 +310,7 @@ async function pointingGame(places: Places, look: Look): Promise<Score> {
 async function wideScenes({ name, options }: DataSource): Promise<Data | undefined> {
   if (name !== "shapes") return undefined;
   const { size, scale = 1, ...rest } = options as { size: number; scale?: number };
+  if (scale < 0.2 || size > 2048) return undefined; // beyond what shapes can draw
   return dataSource("shapes", { ...rest, size: 2 * size, scale: scale / 2 }).load({});
 }
 

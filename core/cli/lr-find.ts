@@ -57,7 +57,10 @@ async function lrFind({ from, to, steps, ...options }: LrFindOptions): Promise<v
       hooks.resolveLearningRate.tap({ stage: "last" }, (_, { step }) => rateAt(step, planned, from, to));
     },
   };
-  const trainer = new Trainer({ ...config, maxSteps: undefined, onDivergence: "halt" }, [growing]);
+  const tested = { maxSteps: undefined, evaluateEvery: Number.MAX_SAFE_INTEGER, onDivergence: "halt" } as const;
+  // Early stopping would end the test where the rate begins to hurt, which is what is looked for.
+  const plugins = (config.plugins ?? []).filter(({ name }) => name !== "early-stopping");
+  const trainer = new Trainer({ ...config, ...tested, plugins }, [growing]);
   const points: RatePoint[] = [];
   let lowest = Number.POSITIVE_INFINITY;
   let diverged = false;

@@ -44,13 +44,13 @@ interface Profile {
   memory: { resident: number; heap: number };
   native?: { millisecondsPerStep: number; operations: (NativeCall & { name: string })[] };
   plugins: Record<string, number>;
-  /** Milliseconds a step in neither. */
+  /** Milliseconds a step outside native calls; on wasm, outside plugins. */
   rest: number;
 }
 
 async function profile({ steps, operations, ...options }: ProfileOptions): Promise<void> {
   const { config } = await configFrom(options);
-  const trainer = new Trainer({ ...config, maxSteps: undefined });
+  const trainer = new Trainer({ ...config, maxSteps: undefined, evaluateEvery: Number.MAX_SAFE_INTEGER });
   const stop = new AbortController();
   const looked = { steps: 0, pictures: 0, milliseconds: 0 };
   let meter: ReturnType<typeof meterNative>;
@@ -72,6 +72,7 @@ async function profile({ steps, operations, ...options }: ProfileOptions): Promi
     since = performance.now();
     if (step >= warmUp + steps) stop.abort("profiled"); // nothing is evaluated
   });
+  trainer.events.on("epoch:start", () => (since = performance.now())); // what lies between epochs is no step
   let after = new Map<string, number>();
   trainer.hooks.for("profile", false).onStep.tap({ stage: "last" }, () => void (after = pluginMilliseconds(trainer)));
   try {
@@ -102,7 +103,7 @@ async function profile({ steps, operations, ...options }: ProfileOptions): Promi
     memory: { resident: rss, heap: heapUsed },
     native,
     plugins,
-    rest: each - (native?.millisecondsPerStep ?? 0),
+    rest: each - (native?.millisecondsPerStep ?? Object.values(plugins).reduce((sum, spent) => sum + spent, 0)),
   };
   process.stdout.write(`${options.json ? toJson(found) : described(found, operations)}\n`);
 }
@@ -139,7 +140,7 @@ function described(found: Profile, most: number): string {
             row("native calls", native.millisecondsPerStep, String(native.operations.reduce((sum, { calls }) => sum + calls, 0).toFixed(0))),
             row("outside them", found.rest),
           ]
-        : []),
+        : [row("outside plugins", found.rest, "")]),
       ...listed.map(({ name, calls, milliseconds }) => row(`  ${name}`, milliseconds, calls.toFixed(0))),
       ...(others.length > 0
         ? [

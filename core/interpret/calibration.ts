@@ -50,8 +50,10 @@ export function calibration(
 ): Calibration {
   const [counts, trust, hits] = [new Float64Array(count), new Float64Array(count), new Float64Array(count)];
   const total = places?.length ?? confidence.length;
+  let lost = false; // a network whose answers are no numbers is not calibrated
   for (let at = 0; at < total; at++) {
     const picture = places ? places[at]! : at;
+    lost ||= Number.isNaN(confidence[picture]!);
     const bin = Math.min(count - 1, Math.max(0, Math.ceil(confidence[picture]! * count) - 1));
     counts[bin]!++;
     trust[bin]! += confidence[picture]!;
@@ -68,5 +70,5 @@ export function calibration(
     (sum, each) => sum + (each.count > 0 ? (each.count / total) * Math.abs(each.accuracy - each.confidence) : 0),
     0,
   );
-  return { ece, bins };
+  return { ece: lost ? Number.NaN : ece, bins };
 }

@@ -57,7 +57,11 @@ export function grid<T extends Float32Array | Uint8Array>(
  */
 export function foursOf(labels: ArrayLike<number>): [number, number, number, number][] {
   const queues = new Map<number, number[]>();
-  Array.from(labels).forEach((label, at) => queues.set(label, [...(queues.get(label) ?? []), at]));
+  Array.from(labels).forEach((label, at) => {
+    const queue = queues.get(label);
+    if (queue) queue.push(at);
+    else queues.set(label, [at]);
+  });
   const waiting = [...queues.keys()].sort((a, b) => a - b);
   const fours: [number, number, number, number][] = [];
   while (waiting.length >= 4) {

@@ -24,6 +24,7 @@ export function createHistory(most = 1500): History {
       return buckets;
     },
     add(step, figures) {
+      while (buckets.length > 0 && buckets.at(-1)!.step >= step) buckets.pop(); // gone back over
       let last = buckets.at(-1);
       if (!last || last.count >= width) {
         if (buckets.length >= most) {

@@ -1,6 +1,6 @@
 /** Keeps what a run's report needs, and writes the report: at the start, after each epoch, and at the end. */
 import * as tf from "@tensorflow/tfjs-core";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Picture, Split } from "../data/dataset.js";
 import { confusion } from "../interpret/confusion.js";
@@ -14,7 +14,7 @@ import { writeFileAtomic } from "../run/files.js";
 import { toJson } from "../run/json.js";
 import { readMetrics } from "../run/metrics.js";
 import { runFiles, type RunConfigRecord } from "../run/record.js";
-import { keptFile, keptFolder, pictureReader, readKept, writeReport } from "./read.js";
+import { keptFile, keptFolder, pictureReader, readKept, reportFile, writeReport } from "./read.js";
 import { createTold, type Kept, type PictureRecord, type RunParts, type SplitRecord } from "./run-page.js";
 
 /** Pictures in a row of augmented ones, and wrong ones that are drawn. */
@@ -58,8 +58,9 @@ export function createReport({ command }: { command?: string } = {}): Plugin {
         if (started.folder === undefined) return;
         run = started;
         mkdirSync(inFolder(), { recursive: true });
-        if (started.progress.step > 0) kept = { ...readKept(started.folder), ...(command ? { command } : {}) };
+        kept = { command, ...readKept(started.folder) }; // what began the run repeats it, not what resumed it
         kept.plan = started.plan();
+        writeFileAtomic(inFolder(keptFile), toJson(kept));
         const told = createTold();
         for (const line of readMetrics(join(started.folder, runFiles.metrics)).lines) told.add(line);
         const record = JSON.parse(readFileSync(join(started.folder, runFiles.config), "utf8")) as RunConfigRecord;
@@ -98,6 +99,19 @@ export function createReport({ command }: { command?: string } = {}): Plugin {
         }),
       );
 
+      let warned = false;
+      /** A network that Grad-CAM cannot look into costs the report its worst pictures, and nothing else. */
+      const orNone = async (split: string, drawn: () => Promise<PictureRecord[]>): Promise<PictureRecord[]> => {
+        try {
+          return await drawn();
+        } catch (error) {
+          const message = `The worst pictures (${split}) are not drawn: ${error instanceof Error ? error.message : String(error)}`;
+          if (!warned) events.emit("warning", { message });
+          warned = true;
+          return [];
+        }
+      };
+
       const drawAll = async (step: number): Promise<void> => {
         if (!run || !parts) return;
         const emit = (tag: string, { path, caption }: PictureRecord): void => events.emit("picture", { step, tag, path, caption });
@@ -109,7 +123,7 @@ export function createReport({ command }: { command?: string } = {}): Plugin {
         }
         const weights = evaluation?.weights ?? run.weights();
         for (const [split, { found, purpose }] of fresh) {
-          const worst = await drawWorst(run, weights, split, found, inFolder());
+          const worst = await orNone(split, () => drawWorst(run!, weights, split, found, inFolder()));
           // What a run ends with is looked at where its last epoch was: a tag of its own, since steps are the same.
           const group = purpose === "final" ? "worst, at the end" : `worst, ${split}`;
           worst.forEach((each, place) => emit(`${group}/${place + 1}`, each));
@@ -125,7 +139,13 @@ export function createReport({ command }: { command?: string } = {}): Plugin {
         if (!stopReason.startsWith("failed")) await drawAll(steps);
       });
       hooks.onFitEnd.tap({ stage: "last" }, (summary) => {
-        if (!parts || (summary.steps === 0 && summary.stopReason.startsWith("failed"))) return;
+        if (!parts) return;
+        if (summary.steps === 0 && summary.stopReason.startsWith("failed")) {
+          // As the run's record: of a run that failed before its first step nothing stays.
+          rmSync(join(run!.folder!, reportFile), { force: true });
+          rmSync(inFolder(), { recursive: true, force: true });
+          return;
+        }
         parts.status = "ended";
         parts.summary = fitEndRecord(summary);
         writeReport(parts);

@@ -99,7 +99,10 @@ export function readRun(folder: string, running: boolean): RunParts & { problem?
   const told = createTold();
   const { lines, problem } = readMetrics(at(runFiles.metrics));
   for (const line of lines) told.add(line);
-  const summary = contentOf<SummaryRecord>(at(runFiles.summary), shapes.summary);
+  const found = contentOf<SummaryRecord>(at(runFiles.summary), shapes.summary);
+  // The summary of an interrupted run stays while it goes on: it is of fewer steps than are done.
+  const done = told.steps.buckets.at(-1)?.step ?? 0;
+  const summary = running || (found && found.steps < done) ? undefined : found;
   return {
     folder,
     told,

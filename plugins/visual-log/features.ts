@@ -31,6 +31,7 @@ export async function lastFeatures(
         },
       });
       // Every network passes its features through the head that plugins may build, right before the classifier.
+      if (flat.length < 2) throw new Error("The network has no features before its classifier to keep.");
       return flat.at(-2)!.arraySync() as number[][];
     });
     features.forEach((vector, row) => {

@@ -12,6 +12,8 @@ export interface LogFile {
   readonly place: LogPlace;
   /** @throws what the system refuses; nothing of these bytes is then in the file */
   append(bytes: Uint8Array): void;
+  /** Takes back what was appended since. */
+  backTo(place: LogPlace): void;
   close(): void;
 }
 
@@ -52,6 +54,10 @@ export function openLog(folder: string, { name, head, pattern, whole }: LogForma
         if (fstatSync(file).size > bytes) ftruncateSync(file, bytes);
         throw cause;
       }
+    },
+    backTo(place) {
+      ftruncateSync(file, place.bytes);
+      bytes = place.bytes;
     },
     close: () => closeSync(file),
   };

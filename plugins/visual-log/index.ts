@@ -2,7 +2,7 @@
 import type * as tf from "@tensorflow/tfjs-core";
 import { readFileSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { z } from "zod";
 import { configRecord, definePlugin, type Evaluation, type Events, type Metrics, type Run } from "../../core/index.js";
 import { histogramOf, prCurveOf, type Entry, type Hyperparameter } from "./entries.js";
@@ -26,7 +26,7 @@ const options = z.strictObject({
     .int()
     .min(0)
     .default(5)
-    .describe("so many classes, the first ones, have a precision-recall curve at every evaluation"),
+    .describe("so many classes, the first ones, have a precision-recall curve at each epoch's evaluation"),
   embeddings: z
     .int()
     .min(0)
@@ -110,6 +110,11 @@ export const visualLog = definePlugin({
     let run: Run | undefined;
     let evaluated: Evaluation | undefined;
     let failure: unknown; // of a listener, which must not throw: the next tap does
+    let lost: Saved | undefined; // up to where the files were whole when one failed
+    const placesNow = (): Saved => ({
+      places: Object.fromEntries([...logs].map(([format, file]) => [format, file.place])),
+      metrics: [...metrics],
+    });
 
     const log = (...entries: readonly Entry[]): void => {
       for (const entry of entries) for (const [format, file] of logs) file.append(encoded[format](entry));
@@ -120,6 +125,7 @@ export const visualLog = definePlugin({
         write();
       } catch (cause) {
         failure = cause;
+        lost = placesNow(); // a resumed run goes on from there, and does not begin anew
         for (const file of logs.values()) file.close();
         logs.clear();
       }
@@ -195,10 +201,10 @@ export const visualLog = definePlugin({
     hooks.onFitEnd.tap({ stage: "last" }, async ({ steps, stopReason }) => {
       report();
       if (!run || logs.size === 0) return;
-      const { folder, config } = run;
+      const { folder } = run;
       const values = hyperparametersOf(run);
-      log({ kind: "hyperparameters", tag: "", step: 0, run: config.name, values, metrics: [...metrics] });
-      if (settings.embeddings > 0 && !stopReason.startsWith("failed")) {
+      log({ kind: "hyperparameters", tag: "", step: 0, run: basename(folder!), values, metrics: [...metrics] });
+      if (settings.embeddings > 0 && !/^(failed|interrupted)/.test(stopReason)) {
         const features = await lastFeatures(run, evaluated?.weights ?? run.weights(), settings.embeddings);
         const entry = { kind: "embeddings", tag: "features/held-out", step: steps, ...features } as const;
         log(entry);
@@ -220,11 +226,17 @@ export const visualLog = definePlugin({
     }
 
     return {
-      save() {
-        const places = Object.fromEntries([...logs].map(([format, file]) => [format, file.place]));
-        return { values: resumed ?? ({ places, metrics: [...metrics] } satisfies Saved) };
+      save: () => ({ values: resumed ?? lost ?? placesNow() }),
+      load({ values }) {
+        const saved = values as Saved;
+        if (logs.size === 0) return void (resumed = saved); // before the run has begun
+        // In the midst of it, after a step that was left out or gone back over: what was said since goes too.
+        guarded(() => {
+          for (const [format, file] of logs) file.backTo(saved.places[format]!);
+          metrics.clear();
+          for (const tag of saved.metrics) metrics.add(tag);
+        });
       },
-      load: ({ values }) => void (resumed = values as Saved),
       dispose() {
         for (const file of logs.values()) file.close();
         logs.clear();

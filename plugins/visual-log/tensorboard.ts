@@ -142,7 +142,7 @@ function writeCurve(value: PbfWriter, curve: Of<"pr-curve">["curve"]): void {
 }
 
 /** The experiment, the session's beginning and its end: three values at step 0. */
-function hyperparameters({ values, metrics, run }: Of<"hyperparameters">, seconds: number): Write[] {
+function hyperparameters({ values, metrics }: Of<"hyperparameters">, seconds: number): Write[] {
   const value = (tag: string, write: Write): Write => {
     const content = new PbfWriter();
     write(content);
@@ -173,7 +173,6 @@ function hyperparameters({ values, metrics, run }: Of<"hyperparameters">, second
             message(entry, 2, (pbf) => writeStructValue(pbf, given));
           });
         }
-        start.writeStringField(4, run);
         start.writeDoubleField(5, seconds);
       }),
     ),

@@ -49,6 +49,10 @@ it("counts a picture as often as a bootstrap drew it", () => {
   expect(calibration(seen, { places: [0, 0, 1] }).ece).toBeCloseTo((2 * 0.5 + 1) / 3, 12);
 });
 
+it("of answers that are no numbers is no number", () => {
+  expect(calibration({ confidence: Float32Array.of(0.5, NaN), correct: Uint8Array.of(1, 0) }).ece).toBeNaN();
+});
+
 it("leaves rows of NaN out of the confusion", () => {
   const outputs = { labels: Int32Array.of(0, 1), probabilities: Float32Array.of(NaN, NaN, 0.2, 0.8) };
   expect([...confusion(outputs, 2)]).toEqual([0, 0, 0, 1]);

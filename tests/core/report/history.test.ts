@@ -27,6 +27,13 @@ describe("a history", () => {
     expect(places).toEqual([...places].sort((a, b) => a - b));
   });
 
+  it("that is gone back over forgets what is said again", () => {
+    const history = filled(6, 10);
+    history.add(4, { loss: 9 });
+    expect(history.buckets.map(({ step }) => step)).toEqual([1, 2, 3, 4]);
+    expect(history.buckets.at(-1)!.figures.get("loss")!.sum).toBe(9);
+  });
+
   it("counts what is not finite, or no number, for nothing", () => {
     const history = createHistory();
     history.add(1, { loss: Number.NaN, other: "NaN", third: Infinity, fine: 1 });

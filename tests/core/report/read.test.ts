@@ -1,6 +1,6 @@
 /** Whatever lies in a run's folder, its page shows what can be read and nothing else. */
 import { createHash } from "node:crypto";
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
@@ -61,6 +61,20 @@ describe("the page of a run", () => {
   it("looks again while the run lasts, and not after it", () => {
     expect(runPage(readRun(whole, true)).reload).toBeGreaterThan(0);
     expect(runPage({ ...readRun(whole, false), summary: undefined, status: "broke off" }).summary).toMatch(/broke off/);
+  });
+
+  it("of a run that went on after an interruption and broke off is not the summary's of before", () => {
+    const folder = copy(whole, "went on");
+    const summary = JSON.parse(readFileSync(join(whole, "summary.json"), "utf8"));
+    writeFileSync(join(folder, "summary.json"), JSON.stringify({ ...summary, steps: summary.steps - 1 }));
+    expect(readRun(folder, false)).toMatchObject({ status: "broke off", summary: undefined });
+  });
+
+  it("leaves nothing of a run that failed before its first step", async () => {
+    const folder = folderOf("failed");
+    const thrower: Plugin = { name: "thrower", options: {}, apply: ({ hooks }) => hooks.beforeBatch.tap(() => { throw new Error("as told"); }) };
+    await expect(new Trainer(microConfig(), [createRunRecord().plugin, createReport(), thrower]).fit({ folder })).rejects.toThrow(/as told/);
+    expect(readdirSync(folder)).toEqual([]);
   });
 
   it("changes no bit of the weights", async () => {

@@ -2,7 +2,8 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { loadBackend, Trainer, type Events, type TrainerConfig } from "../../../core/index.js";
+import * as tf from "@tensorflow/tfjs-core";
+import { loadBackend, Trainer, type Events, type Plugin, type TrainerConfig } from "../../../core/index.js";
 import type { Snapshot } from "../../../core/loop/snapshot.js";
 import { fromCheckpoint, toCheckpoint } from "../../../core/run/keeper.js";
 import { microConfig } from "../../../core/testing/index.js";
@@ -108,6 +109,39 @@ describe("a run that goes on", () => {
     await fit(folder);
     expect(visualDlFile(folder)).not.toMatch(/0000000001/);
     expect(readFileSync(join(folder, "visualdl", "notes.txt"), "utf8")).toBe("the user's");
+  });
+});
+
+describe.each([{ skip: 3 }, { rollback: 1, factor: 0.5 }])("a step that diverges, $skip $rollback", (onDivergence) => {
+  it("is in no file, and checkpoints after it know where the files are", async () => {
+    const folder = folderOf(`diverges-${Object.keys(onDivergence)[0]}`);
+    let failed = false;
+    const spoiler: Plugin = {
+      name: "spoiler",
+      options: {},
+      apply({ hooks }) {
+        hooks.afterLoss.tap((loss, { microBatch }) => {
+          if (failed || microBatch !== 5) return loss;
+          failed = true;
+          return tf.mul(loss, Number.NaN) as tf.Scalar;
+        });
+      },
+    };
+    const trainer = new Trainer({ ...config(), onDivergence }, [spoiler]);
+    const places: number[] = [];
+    trainer.events.on("warning", () => {});
+    await trainer.fit({
+      folder,
+      keep: ({ plugins }, moment) => {
+        const { values } = plugins.get("visual-log")!;
+        if (moment === "epoch") places.push((values as { places: { visualdl: { bytes: number } } }).places.visualdl.bytes);
+      },
+    });
+    expect(failed).toBe(true);
+    const found = readVisualDl(folder);
+    const said = found.map(({ tag, step }) => `${tag} ${step}`);
+    expect(new Set(said).size).toBe(said.length);
+    expect(new Set(places).size, "each epoch's place lies behind the last").toBe(4);
   });
 });
 
