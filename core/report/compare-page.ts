@@ -49,12 +49,15 @@ export function flattened(record: RunConfigRecord | undefined): Map<string, stri
   return flat;
 }
 
+/** All that makes a run but its seed, the order of its plugins and its backend among it. */
+function withoutSeed({ seed: _, source: __, environment, ...config }: RunConfigRecord): string {
+  return toJson({ ...config, backend: environment?.backend });
+}
+
 export function groupsOf(runs: readonly RunParts[]): Group[] {
   const groups = new Map<string, RunParts[]>();
   for (const run of runs) {
-    const flat = flattened(run.record);
-    flat.delete("seed");
-    const key = [...flat].map((entry) => entry.join("=")).sort().join("\n");
+    const key = run.record ? withoutSeed(run.record) : run.folder; // of one without a config nobody knows
     groups.set(key, [...(groups.get(key) ?? []), run]);
   }
   return [...groups.values()].map((members) => ({

@@ -145,7 +145,13 @@ export const visualLog = definePlugin({
       if (started.folder === undefined) return;
       run = started;
       for (const format of settings.formats) {
-        logs.set(format, openLog(join(started.folder, format), formatOf[format](), resumed?.places[format]));
+        const place = resumed?.places[format];
+        const file = openLog(join(started.folder, format), formatOf[format](), place);
+        logs.set(format, file);
+        if (place && file.place.bytes < place.bytes) {
+          const message = `${place.name} should have ${place.bytes} bytes here: part of the log before is missing.`;
+          events.emit("warning", { message });
+        }
       }
       for (const tag of resumed?.metrics ?? []) metrics.add(tag);
       const goesOn = resumed !== undefined;
