@@ -138,8 +138,8 @@ function report(): string {
   return `# Ablation
 
 What each trick alone does to \`cifar100-small\` at a small, fixed budget. Written by
-\`npm run bench -- ablation --data PATH --epochs ${given.epochs} --seeds ${given.seeds} --pictures ${given.pictures}\`; the command goes on
-where it was stopped.
+\`npm run bench -- ablation --data PATH --epochs ${given.epochs} --seeds ${given.seeds} --pictures ${given.pictures}
+--arms ${others.map(([arm]) => arm).join(",")}\`; the command goes on where it was stopped.
 
 The baseline is \`cifar100-small\` with its crop and flip, L2, one-cycle schedule and growing pictures, and without label
 smoothing and mirrored evaluation. Each arm adds one plugin. ${epochs} epochs over ${trained.toLocaleString("en")} pictures of CIFAR-100, seeds
