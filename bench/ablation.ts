@@ -153,7 +153,7 @@ ${rows.join("\n")}
 Differences are paired by seed, which fixes first weights, order and held-out pictures. Their intervals take one
 deviation for all arms (${degrees} degrees of freedom): ${seeds.length} seeds alone say little about the spread of one. With
 ${others.length} arms, one interval in twenty would miss by chance. Minutes are of training, on ${threads} threads
-(${backend} ${backendVersion}, ${cpus()[0]?.model.trim() ?? "unknown processor"}) that other work shared.
+(${backend} ${backendVersion}, ${cpus()[0]?.model.trim() ?? "unknown processor"}) that other work shared; where a run was suspended, its minutes count that too.
 
 Short runs do not overfit, so what regularises has little to give here and costs fit: read a "hurts" as "needs more
 epochs than these", which is when others report that mixing and AutoAugment help.
