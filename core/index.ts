@@ -55,7 +55,7 @@ export { squeezeExcite, type SqueezeExciteOptions } from "./nn/squeeze-excite.js
 export type { BlockInfo, BuildContext, HeadInfo, Model, ModelSource } from "./nn/model.js";
 export type { Data, DataSource, Picture, Sample, Split } from "./data/dataset.js";
 export * as image from "./image/index.js";
-export { subset } from "./data/holdout.js";
+export { spread, subset } from "./data/holdout.js";
 export { createLoader, type Loader, type LoaderOptions, type RawBatch } from "./data/loader.js";
 export { gradCam, type GradCam, type GradCamOptions } from "./interpret/grad-cam.js";
 export { overlay, rowPng } from "./interpret/overlay.js";

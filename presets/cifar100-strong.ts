@@ -7,10 +7,10 @@
  * 1e-5 to 1e-3 is made for pretrained layers; from scratch the first layers learn at a tenth of the head's rate.
  *
  * Pictures are augmented at 32 px, where AutoAugment's distances were found, and enlarged on the device.
- * Reached: not yet measured; it takes days here. Twenty optimizer steps with `--batch-size 32 --max-steps 20`, 2026-11-26,
- * two cores of an AMD EPYC with AVX-512: 86 s a step of 512 pictures at the fastest (other work shared the cores), 13.3 GB
- * of memory, loss 4.73 at first and 5.26 at last (the rate is 0.1 from the first step, without warmup). All 14,550 steps
- * would take 14 days by calculation; growing pictures (`progressive-resizing`) would save 33 % of that
+ * Reached: not yet measured; it takes days here. Twenty optimizer steps (`--batch-size 32 --max-steps 20 --holdout 0.01
+ * --limit-test 200`), 2026-11-26, two cores of an AMD EPYC with AVX-512: 86 s a step of 512 pictures at the fastest (other
+ * work shared the cores), 13.3 GB of memory, loss 4.73 at first and 5.26 at last (the rate is 0.1 from the first step,
+ * without warmup). All 13,200 steps would take 13 days by calculation; growing pictures (`progressive-resizing`) would save 33 % of that
  * (`npm run bench -- resizing`). Others report 60 % to 70 % for this stem and 77 % to 80 % for `cifar100-native`'s.
  */
 import { defineConfig, sgd, type ModelSource, type TrainerConfig } from "../core/index.js";

@@ -1,5 +1,5 @@
 /** Means and differences over seeds, with intervals: pure. */
-import { deviation, mean } from "../../core/report/statistics.js";
+import { deviation, mean } from "../../core/statistics.js";
 
 export { deviation, mean };
 

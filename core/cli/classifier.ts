@@ -4,6 +4,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { loadBackend } from "../backend/index.js";
 import type { Picture } from "../data/dataset.js";
 import { oneLine, openDecoder } from "../data/decode.js";
+import { normalised } from "../data/normalise.js";
 import { TrainerError } from "../errors.js";
 import { Trainer } from "../loop/trainer.js";
 import type { View } from "../loop/types.js";
@@ -30,7 +31,8 @@ export interface Classifier {
 /** @throws TrainerError ERR_DATA for a folder that is no finished run, ERR_CONFIG for one that needs code */
 export async function openClassifier(run: string): Promise<Classifier> {
   const opened = openRun(run);
-  const { classes, height, inputSize, mean, deviation } = readPreprocessing(opened.weights, opened.weightsPath);
+  const preprocessing = readPreprocessing(opened.weights, opened.weightsPath);
+  const { classes, height, inputSize } = preprocessing;
   const trainer = new Trainer(opened.config);
   const { buildBlock, buildHead } = trainer.hooks.call;
   await loadBackend({ name: trainer.config.backend, log: tell });
@@ -51,13 +53,9 @@ export async function openClassifier(run: string): Promise<Classifier> {
         });
       }
     },
-    input({ pixels, height, width }) {
-      // As the loader does it: bytes to [0, 1], then each channel by the data's own mean and deviation.
-      const normalised = Float32Array.from(
-        pixels,
-        (value, index) => (value / 255 - mean[index % 3]!) / deviation[index % 3]!,
-      );
-      return ops.resize(tf.tensor4d(normalised, [1, height, width, 3]), inputSize, inputSize) as tf.Tensor4D;
+    input(picture) {
+      const pixels = tf.tensor4d(normalised([picture], preprocessing), [1, picture.height, picture.width, 3]);
+      return ops.resize(pixels, inputSize, inputSize) as tf.Tensor4D;
     },
   };
 }

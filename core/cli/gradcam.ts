@@ -7,7 +7,9 @@ import { basename, extname, join, resolve } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import { Option, type Command } from "commander";
 import type { Data, DataSource, Picture, Split } from "../data/dataset.js";
+import { spread } from "../data/holdout.js";
 import { dataSource } from "../data/index.js";
+import { normalised } from "../data/normalise.js";
 import { TrainerError } from "../errors.js";
 import { gradCam, type GradCamOptions } from "../interpret/grad-cam.js";
 import { overlay, rowPng } from "../interpret/overlay.js";
@@ -223,20 +225,6 @@ const allOf = ({ length }: Split): Int32Array => Int32Array.from({ length }, (_,
 
 const batchSize = 64;
 
-/** Pixels of pictures in one row after another, normalised as the loader does it. */
-function normalised(pictures: readonly Picture[], { mean, deviation }: Normalisation): Float32Array {
-  const area = pictures[0]!.pixels.length;
-  const out = new Float32Array(area * pictures.length);
-  pictures.forEach(({ pixels }, row) =>
-    pixels.forEach(
-      (value, at) => (out[row * area + at] = (value / 255 - mean[at % 3]!) / deviation[at % 3]!),
-    ),
-  );
-  return out;
-}
-
-type Normalisation = Pick<Data, "mean" | "deviation">;
-
 /** The network's input, resized as in training: `zoom` pixels for one of the data's. Inside a tidy. */
 function inputOf(pixels: Float32Array, [batch, height, width]: [number, number, number], zoom: number): tf.Tensor4D {
   const images = tf.tensor4d(pixels, [batch, height, width, 3]);
@@ -278,11 +266,8 @@ async function gallery(
   { count, chosen }: { count: number; chosen: number | undefined },
 ): Promise<Drawn[]> {
   const { classes: names } = look.data;
-  const taken = Math.min(count, indices.length);
-  // Spread evenly: data sets are often sorted by class.
-  const spread = Int32Array.from({ length: taken }, (_, at) => indices[Math.floor((at * indices.length) / taken)]!);
   const drawn: Drawn[] = [];
-  for await (const found of mapped({ split, indices: spread }, look, () => chosen)) {
+  for await (const found of mapped({ split, indices: spread(indices, count) }, look, () => chosen)) {
     const [truth, said] = [names[split.labels[found.place]!]!, names[found.class]!];
     const name = fileName(String(found.place), truth, "map-of", said);
     const file = await draw(folder, name, found.picture, found.map);

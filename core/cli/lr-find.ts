@@ -1,12 +1,12 @@
 /** `trainer lr-find`: which learning rate a run could bear, by a short run of its own whose rate grows step by step. */
-import { InvalidArgumentError, type Command } from "commander";
+import type { Command } from "commander";
 import { TrainerError } from "../errors.js";
 import { explodes, rateAt, smoothed, suggestRates, type RatePoint } from "../interpret/rate-range.js";
 import { blockChart } from "../loop/plan.js";
 import type { Plugin } from "../loop/plugin.js";
 import { Trainer } from "../loop/trainer.js";
 import { toJson } from "../run/json.js";
-import { addRunOptions, configFrom, whole, type RunOptions } from "./options.js";
+import { addRunOptions, configFrom, positive, whole, type RunOptions } from "./options.js";
 import { columns, table, tell, tellWarnings } from "./terminal.js";
 
 interface LrFindOptions extends RunOptions {
@@ -14,12 +14,6 @@ interface LrFindOptions extends RunOptions {
   to: number;
   steps: number;
 }
-
-const positive = (text: string): number => {
-  const value = Number(text);
-  if (text.trim() !== "" && Number.isFinite(value) && value > 0) return value;
-  throw new InvalidArgumentError("It must be a number above 0.");
-};
 
 export function addLrFind(program: Command): void {
   addRunOptions(program.command("lr-find"))

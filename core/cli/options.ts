@@ -40,7 +40,8 @@ export const whole =
     return value;
   };
 
-const positive = (text: string): number => {
+/** A number above 0. */
+export const positive = (text: string): number => {
   const value = Number(text);
   if (text.trim() === "" || !Number.isFinite(value) || value <= 0) {
     throw new InvalidArgumentError("It must be a number above 0.");

@@ -7,6 +7,7 @@ import type { TrainerConfig } from "../config/config.js";
 import type { Data, DataSource, Picture } from "../data/dataset.js";
 import { subset } from "../data/holdout.js";
 import { createLoader } from "../data/loader.js";
+import { asPicture } from "../data/normalise.js";
 import { TrainerError } from "../errors.js";
 import { progressAt, type Session } from "../loop/session.js";
 import { Trainer } from "../loop/trainer.js";
@@ -152,16 +153,6 @@ function runOf({ config }: Trainer, session: Session): Parameters<Trainer["hooks
     weights: () => new Map(),
     replaceWeights: () => {},
   };
-}
-
-/** Back from normalised values to bytes. */
-export function asPicture(
-  values: Float32Array,
-  { height, width, mean, deviation }: Pick<Data, "height" | "width" | "mean" | "deviation">,
-): Picture {
-  const byte = (value: number, at: number): number =>
-    Math.min(255, Math.max(0, Math.round(255 * (value * deviation[at % 3]! + mean[at % 3]!))));
-  return { pixels: Uint8Array.from(values, byte), height, width };
 }
 
 /** Pictures of one size in rows and columns, two pixels apart on white, enlarged by whole pixels. */

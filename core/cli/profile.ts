@@ -1,5 +1,6 @@
 /** `trainer profile`: where the time of a step goes, from a few steps of a run that is then forgotten. */
 import type { Command } from "commander";
+import type { Backend } from "../backend/index.js";
 import { meterNative, type NativeCall } from "../backend/meter.js";
 import { TrainerError } from "../errors.js";
 import { Trainer } from "../loop/trainer.js";
@@ -74,7 +75,10 @@ async function profile({ steps, operations, ...options }: ProfileOptions): Promi
   });
   trainer.events.on("epoch:start", () => (since = performance.now())); // what lies between epochs is no step
   let after = new Map<string, number>();
-  trainer.hooks.for("profile", false).onStep.tap({ stage: "last" }, () => void (after = pluginMilliseconds(trainer)));
+  let backend!: Backend;
+  const hooks = trainer.hooks.for("profile", false);
+  hooks.onFitStart.tap((run) => void ({ backend } = run));
+  hooks.onStep.tap({ stage: "last" }, () => void (after = pluginMilliseconds(trainer)));
   try {
     await trainer.fit({ signal: stop.signal, log: options.quiet ? undefined : tell });
   } finally {
@@ -83,7 +87,6 @@ async function profile({ steps, operations, ...options }: ProfileOptions): Promi
   if (looked.steps === 0) {
     throw new TrainerError("ERR_OPTION", `The run has ${total} steps, and a profile needs more than ${warmUp}: give --epochs.`);
   }
-  const { backend } = await trainer.prepare();
   const native = meter && { millisecondsPerStep: meter.milliseconds() / looked.steps, operations: meter.calls(looked.steps) };
   const plugins = Object.fromEntries(
     [...after].flatMap(([name, milliseconds]): [string, number][] => {

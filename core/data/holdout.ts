@@ -109,3 +109,9 @@ function placesByClass(labels: ArrayLike<number>): { label: number; places: numb
   }
   return [...byLabel].sort(([a], [b]) => a - b).map(([label, places]) => ({ label, places }));
 }
+
+/** `count` places (or all there are), spread evenly: data sets are often sorted by class. */
+export function spread(places: Int32Array, count: number): Int32Array {
+  const taken = Math.min(count, places.length);
+  return Int32Array.from({ length: taken }, (_, at) => places[Math.floor((at * places.length) / taken)]!);
+}

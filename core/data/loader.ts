@@ -9,6 +9,7 @@
 import { TrainerError } from "../errors.js";
 import { stream } from "../rng.js";
 import type { Data, Picture, Sample, Split } from "./dataset.js";
+import { normalise, normalisingTable } from "./normalise.js";
 
 export interface RawBatch {
   /** [size, height, width, 3], normalised. Its own memory: the consumer may keep it. */
@@ -117,24 +118,6 @@ export function createLoader(options: LoaderOptions): Loader {
   }
 
   return { batchesInEpoch, epoch: epochFrom };
-}
-
-/**
- * Byte -> normalised value, [3, 256]: a look-up is half the cost of the arithmetic and gives the same bits.
- */
-function normalisingTable({ mean, deviation }: Pick<Data, "mean" | "deviation">): Float32Array {
-  return Float32Array.from({ length: 3 * 256 }, (_, at) => {
-    const channel = at >> 8;
-    return ((at & 255) / 255 - mean[channel]!) / deviation[channel]!;
-  });
-}
-
-function normalise(pixels: Uint8Array, table: Float32Array, out: Float32Array, offset: number): void {
-  for (let at = 0; at < pixels.length; at += 3) {
-    out[offset + at] = table[pixels[at]!]!;
-    out[offset + at + 1] = table[256 + pixels[at + 1]!]!;
-    out[offset + at + 2] = table[512 + pixels[at + 2]!]!;
-  }
 }
 
 function checkSize(

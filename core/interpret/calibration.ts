@@ -1,5 +1,6 @@
 /** Whether a network's probabilities can be taken at their word (Guo et al. 2017). */
 import type { Outputs } from "../loop/types.js";
+import { saidOf } from "./confusion.js";
 
 export interface CalibrationBin {
   /** Confidences in (from, to]. */
@@ -25,16 +26,14 @@ export interface Confidences {
   readonly correct: Uint8Array;
 }
 
-/** @param probabilities [count, classes]; of equal ones the first counts, as in PyTorch's argmax */
+/** @param probabilities [count, classes] */
 export function confidences({ probabilities, labels }: Outputs, classes: number): Confidences {
   const confidence = new Float32Array(labels.length);
   const correct = new Uint8Array(labels.length);
   labels.forEach((label, row) => {
-    const own = probabilities.subarray(row * classes, (row + 1) * classes);
-    let best = 0;
-    for (let other = 1; other < classes; other++) if (own[other]! > own[best]!) best = other;
-    confidence[row] = own[best]!;
-    correct[row] = Number(best === label);
+    const said = saidOf(probabilities, row, classes);
+    confidence[row] = probabilities[row * classes + said]!;
+    correct[row] = Number(said === label);
   });
   return { confidence, correct };
 }

@@ -4,14 +4,21 @@ import type { Outputs } from "../loop/types.js";
 /** [true class, said class], row by row: how many pictures. */
 export type Confusion = Float64Array;
 
+/** The class with the largest of a row's probabilities; of equal ones the first, as in PyTorch's argmax. */
+export function saidOf(probabilities: Float32Array, row: number, classes: number): number {
+  let said = 0;
+  for (let other = 1; other < classes; other++) {
+    if (probabilities[row * classes + other]! > probabilities[row * classes + said]!) said = other;
+  }
+  return said;
+}
+
 /** A row of probabilities that is not a number says nothing, and is counted nowhere. */
 export function confusion({ probabilities, labels }: Outputs, classes: number): Confusion {
   const counts = new Float64Array(classes * classes);
   labels.forEach((label, row) => {
-    const own = probabilities.subarray(row * classes, (row + 1) * classes);
-    let said = 0;
-    for (let other = 1; other < classes; other++) if (own[other]! > own[said]!) said = other;
-    if (Number.isFinite(own[said]!)) counts[label * classes + said]!++;
+    const said = saidOf(probabilities, row, classes);
+    if (Number.isFinite(probabilities[row * classes + said]!)) counts[label * classes + said]!++;
   });
   return counts;
 }

@@ -3,6 +3,8 @@
  * where the loss falls fastest and where it breaks away.
  */
 
+import { mean } from "../statistics.js";
+
 export interface RatePoint {
   readonly rate: number;
   readonly loss: number;
@@ -66,5 +68,3 @@ function slopeOf(points: readonly RatePoint[]): number {
   });
   return products / squares;
 }
-
-const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;

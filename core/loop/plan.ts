@@ -3,10 +3,11 @@
  * expect.
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { forward } from "../nn/layer.js";
+import { forward, zeroWeights } from "../nn/layer.js";
 import { planNotes } from "./notes.js";
 import type { HookName, TapInfo } from "./hooks.js";
 import { progressAt, type Session } from "./session.js";
+import { initialState } from "./step.js";
 import type { Trainer } from "./trainer.js";
 
 export interface Plan {
@@ -43,7 +44,8 @@ export function makePlan(trainer: Trainer, session: Session): Plan {
   const { config, hooks } = trainer;
   const { model, inputSize, stepsPerEpoch, stepsAt } = session;
   const totalSteps = config.epochs * stepsPerEpoch;
-  const state = session.createState();
+  // Nothing here depends on the values, and drawing the initial ones of a large network takes a second.
+  const state = initialState(zeroWeights(model.layer), session.parameters.keys(), config.optimizer);
   const size = (tensors: Iterable<tf.Tensor>): number =>
     [...tensors].reduce((sum, tensor) => sum + tensor.size, 0);
   const weights = size(state.weights.values()) * 4;

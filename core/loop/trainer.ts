@@ -97,6 +97,7 @@ export class Trainer {
     const enough = (): string | undefined => (position.step >= (config.maxSteps ?? Number.POSITIVE_INFINITY) ? "max steps" : undefined);
     let stopReason = position.ended ?? enough();
     let test: Metrics | undefined;
+    let plan: string | undefined;
     const memory = createMemory(state, position, this.#plugins, { keep, policy: config.onDivergence, events });
 
     const measure = async (evaluation: Evaluation, split: "validation" | "test"): Promise<Metrics | undefined> => {
@@ -119,7 +120,7 @@ export class Trainer {
         config, data, model, inputSize, folder, trainIndices, heldIndices,
         backend: session.backend,
         progress: progress(),
-        plan: () => formatPlan(makePlan(this, session)),
+        plan: () => (plan ??= formatPlan(makePlan(this, session))),
         weights: () => state.weights,
         replaceWeights: (weights) => replaceWeights(state, weights, progress()),
       });

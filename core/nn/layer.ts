@@ -149,3 +149,9 @@ export function initialWeights(layer: Layer, seed: number): Weights {
   }
   return weights;
 }
+
+/** Weights of the right names and shapes, for whoever looks at shapes alone. */
+export function zeroWeights(layer: Layer): Weights {
+  const all = [...namedParameters(layer), ...namedBuffers(layer)];
+  return new Map(all.map(([name, { shape }]) => [name, tf.zeros([...shape])]));
+}

@@ -1,6 +1,6 @@
 /** Several runs beside each other: curves over each other, what their configs differ in, means over seeds. */
 import { basename } from "node:path";
-import { deviation, mean } from "./statistics.js";
+import { deviation, mean } from "../statistics.js";
 import { toJson } from "../run/json.js";
 import type { RunConfigRecord } from "../run/record.js";
 import { aligned, type Block, type Page } from "./blocks.js";

@@ -3,7 +3,8 @@ import * as tf from "@tensorflow/tfjs-core";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Picture, Split } from "../data/dataset.js";
-import { confusion } from "../interpret/confusion.js";
+import { asPicture, normalised } from "../data/normalise.js";
+import { confusion, saidOf } from "../interpret/confusion.js";
 import { gradCam } from "../interpret/grad-cam.js";
 import { overlay, rowPng } from "../interpret/overlay.js";
 import { fitEndRecord } from "../loop/summary.js";
@@ -158,17 +159,11 @@ export function createReport({ command }: { command?: string } = {}): Plugin {
 function denormalised(images: tf.Tensor4D, { data: { mean, deviation } }: Run): Picture[] {
   const count = Math.min(shownAugmented, images.shape[0]);
   const [, height, width] = images.shape;
-  const numbers = tf.tidy(() => images.slice(0, count).dataSync()) as Float32Array;
+  const values = tf.tidy(() => images.slice(0, count).dataSync()) as Float32Array;
   const area = height * width * 3;
-  return Array.from({ length: count }, (_, at) => ({
-    height,
-    width,
-    pixels: Uint8Array.from({ length: area }, (_none, place) => {
-      const channel = place % 3;
-      const value = 255 * (numbers[at * area + place]! * deviation[channel]! + mean[channel]!);
-      return Math.min(255, Math.max(0, Math.round(value)));
-    }),
-  }));
+  return Array.from({ length: count }, (_, at) =>
+    asPicture(values.subarray(at * area, (at + 1) * area), { height, width, mean, deviation }),
+  );
 }
 
 /** The pictures whose true class was given the least probability, each beside its map for what was said. */
@@ -179,7 +174,7 @@ async function drawWorst(
   { probabilities, labels }: Outputs,
   folder: string,
 ): Promise<PictureRecord[]> {
-  const { classes, height, width, mean, deviation } = data;
+  const { classes, height, width } = data;
   const own = (row: number): number => probabilities[row * classes.length + labels[row]!]!;
   const rows = Array.from(labels, (_, row) => row)
     .filter((row) => Number.isFinite(own(row)))
@@ -189,13 +184,9 @@ async function drawWorst(
   const [source, places]: [Split, number[]] =
     split === "test" ? [data.test!, rows] : [data.train, rows.map((row) => heldIndices[row]!)];
   const pictures = await source.read(places);
-  const answers = rows.map((row) => {
-    const all = probabilities.subarray(row * classes.length, (row + 1) * classes.length);
-    return all.indexOf(Math.max(...all));
-  });
+  const answers = rows.map((row) => saidOf(probabilities, row, classes.length));
   const maps = tf.tidy(() => {
-    const pixels = pictures.flatMap((picture) => Array.from(picture.pixels, (value, at) => (value / 255 - mean[at % 3]!) / deviation[at % 3]!));
-    const images = resize(tf.tensor4d(pixels, [rows.length, height, width, 3]), inputSize, inputSize) as tf.Tensor4D;
+    const images = resize(tf.tensor4d(normalised(pictures, data), [rows.length, height, width, 3]), inputSize, inputSize) as tf.Tensor4D;
     return gradCam({ model, weights, images, classes: answers, size: [height, width] }).upsampled.dataSync() as Float32Array;
   });
   const area = height * width;

@@ -2,18 +2,12 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { createLoader, gradCam, ops, overlay, rowPng, subset, type Run } from "../../core/index.js";
+import { createLoader, gradCam, ops, overlay, rowPng, spread, subset, type Run } from "../../core/index.js";
 
 export interface DrawSettings {
   pictures: number;
   of: "predicted" | "true";
   layer?: string;
-}
-
-/** `count` places (or all there are), spread evenly: data sets are often sorted by class. */
-export function spread(places: Int32Array, count: number): Int32Array {
-  const taken = Math.min(count, places.length);
-  return Int32Array.from({ length: taken }, (_, at) => places[Math.floor((at * places.length) / taken)]!);
 }
 
 const fileName = (place: number, truth: string, said: string): string =>

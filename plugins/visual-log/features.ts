@@ -1,12 +1,6 @@
 /** What the classifier sees of pictures: the numbers before its last layer. */
 import * as tf from "@tensorflow/tfjs-core";
-import { createLoader, forward, ops, subset, type Run } from "../../core/index.js";
-
-/** `count` places (or all there are), spread evenly: data sets are often sorted by class. */
-function spread(places: Int32Array, count: number): Int32Array {
-  const taken = Math.min(count, places.length);
-  return Int32Array.from({ length: taken }, (_, at) => places[Math.floor((at * places.length) / taken)]!);
-}
+import { createLoader, forward, ops, spread, subset, type Run } from "../../core/index.js";
 
 /** Vectors of held-out pictures (training ones without a holdout) and the names of their classes. */
 export async function lastFeatures(

@@ -1,9 +1,10 @@
-/** What `trainer data preview` draws is what training sees, and the same each time. */
+/** What `trainer data preview` draws is what the plugins do, and the same each time. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import sharp from "sharp";
 import { describe, expect, it } from "vitest";
-import { asPicture, sheet } from "../../core/cli/preview.js";
+import { sheet } from "../../core/cli/preview.js";
+import { asPicture } from "../../core/data/normalise.js";
 import { trainer, workplace } from "./run-cli.js";
 
 const { inside } = workplace();

@@ -30,6 +30,7 @@ it("fitloop exports this and no more", () => {
       "plainView",
       "rowPng",
       "sgd",
+      "spread",
       "squeezeExcite",
       "stages",
       "stream",

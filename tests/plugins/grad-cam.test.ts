@@ -8,7 +8,7 @@ import { limit, stratifiedHoldout } from "../../core/data/holdout.js";
 import { shapes } from "../../core/data/shapes.js";
 import { fitWeights, microConfig } from "../../core/testing/index.js";
 import { earlyStopping, gradCam } from "../../plugins/index.js";
-import { spread } from "../../plugins/grad-cam/draw.js";
+import { spread } from "../../core/index.js";
 
 const folder = mkdtempSync(join(tmpdir(), "fitloop-gradcam-"));
 const runFolder = (): string => mkdtempSync(join(folder, "run-"));
