@@ -16,6 +16,7 @@ import {
   type PluginInstance,
   type TrainerConfig,
 } from "../core/index.js";
+import { shapes } from "../core/data/index.js";
 import type { Keep } from "../core/loop/memory.js";
 import { initialWeights } from "../core/nn/layer.js";
 import type { Checkpoint } from "../core/run/checkpoints.js";
@@ -216,6 +217,22 @@ describe.each(names)("%s", (name) => {
     const shared = factory(fitting);
     const pair = await Promise.all([fit(shared), fit(shared)]);
     expect(pair.map(({ hash }) => hash)).toEqual([first.hash, first.hash]);
+  });
+
+  it("trains to the same bits as one graph and operation by operation, and nothing of it is frozen", async () => {
+    const run = async (capture: boolean): Promise<{ hash: string; told: string[] }> => {
+      const told: string[] = [];
+      const data = shapes({ classes: 4, size: 8, train: 66, test: 6 }); // seven batches an epoch
+      const config = micro([factory(fitting)], { data, epochs: 2, ...around, capture, backend: "tensorflow" });
+      const { hash } = await fitWeights(config, {
+        folder: runFolder(),
+        before: ({ events }) => events.on("warning", ({ message }) => void told.push(message)),
+      });
+      return { hash, told };
+    };
+    const [whole, single] = [await run(true), await run(false)];
+    expect(whole.hash).toBe(single.hash);
+    expect(whole.told).toEqual(single.told);
   });
 
   it("goes on from every place of a run to the same bits, through what it saves", async () => {

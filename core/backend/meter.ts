@@ -1,5 +1,5 @@
 /** Times the calls into TensorFlow, one by one. Costs about a microsecond a call, of about 1,500 a training step. */
-import * as tf from "@tensorflow/tfjs-core";
+import { currentBorder } from "./border.js";
 
 export interface NativeCall {
   /** A step. */
@@ -17,19 +17,17 @@ export interface NativeMeter {
   stop(): void;
 }
 
-type Binding = Record<string, unknown>;
-
 /** @returns undefined on a backend that has no such border */
 export function meterNative(): NativeMeter | undefined {
-  const backend = tf.backend() as unknown as { binding?: Binding };
-  const { binding } = backend;
-  if (!binding) return undefined;
+  const border = currentBorder() as unknown as Record<string, unknown> | undefined;
+  if (!border) return undefined;
+  const before = { ...border };
   const found = new Map<string, { calls: number; milliseconds: number }>();
   const timed = (name: string, call: (...args: unknown[]) => unknown) =>
     (...args: unknown[]): unknown => {
       const start = performance.now();
       try {
-        return call.apply(binding, args);
+        return call(...args);
       } finally {
         const own = name === "executeOp" ? String(args[0]) : name;
         const entry = found.get(own) ?? { calls: 0, milliseconds: 0 };
@@ -38,13 +36,9 @@ export function meterNative(): NativeMeter | undefined {
         found.set(own, entry);
       }
     };
-  // The binding itself is read-only.
-  const metered: Binding = {};
-  for (const name of Object.getOwnPropertyNames(binding)) {
-    const value = binding[name];
-    metered[name] = typeof value === "function" ? timed(name, value as (...args: unknown[]) => unknown) : value;
+  for (const [name, value] of Object.entries(before)) {
+    if (typeof value === "function") border[name] = timed(name, value as (...args: unknown[]) => unknown);
   }
-  backend.binding = metered;
   return {
     milliseconds: () => [...found.values()].reduce((sum, { milliseconds }) => sum + milliseconds, 0),
     calls: (steps) =>
@@ -52,6 +46,6 @@ export function meterNative(): NativeMeter | undefined {
         .map(([name, { calls, milliseconds }]) => ({ name, calls: calls / steps, milliseconds: milliseconds / steps }))
         .sort((a, b) => b.milliseconds - a.milliseconds),
     reset: () => found.clear(),
-    stop: () => void (backend.binding = binding),
+    stop: () => void Object.assign(border, before),
   };
 }

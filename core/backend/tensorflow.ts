@@ -11,6 +11,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { createRequire } from "node:module";
 import { cpus } from "node:os";
 
+import { openBorder, type Border } from "./border.js";
 import { intraOpThreads } from "./threads.js";
 
 /** What is known of a loaded addon. */
@@ -20,18 +21,29 @@ export interface LoadedTensorflow {
   threads: number;
 }
 
+class TensorflowBackend extends NodeJSKernelBackend {
+  readonly border: Border;
+
+  constructor(addon: object) {
+    const border = openBorder(addon);
+    super(border as unknown as TFJSBinding, "@tensorflow/tfjs-node-gpu");
+    this.border = border;
+  }
+}
+
+type TFJSBinding = ConstructorParameters<typeof NodeJSKernelBackend>[0];
+
 /** Loads the addon and makes it tf.js's backend. Throws what the dynamic loader throws. */
 export async function startTensorflow(addon: string): Promise<LoadedTensorflow> {
   process.env.TF_CPP_MIN_LOG_LEVEL ??= "2";
   // TensorFlow turns its faster convolutions on by itself only for processors with AVX-512; with AVX2 alone a training
   // step of a narrow ResNet-18 takes half again as long without them (`npm run bench -- step`).
   process.env.TF_ENABLE_ONEDNN_OPTS ??= "1";
-  const binding = createRequire(import.meta.url)(addon);
-  const backend = new NodeJSKernelBackend(binding, "@tensorflow/tfjs-node-gpu");
+  const backend = new TensorflowBackend(createRequire(import.meta.url)(addon));
   tf.registerBackend("tensorflow", () => backend, 3);
   if (!(await tf.setBackend("tensorflow"))) throw new Error("tf.js refused the backend");
   return {
-    version: String(binding.TF_Version),
+    version: String((backend.border as unknown as { TF_Version: string }).TF_Version),
     device: backend.isUsingGpuDevice ? "GPU" : `CPU, ${cpus()[0]?.model.trim() ?? process.arch}`,
     threads: intraOpThreads(),
   };

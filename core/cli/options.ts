@@ -21,6 +21,7 @@ export interface RunOptions {
   seed?: number;
   backend?: "tensorflow" | "wasm";
   precision?: string;
+  capture: boolean;
   without: string[];
   holdout?: number;
   limitTrain?: number;
@@ -85,6 +86,7 @@ export function addRunOptions(command: Command): Command {
     .option("--holdout <fraction>", "share of the training set held out for validation", fraction)
     .option("--limit-train <n>", "use only so many training pictures, balanced over classes", whole(1))
     .option("--limit-test <n>", "use only so many test pictures", whole(1))
+    .option("--no-capture", "run a step operation by operation instead of as one graph")
     .option("--json", "events as JSON lines on standard output")
     .option("--quiet", "say nothing but the result");
 }
@@ -137,6 +139,7 @@ export async function configFrom(
       .filter((key) => options[key] !== undefined)
       .map((key) => [key, options[key]]),
   );
+  if (!options.capture) Object.assign(overrides, { capture: false });
   const kept = withoutPlugins(base.plugins ?? [], options.without);
   return { config: { ...base, ...overrides, plugins: withWeights(kept, options.weights) }, file };
 }

@@ -46,7 +46,8 @@ async function replay(path: string, { step, json, allowChange }: ReplayOptions):
 
   let done = checkpoint?.step ?? 0;
   const { plugins, probe, replayed } = watchedPlugins(config.plugins ?? [], () => done === step - 1);
-  const trainer = new Trainer({ ...config, plugins, maxSteps: undefined }, [probe]);
+  // Operation by operation: the watched taps read values back, and a graph could not. The bits are the same.
+  const trainer = new Trainer({ ...config, plugins, capture: false, maxSteps: undefined }, [probe]);
   const stop = new AbortController();
   let figures: Figures | undefined;
   let diverged: Events["diverged"] | undefined;

@@ -1,4 +1,5 @@
 /** What a run is before its first step: backend, data, network, weights and loaders, made from a config. */
+import { createCapture, eager, type Capture } from "../backend/capture.js";
 import { loadBackend, type Backend } from "../backend/index.js";
 import type { ResolvedConfig } from "../config/config.js";
 import type { Data } from "../data/dataset.js";
@@ -12,6 +13,8 @@ import type { ParamGroup, Progress } from "./types.js";
 
 export interface Session {
   backend: Backend;
+  /** How functions of tensors are run; whoever made the session disposes of it. */
+  capture: Capture;
   data: Data;
   model: Model;
   parameters: ReadonlyMap<string, Parameter>;
@@ -75,6 +78,7 @@ export async function createSession(
   const stepsAt = stepPlaces(loaders.train.batchesInEpoch, train.length, batchSize, hooks, groups);
   return {
     backend,
+    capture: config.capture ? createCapture(warn) : eager,
     data: { ...data, train: available, test }, // the indices below are places in what the limits left
     model,
     parameters,

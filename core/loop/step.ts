@@ -2,10 +2,14 @@
  * One micro-batch: forward, backward, and the optimizer's step where it is due.
  *
  * State goes in as tensors and comes out as new tensors, and nothing old is let go before the loss and the gradients are
- * known to be finite: a step that fails has changed nothing.
+ * known to be finite: a step that fails has changed nothing. The two large parts, `differentiate` and `update`, are
+ * functions of tensors alone, so that TensorFlow can run each as one graph; the hooks are called around them, and
+ * `afterLoss` inside the first.
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { TrainerError } from "../errors.js";
+import type { Capture } from "../backend/capture.js";
+import type { Compute, Tensors } from "../backend/record.js";
 import type { RawBatch } from "../data/loader.js";
 import { computeJoined } from "../nn/join.js";
 import { forward, type Weights } from "../nn/layer.js";
@@ -39,6 +43,8 @@ export interface StepContext {
   learningRate: number;
   seed: number;
   groups: readonly ParamGroup[];
+  /** Runs the two functions of tensors that a step is made of. */
+  capture: Capture;
 }
 
 export interface StepResult {
@@ -80,98 +86,132 @@ export function runStep(
   raw: RawBatch,
   at: { microBatch: number; progress: Progress },
 ): StepResult {
-  const { hooks, groups, model, optimizer } = context;
-  const next: Weights = new Map(); // new values by the name they will replace, kept until they do
-  const keep = (into: Weights, name: string, value: tf.Tensor): void => {
-    into.get(name)?.dispose();
-    into.set(name, tf.keep(value));
-  };
-  const nextSlots: Weights = new Map();
-  let logits: tf.Tensor | undefined;
-  try {
-    return tf.tidy(() => {
-      const step: Mutable<Step> = {
-        epoch: raw.epoch,
+  const { hooks, groups, model, capture } = context;
+  return tf.tidy(() => {
+    const step: Mutable<Step> = {
+      epoch: raw.epoch,
+      step: at.progress.step,
+      microBatch: at.microBatch,
+      batchInEpoch: raw.batchInEpoch,
+      batchesInEpoch: raw.batchesInEpoch,
+      samples: raw.size,
+      groups,
+      weights: state.weights,
+    };
+    const batch = hooks.beforeBatch(toBatch(context, raw), step);
+    step.batch = batch;
+
+    const random = (path: string, shape: number[]): tf.Tensor => uniform(context.seed, path, at.microBatch, shape);
+    const mustBeFinite = (what: string, value: number, gradients?: Gradients): void => {
+      if (Number.isFinite(value)) return;
+      throw new DivergedError({
+        what,
+        value,
+        first: firstNotFinite(model, batch, state.weights, random, gradients),
+        epoch: at.progress.epoch,
         step: at.progress.step,
         microBatch: at.microBatch,
-        batchInEpoch: raw.batchInEpoch,
-        batchesInEpoch: raw.batchesInEpoch,
-        samples: raw.size,
-        groups,
-        weights: state.weights,
-      };
-      const batch = hooks.beforeBatch(toBatch(context, raw), step);
-      step.batch = batch;
+        learningRate: hooks.resolveLearningRate(context.learningRate, at.progress),
+        samples: [...raw.indices],
+      });
+    };
 
-      const random = (path: string, shape: number[]): tf.Tensor => uniform(context.seed, path, at.microBatch, shape);
-      const mustBeFinite = (what: string, value: number, gradients?: Gradients): void => {
-        if (Number.isFinite(value)) return;
-        throw new DivergedError({
-          what,
-          value,
-          first: firstNotFinite(model, batch, state.weights, random, gradients),
-          epoch: at.progress.epoch,
-          step: at.progress.step,
-          microBatch: at.microBatch,
-          learningRate: hooks.resolveLearningRate(context.learningRate, at.progress),
-          samples: [...raw.indices],
-        });
-      };
+    const passes = capture.run("forward and backward pass", differentiate(context, step), differentiated(state, step), random);
+    step.logits = passes.logits as tf.Tensor2D;
+    step.loss = numberIn(passes.loss!);
+    const correct = countCorrect(step.logits, raw.labels);
+    mustBeFinite("loss", step.loss);
+    mustBeFinite("sum of the running statistics' squares", numberIn(passes.squares!));
+    const buffers = under("buffer/", passes);
 
-      const trained = groups.filter(({ trains }) => trains).flatMap(({ parameters }) => parameters);
+    const gradients = hooks.afterBackward(under("gradient/", passes), step);
+    if (hooks.shouldStep(step) === false) {
+      commit(state.weights, buffers);
+      return { loss: step.loss, correct };
+    }
+    const learningRate = hooks.resolveLearningRate(context.learningRate, at.progress);
+    step.learningRate = learningRate;
+    const used = hooks.beforeStep(gradients, step);
+    const parts = partsOf(context, state, used, learningRate);
+    const next = capture.run("optimizer's step", update(context, parts), updated(context, state, used, parts), random);
+    const gradientNorm = Math.sqrt(numberIn(next.squares!));
+    step.gradientNorm = gradientNorm;
+    mustBeFinite("gradient norm", gradientNorm, used);
+
+    for (const name of used.keys()) state.counts.set(name, (state.counts.get(name) ?? 0) + 1);
+    commit(state.weights, buffers);
+    commit(state.weights, under("value/", next));
+    commit(state.slots, under("slot/", next));
+    hooks.onStep({ ...step, weights: state.weights });
+    return { loss: step.loss, correct, stepped: { learningRate, gradientNorm } };
+  });
+}
+
+const numberIn = (scalar: tf.Tensor): number => (scalar.dataSync() as Float32Array)[0]!;
+
+/** Names with a prefix in front, and the values whose names have one, without it. */
+const prefixed = (prefix: string, values: Iterable<readonly [string, tf.Tensor]>): Tensors =>
+  Object.fromEntries([...values].map(([name, value]) => [prefix + name, value]));
+const under = (prefix: string, values: Tensors): Map<string, tf.Tensor> =>
+  new Map(Object.entries(values).flatMap(([name, value]) => (name.startsWith(prefix) ? [[name.slice(prefix.length), value]] : [])));
+
+// ------------------------------------------------------------------------------------------ forward and backward
+
+const trainedOf = ({ groups }: Pick<Step, "groups">): string[] =>
+  groups.filter(({ trains }) => trains).flatMap(({ parameters }) => parameters);
+
+/** What `differentiate` takes: the batch, the parameters that train, and the other weights. */
+function differentiated({ weights }: TrainState, step: Step): Tensors {
+  const trained = new Set(trainedOf(step));
+  const values = [...weights].map(([name, value]): [string, tf.Tensor] => [`${trained.has(name) ? "trained" : "weight"}/${name}`, value]);
+  return { images: step.batch!.images, targets: step.batch!.targets, ...Object.fromEntries(values) };
+}
+
+/**
+ * The loss of a batch, its logits, the next running statistics (`buffer/`) with the sum of their squares, and the
+ * gradients of what trains (`gradient/`).
+ */
+const differentiate =
+  ({ model, hooks }: StepContext, step: Mutable<Step>): Compute =>
+  (inputs, draw) => {
+    const weights = new Map([...under("trained/", inputs), ...under("weight/", inputs)]);
+    const trained = trainedOf(step);
+    const kept = new Map<string, tf.Tensor>(); // what the tape would let go at its end
+    const keep = (name: string, value: tf.Tensor): void => {
+      kept.get(name)?.dispose();
+      kept.set(name, tf.keep(value));
+    };
+    try {
       const { value, grads } = tf.engine().gradients(
         () => {
-          logits = tf.keep(
-            forward(model.layer, batch.images, {
-              weights: state.weights,
-              training: true,
-              trained: new Set(trained),
-              onBuffer: (name, buffer) => keep(next, name, buffer),
-              uniform: random,
-            }),
-          );
+          const logits = forward(model.layer, inputs.images!, {
+            weights,
+            training: true,
+            trained: new Set(trained),
+            onBuffer: (name, buffer) => keep(`buffer/${name}`, buffer),
+            uniform: draw,
+          });
+          keep("logits", logits);
           step.logits = logits as tf.Tensor2D;
-          return hooks.afterLoss(ops.softCrossEntropy(logits, batch.targets) as tf.Scalar, step) as tf.Tensor;
+          return hooks.afterLoss(ops.softCrossEntropy(logits, inputs.targets!) as tf.Scalar, step) as tf.Tensor;
         },
-        trained.map((name) => state.weights.get(name)!),
+        trained.map((name) => weights.get(name)!),
         undefined,
         true,
       );
-      step.loss = (value.dataSync() as Float32Array)[0]!;
-      const correct = countCorrect(logits!, raw.labels);
-      mustBeFinite("loss", step.loss);
-      mustBeFinite("sum of the running statistics' squares", ops.sumOfSquares([...next.values()]));
-
-      let gradients: Gradients = new Map(
-        trained.flatMap((name, index) => (grads[index] ? [[name, grads[index]!] as const] : [])),
-      );
-      gradients = hooks.afterBackward(gradients, step);
-      if (hooks.shouldStep(step) === false) {
-        commit(state.weights, next);
-        return { loss: step.loss, correct };
-      }
-      const rate = hooks.resolveLearningRate(context.learningRate, at.progress);
-      step.learningRate = rate;
-      gradients = hooks.beforeStep(gradients, step);
-      step.gradientNorm = Math.sqrt(ops.sumOfSquares([...gradients.values()]));
-      mustBeFinite("gradient norm", step.gradientNorm, gradients);
-
-      for (const group of groups) {
-        if (group.trains) update(optimizer, state, gradients, group, rate, { next, nextSlots });
-      }
-      for (const name of gradients.keys()) state.counts.set(name, (state.counts.get(name) ?? 0) + 1);
-      commit(state.weights, next);
-      commit(state.slots, nextSlots);
-      hooks.onStep({ ...step, weights: state.weights });
-      return { loss: step.loss, correct, stepped: { learningRate: rate, gradientNorm: step.gradientNorm } };
-    });
-  } finally {
-    // What was committed left these maps; after a failure they hold what must go.
-    for (const value of [...next.values(), ...nextSlots.values()]) value.dispose();
-    logits?.dispose();
-    releaseTape();
-  }
-}
+      const gradients = trained.flatMap((name, index) => (grads[index] ? [[name, grads[index]!] as const] : []));
+      const buffers = [...kept].flatMap(([name, each]) => (name.startsWith("buffer/") ? [each] : []));
+      return {
+        loss: value,
+        squares: ops.squaredNorm(buffers),
+        ...prefixed("gradient/", gradients),
+        ...prefixed("", [...kept].map(([name, each]) => [name, each.clone()] as const)),
+      };
+    } finally {
+      for (const value of kept.values()) value.dispose();
+      releaseTape();
+    }
+  };
 
 /** tf.js keeps values for the backward pass and frees them at its end; a failure before that would leave them behind. */
 function releaseTape(): void {
@@ -180,52 +220,78 @@ function releaseTape(): void {
   state.activeTape = [];
 }
 
-/** One optimizer step of a group's parameters, into `next` and `nextSlots`. */
-function update(
-  optimizer: Optimizer,
-  state: TrainState,
-  gradients: Gradients,
-  { parameters, rateFactor, decays }: ParamGroup,
-  rate: number,
-  { next, nextSlots }: { next: Weights; nextSlots: Weights },
-): void {
-  const countOf = (name: string): number => (state.counts.get(name) ?? 0) + 1;
-  const together = new Map<string, string[]>();
-  for (const name of parameters) {
-    const gradient = gradients.get(name);
-    if (!gradient) continue;
-    // Vectors of one history are updated as one; everything else alone.
-    const key = gradient.rank === 1 ? `vectors ${countOf(name)}` : name;
-    together.set(key, [...(together.get(key) ?? []), name]);
-  }
-  for (const names of together.values()) {
-    tf.tidy(() => {
-      const slotsOf = (slot: string): tf.Tensor[] => names.map((name) => state.slots.get(`${name}.${slot}`)!);
-      const columns = [
-        names.map((name) => state.weights.get(name)!),
-        names.map((name) => gradients.get(name)!),
-        ...optimizer.slots.map(slotsOf),
-      ];
-      const context = { rate: rate * rateFactor, count: countOf(names[0]!), decays };
-      const [values, ...slots] = computeJoined(columns, ([value, gradient, ...slotValues]) => {
-        const [updated, moved] = optimizer.update(value!, gradient!, slotValues, context);
-        return [updated, ...moved];
-      });
-      names.forEach((name, index) => {
-        next.set(name, tf.keep(values![index]!));
-        optimizer.slots.forEach((slot, which) => nextSlots.set(`${name}.${slot}`, tf.keep(slots[which]![index]!)));
-      });
-    });
-  }
+// --------------------------------------------------------------------------------------------- the optimizer's step
+
+/** Parameters of one group that have had as many updates: all that `factors` says is the same for them. */
+interface Part {
+  names: string[];
+  factors: Readonly<Record<string, number>>;
 }
 
+function partsOf({ groups, optimizer }: StepContext, { counts }: TrainState, gradients: Gradients, rate: number): Part[] {
+  return groups.filter(({ trains }) => trains).flatMap(({ parameters, rateFactor, decays }) => {
+    const byCount = new Map<number, string[]>();
+    for (const name of parameters.filter((each) => gradients.has(each))) {
+      const count = (counts.get(name) ?? 0) + 1;
+      byCount.set(count, [...(byCount.get(count) ?? []), name]);
+    }
+    return [...byCount].map(([count, names]) => ({ names, factors: optimizer.factors({ rate: rate * rateFactor, count, decays }) }));
+  });
+}
+
+/** What `update` takes, named by the part it belongs to, so that other parts are other inputs. */
+function updated({ optimizer }: StepContext, { weights, slots }: TrainState, gradients: Gradients, parts: readonly Part[]): Tensors {
+  const inputs: Record<string, tf.Tensor> = {};
+  parts.forEach(({ names, factors }, part) => {
+    for (const [factor, value] of Object.entries(factors)) inputs[`${part}/${factor}`] = tf.scalar(value, "float32");
+    for (const name of names) {
+      inputs[`${part}/value/${name}`] = weights.get(name)!;
+      inputs[`${part}/gradient/${name}`] = gradients.get(name)!;
+      for (const slot of optimizer.slots) inputs[`${part}/slot/${name}.${slot}`] = slots.get(`${name}.${slot}`)!;
+    }
+  });
+  return inputs;
+}
+
+/** The next parameters (`value/`) and optimizer state (`slot/`), and the sum of the gradients' squares. */
+const update =
+  ({ optimizer }: StepContext, parts: readonly Part[]): Compute =>
+  (inputs) => {
+    const next: Record<string, tf.Tensor> = {};
+    const gradients: tf.Tensor[] = [];
+    parts.forEach((part, index) => {
+      const of = (name: string): tf.Tensor => inputs[`${index}/${name}`]!;
+      const factors = Object.fromEntries(Object.keys(part.factors).map((factor) => [factor, of(factor) as tf.Scalar]));
+      const isVector = (name: string): boolean => of(`gradient/${name}`).rank === 1;
+      // Vectors are updated as one, everything else alone.
+      const vectors = part.names.filter(isVector);
+      const alone = part.names.filter((name) => !isVector(name)).map((name) => [name]);
+      for (const names of vectors.length > 0 ? [vectors, ...alone] : alone) {
+        const columns = [
+          names.map((name) => of(`value/${name}`)),
+          names.map((name) => of(`gradient/${name}`)),
+          ...optimizer.slots.map((slot) => names.map((name) => of(`slot/${name}.${slot}`))),
+        ];
+        gradients.push(...columns[1]!);
+        const [values, ...slots] = computeJoined(columns, ([value, gradient, ...slotValues]) => {
+          const [moved, state] = optimizer.update(value!, gradient!, slotValues, factors);
+          return [moved, ...state];
+        });
+        names.forEach((name, place) => {
+          next[`value/${name}`] = values![place]!;
+          optimizer.slots.forEach((slot, which) => (next[`slot/${name}.${slot}`] = slots[which]![place]!));
+        });
+      }
+    });
+    return { ...next, squares: ops.squaredNorm(gradients) };
+  };
+
 /** Puts new values in the place of old ones and lets the old ones go. */
-function commit(into: Weights, next: Weights): void {
+function commit(into: Weights, next: ReadonlyMap<string, tf.Tensor>): void {
   for (const [name, value] of next) {
     into.get(name)?.dispose();
-    into.set(name, value);
+    into.set(name, tf.keep(value));
   }
-  next.clear();
 }
 
 /** To the device: resized pictures and one-hot targets. */

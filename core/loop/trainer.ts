@@ -64,13 +64,15 @@ export class Trainer {
     if (this.#used) throw new TrainerError("ERR_OPTION", "This trainer has run already. Build another one.");
     this.#used = true;
     let state: TrainState | undefined;
+    let session: Session | undefined;
     const closing: TrainerError[] = []; // a failure of the run itself goes before these
     let summary: FitSummary;
     try {
-      const session = await this.prepare(options.log);
+      session = await this.prepare(options.log);
       state = session.createState();
       summary = await this.#run(session, state, options);
     } finally {
+      session?.capture.dispose();
       for (const value of [...(state?.weights.values() ?? []), ...(state?.slots.values() ?? [])]) value.dispose();
       closing.push(...this.hooks.endFailures(), ...disposePlugins(this.#plugins));
       for (const { message } of closing) this.events.emit("warning", { message });
@@ -82,7 +84,7 @@ export class Trainer {
   async #run(session: Session, state: TrainState, { signal, folder, from, keep }: FitOptions): Promise<FitSummary> {
     const { config, events } = this;
     const { call } = this.hooks;
-    const { data, model, inputSize, trainIndices, heldIndices, loaders, stepsPerEpoch } = session;
+    const { capture, data, model, inputSize, trainIndices, heldIndices, loaders, stepsPerEpoch } = session;
     const classes = data.classes.length;
     const sizes = { height: data.height, width: data.width, inputSize };
     const totalSteps = config.epochs * stepsPerEpoch;
@@ -137,8 +139,9 @@ export class Trainer {
       while (position.epoch < config.epochs && stopReason === undefined) {
         events.emit("epoch:start", progress());
         const groups: readonly ParamGroup[] = call.resolveParamGroups(session.groups, progress());
+        capture.renew();
         const context = {
-          model, classes, ...sizes, groups, hooks: call,
+          model, classes, ...sizes, groups, hooks: call, capture,
           optimizer: config.optimizer, learningRate: config.learningRate * position.rateFactor, seed: config.seed,
         };
         let at = performance.now();

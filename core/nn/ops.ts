@@ -455,13 +455,16 @@ export function softCrossEntropy(logits: tf.Tensor, targets: tf.Tensor): tf.Tens
 const nativeHalfSquares = (x: tf.Tensor): tf.Tensor =>
   execute(tf.backend() as unknown as NativeBackend, "L2Loss", [x])[0]!;
 
-/** Sum of the squares of every number of these tensors; not finite as soon as one of them is not. */
+/** Sum of the squares of every number of these tensors, a scalar; not finite as soon as one of them is not. */
+export function squaredNorm(tensors: readonly tf.Tensor[]): tf.Tensor {
+  if (tensors.length === 0) return tf.scalar(0);
+  const parts = onTensorflow()
+    ? tensors.map((tensor) => tf.mul(nativeHalfSquares(tensor), 2))
+    : tensors.map((tensor) => tf.sum(tf.square(tensor)));
+  return tf.addN(parts);
+}
+
+/** The same, read back. */
 export function sumOfSquares(tensors: readonly tf.Tensor[]): number {
-  if (tensors.length === 0) return 0;
-  return tf.tidy(() => {
-    const parts = onTensorflow()
-      ? tensors.map((tensor) => tf.mul(nativeHalfSquares(tensor), 2))
-      : tensors.map((tensor) => tf.sum(tf.square(tensor)));
-    return (tf.addN(parts).dataSync() as Float32Array)[0]!;
-  });
+  return tf.tidy(() => (squaredNorm(tensors).dataSync() as Float32Array)[0]!);
 }

@@ -22,12 +22,17 @@ export interface Optimizer {
   readonly slots: readonly string[];
   /** Decoupled weight decay in force, 0 for none: two owners of decay are a mistake that composition refuses. */
   readonly weightDecay: number;
+  /** The numbers of an update that are not the same at every step and in every group, under names of their own. */
+  factors(context: UpdateContext): Readonly<Record<string, number>>;
   /**
-   * One update; returns the next value and slots, in the order of `slots`. Runs inside a tidy. Must treat every number
-   * alone: vectors of one group are joined into one call.
+   * One update; returns the next value and slots, in the order of `slots`. A function of tensors alone, with the factors
+   * as scalars: it may be recorded and run as one graph. Must treat every number alone: vectors of one group are joined
+   * into one call.
    */
-  update(value: tf.Tensor, gradient: tf.Tensor, slots: tf.Tensor[], context: UpdateContext): [tf.Tensor, tf.Tensor[]];
+  update(value: tf.Tensor, gradient: tf.Tensor, slots: tf.Tensor[], factors: Factors): [tf.Tensor, tf.Tensor[]];
 }
+
+export type Factors = Readonly<Record<string, tf.Scalar>>;
 
 const sgdOptions = z.strictObject({
   momentum: z.number().min(0).lt(1).default(0.9).describe("share of the last step that goes on"),
@@ -46,15 +51,19 @@ export function sgd(options: z.input<typeof sgdOptions> = {}): Optimizer {
     options: { momentum, nesterov, weightDecay },
     slots: momentum > 0 ? ["momentum"] : [],
     weightDecay,
-    update(value, gradient, [velocity], { rate, decays }) {
-      const decayed = decays && weightDecay > 0 ? tf.mul(value, 1 - rate * weightDecay) : value;
-      if (!velocity) return [tf.sub(decayed, tf.mul(gradient, rate)), []];
+    factors: ({ rate, decays }) => ({ rate, ...shrinking(rate, decays ? weightDecay : 0) }),
+    update(value, gradient, [velocity], { rate, shrink }) {
+      const decayed = shrink ? tf.mul(value, shrink) : value;
+      if (!velocity) return [tf.sub(decayed, tf.mul(gradient, rate!)), []];
       const next = tf.add(tf.mul(velocity, momentum), gradient);
       const direction = nesterov ? tf.add(tf.mul(next, momentum), gradient) : next;
-      return [tf.sub(decayed, tf.mul(direction, rate)), [next]];
+      return [tf.sub(decayed, tf.mul(direction, rate!)), [next]];
     },
   };
 }
+
+/** Decoupled decay (Loshchilov and Hutter 2019) as a factor of the value; none where nothing decays. */
+const shrinking = (rate: number, decay: number): { shrink?: number } => (decay > 0 ? { shrink: 1 - rate * decay } : {});
 
 const adamwOptions = z.strictObject({
   beta1: z.number().min(0).lt(1).default(0.9).describe("memory of the gradient's mean"),
@@ -71,13 +80,17 @@ export function adamw(options: z.input<typeof adamwOptions> = {}): Optimizer {
     options: { beta1, beta2, epsilon, weightDecay },
     slots: ["mean", "square"],
     weightDecay,
-    update(value, gradient, [mean, square], { rate, count, decays }) {
-      const decayed = decays && weightDecay > 0 ? tf.mul(value, 1 - rate * weightDecay) : value;
+    factors: ({ rate, count, decays }) => ({
+      rate: rate / (1 - beta1 ** count),
+      root: Math.sqrt(1 - beta2 ** count),
+      ...shrinking(rate, decays ? weightDecay : 0),
+    }),
+    update(value, gradient, [mean, square], { rate, root, shrink }) {
+      const decayed = shrink ? tf.mul(value, shrink) : value;
       const nextMean = tf.add(tf.mul(mean!, beta1), tf.mul(gradient, 1 - beta1));
       const nextSquare = tf.add(tf.mul(square!, beta2), tf.mul(tf.square(gradient), 1 - beta2));
-      const root = tf.add(tf.div(tf.sqrt(nextSquare), Math.sqrt(1 - beta2 ** count)), epsilon);
-      const step = tf.mul(tf.div(nextMean, root), rate / (1 - beta1 ** count));
-      return [tf.sub(decayed, step), [nextMean, nextSquare]];
+      const deviation = tf.add(tf.div(tf.sqrt(nextSquare), root!), epsilon);
+      return [tf.sub(decayed, tf.mul(tf.div(nextMean, deviation), rate!)), [nextMean, nextSquare]];
     },
   };
 }

@@ -20,6 +20,7 @@ export const fieldClasses = {
   plugins: "fixed",
   backend: "fixed",
   precision: "fixed",
+  capture: "free",
   evaluateEvery: "fixed", // early stopping and the best weights follow from it
   onDivergence: "free",
   hookTimeout: "free",

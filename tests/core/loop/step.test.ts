@@ -1,6 +1,7 @@
 /** One micro-batch: what a failure leaves behind, what freezing does, which bits a step is a function of. */
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
+import { eager } from "../../../core/backend/capture.js";
 import { adamw, loadBackend, ops, sgd, type Hooks, type Plugin } from "../../../core/index.js";
 import type { RawBatch } from "../../../core/data/loader.js";
 import { createHooks } from "../../../core/loop/hooks.js";
@@ -8,6 +9,7 @@ import { defaultGroups } from "../../../core/loop/session.js";
 import { initialState, runStep, type StepContext, type TrainState } from "../../../core/loop/step.js";
 import { initialWeights, namedParameters } from "../../../core/nn/layer.js";
 import { stream } from "../../../core/rng.js";
+import { updateOnce } from "../nn/update-once.js";
 import { fitWeights, microConfig, microNet, progressAt, weightsHash } from "../../../core/testing/index.js";
 
 beforeAll(async () => void (await loadBackend()));
@@ -48,6 +50,7 @@ function prepared(tapping: (hooks: Hooks) => void = () => undefined): {
       learningRate: 0.1,
       seed: 1,
       groups: defaultGroups(model, parameters),
+      capture: eager,
     },
     state: initialState(initialWeights(model.layer, 1), parameters.keys(), optimizer),
   };
@@ -186,7 +189,8 @@ describe("a micro-batch", () => {
         for (const [name, gradient] of seen) {
           const mine = own.get(name)!;
           tf.tidy(() => {
-            const [value, slots] = optimizer.update(
+            const [value, slots] = updateOnce(
+              optimizer,
               tf.tensor1d(mine.value),
               tf.tensor1d(gradient),
               mine.slots.map((slot) => tf.tensor1d(slot)),

@@ -5,6 +5,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
+import { createCapture } from "../../../core/backend/capture.js";
 import { beforeAll, describe, expect, test } from "vitest";
 import { loadBackend } from "../../../core/backend/index.js";
 import { resolveConfig } from "../../../core/config/config.js";
@@ -84,6 +85,7 @@ describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
     const weights = weightsFromSafetensors(bytes(trace.files.initial), model.layer);
     const state = initialState(weights, parameters.keys(), optimizer);
 
+    const capture = createCapture((message) => expect.fail(message));
     const batches = readSafetensors(bytes(trace.files.batches)).tensors;
     const images = batches.get("images")!;
     const labels = batches.get("labels")!;
@@ -101,6 +103,7 @@ describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
         learningRate: trace.learningRates[step]!,
         seed: 1,
         groups: defaultGroups(model, parameters),
+        capture,
       };
       const { loss } = runStep(
         context,
@@ -133,6 +136,7 @@ describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
     );
     expect(relative(logits, trace.evaluationLogits.flat()), "evaluation logits").toBeLessThan(2e-5);
     for (const tensor of [...state.weights.values(), ...state.slots.values()]) tensor.dispose();
+    capture.dispose();
     expect(tf.memory().numTensors).toBe(0);
   });
 });

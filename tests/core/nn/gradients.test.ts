@@ -10,6 +10,7 @@ import { microNet } from "../../../core/testing/index.js";
 import { forward, initialWeights, namedParameters } from "../../../core/nn/layer.js";
 import * as ops from "../../../core/nn/ops.js";
 import { stream } from "../../../core/rng.js";
+import { updateOnce } from "./update-once.js";
 
 const norm = (values: Iterable<number>): number => Math.hypot(...values);
 const apart = (ours: ArrayLike<number>, exact: readonly number[]): number => norm(exact.map((value, index) => value - ours[index]!));
@@ -82,7 +83,7 @@ describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
         const wanted = value.map((each, at) => exact(each, gradient[at]!, slots.map((slot) => slot[at]!), rate, count));
         tf.tidy(() => {
           const tensor = (values: number[]): tf.Tensor => tf.tensor(values, dimensions, "float32");
-          const [next, moved] = optimizer.update(tensor(value), tensor(gradient), slots.map(tensor), { rate, count, decays: true });
+          const [next, moved] = updateOnce(optimizer, tensor(value), tensor(gradient), slots.map(tensor), { rate, count, decays: true });
           const pairs = [[next, wanted.map(([each]) => each)] as const, ...moved.map((slot, key) => [slot, wanted.map(([, all]) => all[key]!)] as const)];
           const rounding = 2 ** -22 * (norm(value) + norm(gradient) + norm(slots.flat())); // of terms that may cancel
           for (const [ours, theirs] of pairs) {

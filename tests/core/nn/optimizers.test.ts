@@ -3,6 +3,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { loadBackend } from "../../../core/backend/index.js";
 import { adamw, optimizers, sgd, type Optimizer } from "../../../core/nn/optimizers.js";
+import { updateOnce } from "./update-once.js";
 import { goldenJson, relativeDifference } from "../../golden/torch/read.js";
 
 type Group = "body" | "head";
@@ -36,7 +37,7 @@ function steps(optimizer: Optimizer, group: Group, { couple = 0, decays = true }
     return golden.learningRates.map((rate, index) => {
       const gradient = tf.add(tf.tensor1d(golden.gradients[group][index]!), tf.mul(value, couple));
       const context = { rate: rate * golden.rateFactor[group], count: index + 1, decays };
-      [value, slots] = optimizer.update(value, gradient, slots, context);
+      [value, slots] = updateOnce(optimizer, value, gradient, slots, context);
       return [...value.dataSync()];
     });
   });
@@ -66,7 +67,7 @@ describe("decay", () => {
 
   const still = (optimizer: Optimizer, decays: boolean): number => {
     const zero = optimizer.slots.map(() => tf.zeros([1]));
-    const [next] = optimizer.update(tf.tensor1d([2]), tf.zeros([1]), zero, { rate: 0.5, count: 1, decays });
+    const [next] = updateOnce(optimizer, tf.tensor1d([2]), tf.zeros([1]), zero, { rate: 0.5, count: 1, decays });
     return next.dataSync()[0]!;
   };
 

@@ -38,6 +38,7 @@ const others: Record<Exclude<ConfigField, "precision">, Partial<TrainerConfig>> 
   evaluateEvery: { evaluateEvery: 2 },
   onDivergence: { onDivergence: { skip: 2 } },
   hookTimeout: { hookTimeout: 60 },
+  capture: { capture: false },
   maxSteps: { maxSteps: 12 },
   limitTrain: { limitTrain: 17 },
   limitTest: { limitTest: 5 },

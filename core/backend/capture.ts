@@ -1,0 +1,153 @@
+/**
+ * Running a function of tensors as one TensorFlow graph: the bits are those of the single operations, the time between
+ * them is gone.
+ *
+ * A graph is trusted once two recordings in a row were the same to the byte, and again at each `renew`: a number that
+ * a function takes from elsewhere than its inputs would be frozen in the graph, and shows as a difference.
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { reasonOf } from "../errors.js";
+import { currentBorder, type Border, type OutputInfo } from "./border.js";
+import { record, type Compute, type Draw, type Handles, type Recording, type Tensors } from "./record.js";
+
+export interface Capture {
+  /**
+   * What `compute` gives for these inputs. `key` names the computation; one that would compute something else for
+   * inputs of the same names and shapes needs another key.
+   */
+  run(key: string, compute: Compute, inputs: Tensors, draw: Draw): Tensors;
+  /** Looks at every computation anew before its graph is used again, and drops those that were not used since. */
+  renew(): void;
+  dispose(): void;
+}
+
+/** A function of tensors, operation by operation. */
+export const eager: Capture = {
+  run: (_, compute, inputs, draw) => tf.tidy(() => compute(inputs, draw) as tf.TensorContainerObject) as Tensors,
+  renew: () => {},
+  dispose: () => {},
+};
+
+interface Entry {
+  recording?: Omit<Recording, "outputs">;
+  session?: number;
+  /** The session computes what the last recording did. */
+  trusted: boolean;
+  used: boolean;
+  /** Recordings in a row that differed from the one before. */
+  changes: number;
+  eager: boolean;
+}
+
+/** So many recordings of one computation may differ in a row before it is left to single operations. */
+const mostChanges = 3;
+
+type Backend = Handles & { createOutputTensor(info: OutputInfo): tf.Tensor };
+
+/**
+ * Capture on the current backend; `eager` where that is not TensorFlow on a processor, since graphs take and give values
+ * in the memory of the processor.
+ *
+ * @param tell told in one line of each computation that stays eager, and why
+ */
+export function createCapture(tell: (message: string) => void): Capture {
+  const border = currentBorder();
+  const backend = tf.backend() as unknown as Backend & { isUsingGpuDevice: boolean };
+  if (!border || backend.isUsingGpuDevice) return eager;
+  const entries = new Map<string, Entry>();
+  const close = ({ session }: Entry): void => void (session !== undefined && border.deleteSavedModel(session));
+
+  function look(key: string, entry: Entry, compute: Compute, inputs: Tensors, draw: Draw): Tensors {
+    const { outputs, ...recording } = record(compute, inputs, draw, { border: border!, backend });
+    const leave = (reason: string): void => {
+      close(entry);
+      Object.assign(entry, { eager: true, session: undefined, recording: undefined });
+      tell(`The ${key.split(" ")[0]} runs operation by operation, not as one graph: ${reason}.`);
+    };
+    const before = entry.recording?.model;
+    if (recording.problem !== undefined) leave(recording.problem);
+    else if (before && Buffer.compare(before, recording.model) === 0) {
+      entry.changes = 0;
+      try {
+        entry.session ??= load(border!, recording.model);
+        entry.trusted = true;
+      } catch (error) {
+        leave(`TensorFlow does not take the graph (${reasonOf(error)})`);
+      }
+    } else {
+      close(entry);
+      Object.assign(entry, { session: undefined, recording, changes: entry.changes + 1 });
+      if (entry.changes > mostChanges) leave("it computes something else each time, or uses numbers that are no inputs");
+    }
+    return outputs;
+  }
+
+  return {
+    run(key, compute, inputs, draw) {
+      const whole = `${key} ${describeInputs(inputs)}`;
+      const fresh: Entry = { trusted: false, used: true, changes: 0, eager: false };
+      const entry = entries.get(whole) ?? entries.set(whole, fresh).get(whole)!;
+      entry.used = true;
+      if (entry.eager) return eager.run(key, compute, inputs, draw);
+      if (entry.trusted) return runGraph(border, backend, entry.session!, entry.recording!, inputs, draw);
+      return tf.tidy(() => look(key, entry, compute, inputs, draw) as tf.TensorContainerObject) as Tensors;
+    },
+    renew() {
+      for (const [key, entry] of entries) {
+        if (!entry.used) {
+          close(entry);
+          entries.delete(key);
+        }
+        entry.trusted = entry.used = false;
+      }
+    },
+    dispose() {
+      for (const entry of entries.values()) close(entry);
+      entries.clear();
+    },
+  };
+}
+
+/** TensorFlow checks no shape of what a graph is fed, so that names and shapes tell graphs apart. */
+const describeInputs = (inputs: Tensors): string =>
+  Object.entries(inputs).map(([name, { shape, dtype }]) => `${name}:${dtype}[${shape}]`).join(" ");
+
+/** Loads a graph; TensorFlow reads it from a folder, which is gone again when this returns. */
+function load(border: Border, model: Uint8Array): number {
+  const folder = mkdtempSync(join(tmpdir(), "fitloop-graph-"));
+  try {
+    writeFileSync(join(folder, "saved_model.pb"), model);
+    return border.loadSavedModel(folder, "train");
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function runGraph(
+  border: Border,
+  backend: Backend,
+  session: number,
+  { draws, feeds, fetches }: Omit<Recording, "outputs">,
+  inputs: Tensors,
+  draw: Draw,
+): Tensors {
+  const fed = [...Object.values(inputs), ...draws.map(({ name, shape }) => draw(name, shape))];
+  const values = new Map(fed.map((tensor, index) => [feeds[index]!, tensor]));
+  const places = [...new Set(Object.values(fetches))].filter((place) => !values.has(place));
+  const found = border.runSavedModel(session, backend.getInputTensorIds(fed), feeds.join(","), places.join(","));
+  found.forEach((info, index) => values.set(places[index]!, backend.createOutputTensor(info)));
+  // Two outputs of one place are two tensors, and an output that is an input is another one.
+  const taken = new Set(feeds);
+  const own = (place: string): tf.Tensor => {
+    const value = values.get(place)!;
+    if (taken.has(place)) return value.clone();
+    taken.add(place);
+    return value;
+  };
+  const outputs = Object.fromEntries(Object.entries(fetches).map(([name, place]) => [name, own(place)]));
+  tf.dispose(fed.slice(Object.keys(inputs).length));
+  return outputs;
+}

@@ -1,0 +1,149 @@
+/**
+ * Recording what a function of tensors asks of TensorFlow, so that it can be run again as one graph, as tf.function
+ * does in Python: the operations pass as they always do, and are written down on the way.
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import type { Attribute, Border, Constants } from "./border.js";
+import { savedModel, type AttributeValue, type GraphNode } from "./graph.js";
+
+/** Tensors by name. */
+export type Tensors = Readonly<Record<string, tf.Tensor>>;
+
+/** Makes random numbers, or others that change from call to call: in a graph they are fed. */
+export type Draw = (name: string, shape: number[]) => tf.Tensor;
+
+/** A function of tensors: what comes out depends on `inputs` and on what `draw` gives, and on nothing else. */
+export type Compute = (inputs: Tensors, draw: Draw) => Tensors;
+
+export interface Recording {
+  /** What the function returned. */
+  readonly outputs: Tensors;
+  /** The graph as a SavedModel; two recordings are of the same computation where these bytes are the same. */
+  readonly model: Uint8Array;
+  /** Drawn in this order, after the inputs. */
+  readonly draws: readonly { readonly name: string; readonly shape: number[] }[];
+  /** Where the graph takes its inputs and draws, and where each output is found: `node:output`. */
+  readonly feeds: readonly string[];
+  readonly fetches: Readonly<Record<string, string>>;
+  /** Why the function is none that a graph could be made of. */
+  readonly problem?: string;
+}
+
+/** The parts of tfjs-node's backend that turn tensors into ids. */
+export interface Handles {
+  getInputTensorIds(tensors: tf.Tensor[]): number[];
+}
+
+/** Runs `compute` on `inputs`, watching. Throws what `compute` throws. */
+export function record(
+  compute: Compute,
+  inputs: Tensors,
+  draw: Draw,
+  { border, backend }: { border: Border & Constants; backend: Handles },
+): Recording {
+  const nodes: GraphNode[] = [];
+  const places = new Map<number, string>(); // id of a value -> node:output
+  const draws: { name: string; shape: number[] }[] = [];
+  const feeds: string[] = [];
+  let problem: string | undefined;
+
+  const add = (operation: string, from: readonly string[], attributes: GraphNode["attributes"]): string => {
+    const name = `n${nodes.length}`;
+    nodes.push({ name, operation, inputs: from, attributes });
+    return name;
+  };
+  let feeding = false; // what is uploaded now is a feed, and no constant
+  const feed = (tensor: tf.Tensor): void => {
+    feeding = true;
+    const [id] = backend.getInputTensorIds([tensor]);
+    feeding = false;
+    const attributes = { dtype: typeAttribute(typeOf(tensor)), shape: { kind: "shape", value: tensor.shape } } as const;
+    const place = `${add("Placeholder", [], attributes)}:0`;
+    places.set(id!, place);
+    feeds.push(place);
+  };
+  const typeOf = ({ dtype, dataId }: tf.Tensor): number =>
+    (backend as unknown as { tensorMap: tf.DataStorage<{ dtype: number }> }).tensorMap.get(dataId)?.dtype ??
+    border[dtype === "int32" ? "TF_INT32" : dtype === "bool" ? "TF_BOOL" : "TF_FLOAT"];
+  const placeOf = (id: number, whose: string): string => {
+    const place = places.get(id);
+    if (place === undefined) problem ??= `${whose} uses a tensor that is neither an input nor made on the way`;
+    return place ?? "";
+  };
+
+  const { executeOp, createTensor, tensorDataSync } = border;
+  border.executeOp = (name, attributes, ids, count) => {
+    const outputs = executeOp(name, attributes, ids, count);
+    const described = attributes.map((each) => [each.name, describe(each, border)] as const);
+    const node = add(name, ids.map((id) => placeOf(id, name)), Object.fromEntries(described));
+    outputs.forEach(({ id }, index) => places.set(id, `${node}:${index}`));
+    return outputs;
+  };
+  border.createTensor = (shape, dtype, values) => {
+    const id = createTensor(shape, dtype, values);
+    if (feeding) return id;
+    if (ArrayBuffer.isView(values)) {
+      const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength).slice();
+      const value = { kind: "tensor", dtype, shape: [...shape], bytes } as const;
+      places.set(id, `${add("Const", [], { dtype: typeAttribute(dtype), value })}:0`);
+    } else problem ??= "it makes a tensor of strings";
+    return id;
+  };
+  border.tensorDataSync = (id) => {
+    if (places.has(id)) problem ??= "it reads values back while it computes";
+    return tensorDataSync(id);
+  };
+  try {
+    for (const tensor of Object.values(inputs)) feed(tensor);
+    const outputs = compute(inputs, (name, shape) => {
+      const tensor = draw(name, shape);
+      draws.push({ name, shape: [...shape] });
+      feed(tensor);
+      return tensor;
+    });
+    const fetches = Object.fromEntries(
+      Object.entries(outputs).map(([name, tensor]) => {
+        const [id] = backend.getInputTensorIds([tensor]);
+        return [name, placeOf(id!, `output "${name}"`)];
+      }),
+    );
+    const kept = [...feeds, ...Object.values(fetches)];
+    return { outputs, model: savedModel(needed(nodes, kept)), draws, feeds, fetches, problem };
+  } finally {
+    Object.assign(border, { executeOp, createTensor, tensorDataSync });
+  }
+}
+
+const typeAttribute = (value: number): AttributeValue => ({ kind: "type", value });
+
+const nodeOf = (place: string): string => place.slice(0, place.indexOf(":"));
+
+/** The nodes that `places` are computed from, in their order. */
+function needed(nodes: readonly GraphNode[], places: readonly string[]): GraphNode[] {
+  const wanted = new Set(places.map(nodeOf));
+  for (const { name, inputs } of [...nodes].reverse()) {
+    if (wanted.has(name)) for (const input of inputs) wanted.add(nodeOf(input));
+  }
+  return nodes.filter(({ name }) => wanted.has(name));
+}
+
+/** An attribute as the addon takes it, as a graph holds it. */
+function describe({ name, type, value }: Attribute, constants: Constants): AttributeValue {
+  const list = Array.isArray(value);
+  switch (type) {
+    case constants.TF_ATTR_TYPE:
+      return typeAttribute(value as number);
+    case constants.TF_ATTR_SHAPE:
+      return { kind: "shape", value: value as number[] };
+    case constants.TF_ATTR_STRING:
+      return { kind: "string", value: value as string };
+    case constants.TF_ATTR_BOOL:
+      return list ? { kind: "bools", value } : { kind: "bool", value: value as boolean };
+    case constants.TF_ATTR_FLOAT:
+      return list ? { kind: "floats", value } : { kind: "float", value: value as number };
+    case constants.TF_ATTR_INT:
+      return list ? { kind: "ints", value } : { kind: "int", value: value as number };
+    default:
+      throw new Error(`The attribute "${name}" is of a kind that is not known (${type}).`);
+  }
+}

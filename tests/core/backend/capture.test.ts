@@ -1,0 +1,158 @@
+/** A function of tensors as one graph: the same bits, and never a number of another step. */
+import * as tf from "@tensorflow/tfjs-core";
+import { existsSync, readdirSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { afterEach, beforeAll, describe, expect, it } from "vitest";
+import { createCapture, eager, type Capture } from "../../../core/backend/capture.js";
+import { meterNative } from "../../../core/backend/meter.js";
+import type { Compute, Draw } from "../../../core/backend/record.js";
+import { loadBackend, ops } from "../../../core/index.js";
+
+const told: string[] = [];
+let capture: Capture;
+beforeAll(async () => void (await loadBackend({ name: "tensorflow" })));
+afterEach(() => {
+  capture.dispose();
+  told.length = 0;
+});
+const start = (): void => void (capture = createCapture((message) => told.push(message)));
+const noDraw: Draw = () => expect.fail("nothing is drawn");
+
+/** Calls with 1, 2, 3, … as `x`, and gives what came out as `y`; graphs run are counted. */
+function calls(compute: Compute, count: number, { draw = noDraw, from = 1 }: { draw?: Draw; from?: number } = {}): { found: number[]; graphs: number } {
+  const meter = meterNative()!;
+  try {
+    const found = Array.from({ length: count }, (_, index) =>
+      tf.tidy(() => capture.run("test", compute, { x: tf.tensor1d([from + index, 0.5]) }, draw).y!.dataSync()[0]!),
+    );
+    return { found, graphs: meter.calls(1).find(({ name }) => name === "runSavedModel")?.calls ?? 0 };
+  } finally {
+    meter.stop();
+  }
+}
+
+describe("a function of tensors", () => {
+  it("runs as a graph from the third call on, on what it is given then", () => {
+    start();
+    const compute: Compute = ({ x }) => ({ y: tf.add(tf.mul(x!, tf.tensor1d([2, 3])), 1) });
+    expect(calls(compute, 5)).toEqual({ found: [3, 5, 7, 9, 11], graphs: 3 });
+    expect(told).toEqual([]);
+  });
+
+  it("gives the very bits that its operations give", () => {
+    start();
+    const compute: Compute = ({ x, w, scale }) => {
+      const y = ops.relu(ops.conv2d(x!, w!, { stride: 2, padding: 1 }));
+      return { y, pooled: tf.logSoftmax(ops.globalAveragePool(tf.mul(y, scale!))), norm: ops.squaredNorm([y, w!]) };
+    };
+    tf.tidy(() => {
+      const w = tf.randomNormal([3, 3, 8, 16], 0, 1, "float32", 2);
+      for (let call = 0; call < 5; call++) {
+        const inputs = { x: tf.randomNormal([4, 9, 9, 8], 0, 1, "float32", 3 + call), w, scale: tf.scalar(call / 3) };
+        const [mine, plain] = [capture, eager].map((way) => way.run("test", compute, inputs, noDraw));
+        for (const name of Object.keys(plain!)) {
+          expect([...mine![name]!.dataSync()], `${name}, call ${call}`).toEqual([...plain![name]!.dataSync()]);
+        }
+      }
+    });
+    expect(told).toEqual([]);
+  });
+
+  it("is fed new random numbers at each call", () => {
+    start();
+    let drawn = 0;
+    const compute: Compute = ({ x }, draw) => ({ y: tf.add(x!, draw("mask", [2])) });
+    const draw: Draw = (name, shape) => {
+      expect([name, shape]).toEqual(["mask", [2]]);
+      return tf.fill(shape, 100 * ++drawn);
+    };
+    expect(calls(compute, 4, { draw })).toEqual({ found: [101, 202, 303, 404], graphs: 2 });
+  });
+
+  it("has a graph for each shape", () => {
+    start();
+    const compute: Compute = ({ x }) => ({ y: tf.sum(x!) });
+    const sum = (size: number): number =>
+      tf.tidy(() => capture.run("test", compute, { x: tf.ones([size]) }, noDraw).y!.dataSync()[0]!);
+    expect([3, 5, 3, 5, 3, 5, 7, 3].map(sum)).toEqual([3, 5, 3, 5, 3, 5, 7, 3]);
+  });
+
+  it("may give one value twice, or an input back", () => {
+    start();
+    const compute: Compute = ({ x }) => {
+      const y = tf.square(x!);
+      return { y, again: y.clone(), same: x!.clone() };
+    };
+    for (let call = 0; call < 4; call++) {
+      tf.tidy(() => {
+        const found = capture.run("test", compute, { x: tf.tensor1d([call]) }, noDraw);
+        expect(Object.values(found).map((value) => value.dataSync()[0])).toEqual([call ** 2, call ** 2, call]);
+      });
+    }
+  });
+
+  it("leaves no tensor, in tf.js or in TensorFlow, and no folder", () => {
+    start();
+    const compute: Compute = ({ x }, draw) => ({ y: tf.mul(tf.add(x!, draw("mask", [2])), tf.scalar(3)) });
+    const native = (): number => (tf.backend() as unknown as { numDataIds(): number }).numDataIds();
+    const before = [tf.memory().numTensors, native()];
+    calls(compute, 6, { draw: (_, shape) => tf.zeros(shape) });
+    expect([tf.memory().numTensors, native()]).toEqual(before);
+    expect(existsSync(tmpdir()) && readdirSync(tmpdir()).filter((name) => name.startsWith("fitloop-graph-"))).toEqual([]);
+  });
+});
+
+describe("what would be frozen is noticed", () => {
+  it("a number that differs from call to call: every value is right, and one line says why there is no graph", () => {
+    start();
+    let rate = 0;
+    const compute: Compute = ({ x }) => ({ y: tf.mul(x!, ++rate) });
+    expect(calls(compute, 8)).toEqual({ found: [1, 4, 9, 16, 25, 36, 49, 64], graphs: 0 });
+    expect(told).toEqual([expect.stringMatching(/^The test runs operation by operation, not as one graph: .*no inputs/)]);
+  });
+
+  it("a number that changes with the epoch: the graph is made anew", () => {
+    start();
+    let factor = 2;
+    const compute: Compute = ({ x }) => ({ y: tf.mul(x!, factor) });
+    expect(calls(compute, 4)).toEqual({ found: [2, 4, 6, 8], graphs: 2 });
+    factor = 3;
+    capture.renew();
+    expect(calls(compute, 4)).toEqual({ found: [3, 6, 9, 12], graphs: 2 });
+    capture.renew();
+    expect(calls(compute, 4), "one look is enough where nothing changed").toEqual({ found: [3, 6, 9, 12], graphs: 3 });
+    expect(told).toEqual([]);
+  });
+
+  it("a tensor from elsewhere", () => {
+    start();
+    const other = tf.scalar(2);
+    tf.add(other, 1).dispose(); // it is in TensorFlow's hands
+    expect(calls(({ x }) => ({ y: tf.mul(x!, other) }), 4)).toEqual({ found: [2, 4, 6, 8], graphs: 0 });
+    expect(told).toEqual([expect.stringContaining("a tensor that is neither an input nor made on the way")]);
+    other.dispose();
+  });
+
+  it("a value that is read back", () => {
+    start();
+    const compute: Compute = ({ x }) => ({ y: tf.mul(x!, tf.square(x!).dataSync()[0]!) });
+    expect(calls(compute, 4)).toEqual({ found: [1, 8, 27, 64], graphs: 0 });
+    expect(told).toEqual([expect.stringContaining("it reads values back")]);
+  });
+
+  it("a failure on the way leaves everything as it was, and the next call is whole", () => {
+    start();
+    const failing: Compute = () => {
+      throw new Error("no");
+    };
+    expect(() => calls(failing, 1)).toThrow("no");
+    expect(calls(({ x }) => ({ y: tf.add(x!, 1) }), 4)).toEqual({ found: [2, 3, 4, 5], graphs: 2 });
+  });
+});
+
+it("there is none on wasm", async () => {
+  await loadBackend({ name: "wasm" });
+  start();
+  expect(capture).toBe(eager);
+  await loadBackend({ name: "tensorflow" });
+});
