@@ -219,11 +219,11 @@ describe.each(names)("%s", (name) => {
     expect(pair.map(({ hash }) => hash)).toEqual([first.hash, first.hash]);
   });
 
-  it("trains to the same bits as one graph and operation by operation, and nothing of it is frozen", async () => {
+  it.each(["float32", "bfloat16"] as const)("trains in %s to the same bits as one graph and operation by operation", async (precision) => {
     const run = async (capture: boolean): Promise<{ hash: string; told: string[] }> => {
       const told: string[] = [];
       const data = shapes({ classes: 4, size: 8, train: 66, test: 6 }); // seven batches an epoch
-      const config = micro([factory(fitting)], { data, epochs: 2, ...around, capture, backend: "tensorflow" });
+      const config = micro([factory(fitting)], { data, epochs: 2, ...around, capture, precision, backend: "tensorflow" });
       const { hash } = await fitWeights(config, {
         folder: runFolder(),
         before: ({ events }) => events.on("warning", ({ message }) => void told.push(message)),

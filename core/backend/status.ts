@@ -6,6 +6,7 @@ import { cacheRoot, listEntries, readEntry, verifyEntry } from "./cache.js";
 import { findCandidates } from "./candidates.js";
 import { megabytes } from "./download.js";
 import { loadBackend, type Backend } from "./index.js";
+import { bfloat16Instructions } from "./processor.js";
 import { intraOpThreads } from "./threads.js";
 
 /** One installed TensorFlow. */
@@ -23,6 +24,8 @@ export interface BackendStatus {
   readonly platform: string;
   /** Threads within one TensorFlow operation. */
   readonly threads: number;
+  /** The processor's instructions for bfloat16; left out where the system does not tell. */
+  readonly bfloat16?: readonly string[];
   readonly cache: {
     readonly path: string;
     readonly bytes: number;
@@ -45,6 +48,7 @@ export async function backendStatus({ verify = false }: { verify?: boolean } = {
     node: process.version,
     platform: `${process.platform}-${process.arch}`,
     threads: intraOpThreads(),
+    bfloat16: bfloat16Instructions(),
     cache: { path, bytes: entries.reduce((sum, { bytes }) => sum + bytes, 0), entries },
     tried: await findCandidates(),
     use,
@@ -77,14 +81,20 @@ async function usable(): Promise<{ use: Backend; failure?: string }> {
   }
 }
 
+const describeBfloat16 = (instructions: readonly string[]): string =>
+  instructions.length > 0
+    ? `the processor has ${instructions.join(" and ")}: --precision bfloat16 is faster, on TensorFlow`
+    : "the processor has no instructions for it: --precision bfloat16 is slower";
+
 /** The status for people. */
-export function formatStatus({ node, platform, threads, cache, tried, use, failure }: BackendStatus): string {
+export function formatStatus({ node, platform, threads, bfloat16, cache, tried, use, failure }: BackendStatus): string {
   const name = use.name === "tensorflow" ? "TensorFlow" : "WebAssembly (tf.js)";
   const counted = (count: number): string => `${count} ${count === 1 ? "thread" : "threads"}`;
   const rows: [heading: string, text: string][] = [
     ["in use", `${name} ${use.version} on ${use.device}, ${counted(use.threads)}`],
     ...[...use.notes, ...(failure === undefined ? [] : [failure])].map((text): [string, string] => ["", text]),
     ["node", `${node} on ${platform}; TensorFlow would use ${counted(threads)} (TF_NUM_INTRAOP_THREADS)`],
+    ["bfloat16", bfloat16 === undefined ? "whether the processor gains is not known" : describeBfloat16(bfloat16)],
     ["cache", `${cache.path}, ${megabytes(cache.bytes)}`],
     ...cache.entries.map(({ name, bytes, installedAt, problem }): [string, string] => {
       const state = problem ?? `whole, installed ${installedAt!.slice(0, 10)}`;

@@ -11,7 +11,8 @@ import * as tf from "@tensorflow/tfjs-core";
 import { createRequire } from "node:module";
 import { cpus } from "node:os";
 
-import { openBorder, type Border } from "./border.js";
+import { bfloat16, settleTypes } from "./bfloat16.js";
+import { openBorder, type Border, type OutputInfo } from "./border.js";
 import { intraOpThreads } from "./threads.js";
 
 /** What is known of a loaded addon. */
@@ -21,17 +22,24 @@ export interface LoadedTensorflow {
   threads: number;
 }
 
+/** tfjs-node's backend over a border that can be watched, and with tensors of bfloat16. */
 class TensorflowBackend extends NodeJSKernelBackend {
   readonly border: Border;
 
   constructor(addon: object) {
     const border = openBorder(addon);
-    super(border as unknown as TFJSBinding, "@tensorflow/tfjs-node-gpu");
+    super(settleTypes(border) as unknown as ConstructorParameters<typeof NodeJSKernelBackend>[0], "@tensorflow/tfjs-node-gpu");
     this.border = border;
+    const known = this as unknown as { createOutputTensor(info: OutputInfo): tf.Tensor; tensorMap: tf.DataStorage<object> };
+    const createOutputTensor = known.createOutputTensor.bind(this);
+    known.createOutputTensor = (info) => {
+      if (info.dtype !== bfloat16) return createOutputTensor(info);
+      const tensor = createOutputTensor({ ...info, dtype: border.TF_FLOAT });
+      Object.assign(known.tensorMap.get(tensor.dataId), { dtype: bfloat16 });
+      return tensor;
+    };
   }
 }
-
-type TFJSBinding = ConstructorParameters<typeof NodeJSKernelBackend>[0];
 
 /** Loads the addon and makes it tf.js's backend. Throws what the dynamic loader throws. */
 export async function startTensorflow(addon: string): Promise<LoadedTensorflow> {

@@ -8,7 +8,7 @@ import { normalised } from "../data/normalise.js";
 import { TrainerError } from "../errors.js";
 import { Trainer } from "../loop/trainer.js";
 import type { View } from "../loop/types.js";
-import type { Weights } from "../nn/layer.js";
+import { inPrecision, type Weights } from "../nn/layer.js";
 import type { Model } from "../nn/model.js";
 import * as ops from "../nn/ops.js";
 import { weightsFromSafetensors } from "../nn/weights-file.js";
@@ -36,7 +36,8 @@ export async function openClassifier(run: string): Promise<Classifier> {
   const trainer = new Trainer(opened.config);
   const { buildBlock, buildHead } = trainer.hooks.call;
   await loadBackend({ name: trainer.config.backend, log: tell });
-  const model = trainer.config.model.build({ classes: classes.length, buildBlock, buildHead });
+  const built = trainer.config.model.build({ classes: classes.length, buildBlock, buildHead });
+  const model = { ...built, layer: inPrecision(built.layer, trainer.config.precision) };
   const weights = weightsFromSafetensors(opened.weights, model.layer, opened.weightsPath);
   const decoder = await openDecoder();
   return {

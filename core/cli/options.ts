@@ -20,7 +20,7 @@ export interface RunOptions {
   learningRate?: number;
   seed?: number;
   backend?: "tensorflow" | "wasm";
-  precision?: string;
+  precision?: "float32" | "bfloat16";
   capture: boolean;
   without: string[];
   holdout?: number;
@@ -76,7 +76,7 @@ export function addRunOptions(command: Command): Command {
         "wasm",
       ]),
     )
-    .addOption(new Option("--precision <name>", "storage of activations").choices(["float32", "bfloat16"]))
+    .addOption(new Option("--precision <name>", "storage of activations; bfloat16 needs TensorFlow").choices(["float32", "bfloat16"]))
     .option(
       "--without <plugin>",
       "leave a plugin out; may be repeated",
@@ -110,12 +110,6 @@ export async function configFrom(
   if (options.preset !== undefined && options.config !== undefined) {
     throw new TrainerError("ERR_OPTION", "--preset and --config both name the run. Give one of them.");
   }
-  if (options.precision === "bfloat16") {
-    throw new TrainerError(
-      "ERR_OPTION",
-      "--precision bfloat16 is not there yet; this version trains in float32.",
-    );
-  }
   const { config: base, file } =
     options.preset !== undefined
       ? { config: fromPreset(options.preset, options) }
@@ -131,6 +125,7 @@ export async function configFrom(
         "learningRate",
         "seed",
         "backend",
+        "precision",
         "holdout",
         "limitTrain",
         "limitTest",

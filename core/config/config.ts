@@ -30,8 +30,12 @@ export interface TrainerConfig {
   plugins?: readonly Plugin[];
   /** Default: tensorflow where it can be loaded, else wasm. */
   backend?: "tensorflow" | "wasm";
-  /** Storage of activations. Only float32 for now. */
-  precision?: "float32";
+  /**
+   * Storage of activations, and what convolutions compute in: "float32" (the default) or "bfloat16", which is faster on a
+   * processor with instructions for it (`trainer backend status` tells) and needs TensorFlow. Weights, statistics, loss and
+   * optimizer are float32 in both.
+   */
+  precision?: "float32" | "bfloat16";
   /**
    * Run the computations of a step as one TensorFlow graph each, once they have been seen to be the same from step to step.
    * The bits are the same, and the time between operations is gone. Default true; without effect on wasm.
@@ -105,7 +109,7 @@ export const configSchema = z.strictObject({
   seed: z.number().int().min(0).max(0xffffffff).default(1),
   plugins: z.array(plugin).default([]),
   backend: z.enum(["tensorflow", "wasm"]).optional(),
-  precision: z.enum(["float32"]).default("float32"),
+  precision: z.enum(["float32", "bfloat16"]).default("float32"),
   capture: z.boolean().default(true),
   evaluateEvery: count.default(1),
   onDivergence: divergence.default("halt"),

@@ -1,11 +1,13 @@
 /** What a run is before its first step: backend, data, network, weights and loaders, made from a config. */
 import { createCapture, eager, type Capture } from "../backend/capture.js";
 import { loadBackend, type Backend } from "../backend/index.js";
+import { bfloat16Instructions } from "../backend/processor.js";
 import type { ResolvedConfig } from "../config/config.js";
 import type { Data } from "../data/dataset.js";
 import { limit, stratifiedHoldout, subset } from "../data/holdout.js";
 import { createLoader, type Loader } from "../data/loader.js";
-import { initialWeights, namedParameters, type Parameter } from "../nn/layer.js";
+import { TrainerError } from "../errors.js";
+import { initialWeights, inPrecision, namedParameters, type Parameter } from "../nn/layer.js";
 import type { Model } from "../nn/model.js";
 import type { HookCalls } from "./hooks.js";
 import { initialState, type TrainState } from "./step.js";
@@ -46,15 +48,22 @@ export async function createSession(
   hooks: HookCalls,
   { log, warn, augments }: SessionOptions,
 ): Promise<Session> {
-  const { seed, batchSize, holdout, limitTrain, limitTest } = config;
+  const { seed, batchSize, holdout, limitTrain, limitTest, precision } = config;
   const data = await config.data.load({ log });
   const backend = await loadBackend({ name: config.backend, log: warn });
   const classes = data.classes.length;
-  const model = config.model.build({
+  if (precision !== "float32" && backend.name !== "tensorflow") {
+    throw new TrainerError("ERR_OPTION", `precision "${precision}" needs the tensorflow backend, and this run has ${backend.name}.`);
+  }
+  if (precision === "bfloat16" && bfloat16Instructions()?.length === 0) {
+    warn("This processor has no instructions for bfloat16: float32 is faster.");
+  }
+  const built = config.model.build({
     classes,
     buildBlock: (branch, block) => hooks.buildBlock(branch, block),
     buildHead: (head, info) => hooks.buildHead(head, info),
   });
+  const model = { ...built, layer: inPrecision(built.layer, precision) };
   const parameters = namedParameters(model.layer);
 
   const available = limitTrain === undefined ? data.train : limit(data.train, limitTrain, seed);

@@ -137,7 +137,7 @@ export interface FitSummary {
   readonly seed: number;
   readonly backend: string;
   readonly backendVersion: string;
-  readonly precision: "float32";
+  readonly precision: "float32" | "bfloat16";
   readonly threads: number;
   readonly parameters: number;
   readonly epochs: number;

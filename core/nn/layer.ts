@@ -5,6 +5,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { stream, type Stream } from "../rng.js";
+import type { Precision } from "./ops.js";
 
 /** Full name -> value: parameters and running statistics together. */
 export type Weights = Map<string, tf.Tensor>;
@@ -45,6 +46,8 @@ export interface Layer {
 /** What a layer sees of the world during one forward pass: its own values, and whether it is training. */
 export interface Pass {
   readonly training: boolean;
+  /** How the layers of this pass store what they give. */
+  readonly precision: Precision;
   /** Full name of this layer, "" for the model itself. */
   readonly path: string;
   /** The value of one of this layer's parameters or buffers. */
@@ -57,6 +60,8 @@ export interface Pass {
   uniform(shape: number[]): tf.Tensor;
   /** The pass of a part. */
   part(name: string): Pass;
+  /** The same pass with another precision. */
+  withPrecision(precision: Precision): Pass;
   /** Shows this layer's output to whoever observes the pass, and gives back what goes on. */
   seen(output: tf.Tensor): tf.Tensor;
   /** Notes the multiply-adds of the whole batch, for `plan`. */
@@ -67,6 +72,8 @@ export interface Pass {
 export interface PassOptions {
   weights: ReadonlyMap<string, tf.Tensor>;
   training?: boolean;
+  /** Default "float32". */
+  precision?: Precision;
   /** Names being trained; all when left out. */
   trained?: ReadonlySet<string>;
   /** Receives the next running statistics; the caller disposes of what arrives here. */
@@ -88,6 +95,7 @@ function createPass(path: string, options: PassOptions): Pass {
   const training = options.training ?? false;
   return {
     training,
+    precision: options.precision ?? "float32",
     path,
     value(name) {
       const value = options.weights.get(prefix + name);
@@ -101,9 +109,18 @@ function createPass(path: string, options: PassOptions): Pass {
       return options.uniform(path, shape);
     },
     part: (name) => createPass(prefix + name, options),
+    withPrecision: (precision) => createPass(path, { ...options, precision }),
     seen: (output) => options.observe?.(path, output) ?? output,
     count: (multiplyAdds) => options.onCount?.(path, multiplyAdds),
   };
+}
+
+/**
+ * The layer with its activations stored in another precision. Weights, statistics and what comes out behind the last
+ * pooling stay float32.
+ */
+export function inPrecision(layer: Layer, precision: Precision): Layer {
+  return { ...layer, forward: (x, pass) => layer.forward(x, pass.withPrecision(precision)) };
 }
 
 /**

@@ -58,7 +58,7 @@ export function conv2d(options: Conv2dOptions): Layer {
       ...(bias ? { bias: vector(out, 0) } : {}),
     },
     forward(x, pass) {
-      const y = ops.conv2d(x, pass.value("weight"), { stride, padding });
+      const y = ops.conv2d(x, pass.value("weight"), { stride, padding, precision: pass.precision });
       pass.count(y.size * kernel * kernel * input);
       return bias ? tf.add(y, pass.value("bias")) : y;
     },

@@ -6,13 +6,14 @@
  * and ReLU into many passes over memory, which halves the speed of a whole training step.
  */
 import * as tf from "@tensorflow/tfjs-core";
+import { bfloat16, castAttributes } from "../backend/bfloat16.js";
+import type { Constants } from "../backend/border.js";
 
 type Attribute = { name: string; type: number; value: unknown };
 
 /** The part of tfjs-node's backend that runs a TensorFlow operation by name. */
 interface NativeBackend {
-  binding: Record<"TF_ATTR_INT" | "TF_ATTR_FLOAT" | "TF_ATTR_BOOL" | "TF_ATTR_STRING" | "TF_ATTR_TYPE", number> &
-    Record<"TF_FLOAT" | "TF_INT32", number>;
+  binding: Constants;
   executeMultipleOutputs(name: string, attributes: Attribute[], inputs: tf.TensorInfo[], outputs: number): tf.Tensor[];
 }
 
@@ -77,10 +78,38 @@ function defineNative(
   };
 }
 
+// ------------------------------------------------------------------------------------------------- precision
+
+const storedAs = (tensor: tf.TensorInfo): number | undefined =>
+  (tf.backend() as unknown as { tensorMap: tf.DataStorage<{ dtype: number }> }).tensorMap.get(tensor.dataId)?.dtype;
+
+const cast = (x: tf.TensorInfo, down: boolean): tf.Tensor => {
+  const backend = tf.backend() as unknown as NativeBackend;
+  return backend.executeMultipleOutputs("Cast", castAttributes(backend.binding, down), [x], 1)[0]!;
+};
+
+const nativeToBfloat16 = defineNative(
+  "ToBfloat16",
+  {},
+  (_, { x }) => [cast(x!, true)],
+  // Whatever was rounded on the way down is a float32 parameter or picture, and its gradient is one too.
+  (_, [dy]) => ({ x: () => (storedAs(dy!) === bfloat16 ? cast(dy!, false) : dy!.clone()) }),
+);
+
+/** Stored as bfloat16: 8 bits of float32's 24, the same range. tf.js takes it for float32 (core/backend/bfloat16.ts). */
+function toBfloat16(x: tf.Tensor): tf.Tensor {
+  return storedAs(x) === bfloat16 ? x : nativeToBfloat16({ x })[0]!;
+}
+
 // ---------------------------------------------------------------------------------------------- convolution
+
+/** How activations are stored, and convolutions computed. */
+export type Precision = "float32" | "bfloat16";
 
 export interface ConvolutionOptions {
   stride?: number;
+  /** Default "float32". In "bfloat16" both inputs are rounded first, and so is the result; sums inside are float32. */
+  precision?: Precision;
   /** Pixels of zeros on every side, as PyTorch pads; TensorFlow's "same" pads elsewhere for even sizes. */
   padding?: number;
 }
@@ -132,9 +161,12 @@ function inputGradient(
 }
 
 /**
- * The gradient for a filter. Two kinds stay off oneDNN, by explicit padding: those with a stride, since it computes a
- * wrong one now and then (1 x 1 kernels, even sizes, input channels that are no multiple of 8; TensorFlow 2.21); and
- * depthwise ones, since it takes up to twenty times as long for small maps.
+ * The gradient for a filter, in the fastest way that is right (`npm run bench -- filters` measures them all):
+ * - depthwise ones stay off oneDNN, by explicit padding: it takes up to twenty times as long for small maps;
+ * - strided 1 x 1 ones of odd numbers of channels are a matrix product, since oneDNN computes a wrong one now and then
+ *   (TensorFlow 2.21, even sizes, input channels that are no multiple of 8);
+ * - in bfloat16, those of small maps are a matrix product, two to three times as fast;
+ * - the rest are oneDNN's, which wants its input padded beforehand where "same" pads elsewhere.
  */
 function filterGradient(
   backend: NativeBackend,
@@ -146,8 +178,59 @@ function filterGradient(
 ): tf.Tensor {
   const { stride, padding } = attributes as { stride: number; padding: number };
   const wanted = convolutionAttributes(attributes, w);
-  const used = stride === 1 && operation === "Conv2DBackpropFilter" ? {} : explicitPadding(padding);
-  return execute(backend, operation, [x, shapeTensor(w.shape), dy], { ...wanted, ...used })[0]!;
+  if (operation === "DepthwiseConv2dNative") {
+    const name = `${operation}BackpropFilter`;
+    return execute(backend, name, [x, shapeTensor(w.shape), dy], { ...wanted, ...explicitPadding(padding) })[0]!;
+  }
+  const [kernel, , channels] = w.shape as [number, number, number, number];
+  const positions = dy.shape[1]! * dy.shape[2]!;
+  const uncertain = kernel === 1 && stride > 1 && channels % 16 !== 0;
+  const small = storedAs(x) === bfloat16 && kernel > 1 && positions <= 64;
+  if (uncertain || small) return filterProduct(backend, dy, x, w, { stride, padding });
+  const [seen, used] =
+    wanted.padding === "EXPLICIT" ? [padZeros(x, padding), { ...wanted, padding: "VALID", explicit_paddings: [] }] : [x, wanted];
+  return execute(backend, "Conv2DBackpropFilter", [seen, shapeTensor(w.shape), dy], used)[0]!;
+}
+
+/** The gradient for a filter as one product: patches of x, a row for each place of dy, transposed, times dy. */
+function filterProduct(
+  backend: NativeBackend,
+  dy: tf.Tensor,
+  x: tf.Tensor,
+  w: tf.Tensor,
+  { stride, padding }: { stride: number; padding: number },
+): tf.Tensor {
+  const [kernel, , channels, out] = w.shape as [number, number, number, number];
+  const padded = padZeros(x, padding);
+  const [batch, height, width] = padded.shape;
+  const [, rows, columns] = dy.shape as [number, number, number, number];
+  const places = patchPlaces([batch, height, width], [rows, columns], kernel, stride);
+  const pixels = tf.reshape(padded, [batch * height * width, channels]);
+  const patches = tf.reshape(tf.gather(pixels, places), [batch * rows * columns, kernel * kernel * channels]);
+  const factors = [patches, tf.reshape(dy, [batch * rows * columns, out])];
+  const [product] = execute(backend, "MatMul", factors, { transpose_a: true, transpose_b: false });
+  return tf.reshape(product!, w.shape);
+}
+
+/** [batch * rows * columns, kernel * kernel]: where each pixel of each patch lies in a flattened padded batch. */
+function patchPlaces(
+  [batch, height, width]: readonly [number, number, number],
+  [rows, columns]: readonly [number, number],
+  kernel: number,
+  stride: number,
+): tf.Tensor2D {
+  const places = new Int32Array(batch * rows * columns * kernel * kernel);
+  let at = 0;
+  for (let picture = 0; picture < batch; picture++) {
+    for (let row = 0; row < rows; row++) {
+      for (let column = 0; column < columns; column++) {
+        for (let y = row * stride; y < row * stride + kernel; y++) {
+          for (let x = 0; x < kernel; x++) places[at++] = (picture * height + y) * width + column * stride + x;
+        }
+      }
+    }
+  }
+  return tf.tensor2d(places, [batch * rows * columns, kernel * kernel], "int32");
 }
 
 /** A convolution and its gradients on TensorFlow; `operation` is what the names of all three begin with. */
@@ -159,7 +242,7 @@ const defineConvolution = (operation: string) =>
       execute(backend, operation, [x!, w!], convolutionAttributes(attributes, w!)),
     (backend, [dy], [x, w], attributes) => ({
       x: () => inputGradient(backend, `${operation}BackpropInput`, dy!, x!, w!, attributes),
-      w: () => filterGradient(backend, `${operation}BackpropFilter`, dy!, x!, w!, attributes),
+      w: () => filterGradient(backend, operation, dy!, x!, w!, attributes),
     }),
   );
 
@@ -168,8 +251,12 @@ const nativeConvolution = defineConvolution("Conv2D");
 /**
  * Convolution as PyTorch's: `x` [batch, height, width, in], `w` [k, k, in, out] -> [batch, height', width', out].
  */
-export function conv2d(x: tf.Tensor, w: tf.Tensor, { stride = 1, padding = 0 }: ConvolutionOptions = {}): tf.Tensor {
-  if (onTensorflow()) return nativeConvolution({ x, w }, { stride, padding })[0]!;
+export function conv2d(x: tf.Tensor, w: tf.Tensor, options: ConvolutionOptions = {}): tf.Tensor {
+  const { stride = 1, padding = 0, precision = "float32" } = options;
+  if (onTensorflow()) {
+    const inputs = precision === "float32" ? { x, w } : { x: toBfloat16(x), w: toBfloat16(w) };
+    return nativeConvolution(inputs, { stride, padding })[0]!;
+  }
   return tf.conv2d(padZeros(x, padding), w as tf.Tensor4D, stride, "valid");
 }
 
