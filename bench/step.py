@@ -1,10 +1,10 @@
-"""PyTorch's training step, to run beside ours: ResNet-18 with a CIFAR stem, Nesterov momentum, smoothed labels.
+"""PyTorch's training step, to run beside ours: Nesterov momentum, smoothed labels, decay of kernels.
 
-    python bench/step.py --width 64 --batch 128 --threads 2 [--compile] [--bf16]
+    python bench/step.py --network resnet18-64 --batch 128 --threads 2 [--compile] [--bf16]
 
 Prints one JSON line when ready, {"ready": true, ...}, after a warm-up of its own. Then it reads commands, one a line:
 
-    run N     N steps; answers {"seconds": [N numbers], "loss": the last one's}
+    run N     N steps; answers {"seconds": [N numbers], "loss": the last one's, "megabytes": the peak so far}
     quit      as does the end of the input
 
 so that a bench can take turns with it in one sitting, on one machine. A step is what a trainer does: forward,
@@ -15,6 +15,7 @@ emulates them many times slower; `capability` and `bf16Hardware` in the first li
 
 import argparse
 import json
+import resource
 import sys
 import time
 from pathlib import Path
@@ -23,29 +24,35 @@ import torch
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests/golden/torch"))
-from models import resnet  # noqa: E402
+from models import ResNet9, WideResNet, resnet  # noqa: E402
 
-CLASSES, SIZE, WARM_UP = 100, 32, 3
+CLASSES, WARM_UP = 100, 3
+
+# Network and size of its pictures; bench/step.ts knows the same ones.
+NETWORKS = {
+    "resnet18-64": (lambda: resnet(18, CLASSES, 64), 32),
+    "resnet18-16": (lambda: resnet(18, CLASSES, 16), 32),
+    "resnet9-64": (lambda: ResNet9(CLASSES, 64), 32),
+    "wrn-16-4": (lambda: WideResNet(16, 4, CLASSES), 32),
+    "resnet50-se": (lambda: resnet(50, CLASSES, 64, "imagenet", True), 224),
+}
 
 
 def arguments():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--width", type=int, default=64)
+    parser.add_argument("--network", choices=NETWORKS, default="resnet18-64")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--bf16", action="store_true", help="autocast to bfloat16")
-    options = parser.parse_args()
-    if options.width < 8:
-        # torch 2.13 corrupts the heap in the gradient of a channels-last 1x1 convolution of stride 2 with 4 channels.
-        parser.error(f"--width is {options.width}, expected 8 or more")
-    return options
+    return parser.parse_args()
 
 
 def build(options):
     torch.manual_seed(0)
-    model = resnet(18, CLASSES, options.width).to(memory_format=torch.channels_last).train()
-    images = torch.randn(options.batch, 3, SIZE, SIZE).to(memory_format=torch.channels_last)
+    make, size = NETWORKS[options.network]
+    model = make().to(memory_format=torch.channels_last).train()
+    images = torch.randn(options.batch, 3, size, size).to(memory_format=torch.channels_last)
     labels = torch.randint(CLASSES, (options.batch,))
     criterion = nn.CrossEntropyLoss(label_smoothing=0.1)
     decayed = [p for p in model.parameters() if p.dim() > 1]
@@ -76,7 +83,7 @@ def timed(step, count):
         start = time.perf_counter()
         loss = step()
         seconds.append(time.perf_counter() - start)
-    return {"seconds": seconds, "loss": loss}
+    return {"seconds": seconds, "loss": loss, "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
 
 def main():

@@ -1,10 +1,13 @@
 /**
- * Our training step beside PyTorch's, on the same network, batch and threads, taking turns in one run.
+ * Our training step beside PyTorch's, on the same network, batch, precision and threads, taking turns in one run.
  *
- *   npm run bench -- step --python PATH [--width 64] [--batch 128] [--threads 2] [--rounds 5] [--steps 3]
+ *   npm run bench -- step --python PATH [--network resnet18-64] [--precision float32|bfloat16] [--threads 2] [--rounds 5]
+ *                         [--steps 3] [--no-compile] [--no-capture]
  *
- * PATH is a Python with PyTorch; bench/step.py is run by it. A step is forward, backward, update and the loss read
- * back. The last lines tell which share of our step is spent outside the native calls: loader, hooks, JavaScript.
+ * PATH is a Python with PyTorch; bench/step.py is run by it twice: eager in channels_last (autocast for bfloat16), and
+ * with torch.compile. A step is forward, backward, update and the loss read back; ours has its loader, augmentation and
+ * plugins besides. The ratio is of medians within a round, and its median over rounds, against the faster of the two.
+ * The last lines tell memory, and which share of our step is spent outside native calls: loader, hooks, JavaScript.
  */
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
@@ -14,31 +17,61 @@ import { parseArgs } from "node:util";
 const { values } = parseArgs({
   options: {
     python: { type: "string", default: "python3" },
-    width: { type: "string", default: "64" },
-    batch: { type: "string", default: "128" },
+    network: { type: "string", default: "resnet18-64" },
+    precision: { type: "string", default: "float32" },
     threads: { type: "string", default: "2" },
     rounds: { type: "string", default: "5" },
     steps: { type: "string", default: "3" },
+    compile: { type: "boolean", default: true },
+    capture: { type: "boolean", default: true },
   },
+  allowNegative: true,
 });
-const width = Number(values.width);
-const batchSize = Number(values.batch);
+const precision = values.precision === "bfloat16" ? "bfloat16" : "float32";
 const rounds = Number(values.rounds);
 const steps = Number(values.steps);
 process.env.TF_NUM_INTRAOP_THREADS = values.threads;
 
 const { loadBackend, sgd, Trainer } = await import("../core/index.js");
 const { meterNative } = await import("../core/backend/meter.js");
-const { resnet18 } = await import("../core/models/index.js");
-const { l2, labelSmoothing, randomCropFlip } = await import("../plugins/index.js");
+const { resnet9, resnet18, resnet50, wrn } = await import("../core/models/index.js");
+const { l2, labelSmoothing, randomCropFlip, squeezeExcite } = await import("../plugins/index.js");
 
+/** bench/step.py knows the same ones. */
+const networks = {
+  "resnet18-64": { model: resnet18({ width: 64, stem: "cifar" }), size: 32, batch: 128, plugins: [] },
+  "resnet18-16": { model: resnet18({ width: 16, stem: "cifar" }), size: 32, batch: 128, plugins: [] },
+  "resnet9-64": { model: resnet9({ width: 64 }), size: 32, batch: 128, plugins: [] },
+  "wrn-16-4": { model: wrn({ depth: 16, width: 4 }), size: 32, batch: 128, plugins: [] },
+  "resnet50-se": { model: resnet50({ stem: "imagenet" }), size: 224, batch: 16, plugins: [squeezeExcite()] },
+};
+const chosen = networks[values.network as keyof typeof networks];
+if (!chosen) {
+  console.error(`--network ${values.network} is not there: ${Object.keys(networks).join(", ")}`);
+  process.exit(2);
+}
+const { model, size, batch, plugins } = chosen;
+
+/** Steps of ours before the first round: two are recorded, one is the graph's first. */
+const warmUp = 4;
+const total = batch * (warmUp + rounds * steps);
+
+/** Doors that rounds wait behind. */
+const doors = Array.from({ length: rounds + 1 }, () => {
+  let open!: () => void;
+  return { opened: new Promise<void>((resolve) => (open = resolve)), open };
+});
+let batchesRead = 0;
+const pixels = Uint8Array.from({ length: size * size * 3 }, (_, index) => (index * 37) % 256);
 /** Random pictures in memory: the loader, the hooks and the augmentation work as in a real run. */
-const total = batchSize * (steps + 1);
-const pixels = Uint8Array.from({ length: 32 * 32 * 3 }, (_, index) => (index * 37) % 256);
 const split = {
   length: total,
   labels: Int32Array.from({ length: total }, (_, index) => index % 100),
-  read: (indices: ArrayLike<number>) => Array.from(indices, () => ({ pixels, height: 32, width: 32 })),
+  async read(indices: ArrayLike<number>) {
+    const round = Math.max(0, Math.floor((batchesRead++ - warmUp) / steps) + 1);
+    await doors[round]!.opened;
+    return Array.from(indices, () => ({ pixels, height: size, width: size }));
+  },
   describe: (index: number) => `#${index}`,
 };
 const data = {
@@ -46,8 +79,8 @@ const data = {
   options: {},
   load: async () => ({
     classes: Array.from({ length: 100 }, (_, index) => String(index)),
-    height: 32,
-    width: 32,
+    height: size,
+    width: size,
     train: split,
     mean: [0.5, 0.5, 0.5] as const,
     deviation: [0.25, 0.25, 0.25] as const,
@@ -55,69 +88,105 @@ const data = {
   }),
 };
 
-const python = spawn(
-  values.python,
-  [join(import.meta.dirname, "step.py"), "--width", values.width, "--batch", values.batch, "--threads", values.threads],
-  { stdio: ["pipe", "pipe", "inherit"] },
-);
-const answers = createInterface({ input: python.stdout })[Symbol.asyncIterator]();
-const answer = async (): Promise<{ seconds: number[]; torch?: string }> => {
-  const { value, done } = await answers.next();
-  if (done) throw new Error("bench/step.py ended early; is PyTorch installed in that Python?");
-  return JSON.parse(value);
-};
-const ready = await answer();
-
-const plugins = [randomCropFlip(), labelSmoothing(), l2({ decay: 5e-4 })];
-
-/** One turn of ours: seconds of each step, and of each the part outside the native calls. The first is a warm-up. */
-async function ourTurn(): Promise<{ seconds: number; outside: number }[]> {
-  const trainer = new Trainer({
-    name: "bench",
-    data,
-    model: resnet18({ width, stem: "cifar" }),
-    optimizer: sgd({ momentum: 0.9, nesterov: true }),
-    learningRate: 0.01,
-    epochs: 1,
-    batchSize,
-    holdout: 0,
-    backend: "tensorflow",
-    plugins,
-  });
-  const taken: { seconds: number; outside: number }[] = [];
-  let since = performance.now();
-  trainer.events.on("step", () => {
-    const seconds = (performance.now() - since) / 1000;
-    taken.push({ seconds, outside: seconds - native.milliseconds() / 1000 });
-    native.reset();
-    since = performance.now();
-  });
-  await trainer.fit();
-  return taken.slice(1);
+interface Answer {
+  seconds: number[];
+  megabytes: number;
+  torch?: string;
 }
 
-const median = (numbers: number[]): number => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)]!;
+/** A PyTorch that has warmed up and makes steps when asked. */
+async function startPeer(...flags: string[]) {
+  const args = ["--network", values.network, "--batch", String(batch), "--threads", values.threads, ...flags];
+  const python = spawn(values.python, [join(import.meta.dirname, "step.py"), ...args], { stdio: ["pipe", "pipe", "inherit"] });
+  const answers = createInterface({ input: python.stdout })[Symbol.asyncIterator]();
+  const answer = async (): Promise<Answer> => {
+    const { value, done } = await answers.next();
+    if (done) throw new Error("bench/step.py ended early; is PyTorch installed in that Python?");
+    return JSON.parse(value) as Answer;
+  };
+  const { torch } = await answer();
+  return {
+    torch,
+    run(): Promise<Answer> {
+      python.stdin.write(`run ${steps}\n`);
+      return answer();
+    },
+    end: () => python.stdin.end(),
+  };
+}
+
+const median = (numbers: readonly number[]): number => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)]!;
+
+const half = precision === "bfloat16" ? ["--bf16"] : [];
+const peers = { eager: await startPeer(...half), ...(values.compile ? { compiled: await startPeer("--compile", ...half) } : {}) };
 
 const backend = await loadBackend({ name: "tensorflow" });
 const native = meterNative()!;
-const ours: { seconds: number; outside: number }[] = [];
-const theirs: number[] = [];
-const ratios: number[] = [];
-for (let round = 0; round < rounds; round++) {
-  const mine = await ourTurn();
-  python.stdin.write(`run ${steps}\n`);
-  const { seconds } = await answer();
-  ours.push(...mine);
-  theirs.push(...seconds);
-  ratios.push(median(seconds) / median(mine.map((step) => step.seconds)));
+const trainer = new Trainer({
+  name: "bench",
+  data,
+  model,
+  optimizer: sgd({ momentum: 0.9, nesterov: true }),
+  learningRate: 0.01,
+  epochs: 1,
+  batchSize: batch,
+  holdout: 0,
+  backend: "tensorflow",
+  precision,
+  capture: values.capture,
+  plugins: [...plugins, randomCropFlip(), labelSmoothing(), l2({ decay: 5e-4 })],
+});
+trainer.events.on("warning", ({ message }) => console.error(message));
+let since = 0;
+const taken: { seconds: number; outside: number }[] = [];
+let roundOver: () => void = () => {};
+trainer.events.on("step", ({ step }) => {
+  const seconds = (performance.now() - since) / 1000;
+  taken.push({ seconds, outside: seconds - native.milliseconds() / 1000 });
+  native.reset();
+  since = performance.now();
+  if (step >= warmUp && (step - warmUp) % steps === 0) roundOver();
+});
+/** Lets ours go on to the end of a round; the steps of it. */
+async function ourTurn(round: number): Promise<typeof taken> {
+  const over = new Promise<void>((resolve) => (roundOver = resolve));
+  native.reset();
+  since = performance.now();
+  doors[round]!.open();
+  await over;
+  return taken.splice(0);
 }
-python.stdin.end();
+const fitted = trainer.fit();
+await ourTurn(0);
 
-const rate = (seconds: number): string => (batchSize / seconds).toFixed(1).padStart(8);
-const mine = median(ours.map(({ seconds }) => seconds));
-const outside = median(ours.map(({ seconds, outside }) => outside / seconds));
-console.log(`ResNet-18 (CIFAR stem), width ${width}, batch ${batchSize}, ${values.threads} threads, float32, images/s (median step)`);
-console.log(`fitloop    ${rate(mine)}   TensorFlow ${backend.version}, with loader, crop and flip, smoothing, L2`);
-console.log(`PyTorch    ${rate(median(theirs))}   ${String(ready.torch)} eager, channels_last, batch in memory`);
-console.log(`ratio ${median(ratios).toFixed(2)} (rounds ${ratios.map((ratio) => ratio.toFixed(2)).join(" ")})`);
-console.log(`outside native calls ${(outside * 100).toFixed(1)} % of our step`);
+const ours: typeof taken = [];
+const theirs: Record<string, { seconds: number[]; megabytes: number }> = {};
+const ratios: number[] = [];
+for (let round = 1; round <= rounds; round++) {
+  const mine = await ourTurn(round);
+  ours.push(...mine);
+  let best = Number.POSITIVE_INFINITY;
+  for (const [name, peer] of Object.entries(peers)) {
+    const { seconds, megabytes } = await peer.run();
+    const so = (theirs[name] ??= { seconds: [], megabytes: 0 });
+    so.seconds.push(...seconds);
+    so.megabytes = megabytes;
+    best = Math.min(best, median(seconds));
+  }
+  ratios.push(best / median(mine.map(({ seconds }) => seconds)));
+}
+const megabytes = process.resourceUsage().maxRSS / 1024;
+await fitted;
+for (const peer of Object.values(peers)) peer.end();
+
+const rate = (seconds: number): string => (batch / seconds).toFixed(1).padStart(8);
+const memory = (value: number): string => `${(value / 1024).toFixed(2)} GB`.padStart(10);
+console.log(`${values.network}, batch ${batch} at ${size} px, ${values.threads} threads, ${precision}: images/s (median step), peak memory`);
+const way = values.capture ? "as graphs" : "operation by operation";
+const mine = rate(median(ours.map(({ seconds }) => seconds)));
+console.log(`fitloop             ${mine}${memory(megabytes)}   TensorFlow ${backend.version}, ${way}, with loader, crop and flip, smoothing, L2`);
+for (const [name, { seconds, megabytes: peak }] of Object.entries(theirs)) {
+  console.log(`PyTorch ${name.padEnd(12)}${rate(median(seconds))}${memory(peak)}   ${peers.eager.torch}, channels_last, batch in memory`);
+}
+console.log(`ratio to the faster ${median(ratios).toFixed(2)} (rounds ${ratios.map((ratio) => ratio.toFixed(2)).join(" ")})`);
+console.log(`outside native calls ${(median(ours.map(({ seconds, outside }) => outside / seconds)) * 100).toFixed(1)} % of our step`);
