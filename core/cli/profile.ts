@@ -1,7 +1,9 @@
 /** `trainer profile`: where the time of a step goes, from a few steps of a run that is then forgotten. */
+import { writeFileSync } from "node:fs";
 import type { Command } from "commander";
 import type { Backend } from "../backend/index.js";
-import { meterNative, type NativeCall } from "../backend/meter.js";
+import { meterNative, type CallSpan, type NativeCall } from "../backend/meter.js";
+import type { TrainerConfig } from "../config/config.js";
 import { TrainerError } from "../errors.js";
 import { Trainer } from "../loop/trainer.js";
 import { toJson } from "../run/json.js";
@@ -11,19 +13,21 @@ import { percent, table, tell, tellWarnings } from "./terminal.js";
 interface ProfileOptions extends RunOptions {
   steps: number;
   operations: number;
+  trace?: string;
 }
 
 export function addProfile(program: Command): void {
   addRunOptions(program.command("profile"))
     .description("where the time of a step goes: native operations, plugins, and the rest")
-    .option("--steps <n>", "optimizer steps to look at, after two that are not", whole(1), 10)
+    .option("--steps <n>", "optimizer steps to look at, after four that are not", whole(1), 10)
     .option("--operations <n>", "how many operations to list", whole(1), 15)
+    .option("--trace <file>", "every native call and step as a trace, for Chrome's viewer or Perfetto")
     .addHelpText(
       "after",
       `
 Steps are timed from one to the next, the loader's part included. On TensorFlow the calls into the native library
-are timed one by one, by operation; on wasm there is no such border, and only plugins and the rest are told apart.
-Nothing is written.
+are timed one by one. A step that runs as graphs is timed as a whole, and then a second time operation by operation,
+since nothing sees into a graph. On wasm only plugins and the rest are told apart. Nothing is written but the trace.
 
 Example:
   trainer profile --preset cifar100-small --data cifar-100-binary.tar.gz`,
@@ -31,26 +35,57 @@ Example:
     .action(profile);
 }
 
-/** Steps that a process needs to warm up: allocators, caches, compiled JavaScript. */
-const warmUp = 2;
+/** Steps that a process needs to warm up: allocators, caches, compiled JavaScript; and graphs, which are recorded twice. */
+const warmUp = 4;
 
-interface Profile {
-  backend: string;
-  threads: number;
+/** Milliseconds are a step's. */
+interface Measured {
   steps: number;
   pictures: number;
   millisecondsPerStep: number;
   imagesPerSecond: number;
-  /** Bytes: the process's, and tf.js' tensors'. */
-  memory: { resident: number; heap: number };
   native?: { millisecondsPerStep: number; operations: (NativeCall & { name: string })[] };
   plugins: Record<string, number>;
-  /** Milliseconds a step outside native calls; on wasm, outside plugins. */
+  /** Outside native calls; on wasm, outside plugins. */
   rest: number;
 }
 
-async function profile({ steps, operations, ...options }: ProfileOptions): Promise<void> {
+interface Profile extends Measured {
+  backend: string;
+  threads: number;
+  precision: string;
+  /** Bytes: the process's, and JavaScript's heap. */
+  memory: { resident: number; heap: number };
+  /** The same steps operation by operation, where the run itself uses graphs, whose inside cannot be timed. */
+  single?: Measured;
+}
+
+async function profile({ steps, operations, trace: file, ...options }: ProfileOptions): Promise<void> {
   const { config } = await configFrom(options);
+  const trace = file === undefined ? undefined : createTrace();
+  const looking = { steps, quiet: options.quiet };
+  const { backend, ...measured } = await measure(config, { ...looking, trace: trace?.process("as it runs") });
+  const { rss, heapUsed } = process.memoryUsage();
+  const graphs = measured.native?.operations.some(({ name }) => name.startsWith("graphs"));
+  const single = graphs
+    ? await measure({ ...config, capture: false }, { ...looking, trace: trace?.process("operation by operation") })
+    : undefined;
+  const found: Profile = {
+    ...measured,
+    backend: `${backend.name} ${backend.version}`,
+    threads: backend.threads,
+    precision: config.precision ?? "float32",
+    memory: { resident: rss, heap: heapUsed },
+    single: single && withoutBackend(single),
+  };
+  if (file !== undefined) writeTrace(file, trace!.events);
+  process.stdout.write(`${options.json ? toJson(found) : described(found, operations)}\n`);
+}
+
+async function measure(
+  config: TrainerConfig,
+  { steps, quiet, trace }: { steps: number; quiet?: boolean; trace?: Span },
+): Promise<Measured & { backend: Backend }> {
   const trainer = new Trainer({ ...config, maxSteps: undefined, evaluateEvery: Number.MAX_SAFE_INTEGER });
   const stop = new AbortController();
   const looked = { steps: 0, pictures: 0, milliseconds: 0 };
@@ -58,7 +93,7 @@ async function profile({ steps, operations, ...options }: ProfileOptions): Promi
   let before = new Map<string, number>(); // plugin -> milliseconds by the end of the warm-up
   let since = 0;
   let total = 0;
-  if (!options.quiet) tellWarnings(trainer.events);
+  if (!quiet) tellWarnings(trainer.events);
   trainer.events.on("fit:start", ({ totalSteps }) => (total = totalSteps));
   trainer.events.on("step", ({ step, samples }) => {
     const now = performance.now();
@@ -66,22 +101,28 @@ async function profile({ steps, operations, ...options }: ProfileOptions): Promi
       looked.steps++;
       looked.pictures += samples;
       looked.milliseconds += now - since;
+      meter?.keep();
+      trace?.("steps", { name: `step ${step}`, start: since, milliseconds: now - since });
     } else if (step === warmUp) {
-      meter = meterNative();
+      meter = meterNative(trace && ((calls) => calls.forEach((call) => trace("TensorFlow", call))));
       before = pluginMilliseconds(trainer);
     }
     since = performance.now();
     if (step >= warmUp + steps) stop.abort("profiled"); // nothing is evaluated
   });
-  trainer.events.on("epoch:start", () => (since = performance.now())); // what lies between epochs is no step
+  trainer.events.on("epoch:start", () => {
+    since = performance.now(); // what lies between epochs is no step
+    meter?.drop();
+  });
   let after = new Map<string, number>();
   let backend!: Backend;
   const hooks = trainer.hooks.for("profile", false);
   hooks.onFitStart.tap((run) => void ({ backend } = run));
   hooks.onStep.tap({ stage: "last" }, () => void (after = pluginMilliseconds(trainer)));
   try {
-    await trainer.fit({ signal: stop.signal, log: options.quiet ? undefined : tell });
+    await trainer.fit({ signal: stop.signal, log: quiet ? undefined : tell });
   } finally {
+    meter?.drop();
     meter?.stop();
   }
   if (looked.steps === 0) {
@@ -95,20 +136,53 @@ async function profile({ steps, operations, ...options }: ProfileOptions): Promi
     }),
   );
   const each = looked.milliseconds / looked.steps;
-  const { rss, heapUsed } = process.memoryUsage();
-  const found: Profile = {
-    backend: `${backend.name} ${backend.version}`,
-    threads: backend.threads,
+  return {
+    backend,
     steps: looked.steps,
     pictures: looked.pictures,
     millisecondsPerStep: each,
     imagesPerSecond: (1000 * looked.pictures) / looked.milliseconds,
-    memory: { resident: rss, heap: heapUsed },
     native,
     plugins,
     rest: each - (native?.millisecondsPerStep ?? Object.values(plugins).reduce((sum, spent) => sum + spent, 0)),
   };
-  process.stdout.write(`${options.json ? toJson(found) : described(found, operations)}\n`);
+}
+
+const withoutBackend = ({ backend: _, ...measured }: Measured & { backend: Backend }): Measured => measured;
+
+/** Notes a span of time on a line of its own. */
+type Span = (line: string, span: CallSpan) => void;
+
+/** Events of the trace format that Chrome's viewer and Perfetto open: times are microseconds. */
+function createTrace(): { process(name: string): Span; events: object[] } {
+  const events: object[] = [];
+  let processes = 0;
+  return {
+    events,
+    process(name) {
+      const pid = ++processes;
+      const lines: string[] = [];
+      events.push({ ph: "M", pid, name: "process_name", args: { name } });
+      return (line, { name: span, start, milliseconds }) => {
+        if (!lines.includes(line)) {
+          lines.push(line);
+          events.push({ ph: "M", pid, tid: lines.length, name: "thread_name", args: { name: line } });
+        }
+        events.push({ ph: "X", pid, tid: 1 + lines.indexOf(line), name: span, ts: 1000 * start, dur: 1000 * milliseconds });
+      };
+    },
+  };
+}
+
+function writeTrace(file: string, traceEvents: readonly object[]): void {
+  try {
+    writeFileSync(file, JSON.stringify({ traceEvents, displayTimeUnit: "ms" }), { flag: "wx" });
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "EEXIST") {
+      throw new TrainerError("ERR_OUTPUT", `${file} is there already. Name another file with --trace.`);
+    }
+    throw new TrainerError("ERR_OUTPUT", `${file} cannot be written: ${(cause as Error).message}.`, { cause });
+  }
 }
 
 /** Of every plugin in all of its taps so far. */
@@ -122,43 +196,45 @@ function pluginMilliseconds(trainer: Trainer): Map<string, number> {
 }
 
 function described(found: Profile, most: number): string {
-  const { native, plugins, millisecondsPerStep: each } = found;
-  const row = (name: string, milliseconds: number, ...more: string[]): string[] => [
-    name,
-    milliseconds.toFixed(2),
-    percent(milliseconds / each),
-    ...more,
-  ];
-  const listed = native?.operations.slice(0, most) ?? [];
-  const others = native?.operations.slice(most) ?? [];
+  const { plugins, single, millisecondsPerStep: each } = found;
   const lines = [
-    `${found.backend} on ${found.threads} threads: ${each.toFixed(1)} ms a step of ` +
+    `${found.backend} on ${found.threads} threads, ${found.precision}: ${each.toFixed(1)} ms a step of ` +
       `${Math.round(found.pictures / found.steps)} pictures, ${Math.round(found.imagesPerSecond)} images/s, over ${found.steps} steps`,
     `memory: ${(found.memory.resident / 1e9).toFixed(2)} GB of the process, ${(found.memory.heap / 1e6).toFixed(0)} MB of JavaScript's heap`,
     "",
-    table([
-      ["", "ms a step", "share", "calls"],
-      ...(native
-        ? [
-            row("native calls", native.millisecondsPerStep, String(native.operations.reduce((sum, { calls }) => sum + calls, 0).toFixed(0))),
-            row("outside them", found.rest),
-          ]
-        : [row("outside plugins", found.rest, "")]),
-      ...listed.map(({ name, calls, milliseconds }) => row(`  ${name}`, milliseconds, calls.toFixed(0))),
-      ...(others.length > 0
-        ? [
-            row(
-              `  ${others.length} more`,
-              others.reduce((sum, { milliseconds }) => sum + milliseconds, 0),
-              others.reduce((sum, { calls }) => sum + calls, 0).toFixed(0),
-            ),
-          ]
-        : []),
-    ]),
+    operationTable(found, most),
   ];
+  if (single) lines.push("", `the same operation by operation (--no-capture): ${single.millisecondsPerStep.toFixed(1)} ms a step`, "", operationTable(single, most));
   const taps = Object.entries(plugins).sort(([, a], [, b]) => b - a);
   if (taps.length > 0) {
-    lines.push("", table([["plugin, its native calls included", "ms a step", "share"], ...taps.map(([name, spent]) => row(name, spent))]));
+    const rows = taps.map(([name, spent]) => row(name, spent, each));
+    lines.push("", table([["plugin, its native calls included", "ms a step", "share"], ...rows]));
   }
   return lines.join("\n");
+}
+
+const row = (name: string, milliseconds: number, each: number, ...more: string[]): string[] => [
+  name,
+  milliseconds.toFixed(2),
+  percent(milliseconds / each),
+  ...more,
+];
+
+function operationTable({ native, rest, millisecondsPerStep: each }: Measured, most: number): string {
+  const listed = native?.operations.slice(0, most) ?? [];
+  const others = native?.operations.slice(most) ?? [];
+  const sum = (key: "calls" | "milliseconds", of: readonly NativeCall[]): number => of.reduce((total, call) => total + call[key], 0);
+  return table([
+    ["", "ms a step", "share", "calls"],
+    ...(native
+      ? [
+          row("native calls", native.millisecondsPerStep, each, sum("calls", native.operations).toFixed(0)),
+          row("outside them", rest, each),
+        ]
+      : [row("outside plugins", rest, each, "")]),
+    ...listed.map(({ name, calls, milliseconds }) => row(`  ${name}`, milliseconds, each, calls.toFixed(0))),
+    ...(others.length > 0
+      ? [row(`  ${others.length} more`, sum("milliseconds", others), each, sum("calls", others).toFixed(0))]
+      : []),
+  ]);
 }

@@ -325,6 +325,32 @@ describe("profile", () => {
     expect(readdirSync(inside)).toEqual(before);
   });
 
+  it("of a step as graphs shows them whole, and what is in them from a second time, and both as a trace", async () => {
+    const trace = join(inside, "trace.json");
+    const many = ["profile", "--config", config, "--batch-size", "2", "--steps", "6", "--json", "--trace", trace];
+    const { code, stdout } = await trainer(...many);
+    expect(code).toBe(0);
+    const { native, single } = JSON.parse(stdout);
+    const named = ({ operations }: { operations: { name: string; calls: number }[] }, start: string): number =>
+      operations.filter(({ name }) => name.startsWith(start)).reduce((sum, { calls }) => sum + calls, 0);
+    expect(named(native, "graphs")).toBe(2);
+    expect(named(native, "Conv2D")).toBe(0);
+    expect(named(single.native, "graphs")).toBe(0);
+    expect(named(single.native, "Conv2DBackpropFilter")).toBeGreaterThan(8);
+    const { traceEvents } = JSON.parse(readFileSync(trace, "utf8"));
+    const spans = traceEvents.filter(({ ph }: { ph: string }) => ph === "X");
+    for (const pid of [1, 2]) {
+      const steps = spans.filter((span: { pid: number; name: string }) => span.pid === pid && span.name.startsWith("step "));
+      expect(steps).toHaveLength(6);
+      // Every call lies in a step.
+      for (const { ts, dur } of spans.filter((span: { pid: number; name: string }) => span.pid === pid)) {
+        expect(steps.some((step: { ts: number; dur: number }) => ts >= step.ts - 1 && ts + dur <= step.ts + step.dur + 1)).toBe(true);
+      }
+    }
+    expect(await trainer(...many)).toMatchObject({ code: 73, stderr: expect.stringContaining("is there already") });
+    rmSync(trace);
+  });
+
   it("leaves the backend as it was, and shows a table that fits", async () => {
     const { binding } = tf.backend() as unknown as { binding: object };
     const { stdout } = await trainer(...args, "--operations", "3");
@@ -337,7 +363,7 @@ describe("profile", () => {
   it("refuses a run that is over before it is warm", async () => {
     expect(await trainer("profile", "--config", config, "--epochs", "1", "--limit-train", "20")).toMatchObject({
       code: 2,
-      stderr: expect.stringMatching(/more than 2: give --epochs/),
+      stderr: expect.stringMatching(/more than 4: give --epochs/),
     });
   });
 });
