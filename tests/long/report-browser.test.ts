@@ -3,7 +3,7 @@
  * Reports in a real browser: what they draw, that they ask nobody for anything, and that no name from data, config or
  * files becomes code. FITLOOP_CHROMIUM names the browser; without one the tests fail, they do not skip.
  */
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -44,7 +44,7 @@ interface Seen {
 }
 
 let pages = 0;
-async function open(page: Page | string, { dark = false, width = 1200 } = {}): Promise<Seen> {
+async function open(page: Page | string, { dark = false, width = 1200, hash = "" } = {}): Promise<Seen> {
   const file = typeof page === "string" ? page : join(base, `page-${pages++}.html`);
   if (typeof page !== "string") writeFileSync(file, pageHtml(page));
   const tab = await browser.newPage({ viewport: { width, height: 800 }, colorScheme: dark ? "dark" : "light" });
@@ -53,9 +53,10 @@ async function open(page: Page | string, { dark = false, width = 1200 } = {}): P
   tab.on("pageerror", (error) => trouble.push(`error: ${error.message}`));
   tab.on("dialog", (dialog) => trouble.push(`dialog: ${dialog.message()}`));
   tab.on("request", (request) => {
-    if (!request.url().startsWith("data:") && request.url() !== pathToFileURL(file).href) trouble.push(`request: ${request.url()}`);
+    const [address] = request.url().split("#");
+    if (!request.url().startsWith("data:") && address !== pathToFileURL(file).href) trouble.push(`request: ${request.url()}`);
   });
-  await tab.goto(pathToFileURL(file).href);
+  await tab.goto(`${pathToFileURL(file).href}${hash}`);
   return { tab, trouble };
 }
 
@@ -220,17 +221,83 @@ function pageOf(text: string): Page {
   return { ...page, blocks: [...page.blocks, more] };
 }
 
+/** Two runs on disk, whose every name is the text: their folders', their configs' keys and values, their plugins'. */
+function comparisonOf(text: string): Page {
+  const folders = ["", " 2"].map((mark, at) => {
+    // The only two characters that no file system takes.
+    const folder = join(base, `compared-${pages}`, `${text.replaceAll("/", "\u2215").replaceAll("\0", "\u2400")}${mark}`);
+    mkdirSync(folder, { recursive: true });
+    copyFileSync(join(run, "metrics.jsonl"), join(folder, "metrics.jsonl"));
+    const part = { name: `${text}${mark}`, options: { [text]: `${text}${mark}` } };
+    const record = JSON.parse(readFileSync(join(run, "config.resolved.json"), "utf8"));
+    const environment = { ...record.environment, backend: text };
+    const named = { ...record, name: part.name, seed: at, data: part, model: part, optimizer: part, plugins: [part], environment, [`${text}.${text}`]: part.name };
+    writeFileSync(join(folder, "config.resolved.json"), JSON.stringify(named));
+    const summary = JSON.parse(readFileSync(join(run, "summary.json"), "utf8"));
+    writeFileSync(join(folder, "summary.json"), JSON.stringify({ ...summary, stopReason: `${text}${mark}`, costs: {} }));
+    return folder;
+  });
+  return comparePage(folders.map((folder) => readRun(folder, false)));
+}
+
+/** Every text that a page of tables and curves is to show. */
+const textsOf = ({ title, summary, blocks }: Page): string[] => [
+  title,
+  summary,
+  ...blocks.flatMap((block) => {
+    if (block.kind === "table") return [block.title, ...block.columns.map(({ name }) => name), ...block.rows.flat().filter((cell) => typeof cell === "string")];
+    if (block.kind === "chart") return [block.title, ...block.series.map(({ name }) => name)];
+    throw new Error(`A comparison has a block of kind ${block.kind}, whose texts nobody checks.`);
+  }),
+];
+
+const hasRun = (tab: Tab): Promise<unknown> => tab.evaluate(() => (window as unknown as { __xss?: unknown }).__xss);
+
 describe("names that would be code elsewhere", () => {
   it.each(payloads)("%j is text and nothing else", async (payload) => {
     const { tab, trouble } = await open(pageOf(payload));
     await tab.locator("details summary").first().click();
     await tab.locator("canvas[tabindex]").first().press("Home");
-    expect(await tab.evaluate(() => (window as unknown as { __xss?: unknown }).__xss)).toBeUndefined();
+    expect(await hasRun(tab)).toBeUndefined();
     // HTML itself turns NUL into another character, wherever it stands.
     const visible = payload.replaceAll("\0", "\ufffd");
     expect(await tab.locator("h1").textContent()).toContain(visible.trim() === "" ? "" : payload.includes("\0") ? "script" : visible);
     expect(trouble).toEqual([]);
     await tab.close();
+  });
+
+  it.each(payloads)("%j is text in a comparison too, everywhere and to the letter", async (payload) => {
+    const page = comparisonOf(payload);
+    const expected = textsOf(page);
+    // What is put through: groups, legends, columns, fields, values, reasons.
+    expect(expected.filter((text) => text.includes(payload.replaceAll("/", "\u2215").replaceAll("\0", "\u2400"))).length).toBeGreaterThan(12);
+    expect(expected.filter((text) => text.includes(payload)).length).toBeGreaterThan(12);
+    const { tab, trouble } = await open(page);
+    const shown = new Set(await tab.$$eval("h1, h2, p, th, td, li, button", (nodes) => nodes.map((node) => node.textContent)));
+    expect(expected.filter((text) => !shown.has(text))).toEqual([]);
+    const plot = tab.locator(".u-over").first();
+    await plot.hover({ position: { x: 40, y: 40 } }); // the names are drawn beside the figures there
+    for (const sort of await tab.locator("th button").all()) await sort.click();
+    expect(await hasRun(tab)).toBeUndefined();
+    expect(trouble).toEqual([]);
+    await tab.close();
+  });
+
+  it("stay what they are behind the # of either page's address", async () => {
+    const files = [join(run, "report.html"), join(base, "comparison.html")];
+    writeFileSync(files[1]!, pageHtml(comparePage([readRun(run, false), readRun(run, false)])));
+    for (const file of files) {
+      const plain = await open(file);
+      const text = await plain.tab.locator("body").innerText();
+      await plain.tab.close();
+      for (const payload of payloads) {
+        const { tab, trouble } = await open(file, { hash: `#${payload}` });
+        expect(await hasRun(tab), payload).toBeUndefined();
+        expect(await tab.locator("body").innerText(), payload).toBe(text);
+        expect(trouble, payload).toEqual([]);
+        await tab.close();
+      }
+    }
   });
 });
 
