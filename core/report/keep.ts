@@ -13,7 +13,7 @@ import type { Evaluation, Outputs, Run } from "../loop/types.js";
 import { resize } from "../nn/ops.js";
 import { writeFileAtomic } from "../run/files.js";
 import { toJson } from "../run/json.js";
-import { readMetrics } from "../run/metrics.js";
+import { visitMetrics } from "../run/metrics.js";
 import { runFiles, type RunConfigRecord } from "../run/record.js";
 import { keptFile, keptFolder, pictureReader, readKept, reportFile, writeReport } from "./read.js";
 import { createTold, type Kept, type PictureRecord, type RunParts, type SplitRecord } from "./run-page.js";
@@ -63,7 +63,7 @@ export function createReport({ command }: { command?: string } = {}): Plugin {
         kept.plan = started.plan();
         writeFileAtomic(inFolder(keptFile), toJson(kept));
         const told = createTold();
-        for (const line of readMetrics(join(started.folder, runFiles.metrics)).lines) told.add(line);
+        visitMetrics(join(started.folder, runFiles.metrics), (line) => told.add(line));
         const record = JSON.parse(readFileSync(join(started.folder, runFiles.config), "utf8")) as RunConfigRecord;
         parts = { folder: started.folder, told, record, kept, status: "running", picture: pictureReader(started.folder) };
         writeReport(parts);

@@ -1,11 +1,12 @@
 /** A run's page from its folder, written into it. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { join, resolve, sep } from "node:path";
 import { z } from "zod";
 import { TrainerError } from "../errors.js";
 import type { SummaryRecord } from "../loop/events.js";
 import { writeFileAtomic } from "../run/files.js";
-import { readMetrics } from "../run/metrics.js";
+import { toJson } from "../run/json.js";
+import { visitMetrics } from "../run/metrics.js";
 import { runFiles, type RunConfigRecord } from "../run/record.js";
 import { pageHtml } from "./html.js";
 import { createTold, runPage, type Kept, type RunParts } from "./run-page.js";
@@ -64,11 +65,22 @@ const shapes = {
   }),
 };
 
+/** Bytes that a file may have to be read at once: a matrix of a thousand classes has some millions. */
+const mostBytes = 1 << 26;
+
+/** @throws what the system refuses, and for what is no file of that size: a pipe would wait, a device never end */
+function bytesOf(path: string): Buffer {
+  const found = statSync(path);
+  if (!found.isFile() || found.size > mostBytes) throw new Error(`${path} is no file of at most ${mostBytes} bytes.`);
+  return readFileSync(path);
+}
+
 /** @returns the file's content; undefined where it is not there, is no JSON, or is not what a run writes */
 function contentOf<T>(path: string, shape: z.ZodType): T | undefined {
   try {
-    const content: unknown = JSON.parse(readFileSync(path, "utf8"));
+    const content: unknown = JSON.parse(bytesOf(path).toString());
     shape.parse(content);
+    toJson(content, 2); // fails where it is nested so deep that no page could hold it
     return content as T;
   } catch {
     return undefined;
@@ -77,13 +89,16 @@ function contentOf<T>(path: string, shape: z.ZodType): T | undefined {
 
 /** Reads a PNG of a folder, and nothing outside it: what names it is a file that anybody may have written. */
 export function pictureReader(folder: string): (path: string) => string | undefined {
-  const root = resolve(folder) + sep;
   return (path) => {
-    const file = resolve(folder, path);
-    if (!file.startsWith(root) || !existsSync(file)) return undefined;
-    const bytes = readFileSync(file);
-    if (bytes.subarray(1, 4).toString("latin1") !== "PNG") return undefined;
-    return `data:image/png;base64,${bytes.toString("base64")}`;
+    try {
+      const file = realpathSync(resolve(folder, path)); // a link may lead anywhere
+      if (!file.startsWith(realpathSync(folder) + sep)) return undefined;
+      const bytes = bytesOf(file);
+      if (bytes.subarray(1, 4).toString("latin1") !== "PNG") return undefined;
+      return `data:image/png;base64,${bytes.toString("base64")}`;
+    } catch {
+      return undefined; // gone, or nothing that can be read: the page does without
+    }
   };
 }
 
@@ -97,8 +112,7 @@ export function readRun(folder: string, running: boolean): RunParts & { problem?
     throw new TrainerError("ERR_DATA", `${folder} is no run: it has no ${runFiles.config} and no ${runFiles.metrics}.`);
   }
   const told = createTold();
-  const { lines, problem } = readMetrics(at(runFiles.metrics));
-  for (const line of lines) told.add(line);
+  const problem = visitMetrics(at(runFiles.metrics), (line) => told.add(line));
   const found = contentOf<SummaryRecord>(at(runFiles.summary), shapes.summary);
   // The summary of an interrupted run stays while it goes on: it is of fewer steps than are done.
   const done = told.steps.buckets.at(-1)?.step ?? 0;

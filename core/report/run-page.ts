@@ -12,23 +12,44 @@ import { createHistory, type History } from "./history.js";
 /** What the lines of `metrics.jsonl` come to. */
 export interface Told {
   readonly steps: History;
-  readonly epochs: EpochRecord[];
-  readonly warnings: string[];
+  readonly epochs: readonly EpochRecord[];
+  readonly warnings: readonly string[];
+  /** A line that says less than it should, of another version say, is left out. */
   add(line: MetricsLine): void;
 }
 
 export function createTold(): Told {
-  const told: Told = {
-    steps: createHistory(),
-    epochs: [],
-    warnings: [],
+  const steps = createHistory();
+  const epochs: EpochRecord[] = [];
+  const warnings: string[] = [];
+  /** What a run has gone back over and says again counts once, as in the history. */
+  const forgetFrom = (step: number): void => {
+    while (epochs.length > 0 && epochs.at(-1)!.step >= step) epochs.pop();
+  };
+  return {
+    steps,
+    epochs,
+    warnings,
     add(line) {
-      if (line.event === "step" && typeof line.step === "number") told.steps.add(line.step, line);
-      else if (line.event === "epoch:end") told.epochs.push(line as unknown as EpochRecord);
-      else if (line.event === "warning") told.warnings.push(String(line.message));
+      if (line.event === "step" && typeof line.step === "number") {
+        forgetFrom(line.step);
+        steps.add(line.step, line);
+      } else if (isEpoch(line)) {
+        forgetFrom(line.step);
+        epochs.push(line);
+      } else if (line.event === "warning" && typeof line.message === "string") warnings.push(line.message);
     },
   };
-  return told;
+}
+
+const isFigure = (value: unknown): boolean => typeof value === "number" || typeof value === "string"; // "NaN", read back
+const isFigures = (value: unknown): boolean =>
+  typeof value === "object" && value !== null && "loss" in value && isFigure(value.loss) && "top1" in value && isFigure(value.top1);
+
+function isEpoch(line: MetricsLine): line is MetricsLine & EpochRecord {
+  const { event, epoch, step, train, validation, learningRate, imagesPerSecond } = line;
+  if (event !== "epoch:end" || typeof epoch !== "number" || typeof step !== "number") return false;
+  return isFigures(train) && (validation === undefined || isFigures(validation)) && isFigure(learningRate) && isFigure(imagesPerSecond);
 }
 
 /** What a run keeps for its report alone: `report/kept.json`. */

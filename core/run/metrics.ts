@@ -10,7 +10,7 @@
  * A line counts once its newline is there and the checksum fits. Of a file counts what lies before the first
  * line that does not.
  */
-import { copyFileSync } from "node:fs";
+import { constants, copyFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { TrainerError } from "../errors.js";
 import { flushFolder, ioError, system, writeAll } from "./files.js";
@@ -123,13 +123,25 @@ function metricsLog(
 /** The lines of a file that count, also of one that is being written, is damaged or is not there. */
 export function readMetrics(path: string): { lines: MetricsLine[]; problem?: string } {
   const lines: MetricsLine[] = [];
+  const problem = visitMetrics(path, (line) => lines.push(line));
+  return { lines, problem };
+}
+
+/**
+ * As `readMetrics`, line by line: a run of millions of steps need not be in memory at once.
+ *
+ * @returns why there are no more lines, as a sentence; nothing where the file ends with one
+ */
+export function visitMetrics(path: string, visit: (line: MetricsLine) => void): string | undefined {
   let file: number | undefined;
   try {
-    file = system.openSync(path, "r");
-    const { problem } = walk(file, Number.POSITIVE_INFINITY, (line) => lines.push(line));
-    return { lines, problem: problem && `${path}: ${problem}.` };
+    // A pipe would keep us waiting for whoever writes into it, and a device may never end.
+    file = system.openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    if (!system.fstatSync(file).isFile()) return `${path} is a folder, a pipe or a device, and metrics are a file.`;
+    const { problem } = walk(file, Number.POSITIVE_INFINITY, visit);
+    return problem && `${path}: ${problem}.`;
   } catch (error) {
-    return { lines, problem: `${path} cannot be read: ${(error as Error).message}.` };
+    return `${path} cannot be read: ${(error as Error).message}.`;
   } finally {
     if (file !== undefined) system.closeSync(file);
   }

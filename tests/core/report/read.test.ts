@@ -1,18 +1,22 @@
 /** Whatever lies in a run's folder, its page shows what can be read and nothing else. */
+import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import * as fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { loadBackend, Trainer, type Plugin } from "../../../core/index.js";
+import type { Block } from "../../../core/report/blocks.js";
 import { comparePage, differences, figureOf, groupsOf } from "../../../core/report/compare-page.js";
 import { pageHtml } from "../../../core/report/html.js";
 import { createReport } from "../../../core/report/keep.js";
 import { pictureReader, readRun, writeReport } from "../../../core/report/read.js";
 import { runPage } from "../../../core/report/run-page.js";
+import { system } from "../../../core/run/files.js";
+import { openMetrics } from "../../../core/run/metrics.js";
 import { createRunRecord } from "../../../core/run/record.js";
 import { fitWeights, microConfig, weightsHash } from "../../../core/testing/index.js";
+import { linesOf, survivesDamage, toldBy } from "./damaged-run.js";
 
 const base = mkdtempSync(join(tmpdir(), "fitloop-report-"));
 afterAll(() => rmSync(base, { recursive: true, force: true }));
@@ -105,36 +109,139 @@ describe("the page of a run", () => {
 });
 
 describe("a damaged folder", () => {
-  it("with metrics cut anywhere shows the lines before the cut", () => {
-    const text = readFileSync(join(whole, "metrics.jsonl"));
+  it("with metrics cut at every byte shows the lines before the cut", () => {
+    const bytes = readFileSync(join(whole, "metrics.jsonl"));
+    const text = bytes.toString();
     const folder = copy(whole, "cut");
-    const places = Array.from({ length: 200 }, (_, at) => Math.floor((at * text.length) / 200));
-    for (const length of [...places, text.length - 1]) {
-      copyFileSync(join(whole, "metrics.jsonl"), join(folder, "metrics.jsonl"));
-      truncateSync(join(folder, "metrics.jsonl"), length);
-      const { told } = readRun(folder, false);
-      const lines = text.subarray(0, length).toString().split("\n").slice(0, -1);
-      const steps = lines.filter((line) => line.includes('"event":"step"'));
-      expect(told.steps.buckets.length, `cut at ${length}`).toBe(steps.length);
+    const path = join(folder, "metrics.jsonl");
+    // From the middle of the first epoch to the second's first step: lines of every kind, and few enough for each byte.
+    const lines = text.split("\n");
+    const epoch = lines.findIndex((line) => line.includes('"epoch:end"'));
+    const short = Buffer.from(`${lines.slice(epoch - 2, epoch + 2).join("\n")}\n`);
+    const own = linesOf(short);
+    for (let length = short.length; length >= 0; length--) {
+      writeFileSync(path, short.subarray(0, length));
+      const parts = readRun(folder, false);
+      const expected = toldBy(short.subarray(0, length), own);
+      expect(parts.told.steps.buckets.map(({ step }) => step), `cut at ${length}`).toEqual(expected.steps);
+      expect(parts.told.epochs.map(({ step }) => step), `cut at ${length}`).toEqual(expected.epochs);
+      const partial = short.subarray(0, length).toString().split("\n").at(-1) !== "";
+      expect(parts.problem, `cut at ${length}`).toEqual(partial ? expect.stringMatching(/breaks off after \d+ bytes\.$/) : undefined);
+      if (length % 16 === 0) expect(pageHtml(runPage(parts))).toContain("</html>");
     }
+    writeFileSync(path, short); // and with the byte that was missing, all of it
+    expect(readRun(folder, false).told.epochs).toHaveLength(1);
   });
 
-  it("with any bytes changed in any file gives a page", () => {
-    const folder = copy(whole, "changed");
-    const files = ["config.resolved.json", "metrics.jsonl", "summary.json", "report/kept.json"];
-    fc.assert(
-      fc.property(fc.constantFrom(...files), fc.nat(), fc.integer({ min: 0, max: 255 }), (file, at, byte) => {
-        const bytes = readFileSync(join(whole, file));
-        bytes[at % bytes.length] = byte;
-        writeFileSync(join(folder, file), bytes);
-        try {
-          expect(pageHtml(runPage(readRun(folder, false)))).toContain("</html>");
-        } finally {
-          copyFileSync(join(whole, file), join(folder, file));
-        }
-      }),
-      { numRuns: 500 },
-    );
+  it("with anything changed, cut out, put in or twice in any file gives a page of what lies before", () => {
+    survivesDamage(whole, copy(whole, "changed"), 600);
+  }, 60_000);
+
+  it("whose metrics were replaced, shrunk or taken away between two reads shows what is there then", () => {
+    const folder = copy(whole, "between");
+    const path = join(folder, "metrics.jsonl");
+    const bytes = readFileSync(path);
+    const own = linesOf(bytes);
+    const steps = (): number[] => readRun(folder, false).told.steps.buckets.map(({ step }) => step);
+    const { readSync } = system;
+    const between = (act: () => void): number[] => {
+      writeFileSync(path, bytes);
+      let reads = 0;
+      // Small reads, so that there is a between.
+      vi.spyOn(system, "readSync").mockImplementation(((file: number, into: Buffer, at: number, length: number, from: number) => {
+        if (reads++ === 3) act();
+        return readSync(file, into, at, Math.min(length, 500), from);
+      }) as typeof readSync);
+      const found = steps();
+      vi.restoreAllMocks();
+      return found;
+    };
+    const all = toldBy(bytes, own).steps;
+    const firsts = (found: number[]): void => {
+      expect(found.length).toBeGreaterThan(0);
+      expect(found).toEqual(all.slice(0, found.length));
+    };
+    firsts(between(() => truncateSync(path, 700))); // within what was read
+    firsts(between(() => truncateSync(path, 1800))); // beyond it
+    firsts(between(() => writeFileSync(path, "another program's file\n".repeat(500))));
+    // Another name leads to another file; ours is read to its end.
+    expect(between(() => (writeFileSync(`${path}.new`, "{}\n"), renameSync(`${path}.new`, path)))).toEqual(all);
+    expect(between(() => rmSync(path))).toEqual(all);
+    expect(steps()).toEqual([]);
+    writeFileSync(path, bytes.subarray(0, 700));
+    firsts(steps());
+    writeFileSync(path, bytes);
+    expect(steps()).toEqual(all);
+    rmSync(folder, { recursive: true });
+    expect(() => readRun(folder, false)).toThrow(/is no run/);
+  });
+
+  it("that is deleted after it was read is told in one error, and nothing is made in its place", () => {
+    const folder = copy(whole, "deleted");
+    const parts = readRun(folder, false);
+    rmSync(folder, { recursive: true });
+    expect(runPage(parts).blocks.length).toBeGreaterThan(5); // without its pictures
+    expect(() => writeReport(parts)).toThrow(expect.objectContaining({ code: "ERR_IO", message: expect.stringContaining(join(folder, "report.html")) }));
+    expect(existsSync(folder)).toBe(false);
+  });
+
+  it("with lines that count and say NaN, come out of order or twice, or say less than they should, gives a page", () => {
+    const folder = copy(whole, "odd lines");
+    const path = join(folder, "metrics.jsonl");
+    rmSync(path);
+    const log = openMetrics(path);
+    const step = (at: number, loss: unknown): void => log.append("step", { step: at, loss, top1: 0.5, learningRate: 0.1 });
+    const epoch = (at: number, more: object = {}): void =>
+      log.append("epoch:end", { epoch: at, step: at, train: { loss: at, top1: 0.1 }, learningRate: 0.1, imagesPerSecond: 9, ...more });
+    step(1, Number.NaN);
+    step(2, Number.POSITIVE_INFINITY);
+    epoch(2, { train: { loss: Number.NaN, top1: 0 }, validation: { loss: Number.NaN, top1: 0 } });
+    step(3, 0.5);
+    step(4, 0.25);
+    epoch(4);
+    step(3, 0.125); // gone back over
+    epoch(3);
+    for (const odd of [{ step: "x" }, { train: null }, { train: {} }, { validation: 7 }, { learningRate: [] }]) epoch(9, odd);
+    log.append("step", { step: { deep: 1 } });
+    log.append("warning", { message: { of: "another kind" } });
+    log.append("warning", { message: "as told" });
+    log.append("of tomorrow", { anything: [1] });
+    log.close();
+    const parts = readRun(folder, false);
+    expect(parts.problem).toBeUndefined();
+    expect(parts.told.steps.buckets.map(({ step: at }) => at)).toEqual([1, 2, 3]);
+    expect(parts.told.steps.buckets.at(-1)!.figures.get("loss")!.sum).toBe(0.125);
+    expect(parts.told.epochs.map(({ step: at }) => at)).toEqual([2, 3]);
+    expect(parts.told.warnings).toEqual(["as told"]);
+    const { blocks } = runPage(parts);
+    const table = blocks.find(({ title }) => title === "Epochs") as Extract<Block, { kind: "table" }>;
+    expect(table.rows.at(-1)!.slice(1, 4)).toEqual(["NaN", 0, "NaN"]);
+    expect(pageHtml(comparePage([parts, readRun(whole, false)]))).toContain("</html>");
+  });
+
+  it("whose files are pipes, devices, folders, far too large or nested without end keeps nobody waiting", () => {
+    const folder = copy(whole, "no files");
+    const names = ["config.resolved.json", "metrics.jsonl", "summary.json", "report/kept.json"];
+    const make: Record<string, (path: string) => void> = {
+      pipe: (path) => execFileSync("mkfifo", [path]),
+      device: (path) => symlinkSync("/dev/zero", path),
+      folder: (path) => mkdirSync(path),
+      large: (path) => (writeFileSync(path, "{"), truncateSync(path, 2 ** 36)), // takes no room on the disk
+      nested: (path) => writeFileSync(path, `${'{"a":'.repeat(200_000)}1${"}".repeat(200_000)}`),
+    };
+    for (const [what, put] of Object.entries(make)) {
+      for (const name of names) {
+        rmSync(join(folder, name), { recursive: true, force: true });
+        put(join(folder, name));
+        const before = process.memoryUsage().arrayBuffers;
+        const parts = readRun(folder, false);
+        expect(process.memoryUsage().arrayBuffers - before, `${name}: ${what}`).toBeLessThan(1e8);
+        if (name === "metrics.jsonl") expect(parts.problem, what).toMatch(/metrics\.jsonl(: line 1 | is a folder, a pipe or a device)/);
+        expect(pageHtml(runPage(parts)), `${name}: ${what}`).toContain("</html>");
+        rmSync(join(folder, name), { recursive: true });
+        copyFileSync(join(whole, name), join(folder, name));
+      }
+    }
   });
 
   it("without this or that file gives a page, and without any says that it is no run", () => {
@@ -153,9 +260,11 @@ describe("a damaged folder", () => {
     writeFileSync(inside, Buffer.from("\x89PNG and more", "latin1"));
     writeFileSync(join(base, "outside.png"), Buffer.from("\x89PNG and more", "latin1"));
     writeFileSync(join(folder, "text.png"), "no picture");
+    symlinkSync(join(base, "outside.png"), join(folder, "link.png"));
+    execFileSync("mkfifo", [join(folder, "pipe.png")]);
     const picture = pictureReader(folder);
     expect(picture("a.png")).toMatch(/^data:image\/png/);
-    for (const path of ["../outside.png", join(base, "outside.png"), "text.png", "absent.png", "../lender-2/a.png"]) {
+    for (const path of ["../outside.png", join(base, "outside.png"), "text.png", "absent.png", "../lender-2/a.png", "link.png", "pipe.png", ".", "\0"]) {
       expect(picture(path), path).toBeUndefined();
     }
   });

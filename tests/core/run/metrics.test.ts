@@ -194,6 +194,16 @@ describe("a file that is damaged", () => {
     expect(problem).toBe(`${path}: line 4 is longer than ${maxLineBytes} bytes.`);
   });
 
+  it("by a line of 64 MB that is whole, checksum and all, is refused in one line and in bounded memory", () => {
+    write(steps(3));
+    fs.appendFileSync(path, withChecksum(`{"event":"step","step":4,"text":"${"x".repeat(2 ** 26)}"}`));
+    const before = process.memoryUsage().arrayBuffers;
+    const { lines, problem } = readMetrics(path);
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(4 * maxLineBytes);
+    expect(lines).toHaveLength(3);
+    expect(problem).toBe(`${path}: line 4 is longer than ${maxLineBytes} bytes.`);
+  });
+
   it("in any way that fast-check finds keeps a prefix, and no other line", () => {
     withoutFlushes();
     const events = steps(12);
@@ -238,7 +248,7 @@ describe("a file that is damaged", () => {
     expect(lines).toEqual([]);
     expect(problem).toMatch(/metrics\.jsonl cannot be read: ENOENT/);
     fs.mkdirSync(path);
-    expect(readMetrics(path).problem).toMatch(/EISDIR/);
+    expect(readMetrics(path)).toEqual({ lines: [], problem: `${path} is a folder, a pipe or a device, and metrics are a file.` });
     expect(() => openMetrics(path)).toThrow(expect.objectContaining({ code: "ERR_IO", exitCode: 74 }));
     expect(() => openMetrics(join(path, "no", "folder"))).toThrow(/Opening .*folder failed: ENOENT/);
   });
