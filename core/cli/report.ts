@@ -3,7 +3,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { TrainerError } from "../errors.js";
-import { compared, comparePage, figureOf, groupsOf, type ComparedFigure } from "../report/compare-page.js";
+import { compared, comparePage, figureOf, groupsOf, repeatsIn, type ComparedFigure } from "../report/compare-page.js";
 import { pageHtml } from "../report/html.js";
 import { readRun, writeReport } from "../report/read.js";
 import { isHeld } from "../run/lock.js";
@@ -39,7 +39,8 @@ export function addCompare(program: Command): void {
     .addHelpText(
       "after",
       `
-Runs that differ in the seed alone are one group, and its figures a mean ± the deviation over seeds.
+Runs that differ in the seed alone are one group, and its figures a mean ± the deviation over seeds. A seed that
+several runs have counts once: they are one run made again, and not independent.
 
 Example:
   trainer compare runs/cifar100-small-1 runs/cifar100-small-2 --out small.html`,
@@ -62,6 +63,8 @@ function compare(runs: string[], { out, force, json }: { out: string; force?: bo
   }
   const parts = [...new Set(runs.map((run) => resolve(run)))].map(readParts);
   const groups = groupsOf(parts);
+  const repeats = repeatsIn(groups);
+  if (repeats !== undefined) tell(`warning: ${repeats}`);
   const figures = Object.keys(compared) as ComparedFigure[];
   if (json) {
     const rows = groups.map((group) => ({

@@ -14,6 +14,7 @@ export interface Group {
 
 /** A figure of a group; the deviation is of a sample, and only where there are two. */
 export interface GroupFigure {
+  /** Seeds that have it. */
   readonly count: number;
   readonly mean?: number;
   readonly deviation?: number;
@@ -60,14 +61,35 @@ export function groupsOf(runs: readonly RunParts[]): Group[] {
     const key = run.record ? withoutSeed(run.record) : run.folder; // of one without a config nobody knows
     groups.set(key, [...(groups.get(key) ?? []), run]);
   }
-  return [...groups.values()].map((members) => ({
-    name: members.length === 1 ? nameOf(members[0]!) : `${nameOf(members[0]!)} and ${members.length - 1} more of its seeds`,
-    runs: members,
-  }));
+  return [...groups.values()].map((runs) => ({ name: groupName(runs), runs }));
 }
 
-export function figureOf({ runs }: Group, figure: ComparedFigure): GroupFigure {
-  const values = runs.map(compared[figure]).filter((value): value is number => typeof value === "number" && Number.isFinite(value));
+function groupName(runs: readonly RunParts[]): string {
+  const seeds = seedsOf({ runs }).length;
+  const repeats = runs.length - seeds;
+  return nameOf(runs[0]!) + (seeds > 1 ? ` and ${seeds - 1} more of its seeds` : "") + (repeats > 0 ? `, ${repeats} repeated` : "");
+}
+
+/** A group's runs by seed. Two of one seed are one run made twice: what they agree in says nothing about chance. */
+function seedsOf({ runs }: Pick<Group, "runs">): RunParts[][] {
+  const seeds = new Map<number | undefined, RunParts[]>();
+  for (const run of runs) seeds.set(run.record?.seed, [...(seeds.get(run.record?.seed) ?? []), run]);
+  return [...seeds.values()];
+}
+
+/** A sentence where runs repeat others' seeds; nothing where all are independent. */
+export function repeatsIn(groups: readonly Group[]): string | undefined {
+  const repeats = groups.flatMap(seedsOf).flatMap(([first, ...others]) => others.map((other) => `${nameOf(other)} (that of ${nameOf(first!)})`));
+  if (repeats.length === 0) return undefined;
+  return `Runs that repeat a seed are not independent, and each seed counts once in means and deviations: ${repeats.join(", ")}.`;
+}
+
+/** Each seed counts once, with the first of its runs that has the figure. */
+export function figureOf(group: Pick<Group, "runs">, figure: ComparedFigure): GroupFigure {
+  const isFigure = (value: unknown): value is number => typeof value === "number" && Number.isFinite(value);
+  const values = seedsOf(group)
+    .map((runs) => runs.map(compared[figure]).find(isFigure))
+    .filter(isFigure);
   return {
     count: values.length,
     ...(values.length > 0 ? { mean: mean(values) } : {}),
@@ -93,7 +115,7 @@ export function comparePage(runs: readonly RunParts[]): Page {
     {
       kind: "table",
       title: "Groups of seeds",
-      note: "Runs that differ in the seed alone are one group: mean and deviation over them.",
+      note: ["Runs that differ in the seed alone are one group: mean and deviation over them.", repeatsIn(groups)].filter(Boolean).join(" "),
       columns: [
         { name: "runs", format: "text" },
         { name: "seeds", format: "integer" },
@@ -104,7 +126,7 @@ export function comparePage(runs: readonly RunParts[]): Page {
       ],
       rows: groups.map((group) => [
         group.name,
-        group.runs.length,
+        seedsOf(group).length,
         ...figures.flatMap((figure) => {
           const found = figureOf(group, figure);
           return [found.mean ?? null, found.deviation ?? null];

@@ -426,6 +426,13 @@ describe("report and compare", () => {
     expect(await trainer("compare", run, other, "--out", page)).toMatchObject({ code: 2, stderr: expect.stringMatching(/--force/) });
     const { stdout: json } = await trainer("compare", run, other, "--json");
     expect(JSON.parse(json)).toEqual([{ runs: [run, other], figures: expect.objectContaining({ "test top-1": { count: 2, mean: expect.any(Number), deviation: expect.any(Number) } }) }]);
+    const repeat = join(base, "again");
+    await trainer("--config", config, "--out", repeat, "--quiet");
+    const repeated = await trainer("compare", run, other, repeat, "--out", page, "--force");
+    expect(repeated.stderr).toBe(
+      "warning: Runs that repeat a seed are not independent, and each seed counts once in means and deviations: again (that of run).\n",
+    );
+    expect(repeated.stdout).toMatch(/^run and 1 more of its seeds, 1 repeated /m);
     expect(await trainer("compare", run)).toMatchObject({ code: 2, stderr: expect.stringMatching(/two runs or more/) });
   });
 });

@@ -1,5 +1,5 @@
 /** R24, R27 and R38 at length: what comes from outside is taken or refused in words, whatever it is. */
-import { cpSync } from "node:fs";
+import { cpSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { loadBackend, Trainer } from "../../core/index.js";
@@ -24,6 +24,7 @@ it("50,000 configs, none of which takes a second", () => {
 it("50,000 damaged files of a run, each of which still gives its page", async () => {
   await loadBackend();
   const whole = join(folder, "whole");
+  mkdirSync(whole);
   await new Trainer(microConfig({ epochs: 3 }), [createRunRecord().plugin, createReport()]).fit({ folder: whole });
   cpSync(whole, join(folder, "changed"), { recursive: true });
   runSurvivesDamage(whole, join(folder, "changed"), 50_000);
