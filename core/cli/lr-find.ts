@@ -1,7 +1,7 @@
 /** `trainer lr-find`: which learning rate a run could bear, by a short run of its own whose rate grows step by step. */
 import type { Command } from "commander";
 import { TrainerError } from "../errors.js";
-import { explodes, rateAt, smoothed, suggestRates, type RatePoint } from "../interpret/rate-range.js";
+import { createSmoothing, explodes, rateAt, smoothed, suggestRates, type RatePoint } from "../interpret/rate-range.js";
 import { blockChart } from "../loop/plan.js";
 import type { Plugin } from "../loop/plugin.js";
 import { Trainer } from "../loop/trainer.js";
@@ -56,13 +56,14 @@ async function lrFind({ from, to, steps, ...options }: LrFindOptions): Promise<v
   const plugins = (config.plugins ?? []).filter(({ name }) => name !== "early-stopping");
   const trainer = new Trainer({ ...config, ...tested, plugins }, [growing]);
   const points: RatePoint[] = [];
+  const smooth = createSmoothing();
   let lowest = Number.POSITIVE_INFINITY;
   let diverged = false;
   if (!options.quiet) tellWarnings(trainer.events);
   trainer.events.on("diverged", () => (diverged = true));
   trainer.events.on("step", ({ step, learningRate, loss }) => {
     points.push({ rate: learningRate, loss });
-    const now = smoothed(points.map((point) => point.loss)).at(-1)!;
+    const now = smooth(loss);
     lowest = Math.min(lowest, now);
     if (step >= planned || explodes(now, lowest)) stop.abort("tested"); // nothing is evaluated
   });

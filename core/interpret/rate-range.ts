@@ -15,13 +15,18 @@ export function rateAt(step: number, steps: number, low: number, high: number): 
   return steps < 2 ? low : low * (high / low) ** (step / (steps - 1));
 }
 
-/** Exponential averages with the bias of the first ones taken out, as Adam's. */
-export function smoothed(losses: readonly number[], beta = 0.9): number[] {
-  let average = 0;
-  return losses.map((loss, at) => {
+/** Takes losses one by one and gives their exponential average, with the bias of the first ones taken out, as Adam's. */
+export function createSmoothing(beta = 0.9): (loss: number) => number {
+  let [average, count] = [0, 0];
+  return (loss) => {
     average = beta * average + (1 - beta) * loss;
-    return average / (1 - beta ** (at + 1));
-  });
+    return average / (1 - beta ** ++count);
+  };
+}
+
+export function smoothed(losses: readonly number[], beta?: number): number[] {
+  const smooth = createSmoothing(beta);
+  return losses.map((loss) => smooth(loss));
 }
 
 /** Once the loss is so many times its lowest, larger rates have nothing more to say. */

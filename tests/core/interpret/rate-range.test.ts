@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { explodes, rateAt, smoothed, suggestRates, type RatePoint } from "../../../core/interpret/rate-range.js";
+import { createSmoothing, explodes, rateAt, smoothed, suggestRates, type RatePoint } from "../../../core/interpret/rate-range.js";
 
 describe("the range test", () => {
   it("goes from the first rate to the last in equal factors", () => {
@@ -11,6 +11,13 @@ describe("the range test", () => {
   it("averages without the bias of the first losses", () => {
     expect(smoothed([3, 3, 3])).toEqual([3, 3, 3].map((value) => expect.closeTo(value, 10)));
     expect(smoothed([1, 2], 0.5)[1]).toBeCloseTo((0.25 * 1 + 0.5 * 2) / 0.75, 12);
+  });
+
+  it("averages step by step to the same bits as all at once", () => {
+    const losses = Array.from({ length: 200 }, (_, at) => 2 + Math.sin(at * at));
+    const smooth = createSmoothing();
+    losses.forEach((loss, at) => expect(smooth(loss)).toBe(smoothed(losses.slice(0, at + 1)).at(-1)));
+    expect(createSmoothing(0.5)(3)).toBe(3);
   });
 
   /** A loss that falls as a logistic curve around `centre` and breaks away behind `edge`, over decades of the rate. */
