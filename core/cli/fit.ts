@@ -1,5 +1,6 @@
 /** `trainer fit`, the default: trains, keeps the run, and goes on with one that was interrupted. */
-import { join } from "node:path";
+import { existsSync } from "node:fs";
+import { join, relative } from "node:path";
 import type { Command } from "commander";
 import type { Emitter } from "mitt";
 import { exitCodes, TrainerError } from "../errors.js";
@@ -7,6 +8,7 @@ import type { Events } from "../loop/events.js";
 import { Trainer } from "../loop/trainer.js";
 import { fitEndRecord } from "../loop/summary.js";
 import { createReport } from "../report/keep.js";
+import { reportFile } from "../report/read.js";
 import type { Checkpoint } from "../run/checkpoints.js";
 import { createRunFolder, existingRunFolder, removeUnfinished } from "../run/folder.js";
 import { toJson } from "../run/json.js";
@@ -112,13 +114,21 @@ async function fit(options: FitOptions): Promise<void> {
         onSaved: (saved) => events.emit("checkpoint:saved", saved),
       }),
     });
-    if (!options.json) process.stdout.write(`${formatResults(fitEndRecord(summary), folder.path)}\n`);
+    if (!options.json) process.stdout.write(`${formatResults(fitEndRecord(summary), folder.path, options.quiet ? undefined : reportOf(folder.path))}\n`);
     if (interrupt.exitCode !== undefined) process.exitCode = interrupt.exitCode;
   } finally {
     interrupt.stop();
     process.off("exit", leave);
     leave();
   }
+}
+
+/** Where a run's page is, as one would type it from here; nothing where it could not be written. */
+function reportOf(folder: string): string | undefined {
+  const path = join(folder, reportFile);
+  if (!existsSync(path)) return undefined;
+  const near = relative(process.cwd(), path);
+  return near.startsWith("..") ? path : near;
 }
 
 /** The command of this process, to be typed into a shell again. */

@@ -87,8 +87,12 @@ export function fitting(parts: readonly string[], width: number): string {
   return line;
 }
 
-/** The results: accuracies, time, and what each plugin cost. */
-export function formatResults(summary: SummaryRecord, folder?: string): string {
+/**
+ * The results: accuracies, time, and what each plugin cost.
+ *
+ * @param report the page, where there is one
+ */
+export function formatResults(summary: SummaryRecord, folder?: string, report?: string): string {
   const row = (
     name: string,
     metrics: Omit<MetricsRecord, "count" | "source"> & { source?: string },
@@ -134,5 +138,6 @@ export function formatResults(summary: SummaryRecord, folder?: string): string {
     lines.push("", table([["plugin", "ms a step", "share"], ...cells], "  "));
   }
   if (folder !== undefined) lines.push("", `run folder ${folder}`);
+  if (report !== undefined) lines.push(`Report: ${report}`);
   return lines.join("\n");
 }

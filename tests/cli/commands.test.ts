@@ -47,20 +47,23 @@ describe("fit", () => {
     );
     expect(first.stdout).toMatch(/test, one view /);
     expect(first.stdout).toMatch(/ema +\d+\.\d\d +\d+\.\d %/);
-    expect(first.stdout.endsWith(`run folder ${run}\n`)).toBe(true);
+    expect(first.stdout.endsWith(`run folder ${run}\nReport: ${join(run, "report.html")}\n`)).toBe(true);
   });
 
   it("numbers runs in the working directory", async () => {
     const args = ["--config", config, "--max-steps", "1", "--quiet"];
-    expect((await trainer(...args)).stderr, "quiet").toBe("");
-    await trainer("fit", ...args);
+    const quiet = await trainer(...args);
+    expect(quiet.stderr, "quiet").toBe("");
+    expect(quiet.stdout).not.toContain("Report:");
+    const { stdout } = await trainer("fit", ...args.slice(0, -1));
+    expect(stdout, "as one would type it from here").toContain("\nReport: runs/micro-2/report.html\n");
     expect(readdirSync(join(inside, "runs"))).toEqual(["micro-1", "micro-2"]);
   });
 
   it("says every event in a line of JSON", async () => {
     const { code, stdout, stderr } = await trainer("--config", config, "--out", join(base, "json"), "--json");
     expect(code).toBe(0);
-    const events = lines(stdout);
+    const events = lines(stdout); // and nothing else, a report's path neither
     expect(events.some(({ event, tag }) => event === "picture" && tag === "augmented")).toBe(true);
     expect(events.map(({ event }) => event).filter((event) => event !== "picture")).toEqual(
       [
