@@ -29,13 +29,18 @@ export type Entry = { readonly tag: string; readonly step: number } & (
   | { readonly kind: "text"; readonly text: string }
   | { readonly kind: "pr-curve"; readonly curve: PrCurve }
   | { readonly kind: "embeddings"; readonly labels: readonly string[]; readonly vectors: readonly Float32Array[] }
+  /** What TensorBoard compares runs by, known from their first step on; its tag is fixed by the format. */
+  | { readonly kind: "session"; readonly values: Readonly<Record<string, Hyperparameter>> }
   | {
+      /** The end of a run: for VisualDL with what it is compared by, since that needs the figures. */
       readonly kind: "hyperparameters";
       /** The run's name; the tag is fixed by the formats. */
       readonly run: string;
       readonly values: Readonly<Record<string, Hyperparameter>>;
       /** Tags of scalars. */
       readonly metrics: readonly string[];
+      /** Nothing for an interrupted run, which may go on: TensorBoard keeps the first end that it reads. */
+      readonly ended?: "success" | "failure";
     }
 );
 

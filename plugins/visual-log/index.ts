@@ -161,6 +161,7 @@ export const visualLog = definePlugin({
       const config = JSON.stringify(configRecord(started.config), null, 2);
       log({ kind: "text", tag: "run/config", step: 0, text: code(config) });
       log({ kind: "text", tag: "run/plan", step: 0, text: code(started.plan()) });
+      log({ kind: "session", tag: "", step: 0, values: hyperparametersOf(started) });
     });
     events.on("step", (step) => {
       if (step.step % settings.every === 0) guarded(() => log(...stepEntries(step)));
@@ -209,8 +210,9 @@ export const visualLog = definePlugin({
       if (!run || logs.size === 0) return;
       const { folder } = run;
       const values = hyperparametersOf(run);
-      log({ kind: "hyperparameters", tag: "", step: 0, run: basename(folder!), values, metrics: [...metrics] });
-      if (settings.embeddings > 0 && !/^(failed|interrupted)/.test(stopReason)) {
+      const ended = stopReason.startsWith("failed") ? "failure" : stopReason.startsWith("interrupted") ? undefined : "success";
+      log({ kind: "hyperparameters", tag: "", step: 0, run: basename(folder!), values, metrics: [...metrics], ended });
+      if (settings.embeddings > 0 && ended === "success") {
         const features = await lastFeatures(run, evaluated?.weights ?? run.weights(), settings.embeddings);
         const entry = { kind: "embeddings", tag: "features/held-out", step: steps, ...features } as const;
         log(entry);

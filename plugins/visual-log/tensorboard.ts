@@ -18,7 +18,7 @@ export function tensorBoardHead(seconds: number): Uint8Array {
 /** One entry as its records. Embeddings are not events here: the projector reads files of its own. */
 export function tensorBoardRecords(entry: Entry, seconds: number): Uint8Array {
   const records = summaries(entry, seconds).map((write) =>
-    framed(event(seconds, entry.kind === "hyperparameters" ? 0 : entry.step, write)),
+    framed(event(seconds, entry.step, write)),
   );
   return Buffer.concat(records);
 }
@@ -106,8 +106,10 @@ function summaries(entry: Entry, seconds: number): Write[] {
       ];
     case "pr-curve":
       return [summary(entry.tag, (value) => writeCurve(value, entry.curve))];
+    case "session":
+      return [sessionStart(entry, seconds)];
     case "hyperparameters":
-      return hyperparameters(entry, seconds);
+      return entry.ended ? [sessionEnd(entry.ended, seconds)] : [];
     case "embeddings":
       return [];
   }
@@ -141,51 +143,44 @@ function writeCurve(value: PbfWriter, curve: Of<"pr-curve">["curve"]): void {
   metadata(value, { plugin: "pr_curves", content: content.finish(), dataClass: tensorClass });
 }
 
-/** The experiment, the session's beginning and its end: three values at step 0. */
-function hyperparameters({ values, metrics }: Of<"hyperparameters">, seconds: number): Write[] {
-  const value = (tag: string, write: Write): Write => {
-    const content = new PbfWriter();
-    write(content);
-    return summary(`_hparams_/${tag}`, (pbf) => {
-      message(pbf, 8, (tensor) => tensor.writeVarintField(1, 1)); // the reader wants a tensor, and it may be empty
-      metadata(pbf, { plugin: "hparams", content: content.finish(), dataClass: tensorClass });
-    });
-  };
-  return [
-    value("experiment", (content) =>
-      message(content, 2, (experiment) => {
-        for (const [name, given] of Object.entries(values)) {
-          message(experiment, 4, (info) => {
-            info.writeStringField(1, name);
-            info.writeVarintField(4, typeOf(given));
-          });
-        }
-        for (const metric of metrics) {
-          message(experiment, 5, (info) => message(info, 1, (name) => name.writeStringField(2, metric)));
-        }
-      }),
-    ),
-    value("session_start_info", (content) =>
-      message(content, 3, (start) => {
-        for (const [name, given] of Object.entries(values)) {
-          message(start, 1, (entry) => {
-            entry.writeStringField(1, name);
-            message(entry, 2, (pbf) => writeStructValue(pbf, given));
-          });
-        }
-        start.writeDoubleField(5, seconds);
-      }),
-    ),
-    value("session_end_info", (content) =>
-      message(content, 4, (end) => {
-        end.writeVarintField(1, 1); // STATUS_SUCCESS
-        end.writeDoubleField(2, seconds);
-      }),
-    ),
-  ];
+/** A value of the HParams plugin, which reads the metadata alone. */
+function ofHparams(tag: string, write: Write): Write {
+  const content = new PbfWriter();
+  write(content);
+  return summary(`_hparams_/${tag}`, (pbf) => {
+    message(pbf, 8, (tensor) => tensor.writeVarintField(1, 1)); // the reader wants a tensor, and it may be empty
+    metadata(pbf, { plugin: "hparams", content: content.finish(), dataClass: tensorClass });
+  });
 }
 
-const typeOf = (value: Hyperparameter): number => ({ string: 1, boolean: 2, number: 3 })[typeof value as "string"]!;
+/**
+ * Without a list of names beside it (`_hparams_/experiment`): of several runs TensorBoard takes one list for all, and would
+ * hide what only the others have. Without any it makes one of all that their sessions name.
+ */
+function sessionStart({ values }: Of<"session">, seconds: number): Write {
+  return ofHparams("session_start_info", (content) =>
+    message(content, 3, (start) => {
+      for (const [name, given] of Object.entries(values)) {
+        message(start, 1, (entry) => {
+          entry.writeStringField(1, name);
+          message(entry, 2, (pbf) => writeStructValue(pbf, given));
+        });
+      }
+      start.writeDoubleField(5, seconds);
+    }),
+  );
+}
+
+const statuses = { success: 1, failure: 2 } as const;
+
+function sessionEnd(ended: keyof typeof statuses, seconds: number): Write {
+  return ofHparams("session_end_info", (content) =>
+    message(content, 4, (end) => {
+      end.writeVarintField(1, statuses[ended]);
+      end.writeDoubleField(2, seconds);
+    }),
+  );
+}
 
 /** google.protobuf.Value */
 function writeStructValue(pbf: PbfWriter, value: Hyperparameter): void {

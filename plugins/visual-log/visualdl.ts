@@ -15,8 +15,9 @@ export function visualDlHead(milliseconds: number): Uint8Array {
   return framed(valueOf("meta_data_tag", 0, milliseconds, (pbf) => pbf.writeMessage(10, () => {}, undefined)));
 }
 
-/** One entry as one record. `%` has a meaning of its own in the reader's tags, and is spelt out. */
+/** One entry as its record, where it has one here. `%` has a meaning of its own in the reader's tags, and is spelt out. */
 export function visualDlRecord(entry: Entry, milliseconds: number): Uint8Array {
+  if (entry.kind === "session") return new Uint8Array(); // known at the end: it takes figures too
   const tag = entry.kind === "hyperparameters" ? "hparam" : entry.tag.replaceAll("%", " percent");
   const step = entry.kind === "hyperparameters" ? 1 : entry.step;
   return framed(valueOf(tag, step, milliseconds, (pbf) => content(pbf, entry)));
@@ -37,7 +38,7 @@ function valueOf(tag: string, step: number, milliseconds: number, write: (pbf: P
   return record.finish();
 }
 
-function content(pbf: PbfWriter, entry: Entry): void {
+function content(pbf: PbfWriter, entry: Exclude<Entry, { kind: "session" }>): void {
   switch (entry.kind) {
     case "scalar":
       return pbf.writeFloatField(4, entry.value); // a zero too: the reader fails where it is left out

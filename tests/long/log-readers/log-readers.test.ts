@@ -38,9 +38,15 @@ const values = [0, -0, 1, 0.1, -2.5e-8, 3e38, NaN, Infinity, -Infinity];
 const numbers = Float32Array.from({ length: 500 }, (_, at) => Math.sin(at) * 10 ** ((at % 7) - 3));
 const probabilities = Float32Array.from({ length: 200 }, (_, at) => (at % 97) / 96);
 const hyperparameters = { seed: 1, learningRate: 0.1, batchSize: 128, nesterov: true, quiet: false, model: "resnet18 ü" };
+/** Runs of one folder that do not have the same settings. */
+const several = {
+  first: { values: { seed: 1, ema: true, "ema.decay": 0.99, model: "resnet9" }, ended: "success" },
+  second: { values: { seed: 2, cutmix: true, model: "resnet9" }, ended: "failure" },
+  third: { values: { seed: 2, learningRate: "of another kind", model: "resnet9" }, ended: undefined },
+} as const;
 let png: Buffer;
 let entries: Entry[];
-let found: { visualdl: Record<string, any[]>; tensorboard: Record<string, any> };
+let found: { visualdl: Record<string, any[]>; tensorboard: Record<string, any>; board: Record<string, any> };
 
 beforeAll(async () => {
   png = await sharp({ create: { width: 5, height: 3, channels: 3, background: "#a02050" } }).png().toBuffer();
@@ -54,7 +60,8 @@ beforeAll(async () => {
     { kind: "text", tag: "run/config", step: 0, text: '    {"name": "größe ✓"}\n' },
     { kind: "pr-curve", tag: "pr/cat", step: 8, curve: prCurveOf(probabilities, (at) => at % 3 === 0) },
     { kind: "embeddings", tag: "features/held-out", step: 8, labels: ["cat", "dog ü"], vectors: [Float32Array.of(1, -0.5, 0), Float32Array.of(0.25, 3, 7)] },
-    { kind: "hyperparameters", tag: "", step: 0, run: "cifar100-small", values: hyperparameters, metrics: ["validation/top1"] },
+    { kind: "session", tag: "", step: 0, values: hyperparameters },
+    { kind: "hyperparameters", tag: "", step: 0, run: "cifar100-small", values: hyperparameters, metrics: ["validation/top1"], ended: "success" },
   ];
   const logs = [
     openLog(join(folder, "visualdl"), { name: visualDlName(1.7e9), head: visualDlHead(1.7e12), pattern: /^v/, whole: wholeVisualDl }),
@@ -65,6 +72,14 @@ beforeAll(async () => {
     logs[1]!.append(tensorBoardRecords(entry, 1.7e9));
   }
   for (const log of logs) log.close();
+  for (const [name, { values, ended }] of Object.entries(several)) {
+    const head = tensorBoardHead(1.7e9);
+    const log = openLog(join(folder, "several", name, "tensorboard"), { name: tensorBoardName(1.7e9, "h", 1), head, pattern: /^e/, whole: wholeTensorBoard });
+    log.append(tensorBoardRecords({ kind: "session", tag: "", step: 0, values }, 1.7e9));
+    log.append(tensorBoardRecords({ kind: "scalar", tag: "validation/top1", step: 3, value: 0.5 }, 1.7e9));
+    log.append(tensorBoardRecords({ kind: "hyperparameters", tag: "", step: 0, run: name, values, metrics: [], ended }, 1.8e9));
+    log.close();
+  }
   const script = join(import.meta.dirname, "read_logs.py");
   const output = execFileSync(readersPython(), [script, folder], { encoding: "utf8", maxBuffer: 1e9 });
   found = JSON.parse(output.trim().split("\n").at(-1)!);
@@ -128,10 +143,30 @@ it("TensorBoard reads names, sizes, curves and hyperparameters", () => {
   const rows = [curve.truePositives, curve.falsePositives, curve.trueNegatives, curve.falseNegatives, curve.precision, curve.recall];
   expect(pr_curve).toEqual([{ tag: "pr/cat", step: 8, rows: rows.map((row) => row.map(Math.fround)), thresholds: 101 }]);
   expect(hparams).toEqual({
-    metrics: ["validation/top1"],
-    names: Object.keys(hyperparameters),
     values: hyperparameters,
     run: "", // a session of its own, named by its folder
+    start: 1.7e9,
     status: 1,
+    end: 1.7e9,
   });
+});
+
+it("TensorBoard's HParams shows the settings of all runs of a folder, which of them differ, and how each ended", () => {
+  const { names, differ, metrics, sessions } = found.board;
+  const all = Object.values(several).flatMap(({ values }) => Object.keys(values));
+  expect([...names].sort()).toEqual([...new Set(all)].sort());
+  expect(differ).toContain("seed");
+  expect(differ).not.toContain("model");
+  expect(metrics).toEqual(["validation/top1"]);
+  const statuses = { success: 1, failure: 2, unknown: 0 };
+  expect(sessions).toEqual(
+    Object.entries(several).map(([name, { values, ended }]) => ({
+      name: `${name}/tensorboard`,
+      status: statuses[ended ?? "unknown"],
+      start: 1.7e9,
+      end: ended ? 1.8e9 : 0,
+      values,
+      metrics: { "validation/top1": 0.5 },
+    })),
+  );
 });

@@ -5,7 +5,11 @@ import json
 import sys
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tensorboard.plugins.hparams import plugin_data_pb2
+from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
+from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+from tensorboard.context import RequestContext
+from tensorboard.plugins.base_plugin import TBContext
+from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_groups, plugin_data_pb2
 from tensorboard.plugins.pr_curve import plugin_data_pb2 as pr_data
 from tensorboard.util import tensor_util
 from visualdl import LogReader
@@ -93,16 +97,54 @@ def tensorboard():
     for tag, content in reader.PluginTagToContent("hparams").items():
         data = plugin_data_pb2.HParamsPluginData.FromString(content)
         kind = data.WhichOneof("data")
-        if kind == "experiment":
-            found["hparams"]["metrics"] = [info.name.tag for info in data.experiment.metric_infos]
-            found["hparams"]["names"] = [info.name for info in data.experiment.hparam_infos]
-        elif kind == "session_start_info":
-            values = data.session_start_info.hparams
-            found["hparams"]["values"] = {key: getattr(values[key], values[key].WhichOneof("kind")) for key in values}
+        if kind == "session_start_info":
+            found["hparams"]["values"] = plain(data.session_start_info.hparams)
             found["hparams"]["run"] = data.session_start_info.group_name
+            found["hparams"]["start"] = data.session_start_info.start_time_secs
         elif kind == "session_end_info":
             found["hparams"]["status"] = data.session_end_info.status
+            found["hparams"]["end"] = data.session_end_info.end_time_secs
+        else:
+            found["hparams"][kind] = True
     return found
 
 
-print(json.dumps({"visualdl": visualdl(), "tensorboard": tensorboard()}))
+def plain(values):
+    return {key: getattr(values[key], values[key].WhichOneof("kind")) for key in values}
+
+
+def board():
+    """What the HParams tab of a folder of runs is given, by the plugin's own server code."""
+    multiplexer = EventMultiplexer().AddRunsFromDirectory(f"{folder}/several")
+    multiplexer.Reload()
+    provider = MultiplexerDataProvider(multiplexer, folder)
+    context = backend_context.Context(TBContext(data_provider=provider))
+    request = RequestContext()
+    from_provider = context.hparams_from_data_provider(request, "", None)
+    experiment = context.experiment_from_metadata(request, "", True, context.hparams_metadata(request, ""), from_provider)
+    names = [info.name for info in experiment.hparam_infos]
+    columns = [api_pb2.ColParams(hparam=name) for name in names]
+    columns += [api_pb2.ColParams(metric=info.name) for info in experiment.metric_infos]
+    asked = api_pb2.ListSessionGroupsRequest(allowed_statuses=[0, 1, 2, 3], col_params=columns, slice_size=99)
+    groups = list_session_groups.Handler(request, context, "", asked).run().session_groups
+    return {
+        "names": names,
+        "differ": [info.name for info in experiment.hparam_infos if info.differs],
+        "metrics": [info.name.tag for info in experiment.metric_infos],
+        "sessions": sorted((session(group) for group in groups), key=lambda each: each["name"]),
+    }
+
+
+def session(group):
+    (only,) = group.sessions
+    return {
+        "name": only.name,
+        "status": only.status,
+        "start": only.start_time_secs,
+        "end": only.end_time_secs,
+        "values": plain(group.hparams),
+        "metrics": {value.name.tag: value.value for value in only.metric_values},
+    }
+
+
+print(json.dumps({"visualdl": visualdl(), "tensorboard": tensorboard(), "board": board()}))

@@ -68,18 +68,32 @@ describe("TensorBoard", () => {
     }
   });
 
-  it("says hyperparameters in three values of step 0", () => {
-    const entry: Entry = { kind: "hyperparameters", tag: "", step: 9, run: "r", values: { a: 1 }, metrics: ["m"] };
-    const bytes = Buffer.from(tensorBoardRecords(entry, 1));
-    const steps: number[] = [];
-    for (let at = 0; at < bytes.length;) {
-      const length = Number(bytes.readBigUInt64LE(at));
-      new PbfReader(bytes.subarray(at + 12, at + 12 + length)).readFields((tag, _, pbf) => {
-        if (tag === 2) steps.push(pbf.readVarint());
-      }, undefined);
-      at += 16 + length;
+  it("says what runs are compared by at their start, and at their end how it was, both at step 0", () => {
+    const start: Entry = { kind: "session", tag: "", step: 0, values: { a: 1 } };
+    const end = { kind: "hyperparameters", tag: "", step: 0, run: "r", values: { a: 1 }, metrics: ["m"] } as const;
+    const read = (entry: Entry): { step: number; text: string }[] => {
+      const bytes = Buffer.from(tensorBoardRecords(entry, 1));
+      const found: { step: number; text: string }[] = [];
+      for (let at = 0; at < bytes.length;) {
+        const length = Number(bytes.readBigUInt64LE(at));
+        const data = bytes.subarray(at + 12, at + 12 + length);
+        new PbfReader(data).readFields((tag, _, pbf) => {
+          if (tag === 2) found.push({ step: pbf.readVarint(), text: data.toString("latin1") });
+        }, undefined);
+        at += 16 + length;
+      }
+      return found;
+    };
+    expect(read(start)).toEqual([{ step: 0, text: expect.stringContaining("_hparams_/session_start_info") }]);
+    // SessionEndInfo: its status, and the second of its end as a double.
+    const ends = (status: string): RegExp => new RegExp(`_hparams_/session_end_info[^]*hparams\\x12\\x0d\"\\x0b\\x08${status}\\x11\\0{6}\\xf0\\x3f`);
+    for (const [ended, status] of [["success", "\\x01"], ["failure", "\\x02"]] as const) {
+      expect(read({ ...end, ended })).toEqual([{ step: 0, text: expect.stringMatching(ends(status)) }]);
     }
-    expect(steps).toEqual([0, 0, 0]);
+    // The reader would keep it, though the run goes on.
+    expect(read(end)).toEqual([]);
+    expect(visualDlRecord(start, 1).length).toBe(0);
+    expect(visualDlRecord(end, 1).length).toBeGreaterThan(0);
   });
 });
 

@@ -75,6 +75,33 @@ describe("a run", () => {
     expect(found.filter(({ tag }) => tag === "train/loss").map(({ step }) => step % 3)).toEqual([0, 0]);
   });
 
+  it("is in TensorBoard's table of settings from its start, and with its end once it has one", async () => {
+    const ends: Record<string, string | undefined> = {};
+    for (const name of ["success", "failure", "interrupted"]) {
+      const folder = folderOf(`ends in ${name}`);
+      const stop = new AbortController();
+      let begun = "";
+      const ender: Plugin = {
+        name: "ender",
+        options: {},
+        apply({ hooks }) {
+          hooks.onStep.tap(({ step }) => {
+            if (step !== 2) return;
+            begun = readFileSync(tensorBoardFile(folder), "latin1");
+            if (name === "failure") throw new Error("as told");
+            if (name === "interrupted") stop.abort("told");
+          });
+        },
+      };
+      await new Trainer(config({ embeddings: 0 }), [ender]).fit({ folder, signal: stop.signal }).catch(() => {});
+      expect(begun).toContain("_hparams_/session_start_info");
+      expect(begun).not.toContain("_hparams_/session_end_info");
+      // The first field of the end is its status.
+      ends[name] = /session_end_info[^]*?\x22\x0b\x08(.)/.exec(readFileSync(tensorBoardFile(folder), "latin1"))?.[1];
+    }
+    expect(ends).toEqual({ success: "\x01", failure: "\x02", interrupted: undefined });
+  });
+
   it("without a folder writes nothing", async () => {
     await new Trainer(config()).fit();
   });
