@@ -221,17 +221,20 @@ function pageOf(text: string): Page {
   return { ...page, blocks: [...page.blocks, more] };
 }
 
-/** Two runs on disk, whose every name is the text: their folders', their configs' keys and values, their plugins'. */
+/**
+ * Runs on disk, whose every name is the text: their folders', their configs' keys and values, their plugins'. The third
+ * repeats the first one's seed, which the page says.
+ */
 function comparisonOf(text: string): Page {
-  const folders = ["", " 2"].map((mark, at) => {
+  const folders = ["", " 2", ""].map((mark, at) => {
     // The only two characters that no file system takes.
-    const folder = join(base, `compared-${pages}`, `${text.replaceAll("/", "\u2215").replaceAll("\0", "\u2400")}${mark}`);
+    const folder = join(base, `compared-${pages}`, String(at), `${text.replaceAll("/", "\u2215").replaceAll("\0", "\u2400")}${mark}`);
     mkdirSync(folder, { recursive: true });
     copyFileSync(join(run, "metrics.jsonl"), join(folder, "metrics.jsonl"));
     const part = { name: `${text}${mark}`, options: { [text]: `${text}${mark}` } };
     const record = JSON.parse(readFileSync(join(run, "config.resolved.json"), "utf8"));
     const environment = { ...record.environment, backend: text };
-    const named = { ...record, name: part.name, seed: at, data: part, model: part, optimizer: part, plugins: [part], environment, [`${text}.${text}`]: part.name };
+    const named = { ...record, name: part.name, seed: 1, data: part, model: part, optimizer: part, plugins: [part], environment, [`${text}.${text}`]: part.name };
     writeFileSync(join(folder, "config.resolved.json"), JSON.stringify(named));
     const summary = JSON.parse(readFileSync(join(run, "summary.json"), "utf8"));
     writeFileSync(join(folder, "summary.json"), JSON.stringify({ ...summary, stopReason: `${text}${mark}`, costs: {} }));
@@ -245,7 +248,7 @@ const textsOf = ({ title, summary, blocks }: Page): string[] => [
   title,
   summary,
   ...blocks.flatMap((block) => {
-    if (block.kind === "table") return [block.title, ...block.columns.map(({ name }) => name), ...block.rows.flat().filter((cell) => typeof cell === "string")];
+    if (block.kind === "table") return [block.title, ...(block.note ? [block.note] : []), ...block.columns.map(({ name }) => name), ...block.rows.flat().filter((cell) => typeof cell === "string")];
     if (block.kind === "chart") return [block.title, ...block.series.map(({ name }) => name)];
     throw new Error(`A comparison has a block of kind ${block.kind}, whose texts nobody checks.`);
   }),
@@ -269,6 +272,7 @@ describe("names that would be code elsewhere", () => {
   it.each(payloads)("%j is text in a comparison too, everywhere and to the letter", async (payload) => {
     const page = comparisonOf(payload);
     const expected = textsOf(page);
+    expect(page.blocks[0]!.note).toContain(`each seed counts once in means and deviations: ${payload.replaceAll("/", "\u2215").replaceAll("\0", "\u2400")} (that of `);
     // What is put through: groups, legends, columns, fields, values, reasons.
     expect(expected.filter((text) => text.includes(payload.replaceAll("/", "\u2215").replaceAll("\0", "\u2400"))).length).toBeGreaterThan(12);
     expect(expected.filter((text) => text.includes(payload)).length).toBeGreaterThan(12);
