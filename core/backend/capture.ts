@@ -15,10 +15,10 @@ import { record, type Compute, type Draw, type Handles, type Recording, type Ten
 
 export interface Capture {
   /**
-   * What `compute` gives for these inputs. `key` names the computation; one that would compute something else for
-   * inputs of the same names and shapes needs another key.
+   * What `compute` gives for these inputs. `name` says what is computed, for people too; what would compute something else
+   * for inputs of the same names and shapes needs another name.
    */
-  run(key: string, compute: Compute, inputs: Tensors, draw: Draw): Tensors;
+  run(name: string, compute: Compute, inputs: Tensors, draw: Draw): Tensors;
   /** Looks at every computation anew before its graph is used again, and drops those that were not used since. */
   renew(): void;
   dispose(): void;
@@ -60,12 +60,12 @@ export function createCapture(tell: (message: string) => void): Capture {
   const entries = new Map<string, Entry>();
   const close = ({ session }: Entry): void => void (session !== undefined && border.deleteSavedModel(session));
 
-  function look(key: string, entry: Entry, compute: Compute, inputs: Tensors, draw: Draw): Tensors {
+  function look(name: string, entry: Entry, compute: Compute, inputs: Tensors, draw: Draw): Tensors {
     const { outputs, ...recording } = record(compute, inputs, draw, { border: border!, backend });
     const leave = (reason: string): void => {
       close(entry);
       Object.assign(entry, { eager: true, session: undefined, recording: undefined });
-      tell(`The ${key.split(" ")[0]} runs operation by operation, not as one graph: ${reason}.`);
+      tell(`The ${name} runs operation by operation, not as one graph: ${reason}.`);
     };
     const before = entry.recording?.model;
     if (recording.problem !== undefined) leave(recording.problem);
@@ -86,14 +86,14 @@ export function createCapture(tell: (message: string) => void): Capture {
   }
 
   return {
-    run(key, compute, inputs, draw) {
-      const whole = `${key} ${describeInputs(inputs)}`;
+    run(name, compute, inputs, draw) {
+      const key = `${name}: ${describeInputs(inputs)}`;
       const fresh: Entry = { trusted: false, used: true, changes: 0, eager: false };
-      const entry = entries.get(whole) ?? entries.set(whole, fresh).get(whole)!;
+      const entry = entries.get(key) ?? entries.set(key, fresh).get(key)!;
       entry.used = true;
-      if (entry.eager) return eager.run(key, compute, inputs, draw);
+      if (entry.eager) return eager.run(name, compute, inputs, draw);
       if (entry.trusted) return runGraph(border, backend, entry.session!, entry.recording!, inputs, draw);
-      return tf.tidy(() => look(key, entry, compute, inputs, draw) as tf.TensorContainerObject) as Tensors;
+      return tf.tidy(() => look(name, entry, compute, inputs, draw) as tf.TensorContainerObject) as Tensors;
     },
     renew() {
       for (const [key, entry] of entries) {

@@ -77,6 +77,11 @@ export type Stage = (typeof stages)[number];
 export interface TapOptions {
   /** Default "normal". */
   stage?: Stage;
+  /**
+   * `beforeStep` only: the tap is a function of the gradients and weights alone. Where every tap is, they run as part of the
+   * optimizer's graph, and are called while a step is recorded and not at every step.
+   */
+  pure?: boolean;
 }
 
 /** One hook as a plugin sees it. */
@@ -160,6 +165,8 @@ export interface HookSet {
   switchOff(plugin: string, error: TrainerError): void;
   /** Every tap in firing order. */
   taps(): TapInfo[];
+  /** Whether every tap of a hook says that it is a function of tensors alone. */
+  pure(hook: HookName): boolean;
   /** Plugin -> hook -> cost. */
   costs(): ReadonlyMap<string, ReadonlyMap<HookName, TapCost>>;
   /** What failed in `onFitEnd`, where one failure must not skip the other taps. */
@@ -180,6 +187,7 @@ export function createHooks({ seed, timeout = 600, onObserverFailure, onLeak = (
   const ledger = createLedger(onLeak);
   const costs = new Map<string, Map<HookName, TapCost>>();
   const disabled = new Set<string>();
+  const impure = new Set<HookName>();
   const endFailures: TrainerError[] = [];
   const hooks = {} as Record<HookName, AnyHook>;
   const call = {} as Record<HookName, (...args: unknown[]) => unknown>;
@@ -222,8 +230,9 @@ export function createHooks({ seed, timeout = 600, onObserverFailure, onLeak = (
     };
     if (typeof handler !== "function") refuse(`a tap is a function, and ${typeof handler} came.`);
     if (!stages.includes(stage)) refuse(`unknown stage "${String(stage)}"${suggestion(String(stage), stages)}.`);
-    const unknown = Object.keys(options).filter((key) => key !== "stage");
-    if (unknown.length > 0) refuse(`unknown tap option "${unknown[0]}"; the only one is "stage".`);
+    const unknown = Object.keys(options).filter((key) => key !== "stage" && key !== "pure");
+    if (unknown.length > 0) refuse(`unknown tap option "${unknown[0]}"; there are "stage" and "pure".`);
+    if (options.pure && hook !== "beforeStep") refuse('"pure" is for "beforeStep" alone.');
     if (!asynchronous && handler.constructor.name === "AsyncFunction") {
       refuse("this hook is synchronous, and an asynchronous function came. Everything inside a step is synchronous.");
     }
@@ -295,6 +304,7 @@ export function createHooks({ seed, timeout = 600, onObserverFailure, onLeak = (
         charge(since);
       }
     };
+    if (!options.pure) impure.add(hook);
     const order = { name: plugin, stage: stages.indexOf(stage) };
     if (asynchronous) (hooks[hook] as AsyncSeriesHook<any>).tapPromise(order, eventual as () => Promise<void>);
     else (hooks[hook] as SyncHook<any>).tap(order, synchronous as () => void);
@@ -323,6 +333,7 @@ export function createHooks({ seed, timeout = 600, onObserverFailure, onLeak = (
       hookNames.flatMap((hook) =>
         hooks[hook].taps.map((tap) => ({ hook, plugin: tap.name, stage: stages[tap.stage ?? 2]! })),
       ),
+    pure: (hook) => !impure.has(hook),
     costs: () => costs,
     endFailures: () => endFailures,
     ledger,

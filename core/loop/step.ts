@@ -43,6 +43,8 @@ export interface StepContext {
   learningRate: number;
   seed: number;
   groups: readonly ParamGroup[];
+  /** Whether every `beforeStep` tap is a function of tensors alone. */
+  pure: boolean;
   /** Runs the two functions of tensors that a step is made of. */
   capture: Capture;
 }
@@ -131,9 +133,9 @@ export function runStep(
     }
     const learningRate = hooks.resolveLearningRate(context.learningRate, at.progress);
     step.learningRate = learningRate;
-    const used = hooks.beforeStep(gradients, step);
+    const used = context.pure ? gradients : hooks.beforeStep(gradients, step);
     const parts = partsOf(context, state, used, learningRate);
-    const next = capture.run("optimizer's step", update(context, parts), updated(context, state, used, parts), random);
+    const next = capture.run("optimizer's step", update(context, parts, step), updated(context, state, used, parts), random);
     const gradientNorm = Math.sqrt(numberIn(next.squares!));
     step.gradientNorm = gradientNorm;
     mustBeFinite("gradient norm", gradientNorm, used);
@@ -253,26 +255,30 @@ function updated({ optimizer }: StepContext, { weights, slots }: TrainState, gra
   return inputs;
 }
 
-/** The next parameters (`value/`) and optimizer state (`slot/`), and the sum of the gradients' squares. */
+/**
+ * The next parameters (`value/`) and optimizer state (`slot/`), and the sum of the gradients' squares; `beforeStep` first
+ * where its taps are functions of tensors.
+ */
 const update =
-  ({ optimizer }: StepContext, parts: readonly Part[]): Compute =>
+  ({ optimizer, hooks, pure }: StepContext, parts: readonly Part[], step: Step): Compute =>
   (inputs) => {
     const next: Record<string, tf.Tensor> = {};
-    const gradients: tf.Tensor[] = [];
+    const all = (what: string): Map<string, tf.Tensor> =>
+      new Map(parts.flatMap(({ names }, part) => names.map((name) => [name, inputs[`${part}/${what}/${name}`]!] as const)));
+    const gradients = pure ? hooks.beforeStep(all("gradient"), { ...step, weights: all("value") }) : all("gradient");
     parts.forEach((part, index) => {
       const of = (name: string): tf.Tensor => inputs[`${index}/${name}`]!;
       const factors = Object.fromEntries(Object.keys(part.factors).map((factor) => [factor, of(factor) as tf.Scalar]));
-      const isVector = (name: string): boolean => of(`gradient/${name}`).rank === 1;
+      const isVector = (name: string): boolean => of(`value/${name}`).rank === 1;
       // Vectors are updated as one, everything else alone.
       const vectors = part.names.filter(isVector);
       const alone = part.names.filter((name) => !isVector(name)).map((name) => [name]);
       for (const names of vectors.length > 0 ? [vectors, ...alone] : alone) {
         const columns = [
           names.map((name) => of(`value/${name}`)),
-          names.map((name) => of(`gradient/${name}`)),
+          names.map((name) => gradients.get(name)!),
           ...optimizer.slots.map((slot) => names.map((name) => of(`slot/${name}.${slot}`))),
         ];
-        gradients.push(...columns[1]!);
         const [values, ...slots] = computeJoined(columns, ([value, gradient, ...slotValues]) => {
           const [moved, state] = optimizer.update(value!, gradient!, slotValues, factors);
           return [moved, ...state];
@@ -283,7 +289,7 @@ const update =
         });
       }
     });
-    return { ...next, squares: ops.squaredNorm(gradients) };
+    return { ...next, squares: ops.squaredNorm([...gradients.values()]) };
   };
 
 /** Puts new values in the place of old ones and lets the old ones go. */

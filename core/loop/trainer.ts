@@ -141,7 +141,7 @@ export class Trainer {
         const groups: readonly ParamGroup[] = call.resolveParamGroups(session.groups, progress());
         capture.renew();
         const context = {
-          model, classes, ...sizes, groups, hooks: call, capture,
+          model, classes, ...sizes, groups, hooks: call, pure: this.hooks.pure("beforeStep"), capture,
           optimizer: config.optimizer, learningRate: config.learningRate * position.rateFactor, seed: config.seed,
         };
         let at = performance.now();

@@ -550,8 +550,3 @@ export function squaredNorm(tensors: readonly tf.Tensor[]): tf.Tensor {
     : tensors.map((tensor) => tf.sum(tf.square(tensor)));
   return tf.addN(parts);
 }
-
-/** The same, read back. */
-export function sumOfSquares(tensors: readonly tf.Tensor[]): number {
-  return tf.tidy(() => (squaredNorm(tensors).dataSync() as Float32Array)[0]!);
-}

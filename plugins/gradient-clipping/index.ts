@@ -7,17 +7,17 @@ const options = z.strictObject({
   maximum: z.number().positive().default(1).describe("largest norm of all gradients together"),
 });
 
-/** What PyTorch's clip_grad_norm_ multiplies by: min(1, maximum / (norm + 1e-6)). Algorithm 1 has no 1e-6. */
-export function clipFactor(norm: number, maximum: number): number {
-  return Math.min(1, maximum / (norm + 1e-6));
+/**
+ * What PyTorch's clip_grad_norm_ multiplies by: min(1, maximum / (norm + 1e-6)). Algorithm 1 has no 1e-6. One for a norm
+ * that is not finite: the loop refuses the step and says so, where scaling would make it NaN or zero.
+ */
+export function clipFactor(norm: tf.Tensor, maximum: number): tf.Tensor {
+  return tf.where(tf.isFinite(norm), tf.minimum(1, tf.div(maximum, tf.add(norm, 1e-6))), 1);
 }
 
 /** Shortens gradients to `maximum`, all by one factor, so that their direction stays. */
 export function clipped(gradients: Gradients, maximum: number): Gradients {
-  const norm = Math.sqrt(ops.sumOfSquares([...gradients.values()]));
-  const factor = clipFactor(norm, maximum);
-  // A norm that is not finite passes: the loop refuses the step and says so, where scaling would make it NaN or zero.
-  if (factor === 1 || !Number.isFinite(norm)) return gradients;
+  const factor = clipFactor(tf.sqrt(ops.squaredNorm([...gradients.values()])), maximum);
   return new Map([...gradients].map(([name, gradient]) => [name, tf.mul(gradient, factor)]));
 }
 
@@ -26,6 +26,6 @@ export const gradientClipping = definePlugin({
   summary: "Shortens the gradient of a step to a largest norm",
   options,
   apply({ maximum }, { hooks }) {
-    hooks.beforeStep.tap((gradients) => clipped(gradients, maximum));
+    hooks.beforeStep.tap({ pure: true }, (gradients) => clipped(gradients, maximum));
   },
 });

@@ -34,7 +34,7 @@ export const l2 = definePlugin({
   },
   apply({ decay }, { hooks }) {
     // Late: PyTorch clips what the loss gives, before its optimizer adds decay.
-    hooks.beforeStep.tap({ stage: "late" }, (gradients, step) =>
+    hooks.beforeStep.tap({ stage: "late", pure: true }, (gradients, step) =>
       decay === 0 ? gradients : decayed(gradients, step, decay),
     );
   },

@@ -103,7 +103,7 @@ describe("a tap is refused when it is registered", () => {
     [
       "an unknown option",
       ({ onStep }) => onStep.tap(wrong({ before: "x" }), () => undefined),
-      'tap "onStep": unknown tap option "before"; the only one is "stage".',
+      'tap "onStep": unknown tap option "before"; there are "stage" and "pure".',
     ],
     [
       "what is no function",

@@ -1,0 +1,62 @@
+/** `beforeStep` taps that say they are functions of tensors alone, and what becomes of one that is none. */
+import * as tf from "@tensorflow/tfjs-core";
+import { beforeAll, describe, expect, it } from "vitest";
+import { loadBackend, type Gradients, type Plugin, type Step, type TapOptions } from "../../../core/index.js";
+import { shapes } from "../../../core/data/index.js";
+import { createHooks } from "../../../core/loop/hooks.js";
+import { fitWeights, microConfig } from "../../../core/testing/index.js";
+
+beforeAll(async () => void (await loadBackend({ name: "tensorflow" })));
+
+/** Sixteen steps in two epochs, with one tap. */
+async function run(options: TapOptions, factor: (step: Step) => number, capture = true) {
+  const calls: number[] = [];
+  const told: string[] = [];
+  const scaling: Plugin = {
+    name: "scaling",
+    options: {},
+    apply: ({ hooks }) =>
+      hooks.beforeStep.tap(options, (gradients: Gradients, step: Step) => {
+        calls.push(step.step);
+        return new Map([...gradients].map(([name, value]) => [name, tf.mul(value, factor(step))]));
+      }),
+  };
+  const data = shapes({ classes: 4, size: 8, train: 64, test: 6 });
+  const config = microConfig({ data, holdout: 0, epochs: 2, plugins: [scaling], capture, backend: "tensorflow" });
+  const { hash } = await fitWeights(config, {
+    before: ({ events }) => events.on("warning", ({ message }) => void told.push(message)),
+  });
+  return { hash, calls, told };
+}
+
+describe("a pure tap", () => {
+  it("is called while a step is recorded, and in the graph at every other one", async () => {
+    const pure = await run({ pure: true }, () => 0.5);
+    expect(pure.calls).toEqual([0, 1, 8]); // two recordings, and a look at the second epoch's beginning
+    expect(pure.told).toEqual([]);
+    expect(pure.hash).toBe((await run({}, () => 0.5)).hash);
+    expect(pure.hash).toBe((await run({ pure: true }, () => 0.5, false)).hash);
+  });
+
+  it("that uses a number of the step's is found out: the run is right, and says so once", async () => {
+    const pure = await run({ pure: true }, ({ step }) => 1 / (1 + step));
+    expect(pure.calls).toHaveLength(16);
+    expect(pure.told).toEqual([expect.stringMatching(/^The optimizer's step runs operation by operation/)]);
+    expect(pure.hash).toBe((await run({}, ({ step }) => 1 / (1 + step))).hash);
+  });
+});
+
+it("without the word, a tap is called at every step", async () => {
+  expect((await run({}, () => 1)).calls).toHaveLength(16);
+});
+
+it("one tap that is not pure brings all of them out of the graph", () => {
+  const hooks = createHooks({ seed: 1 });
+  const { beforeStep, beforeBatch } = hooks.for("some", false);
+  expect(hooks.pure("beforeStep")).toBe(true);
+  beforeStep.tap({ pure: true }, (gradients) => gradients);
+  expect(hooks.pure("beforeStep")).toBe(true);
+  beforeStep.tap({ stage: "last" }, (gradients) => gradients);
+  expect(hooks.pure("beforeStep")).toBe(false);
+  expect(() => beforeBatch.tap({ pure: true }, (batch) => batch)).toThrow('"pure" is for "beforeStep" alone');
+});
