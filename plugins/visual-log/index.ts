@@ -179,8 +179,9 @@ export const visualLog = definePlugin({
         log({ kind: "picture", tag, step, png, width: png.readUInt32BE(16), height: png.readUInt32BE(20) });
       }),
     );
-    // Last: the gradients that the optimizer uses.
-    hooks.beforeStep.tap({ stage: "last" }, (gradients, step) => {
+    // Last: an accumulated window's mean. Not in `beforeStep`, where a tap that writes would keep decay and clipping out of the
+    // optimizer's graph.
+    hooks.afterBackward.tap({ stage: "last" }, (gradients, step) => {
       report();
       const last = step.batchInEpoch + 1 === step.batchesInEpoch;
       if (logs.size > 0 && last && due(step.epoch)) histograms("gradients", step.step + 1, gradients);
