@@ -37,16 +37,20 @@ export function stream(seed: number, name: string, ...keys: [number?, number?, n
   const key0 = seed >>> 0;
   const key1 = hashName(name);
   const [a = 0, b = 0, c = 0] = keys;
-  const block = new Uint32Array(4);
+  let [second, third, fourth] = [0, 0, 0]; // of a block of four; a stream is made for each picture, and arrays cost
   let counter = 0;
   let used = 4;
 
   function uint32(): number {
-    if (used === 4) {
-      philox(block, counter++, a, b, c, key0, key1);
-      used = 0;
-    }
-    return block[used++]!;
+    if (used === 1) return (used++, second);
+    if (used === 2) return (used++, third);
+    if (used === 3) return (used++, fourth);
+    philox(block, counter++, a, b, c, key0, key1);
+    second = block[1]!;
+    third = block[2]!;
+    fourth = block[3]!;
+    used = 1;
+    return block[0]!;
   }
   const uniform = (): number => uint32() / 2 ** 32;
   // Lemire-style scaling: the bias is below n / 2^32, far under anything a training run can show.
@@ -90,6 +94,9 @@ export function stream(seed: number, name: string, ...keys: [number?, number?, n
     },
   };
 }
+
+/** What `philox` writes to, read at once. */
+const block = new Uint32Array(4);
 
 /** FNV-1a over UTF-16 units, then a finaliser so that short names differ in every bit. */
 export function hashName(name: string): number {
