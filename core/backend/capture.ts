@@ -56,31 +56,34 @@ type Backend = Handles & { createOutputTensor(info: OutputInfo): tf.Tensor };
 export function createCapture(tell: (message: string) => void): Capture {
   const border = currentBorder();
   const backend = tf.backend() as unknown as Backend & { isUsingGpuDevice: boolean };
-  if (!border || backend.isUsingGpuDevice) return eager;
+  if (!border) return eager;
+  if (backend.isUsingGpuDevice) {
+    tell("Steps run operation by operation: as a graph, each would carry every weight from the GPU and back.");
+    return eager;
+  }
   const entries = new Map<string, Entry>();
   const close = ({ session }: Entry): void => void (session !== undefined && border.deleteSavedModel(session));
 
+  /** Has a computation run operation by operation from now on. */
+  function leave(name: string, entry: Entry, reason: string): void {
+    close(entry);
+    Object.assign(entry, { eager: true, trusted: false, session: undefined, recording: undefined });
+    tell(`The ${name} runs operation by operation, not as one graph: ${reason}.`);
+  }
+
+  /** Runs a computation and looks at it; it is trusted where the recording before was the same. */
   function look(name: string, entry: Entry, compute: Compute, inputs: Tensors, draw: Draw): Tensors {
     const { outputs, ...recording } = record(compute, inputs, draw, { border: border!, backend });
-    const leave = (reason: string): void => {
-      close(entry);
-      Object.assign(entry, { eager: true, session: undefined, recording: undefined });
-      tell(`The ${name} runs operation by operation, not as one graph: ${reason}.`);
-    };
-    const before = entry.recording?.model;
-    if (recording.problem !== undefined) leave(recording.problem);
-    else if (before && Buffer.compare(before, recording.model) === 0) {
+    if (recording.problem !== undefined) leave(name, entry, recording.problem);
+    else if (entry.recording && Buffer.compare(entry.recording.model, recording.model) === 0) {
       entry.changes = 0;
-      try {
-        entry.session ??= load(border!, recording.model);
-        entry.trusted = true;
-      } catch (error) {
-        leave(`TensorFlow does not take the graph (${reasonOf(error)})`);
-      }
+      entry.trusted = true;
     } else {
       close(entry);
       Object.assign(entry, { session: undefined, recording, changes: entry.changes + 1 });
-      if (entry.changes > mostChanges) leave("it computes something else each time, or uses numbers that are no inputs");
+      if (entry.changes > mostChanges) {
+        leave(name, entry, "it computes something else each time, or uses numbers that are no inputs");
+      }
     }
     return outputs;
   }
@@ -91,6 +94,14 @@ export function createCapture(tell: (message: string) => void): Capture {
       const fresh: Entry = { trusted: false, used: true, changes: 0, eager: false };
       const entry = entries.get(key) ?? entries.set(key, fresh).get(key)!;
       entry.used = true;
+      if (entry.trusted) {
+        try {
+          // Loaded when it is first needed: an epoch's last, shorter batch is looked at once an epoch, and no more.
+          entry.session ??= load(border, entry.recording!.model);
+        } catch (error) {
+          leave(name, entry, `TensorFlow does not take the graph (${reasonOf(error)})`);
+        }
+      }
       if (entry.eager) return eager.run(name, compute, inputs, draw);
       if (entry.trusted) return runGraph(border, backend, entry.session!, entry.recording!, inputs, draw);
       return tf.tidy(() => look(name, entry, compute, inputs, draw) as tf.TensorContainerObject) as Tensors;

@@ -3,6 +3,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { existsSync, readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
+import { currentBorder } from "../../../core/backend/border.js";
 import { createCapture, eager, type Capture } from "../../../core/backend/capture.js";
 import { meterNative } from "../../../core/backend/meter.js";
 import type { Compute, Draw } from "../../../core/backend/record.js";
@@ -138,6 +139,21 @@ describe("what would be frozen is noticed", () => {
     const compute: Compute = ({ x }) => ({ y: tf.mul(x!, tf.square(x!).dataSync()[0]!) });
     expect(calls(compute, 4)).toEqual({ found: [1, 8, 27, 64], graphs: 0 });
     expect(told).toEqual([expect.stringContaining("it reads values back")]);
+  });
+
+  it("a graph that TensorFlow refuses", () => {
+    start();
+    const border = currentBorder()!;
+    const { loadSavedModel } = border;
+    border.loadSavedModel = () => {
+      throw new Error("no room");
+    };
+    try {
+      expect(calls(({ x }) => ({ y: tf.add(x!, 1) }), 5)).toEqual({ found: [2, 3, 4, 5, 6], graphs: 0 });
+    } finally {
+      border.loadSavedModel = loadSavedModel;
+    }
+    expect(told).toEqual([expect.stringContaining("TensorFlow does not take the graph (no room)")]);
   });
 
   it("a failure on the way leaves everything as it was, and the next call is whole", () => {
