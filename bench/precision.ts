@@ -1,0 +1,61 @@
+/**
+ * Whether bfloat16 costs accuracy: `npm run bench -- precision --data PATH [--epochs 12] [--seeds 3]`.
+ *
+ * `cifar100-small` in float32 and in bfloat16, for the same seeds, in turns. A run that has its summary under `--out` is
+ * not run again: stopped anywhere, the same command goes on. Compared is the held-out tenth of the training pictures; the
+ * test set is not looked at. The interval is of paired differences, with Student's t.
+ */
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { Trainer } from "../core/index.js";
+import { showProgress } from "../core/cli/progress.js";
+import type { SummaryRecord } from "../core/loop/events.js";
+import { createRunRecord, runFiles } from "../core/run/record.js";
+import { cifar100Small } from "../presets/index.js";
+import { deviation, mean, pairedDifference } from "./statistics/intervals.js";
+
+const { values: given } = parseArgs({
+  options: {
+    data: { type: "string" },
+    out: { type: "string", default: "runs/precision" },
+    epochs: { type: "string", default: "12" },
+    seeds: { type: "string", default: "3" },
+  },
+});
+const epochs = Number(given.epochs);
+const precisions = ["float32", "bfloat16"] as const;
+
+async function run(precision: (typeof precisions)[number], seed: number): Promise<SummaryRecord> {
+  const folder = join(given.out, `${precision}-${epochs}-${seed}`);
+  const path = join(folder, runFiles.summary);
+  if (!existsSync(path)) {
+    rmSync(folder, { recursive: true, force: true }); // what a run that was stopped left
+    mkdirSync(folder, { recursive: true });
+    const recipe = cifar100Small({ data: given.data });
+    const config = { ...recipe, seed, epochs, precision, limitTest: 100, evaluateEvery: epochs };
+    const trainer = new Trainer(config, [createRunRecord({ logEvery: 10 }).plugin]);
+    process.stderr.write(`${precision}, seed ${seed}\n`);
+    showProgress(trainer.events);
+    await trainer.fit({ folder });
+  }
+  return JSON.parse(readFileSync(path, "utf8")) as SummaryRecord;
+}
+
+const top1 = new Map<string, number[]>(precisions.map((precision) => [precision, []]));
+const rates = new Map<string, number[]>(precisions.map((precision) => [precision, []]));
+for (let seed = 1; seed <= Number(given.seeds); seed++) {
+  for (const precision of seed % 2 === 1 ? precisions : [...precisions].reverse()) {
+    const { validation, imagesPerSecond } = await run(precision, seed);
+    top1.get(precision)!.push(validation!.top1);
+    rates.get(precision)!.push(imagesPerSecond);
+  }
+}
+const percent = (share: number): string => (100 * share).toFixed(2);
+console.log(`cifar100-small, ${epochs} epochs, ${given.seeds} seeds: top-1 of held-out pictures, %`);
+for (const [precision, values] of top1) {
+  const all = values.map(percent).join(" ");
+  console.log(`${precision.padEnd(9)} ${percent(mean(values))} ± ${percent(deviation(values))} (${all}), ${mean(rates.get(precision)!).toFixed(0)} images/s in training`);
+}
+const { difference, margin } = pairedDifference(top1.get("bfloat16")!, top1.get("float32")!);
+console.log(`bfloat16 minus float32: ${percent(difference)} ± ${percent(margin)} points (95 % interval)`);
