@@ -1,5 +1,5 @@
 /** A run's own folder: created before anything is loaded, and never one that holds something else. */
-import { accessSync, constants, existsSync, mkdirSync, readdirSync, rmdirSync } from "node:fs";
+import { accessSync, constants, existsSync, lstatSync, mkdirSync, readdirSync, rmdirSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { TrainerError } from "../errors.js";
 import { flushFolder, ioError, system, unfinishedFiles } from "./files.js";
@@ -28,13 +28,20 @@ export function existingRunFolder(path: string): RunFolder {
 }
 
 /**
- * Removes what a process was killed over while it wrote it. The caller holds the run's lock, so nobody writes it now.
+ * Removes what a process was killed over while it wrote it, in a run's folder and in those inside it. The caller holds the
+ * run's lock, so nobody writes it now. Unfinished checkpoints are folders, and whoever writes checkpoints removes them.
  *
  * @throws TrainerError ERR_IO
  */
 export function removeUnfinished(folder: string): void {
   try {
-    for (const name of unfinishedFiles(folder)) system.rmSync(join(folder, name));
+    const inside = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    for (const each of [folder, ...inside.map(({ name }) => join(folder, name))]) {
+      for (const name of unfinishedFiles(each)) {
+        const path = join(each, name);
+        if (lstatSync(path).isFile()) system.rmSync(path);
+      }
+    }
   } catch (cause) {
     throw ioError(`Removing unfinished files in ${folder}`, cause);
   }

@@ -69,6 +69,15 @@ describe("--out", () => {
     expect(readdirSync(root).sort()).toEqual(left.slice(0, 3).sort());
   });
 
+  it("may have unfinished files in the folders of the report and the like, which are removed too; a checkpoint's folder is not", () => {
+    for (const folder of ["report", "checkpoints/.tmp-8-77-0123456789ab"]) mkdirSync(join(root, folder), { recursive: true });
+    writeFileSync(join(root, "report", ".tmp-77-kept.json"), "");
+    writeFileSync(join(root, "report", "kept.json"), "{}");
+    removeUnfinished(root);
+    expect(readdirSync(join(root, "report"))).toEqual(["kept.json"]);
+    expect(readdirSync(join(root, "checkpoints"))).toEqual([".tmp-8-77-0123456789ab"]);
+  });
+
   it("that holds something is refused and left alone", () => {
     writeFileSync(join(root, "precious"), "1");
     const error = refusal(() => createRunFolder({ out: root, name: "a" }));
