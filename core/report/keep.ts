@@ -52,6 +52,9 @@ export function createReport({ command }: { command?: string } = {}): Plugin {
           failure = cause;
         }
       };
+      const report = (): void => {
+        if (failure !== undefined) throw failure;
+      };
       const inFolder = (...names: string[]): string => join(run!.folder!, keptFolder, ...names);
 
       // Last, and after the run's record: the metrics it goes on with are cut back by then.
@@ -78,7 +81,7 @@ export function createReport({ command }: { command?: string } = {}): Plugin {
       );
       // Last: what the network is given.
       hooks.beforeBatch.tap({ stage: "last" }, (batch) => {
-        if (failure !== undefined) throw failure;
+        report();
         if (run?.folder !== undefined && seen.length === 0) seen = denormalised(batch.images, run);
         return batch;
       });
@@ -114,6 +117,7 @@ export function createReport({ command }: { command?: string } = {}): Plugin {
       };
 
       const drawAll = async (step: number): Promise<void> => {
+        report();
         if (!run || !parts) return;
         const emit = (tag: string, { path, caption }: PictureRecord): void => events.emit("picture", { step, tag, path, caption });
         if (seen.length > 0) {
@@ -140,6 +144,7 @@ export function createReport({ command }: { command?: string } = {}): Plugin {
         if (!stopReason.startsWith("failed")) await drawAll(steps);
       });
       hooks.onFitEnd.tap({ stage: "last" }, (summary) => {
+        report();
         if (!parts) return;
         if (summary.steps === 0 && summary.stopReason.startsWith("failed")) {
           // As the run's record: of a run that failed before its first step nothing stays.
