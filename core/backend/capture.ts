@@ -10,8 +10,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { reasonOf } from "../errors.js";
-import { currentBorder, type Border, type OutputInfo } from "./border.js";
-import { record, type Compute, type Draw, type Handles, type Recording, type Tensors } from "./record.js";
+import { currentBorder, type Border, type Constants, type OutputInfo } from "./border.js";
+import { isSame, record, type Compute, type Draw, type Handles, type Recording, type Tensors } from "./record.js";
 
 export interface Capture {
   /**
@@ -33,13 +33,20 @@ export const eager: Capture = {
 
 interface Entry {
   recording?: Omit<Recording, "outputs">;
-  session?: number;
+  graph?: Graph;
   /** The session computes what the last recording did. */
   trusted: boolean;
   used: boolean;
   /** Recordings in a row that differed from the one before. */
   changes: number;
   eager: boolean;
+}
+
+/** A recording that TensorFlow has loaded. */
+interface Graph {
+  readonly session: number;
+  /** Ids of the recording's constants. */
+  readonly constants: readonly number[];
 }
 
 /** So many recordings of one computation may differ in a row before it is left to single operations. */
@@ -62,12 +69,16 @@ export function createCapture(tell: (message: string) => void): Capture {
     return eager;
   }
   const entries = new Map<string, Entry>();
-  const close = ({ session }: Entry): void => void (session !== undefined && border.deleteSavedModel(session));
+  const close = ({ graph }: Entry): void => {
+    if (!graph) return;
+    border.deleteSavedModel(graph.session);
+    for (const id of graph.constants) border.deleteTensor(id);
+  };
 
   /** Has a computation run operation by operation from now on. */
   function leave(name: string, entry: Entry, reason: string): void {
     close(entry);
-    Object.assign(entry, { eager: true, trusted: false, session: undefined, recording: undefined });
+    Object.assign(entry, { eager: true, trusted: false, graph: undefined, recording: undefined });
     tell(`The ${name} runs operation by operation, not as one graph: ${reason}.`);
   }
 
@@ -75,12 +86,12 @@ export function createCapture(tell: (message: string) => void): Capture {
   function look(name: string, entry: Entry, compute: Compute, inputs: Tensors, draw: Draw): Tensors {
     const { outputs, ...recording } = record(compute, inputs, draw, { border: border!, backend });
     if (recording.problem !== undefined) leave(name, entry, recording.problem);
-    else if (entry.recording && Buffer.compare(entry.recording.model, recording.model) === 0) {
+    else if (entry.recording && isSame(entry.recording, recording)) {
       entry.changes = 0;
       entry.trusted = true;
     } else {
       close(entry);
-      Object.assign(entry, { session: undefined, recording, changes: entry.changes + 1 });
+      Object.assign(entry, { graph: undefined, recording, changes: entry.changes + 1 });
       if (entry.changes > mostChanges) {
         leave(name, entry, "it computes something else each time, or uses numbers that are no inputs");
       }
@@ -97,13 +108,13 @@ export function createCapture(tell: (message: string) => void): Capture {
       if (entry.trusted) {
         try {
           // Loaded when it is first needed: an epoch's last, shorter batch is looked at once an epoch, and no more.
-          entry.session ??= load(border, entry.recording!.model);
+          entry.graph ??= load(border, entry.recording!);
         } catch (error) {
           leave(name, entry, `TensorFlow does not take the graph (${reasonOf(error)})`);
         }
       }
       if (entry.eager) return eager.run(name, compute, inputs, draw);
-      if (entry.trusted) return runGraph(border, backend, entry.session!, entry.recording!, inputs, draw);
+      if (entry.trusted) return runGraph(border, backend, entry.graph!, entry.recording!, inputs, draw);
       return tf.tidy(() => look(name, entry, compute, inputs, draw) as tf.TensorContainerObject) as Tensors;
     },
     renew() {
@@ -127,11 +138,12 @@ const describeInputs = (inputs: Tensors): string =>
   Object.entries(inputs).map(([name, { shape, dtype }]) => `${name}:${dtype}[${shape}]`).join(" ");
 
 /** Loads a graph; TensorFlow reads it from a folder, which is gone again when this returns. */
-function load(border: Border, model: Uint8Array): number {
+function load(border: Border & Constants, { model, constants }: Pick<Recording, "model" | "constants">): Graph {
   const folder = mkdtempSync(join(tmpdir(), "fitloop-graph-"));
   try {
     writeFileSync(join(folder, "saved_model.pb"), model);
-    return border.loadSavedModel(folder, "train");
+    const session = border.loadSavedModel(folder, "train");
+    return { session, constants: constants.map(({ shape, values }) => border.createTensor(shape, border.TF_FLOAT, values)) };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -140,15 +152,17 @@ function load(border: Border, model: Uint8Array): number {
 function runGraph(
   border: Border,
   backend: Backend,
-  session: number,
-  { draws, feeds, fetches }: Omit<Recording, "outputs">,
+  graph: Graph,
+  { draws, feeds, fetches, constants }: Omit<Recording, "outputs">,
   inputs: Tensors,
   draw: Draw,
 ): Tensors {
   const fed = [...Object.values(inputs), ...draws.map(({ name, shape }) => draw(name, shape))];
   const values = new Map(fed.map((tensor, index) => [feeds[index]!, tensor]));
   const places = [...new Set(Object.values(fetches))].filter((place) => !values.has(place));
-  const found = border.runSavedModel(session, backend.getInputTensorIds(fed), feeds.join(","), places.join(","));
+  const ids = [...backend.getInputTensorIds(fed), ...graph.constants];
+  const names = [...feeds, ...constants.map(({ place }) => place)];
+  const found = border.runSavedModel(graph.session, ids, names.join(","), places.join(","));
   found.forEach((info, index) => values.set(places[index]!, backend.createOutputTensor(info)));
   // Two outputs of one place are two tensors, and an output that is an input is another one.
   const taken = new Set(feeds);

@@ -18,15 +18,26 @@ export type Compute = (inputs: Tensors, draw: Draw) => Tensors;
 export interface Recording {
   /** What the function returned. */
   readonly outputs: Tensors;
-  /** The graph as a SavedModel; two recordings are of the same computation where these bytes are the same. */
+  /** The graph as a SavedModel. */
   readonly model: Uint8Array;
   /** Drawn in this order, after the inputs. */
   readonly draws: readonly { readonly name: string; readonly shape: number[] }[];
+  /**
+   * Numbers that the function makes itself. They are fed as well: TensorFlow computes with constants of a graph beforehand,
+   * and turns x / 3 into x * (1 / 3), which has other bits.
+   */
+  readonly constants: readonly Constant[];
   /** Where the graph takes its inputs and draws, and where each output is found: `node:output`. */
   readonly feeds: readonly string[];
   readonly fetches: Readonly<Record<string, string>>;
   /** Why the function is none that a graph could be made of. */
   readonly problem?: string;
+}
+
+export interface Constant {
+  readonly place: string;
+  readonly shape: number[];
+  readonly values: Float32Array;
 }
 
 /** The parts of tfjs-node's backend that turn tensors into ids. */
@@ -43,6 +54,7 @@ export function record(
 ): Recording {
   const nodes: GraphNode[] = [];
   const places = new Map<number, string>(); // id of a value -> node:output
+  const constants: Constant[] = [];
   const draws: { name: string; shape: number[] }[] = [];
   const feeds: string[] = [];
   let problem: string | undefined;
@@ -82,7 +94,13 @@ export function record(
   border.createTensor = (shape, dtype, values) => {
     const id = createTensor(shape, dtype, values);
     if (feeding) return id;
-    if (ArrayBuffer.isView(values)) {
+    if (values instanceof Float32Array && dtype === border.TF_FLOAT) {
+      const bytes = Buffer.from(values.buffer, values.byteOffset, values.byteLength);
+      const known = constants.find((each) => String(each.shape) === String(shape) && bytes.equals(bytesOf(each)));
+      const place = known?.place ?? `${add("Placeholder", [], { dtype: typeAttribute(dtype), shape: { kind: "shape", value: [...shape] } })}:0`;
+      if (!known) constants.push({ place, shape: [...shape], values: values.slice() });
+      places.set(id, place);
+    } else if (ArrayBuffer.isView(values)) {
       const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength).slice();
       const value = { kind: "tensor", dtype, shape: [...shape], bytes } as const;
       places.set(id, `${add("Const", [], { dtype: typeAttribute(dtype), value })}:0`);
@@ -107,12 +125,26 @@ export function record(
         return [name, placeOf(id!, `output "${name}"`)];
       }),
     );
-    const kept = [...feeds, ...Object.values(fetches)];
-    return { outputs, model: savedModel(needed(nodes, kept)), draws, feeds, fetches, problem };
+    const kept = needed(nodes, [...feeds, ...Object.values(fetches)]);
+    const names = new Set(kept.map(({ name }) => name));
+    const used = constants.filter(({ place }) => names.has(nodeOf(place)));
+    return { outputs, model: savedModel(kept), constants: used, draws, feeds, fetches, problem };
   } finally {
     Object.assign(border, { executeOp, createTensor, tensorDataSync });
   }
 }
+
+/** Whether two recordings are of the same computation, to the byte. */
+export function isSame(a: Pick<Recording, "model" | "constants">, b: Pick<Recording, "model" | "constants">): boolean {
+  return (
+    Buffer.compare(a.model, b.model) === 0 &&
+    a.constants.length === b.constants.length &&
+    // The places are in the model, and so are the shapes.
+    a.constants.every((each, index) => bytesOf(each).equals(bytesOf(b.constants[index]!)))
+  );
+}
+
+const bytesOf = ({ values }: Constant): Buffer => Buffer.from(values.buffer, values.byteOffset, values.byteLength);
 
 const typeAttribute = (value: number): AttributeValue => ({ kind: "type", value });
 

@@ -59,6 +59,17 @@ describe("a function of tensors", () => {
     expect(told).toEqual([]);
   });
 
+  it("divides where its operations divide: of constants TensorFlow would make a product, with other bits", () => {
+    start();
+    const thirds: Compute = ({ x }) => ({ y: tf.div(x!, 3) });
+    const found = calls(thirds, 40).found;
+    expect(found).toEqual(Array.from({ length: 40 }, (_, at) => Math.fround((1 + at) / 3)));
+    capture.dispose(); // another computation under the same name
+    const pooled: Compute = ({ x }) => ({ y: tf.grad((map: tf.Tensor) => ops.globalAveragePool(map))(tf.zeros([1, 7, 7, 2]), tf.reshape(x!, [1, 2])) });
+    expect(calls(pooled, 40).found).toEqual(Array.from({ length: 40 }, (_, at) => Math.fround((1 + at) / 49)));
+    expect(told).toEqual([]);
+  });
+
   it("is fed new random numbers at each call", () => {
     start();
     let drawn = 0;
