@@ -14,6 +14,7 @@ export const exitCodes = {
   io: 74,
   locked: 75,
   diverged: 76,
+  sighup: 129,
   sigint: 130,
   sigterm: 143,
 } as const;

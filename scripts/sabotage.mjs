@@ -182,6 +182,14 @@ const bugs = [
     "",
     "tests/cli/signals.test.ts",
   ],
+  [
+    "a closed terminal's second SIGHUP costs the checkpoint",
+    "core/cli/fit.ts",
+    '      if (exitCode !== undefined && name === "SIGHUP") return;\n',
+    "",
+    "tests/cli/process.test.ts",
+    "a second SIGHUP",
+  ],
 ];
 
 const wanted = process.argv.slice(2);

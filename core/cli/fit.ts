@@ -57,10 +57,10 @@ Examples:
 
 The run's folder holds config.resolved.json, metrics.jsonl, checkpoints/, summary.json and weights.safetensors
 (PyTorch's names and layouts). Ctrl-C stops after the micro-batch under way and keeps a checkpoint; twice stops
-at once.
+at once. A terminal that is closed stops it the same way, under nohup too; setsid keeps it running.
 
 Exit codes: 0 done, 2 usage or config, 65 bad data, 70 a plugin failed, 73 no output folder, 74 I/O,
-75 another process holds the run, 76 diverged, 130 and 143 interrupted.`,
+75 another process holds the run, 76 diverged, 129, 130 and 143 interrupted (SIGHUP, SIGINT, SIGTERM).`,
     )
     .action(fit);
 }
@@ -173,17 +173,22 @@ interface Interrupt {
 }
 
 /**
- * SIGINT and SIGTERM stop the run after the micro-batch under way. A second one leaves at once, and so does the
+ * SIGINT, SIGTERM and SIGHUP stop the run after the micro-batch under way. A second one leaves at once, and so does the
  * first while data and backend are still loading: there is nothing to keep yet.
+ *
+ * A second SIGHUP is not that: where a terminal is closed, the shell sends one and the system another, and nobody insists.
+ * Under nohup it stops the run as well: Node undoes an ignored SIGHUP before any code of ours runs, and nothing tells that
+ * it was ignored.
  */
 function listenForSignals(events: Emitter<Events>, tidyUp: () => void): Interrupt {
   const controller = new AbortController();
   let exitCode: number | undefined;
   let training = false;
   events.on("fit:start", () => (training = true));
-  const codes = { SIGINT: exitCodes.sigint, SIGTERM: exitCodes.sigterm } as const;
+  const codes = { SIGINT: exitCodes.sigint, SIGTERM: exitCodes.sigterm, SIGHUP: exitCodes.sighup } as const;
   const handlers = Object.entries(codes).map(([name, code]) => {
     const handler = (): void => {
+      if (exitCode !== undefined && name === "SIGHUP") return;
       if (exitCode !== undefined || !training) {
         tidyUp();
         process.exit(exitCode ?? code);

@@ -1,10 +1,12 @@
 /** The process of the command line. */
 import { reportStray, runCommandLine } from "./run.js";
 
-// A reader that goes away (`trainer … | head`) must not take the training with it.
+// A reader that goes away (`trainer … | head`) must not take the training with it, nor a terminal that is closed:
+// its run has yet to keep a checkpoint.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") throw error;
+    if (error.code === "EPIPE" || (error.code === "EIO" && stream.isTTY)) return;
+    throw error;
   });
 }
 // What a config or a plugin left running and nobody waits for.

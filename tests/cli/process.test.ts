@@ -68,6 +68,7 @@ const signalAt = (text: string, signal: NodeJS.Signals) => {
 it.each([
   ["SIGINT", 130],
   ["SIGTERM", 143],
+  ["SIGHUP", 129],
 ] as const)(
   "%s stops the run, keeps it, and leaves with %i",
   async (signal, expected) => {
@@ -107,6 +108,17 @@ it("a second signal leaves at once", async () => {
   );
   expect(code).toBe(130);
   expect(stdout).not.toContain("fit:end");
+}, 50_000);
+
+it("a second SIGHUP, which a shell sends as well, stops the run no sooner: it is kept", async () => {
+  const first = signalAt('"step":3,', "SIGHUP");
+  const second = signalAt("SIGHUP: stopping", "SIGHUP");
+  const { code, stdout } = await start(run("closed", "--epochs", "100000", "--json"), (written, child) => {
+    first(written, child);
+    second(written, child);
+  });
+  expect(code).toBe(129);
+  expect(stdout).toContain("fit:end");
 }, 50_000);
 
 it("a signal while the data loads leaves at once, and nothing behind", async () => {

@@ -6,7 +6,7 @@ import { trainer, workplace } from "./run-cli.js";
 workplace();
 const config = join(import.meta.dirname, "micro.config.ts");
 const handlers = (): Record<string, number> =>
-  Object.fromEntries(["SIGINT", "SIGTERM", "exit"].map((name) => [name, process.listenerCount(name)]));
+  Object.fromEntries(["SIGINT", "SIGTERM", "SIGHUP", "exit"].map((name) => [name, process.listenerCount(name)]));
 const before = handlers();
 afterEach(() => void delete process.env.MICRO);
 

@@ -16,7 +16,7 @@ const base = mkdtempSync(join(tmpdir(), "fitloop-signals-"));
 afterAll(() => rmSync(base, { recursive: true, force: true }));
 const runs = Number(process.env.SIGNAL_RUNS ?? 50);
 const seed = Number(process.env.SIGNAL_SEED ?? Date.now() % 1e6);
-const codes = { SIGINT: 130, SIGTERM: 143 } as const;
+const codes = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
 let whole: string;
 let milliseconds: number;
@@ -35,7 +35,7 @@ it(`${runs} runs told to stop at any moment go on to the same bits (SIGNAL_SEED=
   let kept = 0;
   for (let number = 0; number < runs; number++) {
     const random = stream(seed, "signals", number);
-    const signal = random.chance(0.5) ? "SIGINT" : "SIGTERM";
+    const signal = (["SIGINT", "SIGTERM", "SIGHUP"] as const)[random.int(3)]!;
     const out = join(base, `stopped-${number}`);
     // Half at any time, data and backend still loading; half after some event: a step, an evaluation, a checkpoint.
     const anyTime = random.chance(0.5);
@@ -101,6 +101,22 @@ describe("what a shell does", () => {
     expect(other.stderr).toContain(`process ${going.child.pid}`);
     going.kill("SIGCONT");
     expect(await going.ended).toMatchObject({ code: 0 });
+    expect(finished(out)).toBe(whole);
+  });
+
+  it("closes the terminal: the run is kept, and goes on", async () => {
+    const out = join(base, "closed-terminal");
+    // script(1) is the terminal's other end: without it the terminal hangs up, and all that is written to it fails.
+    const words = command(out).map((word) => `'${word}'`).join(" ");
+    const going = start(["script", "-qec", `exec ${words}`, "/dev/null"], {
+      onLine: (_, count) => void (count === 12 && going.kill("SIGKILL")),
+    });
+    await going.ended;
+    while (existsSync(join(out, "run.lock"))) await new Promise(setImmediate);
+    const { stopReason, steps } = JSON.parse(readFileSync(join(out, "summary.json"), "utf8")) as Record<string, unknown>;
+    expect(stopReason).toBe("interrupted (SIGHUP)");
+    expect(listCheckpoints(join(out, "checkpoints")).at(-1)?.step).toBe(steps);
+    expect((await start(command(out)).ended).code).toBe(0);
     expect(finished(out)).toBe(whole);
   });
 
