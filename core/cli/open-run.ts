@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { z } from "zod";
 import { plugins } from "../../plugins/index.js";
-import type { TrainerConfig, ConfigRecord } from "../config/config.js";
+import type { ConfigRecord, PartRecord, TrainerConfig } from "../config/config.js";
 import { dataSource } from "../data/index.js";
 import { TrainerError } from "../errors.js";
 import { plainView } from "../loop/evaluate.js";
@@ -13,6 +13,7 @@ import type { Evaluation } from "../loop/types.js";
 import { modelByName } from "../models/index.js";
 import type { Weights } from "../nn/layer.js";
 import { optimizers, type Optimizer } from "../nn/optimizers.js";
+import { toJson } from "../run/json.js";
 import { runFiles, type RunConfigRecord } from "../run/record.js";
 
 export interface OpenedRun {
@@ -79,6 +80,36 @@ export function foreignPlugins(record: Pick<ConfigRecord, "plugins">): string[] 
   return record.plugins.filter(({ name }) => !Object.hasOwn(plugins, name)).map(({ name }) => name);
 }
 
+/**
+ * A run's record as this version would have kept it: options that a later version added to a built-in part have their
+ * defaults. What cannot be made any more stays as it is, for whoever compares it to show.
+ */
+export function asOfNow(record: RunConfigRecord): RunConfigRecord {
+  const filled = (part: PartRecord, make: () => PartRecord): PartRecord => {
+    try {
+      return { name: part.name, options: JSON.parse(toJson(make().options)) as PartRecord["options"] };
+    } catch {
+      return part;
+    }
+  };
+  const { data, model, optimizer } = record;
+  return {
+    ...record,
+    data: filled(data, () => dataSource(data.name, data.options)),
+    model: filled(model, () => modelByName(model.name, model.options)),
+    optimizer: filled(optimizer, () => optimizerOf(optimizer)),
+    plugins: record.plugins.map((part) => filled(part, () => pluginOf(part))),
+  };
+}
+
+const pluginOf = ({ name, options }: PartRecord): Plugin => (plugins as unknown as Record<string, PluginFactory>)[name]!(options);
+
+function optimizerOf({ name, options }: PartRecord): Optimizer {
+  if (!Object.hasOwn(optimizers, name)) throw new TrainerError("ERR_CONFIG", `There is no built-in optimizer "${name}".`);
+  const make: (options: object) => Optimizer = optimizers[name as keyof typeof optimizers];
+  return make(options);
+}
+
 /** A config from its record. @throws TrainerError ERR_CONFIG for parts that are not built in */
 export function rebuilt({ source: _, environment: __, ...record }: RunConfigRecord, data?: string): TrainerConfig {
   const foreign = foreignPlugins(record);
@@ -89,19 +120,13 @@ export function rebuilt({ source: _, environment: __, ...record }: RunConfigReco
         "a run's folder holds data, no code. Open it from a script that builds the same config.",
     );
   }
-  const { optimizer } = record;
-  if (!Object.hasOwn(optimizers, optimizer.name)) {
-    throw new TrainerError("ERR_CONFIG", `There is no built-in optimizer "${optimizer.name}".`);
-  }
-  const makeOptimizer: (options: object) => Optimizer = optimizers[optimizer.name as keyof typeof optimizers];
+  const optimizer = optimizerOf(record.optimizer);
   const options = data === undefined ? record.data.options : { ...record.data.options, path: data };
   return {
     ...record,
     data: dataSource(record.data.name, options),
     model: modelByName(record.model.name, record.model.options),
-    optimizer: makeOptimizer(optimizer.options),
-    plugins: record.plugins.map(({ name, options }): Plugin =>
-      (plugins as unknown as Record<string, PluginFactory>)[name]!(options),
-    ),
+    optimizer,
+    plugins: record.plugins.map(pluginOf),
   };
 }

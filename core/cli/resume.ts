@@ -11,7 +11,7 @@ import { placeName } from "../run/checkpoint-names.js";
 import { newestCheckpoint, readCheckpoint, type Checkpoint } from "../run/checkpoints.js";
 import { toJson } from "../run/json.js";
 import { runFiles, type ConfigSource, type RunConfigRecord } from "../run/record.js";
-import { foreignPlugins, readRecord, rebuilt } from "./open-run.js";
+import { asOfNow, foreignPlugins, readRecord, rebuilt } from "./open-run.js";
 
 /** A run that may go on. */
 export interface Resumable {
@@ -104,7 +104,7 @@ export function checkContinues(
   allowed: readonly string[],
 ): void {
   const after = JSON.parse(toJson(configRecord(trainer.config))) as ConfigRecord;
-  mustBeContinuable(record, after, allowed);
+  mustBeContinuable(asOfNow(record), after, allowed);
 }
 
 /**

@@ -1,5 +1,5 @@
 /** What may differ between a run and its continuation: every field of a config is fixed, free or extendable. */
-import type { ConfigRecord } from "../config/config.js";
+import { configSchema, type ConfigRecord } from "../config/config.js";
 import { TrainerError } from "../errors.js";
 
 /**
@@ -41,14 +41,16 @@ export interface Change {
 
 /**
  * The differences that a continuation is refused for, `allowed` fields apart: every changed value of a fixed field, and
- * an extendable one that shrank below what the run is.
+ * an extendable one that shrank below what the run is. A field that `record` lacks had not been thought of when the run
+ * was made: it ran as the default says.
  */
 export function forbiddenChanges(
-  before: ConfigRecord,
+  record: ConfigRecord,
   after: ConfigRecord,
   allowed: readonly string[] = [],
 ): Change[] {
   const fields = Object.keys(fieldClasses) as ConfigField[];
+  const before = withDefaults(record);
   return fields.flatMap((field) => {
     if (allowed.includes(field) || fieldClasses[field] === "free") return [];
     if (fieldClasses[field] === "extendable") {
@@ -57,6 +59,12 @@ export function forbiddenChanges(
     const changes = differences(field, comparable(before, field), comparable(after, field));
     return changes.filter(({ path }) => path !== "data.options.path" && path !== "plugins.finetune.path");
   });
+}
+
+/** A field without a default stays as it is, there or not. */
+function withDefaults(record: ConfigRecord): ConfigRecord {
+  const lacking = Object.entries(configSchema.shape).filter(([field]) => record[field as ConfigField] === undefined);
+  return { ...record, ...Object.fromEntries(lacking.map(([field, schema]) => [field, schema.safeParse(undefined).data])) };
 }
 
 /** Plugins by name, so that a difference names them; their order counts too. */

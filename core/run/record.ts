@@ -221,7 +221,8 @@ function sayWhatElseChanged({ record, allowed }: Before, now: Environment, warn:
         `Make ${was.backend} available, or insist with --allow-change backend.`,
     );
   }
-  const differing = (Object.keys(now) as (keyof Environment)[]).filter((key) => was[key] !== now[key]);
+  const known = (Object.keys(now) as (keyof Environment)[]).filter((key) => was[key] !== undefined); // by its version
+  const differing = known.filter((key) => was[key] !== now[key]);
   if (differing.length === 0) return;
   const list = differing.map((key) => `${key} ${was[key]} -> ${now[key]}`).join(", ");
   warn(`The run goes on in other surroundings (${list}): the last bits may differ from an uninterrupted run's.`);

@@ -69,6 +69,22 @@ describe("--resume RUN", () => {
     expect((await trainer("--resume", "changed", ...insisting)).code).toBe(0);
   });
 
+  it("goes on with a run of a version that had fewer options, and without a word where all are the defaults", async () => {
+    copy("part", "older");
+    const file = join(inside, "older", "config.resolved.json");
+    const record = JSON.parse(readFileSync(file, "utf8"));
+    for (const field of ["seed", "evaluateEvery", "precision", "hookTimeout"]) delete record[field];
+    delete record.model.options.zeroInitResidual;
+    delete record.optimizer.options.nesterov;
+    delete record.plugins.find(({ name }: { name: string }) => name === "early-stopping").options.minDelta;
+    delete record.environment.threads;
+    writeFileSync(file, JSON.stringify(record));
+    expect(await trainer("--resume", "older", "--max-steps", "7")).toMatchObject({ code: 0, stderr: expect.not.stringContaining("warning") });
+    writeFileSync(file, JSON.stringify(record));
+    const refused = await trainer("--resume", "older", "--seed", "9");
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining("  seed: 1 -> 9\nLeave") });
+  });
+
   it("refuses another backend, says what else has changed around it, and goes on where one insists", async () => {
     copy("part", "moved");
     const file = join(inside, "moved", "config.resolved.json");

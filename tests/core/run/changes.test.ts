@@ -139,6 +139,39 @@ describe("a continuation", () => {
     expect(forbiddenChanges(at("here"), at("there"))).toEqual([]);
   });
 
+  describe("of a run that was made before a field was thought of", () => {
+    const defaults = Object.entries(configSchema.shape).flatMap(([field, schema]) => {
+      const { data } = schema.safeParse(undefined);
+      return data === undefined ? [] : [[field as ConfigField, data as never] as const];
+    });
+    const older = (field: ConfigField): ConfigRecord => {
+      const { [field]: _, ...rest } = recordOf();
+      return rest as ConfigRecord;
+    };
+
+    it("is about fields that have a default", () => {
+      expect(defaults.map(([field]) => field)).toEqual(expect.arrayContaining(["batchSize", "holdout", "seed", "evaluateEvery"]));
+    });
+
+    it.each(defaults)("goes on with %s as its default", (field, value) => {
+      expect(forbiddenChanges(older(field), recordOf({ [field]: value }))).toEqual([]);
+    });
+
+    it.each(defaults.filter(([field]) => fieldClasses[field] === "fixed" && field !== "precision" && field !== "plugins"))(
+      "is refused another %s, shown beside the default",
+      (field, value) => {
+        const other = others[field as keyof typeof others];
+        expect(forbiddenChanges(older(field), recordOf(other))).toEqual([
+          { path: field, before: value, after: other[field as keyof TrainerConfig] },
+        ]);
+      },
+    );
+
+    it("and of a field without a default, that it was not set", () => {
+      expect(() => mustBeContinuable(older("limitTrain"), recordOf())).toThrow("limitTrain: (not set) -> 16");
+    });
+  });
+
   it("shows every difference at once", () => {
     const changed = recordOf({ ...others.seed, ...others.learningRate, ...others.plugins });
     expect(() => mustBeContinuable(recordOf(), changed)).toThrow(/learningRate: 0.05 -> 0.06[^]*seed: 1 -> 2[^]*smoothing: 0.1 -> 0.2/);

@@ -5,7 +5,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
-import { loadBackend, Trainer } from "../../../core/index.js";
+import { configRecord, loadBackend, Trainer, type ConfigRecord } from "../../../core/index.js";
+import { asOfNow } from "../../../core/cli/open-run.js";
+import { forbiddenChanges } from "../../../core/run/changes.js";
+import { toJson } from "../../../core/run/json.js";
 import { listCheckpoints, readCheckpoint, type Checkpoint } from "../../../core/run/checkpoints.js";
 import { fromCheckpoint, toCheckpoint } from "../../../core/run/keeper.js";
 import { goldenConfig } from "../../golden/run/config.js";
@@ -26,6 +29,12 @@ function difference(ours: unknown, theirs: unknown): number {
   expect(Object.keys(ours)).toEqual(Object.keys(theirs as object));
   return Math.max(0, ...Object.entries(ours).map(([key, value]) => difference(value, (theirs as Record<string, unknown>)[key])));
 }
+
+it("the record of version 0.1.0 lets its run go on, whatever fields this version has beside", () => {
+  const record = JSON.parse(readFileSync(join(golden, "config.resolved.json"), "utf8")) as ConfigRecord;
+  const now = JSON.parse(toJson(configRecord(new Trainer(goldenConfig()).config))) as ConfigRecord;
+  expect(forbiddenChanges(asOfNow(record), now)).toEqual([]);
+});
 
 it("a checkpoint of version 0.1.0, in the middle of an epoch and of a window, goes on to its golden end", async () => {
   const [middle, end] = listCheckpoints(join(golden, "checkpoints")).map(({ path }) => readCheckpoint(path));

@@ -4,7 +4,7 @@
  */
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Trainer, loadBackend } from "../../../core/index.js";
+import { configRecord, Trainer, loadBackend } from "../../../core/index.js";
 import { saveCheckpoint } from "../../../core/run/checkpoints.js";
 import { toJson } from "../../../core/run/json.js";
 import { toCheckpoint } from "../../../core/run/keeper.js";
@@ -24,3 +24,4 @@ await trainer.fit({
   },
 });
 writeFileSync(join(folder, "steps.json"), `${toJson(steps, 2)}\n`);
+writeFileSync(join(folder, "config.resolved.json"), `${toJson(configRecord(trainer.config), 2)}\n`);
