@@ -103,6 +103,67 @@ describe("stream", () => {
   });
 });
 
+/** Runs that were kept go on with these draws, and seeds that were published mean them: no version may draw others. */
+describe("the draws of a key are for ever", () => {
+  const pinned = (): ReturnType<typeof stream> => stream(2024, "pinned", 1, 2, 3);
+  const times = <T>(count: number, draw: () => T): T[] => Array.from({ length: count }, draw);
+  // The last bits of logarithm and cosine are the engine's.
+  const near = (values: readonly number[]): unknown[] => values.map((value) => expect.closeTo(value, 12) as unknown);
+
+  test("bits, across blocks of four", () => {
+    const random = pinned();
+    expect(times(6, random.uint32)).toEqual([3297561686, 2996388889, 3088761733, 827580965, 67699764, 122261053]);
+  });
+
+  test("numbers of a range, whole numbers, chances", () => {
+    const [ranged, whole, chance] = [pinned(), pinned(), pinned()];
+    expect(times(3, () => ranged.range(-2, 3))).toEqual(near([1.8388670491985977, 1.4882557683158666, 1.595791911939159]));
+    expect(times(8, () => whole.int(10))).toEqual([7, 6, 7, 1, 0, 0, 5, 9]);
+    expect(times(8, () => chance.chance(0.5))).toEqual([false, false, false, true, true, true, false, false]);
+  });
+
+  test("normal numbers", () => {
+    const random = pinned();
+    expect(times(3, random.normal)).toEqual(near([-0.5519825648706712, 0.5615936717879358, 0.17541529718623822]));
+  });
+
+  test.each([
+    [1, 1, [0.18646717160644968, 0.843770346530426, 0.4182663830917871]],
+    [0.2, 0.5, [0.9907598034442493, 0.0916003203604146, 0.11074578757530634]],
+    [2, 5, [0.14453915274174545, 0.496961289536785, 0.2733633087785103]],
+  ])("Beta(%d, %d)", (a, b, expected) => {
+    const random = pinned();
+    expect(times(3, () => random.beta(a, b))).toEqual(near(expected));
+  });
+
+  test("an order, and what is drawn after it", () => {
+    const random = pinned();
+    expect([...random.permutation(10)]).toEqual([4, 8, 3, 2, 9, 0, 1, 5, 6, 7]);
+    expect(random.uint32()).toBe(310678650);
+  });
+
+  test("names", () => {
+    expect([hashName(""), hashName("dropout")]).toEqual([2872998923, 3957850590]);
+  });
+});
+
+test("Beta of shapes so small that both parts underflow is a fair coin", () => {
+  const random = stream(1, "coin");
+  const values = Array.from({ length: 4000 }, () => random.beta(1e-6, 1e-6));
+  expect(values.filter((value) => value !== 0 && value !== 1)).toEqual([]);
+  expect(Math.abs(values.reduce((sum, value) => sum + value, 0) / 4000 - 0.5)).toBeLessThan(5 * Math.sqrt(0.25 / 4000));
+});
+
+test("every order of three is as frequent as any other", () => {
+  const counts = new Map<string, number>();
+  for (let number = 0; number < 6000; number++) {
+    const order = String(stream(number, "orders").permutation(3));
+    counts.set(order, (counts.get(order) ?? 0) + 1);
+  }
+  expect(counts.size).toBe(6);
+  for (const count of counts.values()) expect(Math.abs(count - 1000)).toBeLessThan(5 * Math.sqrt(6000 * (1 / 6) * (5 / 6)));
+});
+
 test("nobody draws from anywhere else", () => {
   const root = new URL("../../", import.meta.url);
   const sources = ["core", "plugins", "presets"].flatMap((folder) =>
