@@ -136,6 +136,11 @@ describe("the draws of a key are for ever", () => {
     expect(times(3, () => random.beta(a, b))).toEqual(near(expected));
   });
 
+  test("a thousand of Beta, some of which are refused on the way", () => {
+    const random = pinned();
+    expect(times(1000, () => random.beta(0.7, 1.5)).reduce((sum, value) => sum + value)).toBeCloseTo(318.57007718587596, 8);
+  });
+
   test("an order, and what is drawn after it", () => {
     const random = pinned();
     expect([...random.permutation(10)]).toEqual([4, 8, 3, 2, 9, 0, 1, 5, 6, 7]);
@@ -150,6 +155,7 @@ describe("the draws of a key are for ever", () => {
 test("Beta of shapes so small that both parts underflow is a fair coin", () => {
   const random = stream(1, "coin");
   const values = Array.from({ length: 4000 }, () => random.beta(1e-6, 1e-6));
+  expect(values.slice(0, 8)).toEqual([0, 1, 0, 1, 0, 0, 0, 1]);
   expect(values.filter((value) => value !== 0 && value !== 1)).toEqual([]);
   expect(Math.abs(values.reduce((sum, value) => sum + value, 0) / 4000 - 0.5)).toBeLessThan(5 * Math.sqrt(0.25 / 4000));
 });

@@ -111,6 +111,7 @@ describe("what may differ", () => {
 describe("a continuation", () => {
   it("as it was is none to refuse", () => {
     expect(forbiddenChanges(recordOf(), recordOf())).toEqual([]);
+    expect(() => mustBeContinuable(recordOf(), recordOf())).not.toThrow();
   });
 
   it("may have more epochs", () => {
@@ -137,6 +138,22 @@ describe("a continuation", () => {
       return { ...record, data: { ...record.data, options: { ...record.data.options, path } } };
     };
     expect(forbiddenChanges(at("here"), at("there"))).toEqual([]);
+  });
+
+  it("may find the weights it began with elsewhere, and no other plugin's path", () => {
+    const at = (name: string, path: string | null): ConfigRecord => ({ ...recordOf(), plugins: [{ name, options: { path } }] });
+    expect(forbiddenChanges(at("finetune", "here"), at("finetune", "there"))).toEqual([]);
+    expect(forbiddenChanges(at("own", null), at("own", "there"))).toEqual([{ path: "plugins.own.path", before: null, after: "there" }]);
+  });
+
+  it("says all that differs, and how to insist", () => {
+    const changed = recordOf({ ...others.seed, plugins: [ema(), labelSmoothing()] });
+    expect(() => mustBeContinuable(recordOf(), changed)).toThrow(
+      "The run was made with another config, and going on with this one would give a run that is neither:\n" +
+        "  seed: 1 -> 2\n" +
+        '  plugins.order: "label-smoothing, ema" -> "ema, label-smoothing"\n' +
+        "Leave these as they were, or insist with --allow-change seed --allow-change plugins.",
+    );
   });
 
   describe("of a run that was made before a field was thought of", () => {
