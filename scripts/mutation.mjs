@@ -28,7 +28,7 @@ const modules = {
   "core/run/lock": ["run/lock"],
   "core/run/metrics": ["run/metrics"],
   "core/run/record": ["run/record"],
-  "core/run/retention": ["run/checkpoints"],
+  "core/run/retention": ["run/checkpoints", "run/checkpoint-faults"],
   "core/config/config": ["config/config"],
   "core/config/load": ["config/load"],
 };

@@ -4,7 +4,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { flushFolder, ioError, system, unfinishedFiles, writeFileAtomic } from "../../../core/run/files.js";
-import { toJson } from "../../../core/run/json.js";
 
 const base = fs.mkdtempSync(join(tmpdir(), "fitloop-files-"));
 afterAll(() => fs.rmSync(base, { recursive: true, force: true }));
@@ -174,18 +173,5 @@ describe("what a failure says", () => {
   it("is what was needed alone where the system does not tell what is free", () => {
     vi.spyOn(system, "statfsSync").mockImplementation(failing("ENOSYS"));
     expect(ioError("Writing x", full, { bytes: 5, folder }).message).toContain("It needed 5 bytes. Make room");
-  });
-});
-
-describe("JSON", () => {
-  it("keeps what is not a number as text", () => {
-    const value = {
-      loss: Number.NaN,
-      deep: [{ top: Number.POSITIVE_INFINITY }],
-      low: Number.NEGATIVE_INFINITY,
-      none: undefined,
-      zero: 0,
-    };
-    expect(toJson(value)).toBe('{"loss":"NaN","deep":[{"top":"Infinity"}],"low":"-Infinity","zero":0}');
   });
 });

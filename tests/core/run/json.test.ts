@@ -1,10 +1,27 @@
-/** JSON that comes back as it was. */
+/** JSON that loses no number, and JSON that comes back as it was. */
 import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { fromExactJson, toExactJson } from "../../../core/run/json.js";
+import { fromExactJson, toExactJson, toJson } from "../../../core/run/json.js";
 
 const back = (value: unknown): unknown => fromExactJson(toExactJson(value, "meta"));
+
+describe("JSON for people", () => {
+  it("keeps what is not a number as text", () => {
+    const value = {
+      loss: Number.NaN,
+      deep: [{ top: Number.POSITIVE_INFINITY }],
+      low: Number.NEGATIVE_INFINITY,
+      none: undefined,
+      zero: 0,
+    };
+    expect(toJson(value)).toBe('{"loss":"NaN","deep":[{"top":"Infinity"}],"low":"-Infinity","zero":0}');
+  });
+
+  it("has line breaks where an indent is given", () => {
+    expect(toJson({ loss: Number.NaN }, 2)).toBe('{\n  "loss": "NaN"\n}');
+  });
+});
 
 describe("exact JSON", () => {
   it("brings back any plain data", () => {
@@ -49,6 +66,7 @@ describe("exact JSON", () => {
     ["a map", { m: new Map() }, "meta.m is of type Map"],
     ["typed numbers", { m: new Float32Array(1) }, "meta.m is of type Float32Array"],
     ["a boxed number", { n: new Number(1) }, "meta.n is of type Number"],
+    ["an object of no class", { x: Object.create(Object.create(null) as object) as object }, "meta.x is of type object"],
     ["an instance", { x: new (class Mine {})() }, "meta.x is of type Mine"],
   ])("refuses %s", (_, value, message) => {
     expect(() => toExactJson(value, "meta")).toThrow(expect.objectContaining({ code: "ERR_INTERNAL" }));
