@@ -3,7 +3,8 @@
  * them is gone.
  *
  * A graph is trusted once two recordings in a row were the same to the byte, and again at each `renew`: a number that
- * a function takes from elsewhere than its inputs would be frozen in the graph, and shows as a difference.
+ * a function takes from elsewhere than its inputs would be frozen in the graph, and shows as a difference. TensorFlow may
+ * fuse operations of a graph to other bits; so at its first run the operations run too, and one that differs is not used.
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -26,7 +27,7 @@ export interface Capture {
 
 /** A function of tensors, operation by operation. */
 export const eager: Capture = {
-  run: (_, compute, inputs, draw) => tf.tidy(() => compute(inputs, draw) as tf.TensorContainerObject) as Tensors,
+  run: (_, compute, inputs, draw) => tf.tidy(() => compute(inputs, draw, () => {}) as tf.TensorContainerObject) as Tensors,
   renew: () => {},
   dispose: () => {},
 };
@@ -34,7 +35,7 @@ export const eager: Capture = {
 interface Entry {
   recording?: Omit<Recording, "outputs">;
   graph?: Graph;
-  /** The session computes what the last recording did. */
+  /** The graph computes what the last recording did. */
   trusted: boolean;
   used: boolean;
   /** Recordings in a row that differed from the one before. */
@@ -52,7 +53,12 @@ interface Graph {
 /** So many recordings of one computation may differ in a row before it is left to single operations. */
 const mostChanges = 3;
 
-type Backend = Handles & { createOutputTensor(info: OutputInfo): tf.Tensor };
+type Backend = Handles & {
+  createOutputTensor(info: OutputInfo): tf.Tensor;
+  /** The border as tf.js sees it, which knows bfloat16. */
+  binding: Border;
+  isUsingGpuDevice: boolean;
+};
 
 /**
  * Capture on the current backend; `eager` where that is not TensorFlow on a processor, since graphs take and give values
@@ -62,13 +68,14 @@ type Backend = Handles & { createOutputTensor(info: OutputInfo): tf.Tensor };
  */
 export function createCapture(tell: (message: string) => void): Capture {
   const border = currentBorder();
-  const backend = tf.backend() as unknown as Backend & { isUsingGpuDevice: boolean };
+  const backend = tf.backend() as unknown as Backend;
   if (!border) return eager;
   if (backend.isUsingGpuDevice) {
     tell("Steps run operation by operation: as a graph, each would carry every weight from the GPU and back.");
     return eager;
   }
   const entries = new Map<string, Entry>();
+  const told = new Set<string>(); // computations of many shapes are told of once
   const close = ({ graph }: Entry): void => {
     if (!graph) return;
     border.deleteSavedModel(graph.session);
@@ -79,13 +86,15 @@ export function createCapture(tell: (message: string) => void): Capture {
   function leave(name: string, entry: Entry, reason: string): void {
     close(entry);
     Object.assign(entry, { eager: true, trusted: false, graph: undefined, recording: undefined });
-    tell(`The ${name} runs operation by operation, not as one graph: ${reason}.`);
+    if (!told.has(name)) tell(`The ${name} runs operation by operation, not as one graph: ${reason}.`);
+    told.add(name);
   }
 
   /** Runs a computation and looks at it; it is trusted where the recording before was the same. */
   function look(name: string, entry: Entry, compute: Compute, inputs: Tensors, draw: Draw): Tensors {
     const { outputs, ...recording } = record(compute, inputs, draw, { border: border!, backend });
     if (recording.problem !== undefined) leave(name, entry, recording.problem);
+    else if (recording.aliased) close(Object.assign(entry, { recording: undefined }));
     else if (entry.recording && isSame(entry.recording, recording)) {
       entry.changes = 0;
       entry.trusted = true;
@@ -99,22 +108,39 @@ export function createCapture(tell: (message: string) => void): Capture {
     return outputs;
   }
 
+  /** The first run of a graph, beside its operations. */
+  function prove(name: string, entry: Entry, compute: Compute, inputs: Tensors, draw: Draw): Tensors {
+    const drawn = new Map<string, tf.Tensor>();
+    const again: Draw = (what, shape) => {
+      const known = drawn.get(what) ?? tf.keep(draw(what, shape));
+      drawn.set(what, known);
+      return known.clone();
+    };
+    const outputs = eager.run(name, compute, inputs, again);
+    try {
+      const graph = load(border!, entry.recording!);
+      entry.graph = graph;
+      const found = runGraph(backend, graph, entry.recording!, inputs, again);
+      const other = Object.keys(outputs).find((each) => !sameBits(outputs[each]!, found[each]!));
+      tf.dispose(Object.values(found));
+      if (other !== undefined) leave(name, entry, `TensorFlow computes "${other}" of the graph to other bits`);
+    } catch (error) {
+      leave(name, entry, `the graph cannot be run (${reasonOf(error)})`);
+    }
+    tf.dispose([...drawn.values()]);
+    return outputs;
+  }
+
   return {
     run(name, compute, inputs, draw) {
-      const key = `${name}: ${describeInputs(inputs)}`;
+      const key = `${name}: ${describeInputs(inputs, backend)}`;
       const fresh: Entry = { trusted: false, used: true, changes: 0, eager: false };
       const entry = entries.get(key) ?? entries.set(key, fresh).get(key)!;
       entry.used = true;
-      if (entry.trusted) {
-        try {
-          // Loaded when it is first needed: an epoch's last, shorter batch is looked at once an epoch, and no more.
-          entry.graph ??= load(border, entry.recording!);
-        } catch (error) {
-          leave(name, entry, `TensorFlow does not take the graph (${reasonOf(error)})`);
-        }
-      }
       if (entry.eager) return eager.run(name, compute, inputs, draw);
-      if (entry.trusted) return runGraph(border, backend, entry.graph!, entry.recording!, inputs, draw);
+      if (entry.trusted && entry.graph) return runGraph(backend, entry.graph, entry.recording!, inputs, draw);
+      // Loaded when it is first needed: an epoch's last, shorter batch is looked at once an epoch, and no more.
+      if (entry.trusted) return prove(name, entry, compute, inputs, draw);
       return tf.tidy(() => look(name, entry, compute, inputs, draw) as tf.TensorContainerObject) as Tensors;
     },
     renew() {
@@ -123,7 +149,7 @@ export function createCapture(tell: (message: string) => void): Capture {
           close(entry);
           entries.delete(key);
         }
-        entry.trusted = entry.used = false;
+        Object.assign(entry, { trusted: false, used: false, changes: 0 });
       }
     },
     dispose() {
@@ -133,9 +159,14 @@ export function createCapture(tell: (message: string) => void): Capture {
   };
 }
 
-/** TensorFlow checks no shape of what a graph is fed, so that names and shapes tell graphs apart. */
-const describeInputs = (inputs: Tensors): string =>
-  Object.entries(inputs).map(([name, { shape, dtype }]) => `${name}:${dtype}[${shape}]`).join(" ");
+/** TensorFlow checks no shape of what a graph is fed, so that names, types and shapes tell graphs apart. */
+const describeInputs = (inputs: Tensors, { tensorMap }: Backend): string =>
+  Object.entries(inputs).map(([name, { dataId, shape }]) => `${name}:${tensorMap.get(dataId).dtype}[${shape}]`).join(" ");
+
+const sameBits = (a: tf.Tensor, b: tf.Tensor): boolean => {
+  const [x, y] = [a, b].map((tensor) => tensor.dataSync()) as [Float32Array, Float32Array];
+  return Buffer.from(x.buffer, x.byteOffset, x.byteLength).equals(Buffer.from(y.buffer, y.byteOffset, y.byteLength));
+};
 
 /** Loads a graph; TensorFlow reads it from a folder, which is gone again when this returns. */
 function load(border: Border & Constants, { model, constants }: Pick<Recording, "model" | "constants">): Graph {
@@ -150,7 +181,6 @@ function load(border: Border & Constants, { model, constants }: Pick<Recording, 
 }
 
 function runGraph(
-  border: Border,
   backend: Backend,
   graph: Graph,
   { draws, feeds, fetches, constants }: Omit<Recording, "outputs">,
@@ -159,14 +189,16 @@ function runGraph(
 ): Tensors {
   const fed = [...Object.values(inputs), ...draws.map(({ name, shape }) => draw(name, shape))];
   const values = new Map(fed.map((tensor, index) => [feeds[index]!, tensor]));
-  const places = [...new Set(Object.values(fetches))].filter((place) => !values.has(place));
+  const made = new Map(constants.map((constant) => [constant.place, constant]));
+  const places = [...new Set(Object.values(fetches))].filter((place) => !values.has(place) && !made.has(place));
   const ids = [...backend.getInputTensorIds(fed), ...graph.constants];
-  const names = [...feeds, ...constants.map(({ place }) => place)];
-  const found = border.runSavedModel(graph.session, ids, names.join(","), places.join(","));
+  const found = backend.binding.runSavedModel(graph.session, ids, [...feeds, ...made.keys()].join(","), places.join(","));
   found.forEach((info, index) => values.set(places[index]!, backend.createOutputTensor(info)));
-  // Two outputs of one place are two tensors, and an output that is an input is another one.
+  // Two outputs of one place are two tensors, and an output that is fed is another one.
   const taken = new Set(feeds);
   const own = (place: string): tf.Tensor => {
+    const constant = made.get(place);
+    if (constant) return tf.tensor(constant.values, constant.shape, "float32");
     const value = values.get(place)!;
     if (taken.has(place)) return value.clone();
     taken.add(place);

@@ -12,8 +12,11 @@ export type Tensors = Readonly<Record<string, tf.Tensor>>;
 /** Makes random numbers, or others that change from call to call: in a graph they are fed. */
 export type Draw = (name: string, shape: number[]) => tf.Tensor;
 
+/** Told why a function is none of tensors alone: a graph would freeze what it has just used. */
+export type Spoil = (reason: string) => void;
+
 /** A function of tensors: what comes out depends on `inputs` and on what `draw` gives, and on nothing else. */
-export type Compute = (inputs: Tensors, draw: Draw) => Tensors;
+export type Compute = (inputs: Tensors, draw: Draw, spoil: Spoil) => Tensors;
 
 export interface Recording {
   /** What the function returned. */
@@ -32,6 +35,8 @@ export interface Recording {
   readonly fetches: Readonly<Record<string, string>>;
   /** Why the function is none that a graph could be made of. */
   readonly problem?: string;
+  /** Two inputs are one value here, and nobody can tell which of them was used: the next recording may say. */
+  readonly aliased: boolean;
 }
 
 export interface Constant {
@@ -40,9 +45,10 @@ export interface Constant {
   readonly values: Float32Array;
 }
 
-/** The parts of tfjs-node's backend that turn tensors into ids. */
+/** The parts of tfjs-node's backend that turn tensors into ids and know what they are stored as. */
 export interface Handles {
   getInputTensorIds(tensors: tf.Tensor[]): number[];
+  tensorMap: tf.DataStorage<{ dtype: number }>;
 }
 
 /** Runs `compute` on `inputs`, watching. Throws what `compute` throws. */
@@ -58,36 +64,47 @@ export function record(
   const draws: { name: string; shape: number[] }[] = [];
   const feeds: string[] = [];
   let problem: string | undefined;
+  let aliased = false;
+  const spoil: Spoil = (reason) => void (problem ??= reason);
 
   const add = (operation: string, from: readonly string[], attributes: GraphNode["attributes"]): string => {
     const name = `n${nodes.length}`;
     nodes.push({ name, operation, inputs: from, attributes });
     return name;
   };
+  const fed = new Set<number>();
   let feeding = false; // what is uploaded now is a feed, and no constant
   const feed = (tensor: tf.Tensor): void => {
     feeding = true;
     const [id] = backend.getInputTensorIds([tensor]);
     feeding = false;
-    const attributes = { dtype: typeAttribute(typeOf(tensor)), shape: { kind: "shape", value: tensor.shape } } as const;
+    aliased ||= fed.has(id!);
+    fed.add(id!);
+    const attributes = { dtype: typeAttribute(backend.tensorMap.get(tensor.dataId).dtype), shape: { kind: "shape", value: tensor.shape } } as const;
     const place = `${add("Placeholder", [], attributes)}:0`;
     places.set(id!, place);
     feeds.push(place);
   };
-  const typeOf = ({ dtype, dataId }: tf.Tensor): number =>
-    (backend as unknown as { tensorMap: tf.DataStorage<{ dtype: number }> }).tensorMap.get(dataId)?.dtype ??
-    border[dtype === "int32" ? "TF_INT32" : dtype === "bool" ? "TF_BOOL" : "TF_FLOAT"];
   const placeOf = (id: number, whose: string): string => {
     const place = places.get(id);
-    if (place === undefined) problem ??= `${whose} uses a tensor that is neither an input nor made on the way`;
+    if (place === undefined) spoil(`${whose} uses a tensor that is neither an input nor made on the way`);
     return place ?? "";
   };
 
+  /** A value behind a step that does nothing: TensorFlow would fuse a convolution with the norm after it, to other bits. */
+  const apart = (place: string, attributes: readonly Attribute[]): string => {
+    const type = attributes.find(({ name }) => name === "T")!.value as number;
+    return `${add("EnsureShape", [place], { T: typeAttribute(type), shape: { kind: "shape", value: [-1, -1, -1, -1] } })}:0`;
+  };
   const { executeOp, createTensor, tensorDataSync } = border;
   border.executeOp = (name, attributes, ids, count) => {
     const outputs = executeOp(name, attributes, ids, count);
     const described = attributes.map((each) => [each.name, describe(each, border)] as const);
-    const node = add(name, ids.map((id) => placeOf(id, name)), Object.fromEntries(described));
+    const strange = described.find(([, value]) => value === undefined);
+    if (strange) spoil(`${name} has an attribute "${strange[0]}" of a kind that is not known`);
+    const from = ids.map((id) => placeOf(id, name));
+    if (name === "FusedBatchNormV3" && attributes.some(isInference)) from[0] = apart(from[0]!, attributes);
+    const node = add(name, from, Object.fromEntries(described) as GraphNode["attributes"]);
     outputs.forEach(({ id }, index) => places.set(id, `${node}:${index}`));
     return outputs;
   };
@@ -104,21 +121,22 @@ export function record(
       const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength).slice();
       const value = { kind: "tensor", dtype, shape: [...shape], bytes } as const;
       places.set(id, `${add("Const", [], { dtype: typeAttribute(dtype), value })}:0`);
-    } else problem ??= "it makes a tensor of strings";
+    } else spoil("it makes a tensor of strings");
     return id;
   };
   border.tensorDataSync = (id) => {
-    if (places.has(id)) problem ??= "it reads values back while it computes";
+    if (places.has(id)) spoil("it reads values back while it computes");
     return tensorDataSync(id);
   };
   try {
     for (const tensor of Object.values(inputs)) feed(tensor);
-    const outputs = compute(inputs, (name, shape) => {
+    const drawn: Draw = (name, shape) => {
       const tensor = draw(name, shape);
       draws.push({ name, shape: [...shape] });
       feed(tensor);
       return tensor;
-    });
+    };
+    const outputs = compute(inputs, drawn, spoil);
     const fetches = Object.fromEntries(
       Object.entries(outputs).map(([name, tensor]) => {
         const [id] = backend.getInputTensorIds([tensor]);
@@ -128,7 +146,7 @@ export function record(
     const kept = needed(nodes, [...feeds, ...Object.values(fetches)]);
     const names = new Set(kept.map(({ name }) => name));
     const used = constants.filter(({ place }) => names.has(nodeOf(place)));
-    return { outputs, model: savedModel(kept), constants: used, draws, feeds, fetches, problem };
+    return { outputs, model: savedModel(kept), constants: used, draws, feeds, fetches, problem, aliased };
   } finally {
     Object.assign(border, { executeOp, createTensor, tensorDataSync });
   }
@@ -159,8 +177,10 @@ function needed(nodes: readonly GraphNode[], places: readonly string[]): GraphNo
   return nodes.filter(({ name }) => wanted.has(name));
 }
 
-/** An attribute as the addon takes it, as a graph holds it. */
-function describe({ name, type, value }: Attribute, constants: Constants): AttributeValue {
+const isInference = ({ name, value }: Attribute): boolean => name === "is_training" && value === false;
+
+/** An attribute as the addon takes it, as a graph holds it; undefined for a kind that no operation here has. */
+function describe({ type, value }: Attribute, constants: Constants): AttributeValue | undefined {
   const list = Array.isArray(value);
   switch (type) {
     case constants.TF_ATTR_TYPE:
@@ -176,6 +196,6 @@ function describe({ name, type, value }: Attribute, constants: Constants): Attri
     case constants.TF_ATTR_INT:
       return list ? { kind: "ints", value } : { kind: "int", value: value as number };
     default:
-      throw new Error(`The attribute "${name}" is of a kind that is not known (${type}).`);
+      return undefined;
   }
 }

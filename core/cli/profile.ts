@@ -1,5 +1,5 @@
 /** `trainer profile`: where the time of a step goes, from a few steps of a run that is then forgotten. */
-import { writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import type { Command } from "commander";
 import type { Backend } from "../backend/index.js";
 import { meterNative, type CallSpan, type NativeCall } from "../backend/meter.js";
@@ -63,14 +63,29 @@ interface Profile extends Measured {
 async function profile({ steps, operations, trace: file, ...options }: ProfileOptions): Promise<void> {
   const { config } = await configFrom(options);
   const trace = file === undefined ? undefined : createTrace();
-  const looking = { steps, quiet: options.quiet };
+  if (file !== undefined) claim(file); // before minutes are spent
+  try {
+    const found = await profileOf(config, { steps, quiet: options.quiet }, trace);
+    if (file !== undefined) writeFileSync(file, JSON.stringify({ traceEvents: trace!.events, displayTimeUnit: "ms" }));
+    process.stdout.write(`${options.json ? toJson(found) : described(found, operations)}\n`);
+  } catch (error) {
+    if (file !== undefined) rmSync(file, { force: true });
+    throw error;
+  }
+}
+
+async function profileOf(
+  config: TrainerConfig,
+  looking: { steps: number; quiet?: boolean },
+  trace?: ReturnType<typeof createTrace>,
+): Promise<Profile> {
   const { backend, ...measured } = await measure(config, { ...looking, trace: trace?.process("as it runs") });
   const { rss, heapUsed } = process.memoryUsage();
   const graphs = measured.native?.operations.some(({ name }) => name.startsWith("graphs"));
   const single = graphs
     ? await measure({ ...config, capture: false }, { ...looking, trace: trace?.process("operation by operation") })
     : undefined;
-  const found: Profile = {
+  return {
     ...measured,
     backend: `${backend.name} ${backend.version}`,
     threads: backend.threads,
@@ -78,8 +93,6 @@ async function profile({ steps, operations, trace: file, ...options }: ProfileOp
     memory: { resident: rss, heap: heapUsed },
     single: single && withoutBackend(single),
   };
-  if (file !== undefined) writeTrace(file, trace!.events);
-  process.stdout.write(`${options.json ? toJson(found) : described(found, operations)}\n`);
 }
 
 async function measure(
@@ -174,14 +187,14 @@ function createTrace(): { process(name: string): Span; events: object[] } {
   };
 }
 
-function writeTrace(file: string, traceEvents: readonly object[]): void {
+/** Takes a name that is free. */
+function claim(file: string): void {
   try {
-    writeFileSync(file, JSON.stringify({ traceEvents, displayTimeUnit: "ms" }), { flag: "wx" });
+    writeFileSync(file, "", { flag: "wx" });
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === "EEXIST") {
-      throw new TrainerError("ERR_OUTPUT", `${file} is there already. Name another file with --trace.`);
-    }
-    throw new TrainerError("ERR_OUTPUT", `${file} cannot be written: ${(cause as Error).message}.`, { cause });
+    const { code, message } = cause as NodeJS.ErrnoException;
+    const problem = code === "EEXIST" ? "is there already. Name another file with --trace" : `cannot be written: ${message}`;
+    throw new TrainerError("ERR_OUTPUT", `${file} ${problem}.`, { cause });
   }
 }
 

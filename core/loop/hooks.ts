@@ -45,7 +45,7 @@ export interface HookSignatures {
   resolveLearningRate(rate: number, progress: Progress): number;
   /**
    * When: inside the gradient tape, after the loss. Kind: waterfall. A pure function of tensors: it is recorded and runs as
-   * part of a graph, so it is not called at every step, and a number that it takes from elsewhere ends the graph.
+   * part of a graph, so it is not called at every step. One that looks at a number of its step ends the graph.
    */
   afterLoss(loss: tf.Scalar, step: Step): tf.Scalar;
   /** When: after the gradients of every micro-batch. Kind: waterfall. */

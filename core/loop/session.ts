@@ -49,11 +49,13 @@ export async function createSession(
   { log, warn, augments }: SessionOptions,
 ): Promise<Session> {
   const { seed, batchSize, holdout, limitTrain, limitTest, precision } = config;
+  const needed = `precision "${precision}" needs the tensorflow backend, and this run has`;
+  if (precision !== "float32" && config.backend === "wasm") throw new TrainerError("ERR_OPTION", `${needed} wasm.`);
   const data = await config.data.load({ log });
   const backend = await loadBackend({ name: config.backend, log: warn });
   const classes = data.classes.length;
   if (precision !== "float32" && backend.name !== "tensorflow") {
-    throw new TrainerError("ERR_OPTION", `precision "${precision}" needs the tensorflow backend, and this run has ${backend.name}.`);
+    throw new TrainerError("ERR_OPTION", `${needed} ${backend.name}.`);
   }
   if (precision === "bfloat16" && bfloat16Instructions()?.length === 0) {
     warn("This processor has no instructions for bfloat16: float32 is faster.");

@@ -9,7 +9,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { TrainerError } from "../errors.js";
 import type { Capture } from "../backend/capture.js";
-import type { Compute, Tensors } from "../backend/record.js";
+import type { Compute, Spoil, Tensors } from "../backend/record.js";
 import type { RawBatch } from "../data/loader.js";
 import { computeJoined } from "../nn/join.js";
 import { forward, type Weights } from "../nn/layer.js";
@@ -175,7 +175,7 @@ function differentiated({ weights }: TrainState, step: Step): Tensors {
  */
 const differentiate =
   ({ model, hooks }: StepContext, step: Mutable<Step>): Compute =>
-  (inputs, draw) => {
+  (inputs, draw, spoil) => {
     const weights = new Map([...under("trained/", inputs), ...under("weight/", inputs)]);
     const trained = trainedOf(step);
     const kept = new Map<string, tf.Tensor>(); // what the tape would let go at its end
@@ -194,8 +194,8 @@ const differentiate =
             uniform: draw,
           });
           keep("logits", logits);
-          step.logits = logits as tf.Tensor2D;
-          return hooks.afterLoss(ops.softCrossEntropy(logits, inputs.targets!) as tf.Scalar, step) as tf.Tensor;
+          const seen = watched({ ...step, logits: logits as tf.Tensor2D }, spoil);
+          return hooks.afterLoss(ops.softCrossEntropy(logits, inputs.targets!) as tf.Scalar, seen) as tf.Tensor;
         },
         trained.map((name) => weights.get(name)!),
         undefined,
@@ -214,6 +214,24 @@ const differentiate =
       releaseTape();
     }
   };
+
+/** What differs from step to step, and what of a batch is no tensor. */
+const changing = ["step", "microBatch", "batchInEpoch", "loss", "learningRate"] as const;
+const changingOfBatch = ["labels", "indices"] as const;
+
+/**
+ * A step as taps in a graph see it: one that looks at a number of it is none for a graph, which would freeze the number. The
+ * epoch may be looked at: computations are looked at anew at its beginning.
+ */
+function watched(step: Step, spoil: Spoil): Step {
+  const guard = <T extends object>(what: T, names: readonly (keyof T & string)[], whose: string): T =>
+    Object.defineProperties({ ...what }, Object.fromEntries(names.filter((name) => what[name] !== undefined).map((name) => [name, {
+      enumerable: true,
+      get: () => (spoil(`it looks at ${whose} ${name}`), what[name]),
+    }])));
+  const batch = step.batch && guard(step.batch, changingOfBatch, "the batch's");
+  return guard({ ...step, batch }, changing, "the step's");
+}
 
 /** tf.js keeps values for the backward pass and frees them at its end; a failure before that would leave them behind. */
 function releaseTape(): void {
@@ -242,8 +260,15 @@ function partsOf({ groups, optimizer }: StepContext, { counts }: TrainState, gra
 }
 
 /** What `update` takes, named by the part it belongs to, so that other parts are other inputs. */
-function updated({ optimizer }: StepContext, { weights, slots }: TrainState, gradients: Gradients, parts: readonly Part[]): Tensors {
-  const inputs: Record<string, tf.Tensor> = {};
+function updated(
+  { optimizer, pure }: StepContext,
+  { weights, slots }: TrainState,
+  gradients: Gradients,
+  parts: readonly Part[],
+): Tensors {
+  // Taps in the graph see every weight.
+  const others = [...weights].filter(([name]) => pure && !gradients.has(name));
+  const inputs: Record<string, tf.Tensor> = { ...prefixed("weight/", others) };
   parts.forEach(({ names, factors }, part) => {
     for (const [factor, value] of Object.entries(factors)) inputs[`${part}/${factor}`] = tf.scalar(value, "float32");
     for (const name of names) {
@@ -261,11 +286,12 @@ function updated({ optimizer }: StepContext, { weights, slots }: TrainState, gra
  */
 const update =
   ({ optimizer, hooks, pure }: StepContext, parts: readonly Part[], step: Step): Compute =>
-  (inputs) => {
+  (inputs, _, spoil) => {
     const next: Record<string, tf.Tensor> = {};
     const all = (what: string): Map<string, tf.Tensor> =>
       new Map(parts.flatMap(({ names }, part) => names.map((name) => [name, inputs[`${part}/${what}/${name}`]!] as const)));
-    const gradients = pure ? hooks.beforeStep(all("gradient"), { ...step, weights: all("value") }) : all("gradient");
+    const weights = new Map([...all("value"), ...under("weight/", inputs)]);
+    const gradients = pure ? hooks.beforeStep(all("gradient"), watched({ ...step, weights }, spoil)) : all("gradient");
     parts.forEach((part, index) => {
       const of = (name: string): tf.Tensor => inputs[`${index}/${name}`]!;
       const factors = Object.fromEntries(Object.keys(part.factors).map((factor) => [factor, of(factor) as tf.Scalar]));

@@ -72,8 +72,8 @@ export class Trainer {
       state = session.createState();
       summary = await this.#run(session, state, options);
     } finally {
-      session?.capture.dispose();
       for (const value of [...(state?.weights.values() ?? []), ...(state?.slots.values() ?? [])]) value.dispose();
+      session?.capture.dispose();
       closing.push(...this.hooks.endFailures(), ...disposePlugins(this.#plugins));
       for (const { message } of closing) this.events.emit("warning", { message });
     }

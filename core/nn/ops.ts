@@ -163,8 +163,8 @@ function inputGradient(
 /**
  * The gradient for a filter, in the fastest way that is right (`npm run bench -- filters` measures them all):
  * - depthwise ones stay off oneDNN, by explicit padding: it takes up to twenty times as long for small maps;
- * - strided 1 x 1 ones of odd numbers of channels are a matrix product, since oneDNN computes a wrong one now and then
- *   (TensorFlow 2.21, even sizes, input channels that are no multiple of 8);
+ * - strided 1 x 1 ones whose input channels are no multiple of 16 are a matrix product: oneDNN computed a wrong one now and
+ *   then for no multiple of 8 (TensorFlow 2.21, even sizes, a processor with AVX2), and vectors of AVX-512 are twice as long;
  * - in bfloat16, those of small maps are a matrix product, two to three times as fast;
  * - the rest are oneDNN's, which wants its input padded beforehand where "same" pads elsewhere.
  */
@@ -548,5 +548,6 @@ export function squaredNorm(tensors: readonly tf.Tensor[]): tf.Tensor {
   const parts = onTensorflow()
     ? tensors.map((tensor) => tf.mul(nativeHalfSquares(tensor), 2))
     : tensors.map((tensor) => tf.sum(tf.square(tensor)));
-  return tf.addN(parts);
+  // Not addN, which adds in another order as part of a graph.
+  return tf.sum(tf.stack(parts));
 }

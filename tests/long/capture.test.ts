@@ -2,10 +2,11 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
-import { loadBackend, sgd, type TrainerConfig } from "../../core/index.js";
+import { adamw, loadBackend, sgd, type Plugin, type TrainerConfig } from "../../core/index.js";
 import { shapes } from "../../core/data/index.js";
 import { models } from "../../core/models/index.js";
 import { fitWeights, microConfig } from "../../core/testing/index.js";
+import { gradientClipping, l2 } from "../../plugins/index.js";
 import { presets } from "../../presets/index.js";
 import { miniCifar100, temporaryFolder } from "../core/data/mini-cifar.js";
 
@@ -50,3 +51,35 @@ it.each(Object.entries(models))(
   },
   600_000,
 );
+
+it.each([24, 28])("maps of %i px, whose sizes are no powers of two", async (size) => {
+  const pictures = shapes({ classes: 4, size, train: 60, test: 4 });
+  await mustBeEqual(microConfig({ data: pictures, model: models.resnet18({ width: 8, stem: "cifar" }), epochs: 1, holdout: 0, batchSize: 6 }));
+});
+
+it.each(Object.entries(models))("%s with frozen layers", async (_, model) => {
+  const pictures = shapes({ classes: 4, size: 32, train: 48, test: 4 });
+  // Trained for an epoch, so that norms have statistics, and frozen but for the head from then on.
+  await mustBeEqual(microConfig({ data: pictures, model: model({}), plugins: [freezing()], epochs: 2, holdout: 0 }));
+}, 600_000);
+
+it("an optimizer with decay, clipping and many parameters", async () => {
+  const pictures = shapes({ classes: 4, size: 32, train: 48, test: 4 });
+  const plugins = [gradientClipping({ maximum: 0.5 }), l2({ decay: 1e-3 })];
+  const config = microConfig({ data: pictures, model: models["efficientnet-b0"]({}), plugins, epochs: 1, holdout: 0 });
+  await mustBeEqual(config);
+  await mustBeEqual({ ...config, optimizer: adamw({ weightDecay: 0 }), learningRate: 0.003 });
+});
+
+/** From the second epoch on only the last stage trains. */
+function freezing(): Plugin {
+  return {
+    name: "freezing",
+    options: {},
+    apply: ({ hooks }) =>
+      hooks.resolveParamGroups.tap((groups, { epoch }) => {
+        const last = Math.max(...groups.map(({ depth }) => depth));
+        return groups.map((group) => ({ ...group, trains: epoch === 0 || group.depth === last }));
+      }),
+  };
+}

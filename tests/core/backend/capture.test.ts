@@ -70,6 +70,57 @@ describe("a function of tensors", () => {
     expect(told).toEqual([]);
   });
 
+  it("does not come from a graph that TensorFlow computes to other bits", () => {
+    start();
+    const softmax: Compute = ({ x }) => ({ y: tf.sum(tf.mul(tf.softmax(tf.mul(x!, tf.range(1, 3))), tf.tensor1d([1, 3]))) });
+    const found = calls(softmax, 5);
+    const plain = Array.from({ length: 5 }, (_, at) =>
+      tf.tidy(() => softmax({ x: tf.tensor1d([1 + at, 0.5]) }, noDraw, () => {}).y!.dataSync()[0]!),
+    );
+    expect(found.found).toEqual(plain);
+    // Whether it is fused depends on the processor; where it is, that is said.
+    if (found.graphs < 3) expect(told).toEqual([expect.stringMatching(/^The test runs .*to other bits/)]);
+  });
+
+  it("keeps a convolution and a norm with given statistics apart", () => {
+    start();
+    const compute: Compute = ({ x, w, c }) => ({
+      y: ops.relu(ops.batchNormInference(ops.conv2d(x!, w!, { padding: 1 }), c!, tf.neg(c!), { mean: c!, variance: tf.square(c!) }, 1e-5)),
+    });
+    tf.tidy(() => {
+      const [w, c] = [tf.randomNormal([3, 3, 8, 16], 0, 1, "float32", 2), tf.randomUniform([16], 0.5, 1.5, "float32", 3)];
+      for (let call = 0; call < 5; call++) {
+        const inputs = { x: tf.randomNormal([4, 9, 9, 8], 0, 1, "float32", 4 + call), w, c };
+        const [mine, plain] = [capture, eager].map((way) => way.run("test", compute, inputs, noDraw).y!.dataSync());
+        expect([...mine!], `call ${call}`).toEqual([...plain!]);
+      }
+    });
+    expect(told).toEqual([]);
+  });
+
+  it("may be bfloat16, which stays known", () => {
+    start();
+    const compute: Compute = ({ x }) => ({ y: ops.conv2d(tf.reshape(x!, [1, 1, 2, 1]), tf.ones([1, 1, 1, 1]), { precision: "bfloat16" }) });
+    const sums = Array.from({ length: 5 }, (_, at) =>
+      tf.tidy(() => tf.sum(capture.run("test", compute, { x: tf.tensor1d([1 + at, 0.5]) }, noDraw).y!).dataSync()[0]!),
+    );
+    expect(sums).toEqual([1.5, 2.5, 3.5, 4.5, 5.5]);
+    expect(calls(compute, 3).found).toEqual([1, 2, 3]);
+    expect(told).toEqual([]);
+  });
+
+  it("tells two inputs of one value apart when they no longer are", () => {
+    start();
+    const compute: Compute = ({ a, b }) => ({ y: tf.add(tf.mul(a!, 1000), b!) });
+    const at = (a: number, b?: number): number =>
+      tf.tidy(() => {
+        const first = tf.scalar(a);
+        return capture.run("test", compute, { a: first, b: b === undefined ? first.clone() : tf.scalar(b) }, noDraw).y!.dataSync()[0]!;
+      });
+    expect([at(1), at(2), at(3), at(1, 3), at(2, 3), at(3, 4), at(4, 5)]).toEqual([1001, 2002, 3003, 1003, 2003, 3004, 4005]);
+    expect(told).toEqual([]);
+  });
+
   it("is fed new random numbers at each call", () => {
     start();
     let drawn = 0;
@@ -79,6 +130,7 @@ describe("a function of tensors", () => {
       return tf.fill(shape, 100 * ++drawn);
     };
     expect(calls(compute, 4, { draw })).toEqual({ found: [101, 202, 303, 404], graphs: 2 });
+    expect(drawn, "once a call, also where the graph is proved").toBe(4);
   });
 
   it("has a graph for each shape", () => {
@@ -164,7 +216,7 @@ describe("what would be frozen is noticed", () => {
     } finally {
       border.loadSavedModel = loadSavedModel;
     }
-    expect(told).toEqual([expect.stringContaining("TensorFlow does not take the graph (no room)")]);
+    expect(told).toEqual([expect.stringContaining("the graph cannot be run (no room)")]);
   });
 
   it("a failure on the way leaves everything as it was, and the next call is whole", () => {

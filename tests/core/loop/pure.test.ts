@@ -12,19 +12,23 @@ beforeAll(async () => void (await loadBackend({ name: "tensorflow" })));
 async function run(options: TapOptions, factor: (step: Step) => number, capture = true) {
   const calls: number[] = [];
   const told: string[] = [];
+  let done = 0; // a tap that asks its step for it is none for a graph
   const scaling: Plugin = {
     name: "scaling",
     options: {},
     apply: ({ hooks }) =>
       hooks.beforeStep.tap(options, (gradients: Gradients, step: Step) => {
-        calls.push(step.step);
+        calls.push(done);
         return new Map([...gradients].map(([name, value]) => [name, tf.mul(value, factor(step))]));
       }),
   };
   const data = shapes({ classes: 4, size: 8, train: 64, test: 6 });
   const config = microConfig({ data, holdout: 0, epochs: 2, plugins: [scaling], capture, backend: "tensorflow" });
   const { hash } = await fitWeights(config, {
-    before: ({ events }) => events.on("warning", ({ message }) => void told.push(message)),
+    before: ({ events }) => {
+      events.on("warning", ({ message }) => void told.push(message));
+      events.on("step", ({ step }) => (done = step));
+    },
   });
   return { hash, calls, told };
 }
@@ -32,7 +36,8 @@ async function run(options: TapOptions, factor: (step: Step) => number, capture 
 describe("a pure tap", () => {
   it("is called while a step is recorded, and in the graph at every other one", async () => {
     const pure = await run({ pure: true }, () => 0.5);
-    expect(pure.calls).toEqual([0, 1, 8]); // two recordings, and a look at the second epoch's beginning
+    // Two recordings, a proof of the graph, and a look at the second epoch's beginning.
+    expect(pure.calls).toEqual([0, 1, 2, 8]);
     expect(pure.told).toEqual([]);
     expect(pure.hash).toBe((await run({}, () => 0.5)).hash);
     expect(pure.hash).toBe((await run({ pure: true }, () => 0.5, false)).hash);
@@ -41,8 +46,34 @@ describe("a pure tap", () => {
   it("that uses a number of the step's is found out: the run is right, and says so once", async () => {
     const pure = await run({ pure: true }, ({ step }) => 1 / (1 + step));
     expect(pure.calls).toHaveLength(16);
-    expect(pure.told).toEqual([expect.stringMatching(/^The optimizer's step runs operation by operation/)]);
+    expect(pure.told).toEqual([expect.stringMatching(/^The optimizer's step runs operation by operation, .*: it looks at the step's step\.$/)]);
     expect(pure.hash).toBe((await run({}, ({ step }) => 1 / (1 + step))).hash);
+  });
+});
+
+describe("a number that is another one now and then", () => {
+  it.each<[string, (step: Step) => number]>([
+    ["after some steps", ({ step }) => (step < 4 ? 1 : 0.5)],
+    ["with the pictures", ({ batch }) => (batch!.labels[0] === 0 ? 1 : 0.5)],
+    ["with the rate", ({ learningRate }) => learningRate! * 3],
+  ])("%s is not frozen", async (_, factor) => {
+    const pure = await run({ pure: true }, factor);
+    expect(pure.hash).toBe((await run({}, factor)).hash);
+    expect(pure.told).toHaveLength(1);
+  });
+
+  it("with the epoch may be: the graph is made anew", async () => {
+    const factor = ({ epoch }: Step): number => 1 / (1 + epoch);
+    const pure = await run({ pure: true }, factor);
+    expect(pure.hash).toBe((await run({}, factor)).hash);
+    expect(pure.told).toEqual([]);
+  });
+
+  it("sees every weight, and running statistics too", async () => {
+    const seen: boolean[] = [];
+    const factor = ({ weights }: Step): number => (seen.push([...weights.keys()].some((name) => name.endsWith("running_mean"))), 1);
+    await run({ pure: true }, factor);
+    expect(seen).not.toContain(false);
   });
 });
 
