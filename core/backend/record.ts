@@ -91,10 +91,13 @@ export function record(
     return place ?? "";
   };
 
-  /** A value behind a step that does nothing: TensorFlow would fuse a convolution with the norm after it, to other bits. */
-  const apart = (place: string, attributes: readonly Attribute[]): string => {
+  /**
+   * A value behind an operation that does nothing: TensorFlow would fuse a convolution with a norm of given statistics after
+   * it, and x with its sigmoid, to other bits.
+   */
+  const apart = (place: string, attributes: readonly Attribute[], shape: readonly number[]): string => {
     const type = attributes.find(({ name }) => name === "T")!.value as number;
-    return `${add("EnsureShape", [place], { T: typeAttribute(type), shape: { kind: "shape", value: [-1, -1, -1, -1] } })}:0`;
+    return `${add("EnsureShape", [place], { T: typeAttribute(type), shape: { kind: "shape", value: shape } })}:0`;
   };
   const { executeOp, createTensor, tensorDataSync } = border;
   border.executeOp = (name, attributes, ids, count) => {
@@ -103,9 +106,10 @@ export function record(
     const strange = described.find(([, value]) => value === undefined);
     if (strange) spoil(`${name} has an attribute "${strange[0]}" of a kind that is not known`);
     const from = ids.map((id) => placeOf(id, name));
-    if (name === "FusedBatchNormV3" && attributes.some(isInference)) from[0] = apart(from[0]!, attributes);
+    if (name === "FusedBatchNormV3" && attributes.some(isInference)) from[0] = apart(from[0]!, attributes, outputs[0]!.shape);
     const node = add(name, from, Object.fromEntries(described) as GraphNode["attributes"]);
     outputs.forEach(({ id }, index) => places.set(id, `${node}:${index}`));
+    if (name === "Sigmoid") places.set(outputs[0]!.id, apart(`${node}:0`, attributes, outputs[0]!.shape));
     return outputs;
   };
   border.createTensor = (shape, dtype, values) => {
