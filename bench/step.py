@@ -15,6 +15,7 @@ emulates them many times slower; `capability` and `bf16Hardware` in the first li
 
 import argparse
 import json
+import math
 import resource
 import sys
 import time
@@ -83,7 +84,8 @@ def timed(step, count):
         start = time.perf_counter()
         loss = step()
         seconds.append(time.perf_counter() - start)
-    return {"seconds": seconds, "loss": loss, "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+    # JSON has no NaN; a loss that is none changes no time here.
+    return {"seconds": seconds, "loss": loss if math.isfinite(loss) else None, "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
 
 def main():
