@@ -11,6 +11,7 @@ import { TrainerError } from "../errors.js";
 import type { Capture } from "../backend/capture.js";
 import type { Compute, Spoil, Tensors } from "../backend/record.js";
 import type { RawBatch } from "../data/loader.js";
+import { valueAndGradients } from "../nn/backward.js";
 import { computeJoined } from "../nn/join.js";
 import { forward, type Weights } from "../nn/layer.js";
 import type { Model } from "../nn/model.js";
@@ -178,13 +179,13 @@ const differentiate =
   (inputs, draw, spoil) => {
     const weights = new Map([...under("trained/", inputs), ...under("weight/", inputs)]);
     const trained = trainedOf(step);
-    const kept = new Map<string, tf.Tensor>(); // what the tape would let go at its end
+    const kept = new Map<string, tf.Tensor>(); // what is gone otherwise when the forward pass returns
     const keep = (name: string, value: tf.Tensor): void => {
       kept.get(name)?.dispose();
       kept.set(name, tf.keep(value));
     };
     try {
-      const { value, grads } = tf.engine().gradients(
+      const { value, gradients } = valueAndGradients(
         () => {
           const logits = forward(model.layer, inputs.images!, {
             weights,
@@ -195,23 +196,20 @@ const differentiate =
           });
           keep("logits", logits);
           const seen = watched({ ...step, logits: logits as tf.Tensor2D }, spoil);
-          return hooks.afterLoss(ops.softCrossEntropy(logits, inputs.targets!) as tf.Scalar, seen) as tf.Tensor;
+          return hooks.afterLoss(ops.softCrossEntropy(logits, inputs.targets!) as tf.Scalar, seen);
         },
         trained.map((name) => weights.get(name)!),
-        undefined,
-        true,
       );
-      const gradients = trained.flatMap((name, index) => (grads[index] ? [[name, grads[index]!] as const] : []));
+      const named = trained.flatMap((name, index) => (gradients[index] ? [[name, gradients[index]!] as const] : []));
       const buffers = [...kept].flatMap(([name, each]) => (name.startsWith("buffer/") ? [each] : []));
       return {
         loss: value,
         squares: ops.squaredNorm(buffers),
-        ...prefixed("gradient/", gradients),
+        ...prefixed("gradient/", named),
         ...prefixed("", [...kept].map(([name, each]) => [name, each.clone()] as const)),
       };
     } finally {
       for (const value of kept.values()) value.dispose();
-      releaseTape();
     }
   };
 
@@ -231,13 +229,6 @@ function watched(step: Step, spoil: Spoil): Step {
     }])));
   const batch = step.batch && guard(step.batch, changingOfBatch, "the batch's");
   return guard({ ...step, batch }, changing, "the step's");
-}
-
-/** tf.js keeps values for the backward pass and frees them at its end; a failure before that would leave them behind. */
-function releaseTape(): void {
-  const { state } = tf.engine();
-  for (const { saved } of state.activeTape ?? []) tf.dispose(saved ?? []);
-  state.activeTape = [];
 }
 
 // --------------------------------------------------------------------------------------------- the optimizer's step

@@ -80,7 +80,10 @@ export interface PassOptions {
   onBuffer?: (name: string, value: tf.Tensor) => void;
   /** Uniform numbers for a layer's path; needed when training a model with random layers. */
   uniform?: (path: string, shape: number[]) => tf.Tensor;
-  /** Sees every part's output and returns what goes on: the door for Grad-CAM. */
+  /**
+   * Sees every part's output and returns what goes on: the door for Grad-CAM. An output is gone when the part around it
+   * returns, so what is to stay longer is a kept clone.
+   */
   observe?: (path: string, output: tf.Tensor) => tf.Tensor;
   onCount?: (path: string, multiplyAdds: number) => void;
 }
@@ -131,7 +134,8 @@ export function run(layer: Layer, name: string, x: tf.Tensor, pass: Pass): tf.Te
   const part = layer.parts?.[name];
   if (!part) throw new Error(`"${layer.kind}" has no part "${name}".`);
   const inner = pass.part(name);
-  return inner.seen(part.forward(x, inner));
+  // What the part made on the way and the way back does not need is gone when it returns.
+  return inner.seen(tf.tidy(() => part.forward(x, inner)));
 }
 
 /** Every parameter by full name, in the order PyTorch lists them. */

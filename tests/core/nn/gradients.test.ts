@@ -7,6 +7,7 @@ import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import { adamw, loadBackend, sgd, type Optimizer } from "../../../core/index.js";
 import { microNet } from "../../../core/testing/index.js";
+import { valueAndGradients } from "../../../core/nn/backward.js";
 import { forward, initialWeights, namedParameters } from "../../../core/nn/layer.js";
 import * as ops from "../../../core/nn/ops.js";
 import { stream } from "../../../core/rng.js";
@@ -107,9 +108,7 @@ describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
       const targets = tf.softmax(tf.tensor2d(normals(5, 5 * classes, 1), [5, classes]));
       const lossAt = (values: ReadonlyMap<string, tf.Tensor>): tf.Scalar =>
         ops.softCrossEntropy(forward(layer, images, { weights: values, training: true }), targets) as tf.Scalar;
-      const gradients = tf.grads((...values: tf.Tensor[]) =>
-        lossAt(new Map([...weights, ...names.map((name, index) => [name, values[index]!] as const)])),
-      )(names.map((name) => weights.get(name)!));
+      const { gradients } = valueAndGradients(() => lossAt(weights), names.map((name) => weights.get(name)!));
       names.forEach((name, index) => {
         const gradient = gradients[index]!;
         const length = norm(gradient.dataSync());

@@ -2,6 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { loadBackend } from "../../../core/backend/index.js";
+import { valueAndGradients } from "../../../core/nn/backward.js";
 import {
   forward,
   initialWeights,
@@ -247,7 +248,7 @@ describe("operations", () => {
           const logits = forward(layer, images, { weights, training: true });
           return ops.softCrossEntropy(logits, tf.ones([2, 2])) as tf.Scalar;
         };
-        tf.engine().gradients(loss, parameters, undefined, true).value.dataSync();
+        valueAndGradients(loss, parameters).value.dataSync();
         forward(layer, tf.ones([2, 8, 8, 3]), { weights }).dataSync();
       });
     };

@@ -1,0 +1,95 @@
+/**
+ * The way back through what tf.js has recorded, with what it needs no more let go on the way. tf.js' own keeps all it
+ * saved and every gradient to the end, which is two to three times the memory; the operations and their order are the same.
+ */
+import * as tf from "@tensorflow/tfjs-core";
+
+/** One operation on the tape. */
+interface Node {
+  readonly kernelName: string;
+  readonly inputs: Readonly<Record<string, tf.Tensor>>;
+  readonly outputs: readonly tf.Tensor[];
+  readonly saved?: readonly tf.Tensor[];
+  /** null for an output that nothing differentiable was made of. */
+  readonly gradient?: (dys: (tf.Tensor | null)[]) => Readonly<Record<string, () => tf.Tensor>>;
+}
+
+/** The parts of tf.js' engine that its own `gradients` is made of. */
+interface Recorder {
+  startTape(): void;
+  endTape(): void;
+  readonly state: { activeTape: readonly Node[] | null; readonly gradientDepth: number };
+}
+
+/**
+ * The value of `f` and its gradient by each of `xs`, undefined where the value does not depend on it. `f` may itself ask for
+ * gradients, and may not be inside of another function that is differentiated.
+ *
+ * @param f gives a scalar; what it makes and does not keep is let go
+ */
+export function valueAndGradients(
+  f: () => tf.Scalar,
+  xs: readonly tf.Tensor[],
+): { value: tf.Scalar; gradients: (tf.Tensor | undefined)[] } {
+  const recorder = tf.engine() as unknown as Recorder;
+  if (recorder.state.gradientDepth > 0) throw new Error("valueAndGradients cannot be differentiated itself.");
+  recorder.startTape();
+  const tape = recorder.state.activeTape!;
+  const forward = (): tf.Scalar => {
+    try {
+      return tf.tidy(f);
+    } finally {
+      recorder.endTape();
+    }
+  };
+  try {
+    return tf.tidy(() => {
+      const value = forward();
+      return { value, gradients: backward(tape, value, xs) as tf.Tensor[] };
+    });
+  } finally {
+    for (const { saved = [] } of tape) tf.dispose([...saved]);
+    recorder.state.activeTape = null;
+  }
+}
+
+function backward(tape: readonly Node[], value: tf.Scalar, xs: readonly tf.Tensor[]): (tf.Tensor | undefined)[] {
+  const wanted = new Set(xs.map(({ id }) => id));
+  const dependent = new Set(wanted); // on any of xs
+  for (const { inputs, outputs } of tape) {
+    if (Object.values(inputs).some(({ id }) => dependent.has(id))) for (const { id } of outputs) dependent.add(id);
+  }
+  const gradients = new Map<number, tf.Tensor>([[value.id, tf.ones(value.shape)]]);
+  for (const node of [...tape].reverse()) {
+    const dys = node.outputs.map(({ id }) => gradients.get(id) ?? null);
+    if (dys.some((dy) => dy !== null)) {
+      const inputs = Object.entries(node.inputs).filter(([, { id }]) => dependent.has(id));
+      const found = tf.tidy(() => gradientsOf(node, dys, inputs));
+      inputs.forEach(([, { id }], index) => {
+        const [before, more] = [gradients.get(id), found[index]!];
+        gradients.set(id, before ? tf.add(before, more) : more);
+        if (before) tf.dispose([before, more]);
+      });
+    }
+    tf.dispose([...(node.saved ?? [])]);
+    for (const { id } of node.outputs) {
+      if (wanted.has(id)) continue;
+      gradients.get(id)?.dispose();
+      gradients.delete(id);
+    }
+  }
+  return xs.map(({ id }) => gradients.get(id));
+}
+
+/** The gradients by `inputs`, each a tensor of its own: a function may give one twice, or the very one it was given. */
+function gradientsOf({ kernelName, gradient }: Node, dys: (tf.Tensor | null)[], inputs: [string, tf.Tensor][]): tf.Tensor[] {
+  if (inputs.length === 0) return [];
+  if (!gradient) throw new Error(`${kernelName} has no gradient.`);
+  const found = gradient(dys);
+  return inputs.map(([name, { shape }]) => {
+    const dx = tf.tidy(() => found[name]?.().clone());
+    if (!dx) throw new Error(`${kernelName} has no gradient for its input "${name}".`);
+    if (dx.dtype === "float32" && String(dx.shape) === String(shape)) return dx;
+    throw new Error(`${kernelName} gives a gradient of ${dx.dtype}[${dx.shape}] for its input "${name}" [${shape}].`);
+  });
+}
