@@ -3,10 +3,17 @@
  * in TensorFlow alone, and the border to it settles the types: an operation with a kernel for bfloat16 keeps it, every
  * other one is given float32. So any layer and any plugin works, and nothing is refused.
  */
+import * as tf from "@tensorflow/tfjs-core";
 import type { Attribute, Border, Constants, OutputInfo } from "./border.js";
 
 /** TensorFlow's DT_BFLOAT16. */
 export const bfloat16 = 14;
+
+/** Whether a tensor, float32 to tf.js, is stored in bfloat16. False on every backend but TensorFlow. */
+export function isBfloat16({ dataId }: tf.TensorInfo): boolean {
+  const { tensorMap } = tf.backend() as unknown as { tensorMap?: tf.DataStorage<{ dtype: number }> };
+  return tensorMap?.get(dataId)?.dtype === bfloat16;
+}
 
 /** Which inputs carry the type of an operation, by place and number of inputs. */
 type Carries = (input: number, inputs: number) => boolean;

@@ -3,6 +3,7 @@
  * expect.
  */
 import * as tf from "@tensorflow/tfjs-core";
+import { heldBytes } from "../nn/backward.js";
 import { forward, zeroWeights } from "../nn/layer.js";
 import { planNotes } from "./notes.js";
 import type { HookName, TapInfo } from "./hooks.js";
@@ -26,7 +27,7 @@ export interface Plan {
   readonly parameters: number;
   /** Forward, one picture. */
   readonly multiplyAdds: number;
-  /** Bytes, estimated. */
+  /** Bytes: what the way back holds on to, and with it all of a step's tensors and the process as it is now. */
   readonly memory: { weights: number; optimizer: number; activations: number; total: number };
   /** The rate at evenly spaced steps, the first and the last included. */
   readonly learningRate: readonly { step: number; rate: number }[];
@@ -50,18 +51,20 @@ export function makePlan(trainer: Trainer, session: Session): Plan {
     [...tensors].reduce((sum, tensor) => sum + tensor.size, 0);
   const weights = size(state.weights.values()) * 4;
   const optimizer = size(state.slots.values()) * 4;
-  const { multiplyAdds, activations } = tf.tidy(() => {
-    const counted = { multiplyAdds: 0, activations: 0 };
-    forward(model.layer, tf.zeros([1, inputSize, inputSize, 3]), {
-      weights: state.weights,
-      onCount: (_, number) => (counted.multiplyAdds += number),
-      observe: (_, output) => {
-        counted.activations += output.size * 4;
-        return output;
-      },
-    });
-    return counted;
-  });
+  const pass = (pictures: number, onCount?: (path: string, multiplyAdds: number) => void): number =>
+    heldBytes(
+      () =>
+        forward(model.layer, tf.zeros([pictures, inputSize, inputSize, 3]), {
+          weights: state.weights,
+          training: true,
+          uniform: (_, shape) => tf.zeros(shape),
+          onCount,
+        }),
+      state.weights.values(),
+    );
+  let multiplyAdds = 0;
+  const one = pass(1, (_, number) => (multiplyAdds += number));
+  const activations = pass(2) - one;
   for (const tensor of [...state.weights.values(), ...state.slots.values()]) tensor.dispose();
 
   const places = Math.min(scheduleSamples, totalSteps);
@@ -87,7 +90,7 @@ export function makePlan(trainer: Trainer, session: Session): Plan {
     parameters: parameters.reduce((sum, each) => sum + each, 0),
     multiplyAdds,
     // Gradients are as large as the weights; the step keeps old and new weights and slots side by side.
-    memory: { weights, optimizer, activations: held, total: held + 3 * weights + 2 * optimizer },
+    memory: { weights, optimizer, activations: held, total: held + 3 * weights + 2 * optimizer + process.memoryUsage.rss() },
     learningRate,
     taps: hooks.taps(),
     notes: [...trainer.notes, ...planNotes(trainer, session, learningRate)],

@@ -3,6 +3,7 @@
  * saved and every gradient to the end, which is two to three times the memory; the operations and their order are the same.
  */
 import * as tf from "@tensorflow/tfjs-core";
+import { isBfloat16 } from "../backend/bfloat16.js";
 
 /** One operation on the tape. */
 interface Node {
@@ -31,11 +32,29 @@ export function valueAndGradients(
   f: () => tf.Scalar,
   xs: readonly tf.Tensor[],
 ): { value: tf.Scalar; gradients: (tf.Tensor | undefined)[] } {
+  return taped(f, (tape, value) => ({ value, gradients: backward(tape, value, xs) as tf.Tensor[] }));
+}
+
+/** Bytes that the way back from `f` would hold on to, those of `known` tensors apart. */
+export function heldBytes(f: () => tf.Tensor, known: Iterable<tf.Tensor>): number {
+  const data = new Map<tf.DataId, number>();
+  taped(f, (tape) => {
+    for (const each of tape.flatMap(({ saved = [] }) => saved)) {
+      data.set(each.dataId, each.size * (isBfloat16(each) ? 2 : tf.util.bytesPerElement(each.dtype)));
+    }
+    return [];
+  });
+  for (const { dataId } of known) data.delete(dataId);
+  return [...data.values()].reduce((sum, bytes) => sum + bytes, 0);
+}
+
+/** Runs `f` on a tape, and `use` on that. */
+function taped<V extends tf.Tensor, T extends tf.TensorContainer>(f: () => V, use: (tape: readonly Node[], value: V) => T): T {
   const recorder = tf.engine() as unknown as Recorder;
-  if (recorder.state.gradientDepth > 0) throw new Error("valueAndGradients cannot be differentiated itself.");
+  if (recorder.state.gradientDepth > 0) throw new Error("This cannot be differentiated itself.");
   recorder.startTape();
   const tape = recorder.state.activeTape!;
-  const forward = (): tf.Scalar => {
+  const forward = (): V => {
     try {
       return tf.tidy(f);
     } finally {
@@ -43,10 +62,7 @@ export function valueAndGradients(
     }
   };
   try {
-    return tf.tidy(() => {
-      const value = forward();
-      return { value, gradients: backward(tape, value, xs) as tf.Tensor[] };
-    });
+    return tf.tidy(() => use(tape, forward()));
   } finally {
     for (const { saved = [] } of tape) tf.dispose([...saved]);
     recorder.state.activeTape = null;

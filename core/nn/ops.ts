@@ -6,7 +6,7 @@
  * and ReLU into many passes over memory, which halves the speed of a whole training step.
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { bfloat16, castAttributes } from "../backend/bfloat16.js";
+import { castAttributes, isBfloat16 } from "../backend/bfloat16.js";
 import type { Constants } from "../backend/border.js";
 
 type Attribute = { name: string; type: number; value: unknown };
@@ -80,9 +80,6 @@ function defineNative(
 
 // ------------------------------------------------------------------------------------------------- precision
 
-const storedAs = (tensor: tf.TensorInfo): number | undefined =>
-  (tf.backend() as unknown as { tensorMap: tf.DataStorage<{ dtype: number }> }).tensorMap.get(tensor.dataId)?.dtype;
-
 const cast = (x: tf.TensorInfo, down: boolean): tf.Tensor => {
   const backend = tf.backend() as unknown as NativeBackend;
   return backend.executeMultipleOutputs("Cast", castAttributes(backend.binding, down), [x], 1)[0]!;
@@ -93,12 +90,12 @@ const nativeToBfloat16 = defineNative(
   {},
   (_, { x }) => [cast(x!, true)],
   // Whatever was rounded on the way down is a float32 parameter or picture, and its gradient is one too.
-  (_, [dy]) => ({ x: () => (storedAs(dy!) === bfloat16 ? cast(dy!, false) : dy!.clone()) }),
+  (_, [dy]) => ({ x: () => (isBfloat16(dy!) ? cast(dy!, false) : dy!.clone()) }),
 );
 
 /** Stored as bfloat16: 8 bits of float32's 24, the same range. tf.js takes it for float32 (core/backend/bfloat16.ts). */
 function toBfloat16(x: tf.Tensor): tf.Tensor {
-  return storedAs(x) === bfloat16 ? x : nativeToBfloat16({ x })[0]!;
+  return isBfloat16(x) ? x : nativeToBfloat16({ x })[0]!;
 }
 
 // ---------------------------------------------------------------------------------------------- convolution
@@ -185,7 +182,7 @@ function filterGradient(
   const [kernel, , channels] = w.shape as [number, number, number, number];
   const positions = dy.shape[1]! * dy.shape[2]!;
   const uncertain = kernel === 1 && stride > 1 && channels % 16 !== 0;
-  const small = storedAs(x) === bfloat16 && kernel > 1 && positions <= 64;
+  const small = isBfloat16(x) && kernel > 1 && positions <= 64;
   if (uncertain || small) return filterProduct(backend, dy, x, w, { stride, padding });
   const [seen, used] =
     wanted.padding === "EXPLICIT" ? [padZeros(x, padding), { ...wanted, padding: "VALID", explicit_paddings: [] }] : [x, wanted];

@@ -1,7 +1,7 @@
 /** bfloat16 under tf.js: what is kept in it, what is given float32, and that both are right. */
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { bfloat16 } from "../../../core/backend/bfloat16.js";
+import { isBfloat16 } from "../../../core/backend/bfloat16.js";
 import { layers, loadBackend, ops } from "../../../core/index.js";
 import { models } from "../../../core/models/index.js";
 import { valueAndGradients } from "../../../core/nn/backward.js";
@@ -10,8 +10,6 @@ import { forward, initialWeights, inPrecision, namedParameters, type Layer } fro
 beforeAll(async () => void (await loadBackend({ name: "tensorflow" })));
 
 const normal = (shape: number[], seed: number): tf.Tensor => tf.randomNormal(shape, 0, 1, "float32", seed);
-const isHalf = ({ dataId }: tf.Tensor): boolean =>
-  (tf.backend() as unknown as { tensorMap: tf.DataStorage<{ dtype: number }> }).tensorMap.get(dataId).dtype === bfloat16;
 /** A tensor in bfloat16 of whole numbers up to 128, which it holds without rounding. */
 const half = (x: tf.Tensor): tf.Tensor => {
   const identity = tf.eye(x.shape.at(-1)!).reshape([1, 1, x.shape.at(-1)!, x.shape.at(-1)!]);
@@ -52,14 +50,14 @@ describe("an operation", () => {
       const [x, y] = [whole([2, 4, 4, 8], 1), whole([2, 4, 4, 8], 2)];
       const found = operation(half(x), y);
       expect(found.dtype).toBe("float32");
-      expect(isHalf(found)).toBe(kept);
+      expect(isBfloat16(found)).toBe(kept);
       expect(apart(found, operation(x, y))).toBeLessThanOrEqual(tolerance);
     });
   });
 
   it("of float32 alone stays as it was", () => {
     tf.tidy(() => {
-      expect(isHalf(tf.add(normal([4], 1), normal([4], 2)))).toBe(false);
+      expect(isBfloat16(tf.add(normal([4], 1), normal([4], 2)))).toBe(false);
     });
   });
 });
@@ -80,11 +78,11 @@ describe("a convolution", () => {
       const [x, w] = [normal([4, size, size, channels], 1), normal([kernel, kernel, channels, out], 2)];
       const of = (precision: "float32" | "bfloat16") => (a: tf.Tensor, b: tf.Tensor) => ops.conv2d(a, b, { stride, padding, precision });
       const dy = normal(of("float32")(x, w).shape, 3);
-      expect(isHalf(of("bfloat16")(x, w))).toBe(true);
+      expect(isBfloat16(of("bfloat16")(x, w))).toBe(true);
       expect(apart(of("bfloat16")(x, w), of("float32")(x, w))).toBeLessThan(4e-3);
       const [mine, plain] = (["bfloat16", "float32"] as const).map((precision) => tf.grads(of(precision))([x, w], dy));
       for (const place of [0, 1]) {
-        expect(isHalf(mine![place]!), "gradients of parameters and pictures are float32").toBe(false);
+        expect(isBfloat16(mine![place]!), "gradients of parameters and pictures are float32").toBe(false);
         expect(apart(mine![place]!, plain![place]!)).toBeLessThan(4e-3);
       }
     });
@@ -126,14 +124,14 @@ describe("a network", () => {
       const run = (of: Layer): { loss: number; gradients: tf.Tensor[] } => {
         const loss = (): tf.Scalar => {
           const logits = forward(of, images, { weights, training });
-          expect(isHalf(logits)).toBe(false);
+          expect(isBfloat16(logits)).toBe(false);
           return ops.softCrossEntropy(logits, targets) as tf.Scalar;
         };
         const { value, gradients } = valueAndGradients(loss, names.map((each) => weights.get(each)!));
         return { loss: value.dataSync()[0]!, gradients: gradients.map((each) => each!) };
       };
       const [mine, plain] = [run(inPrecision(layer, "bfloat16")), run(layer)];
-      expect(mine.gradients.filter(isHalf)).toEqual([]);
+      expect(mine.gradients.filter(isBfloat16)).toEqual([]);
       expect(Math.abs(mine.loss - plain.loss) / plain.loss, name).toBeLessThan(0.05);
       // Rounding to 8 bits at each of dozens of layers, with batches of 8 behind each norm.
       const flat = (tensors: tf.Tensor[]): tf.Tensor => tf.concat(tensors.map((each) => tf.reshape(each, [-1])));

@@ -73,6 +73,8 @@ describe("a plan", () => {
     const { memory: large } = await planOf({ batchSize: 14 });
     expect(large.activations / small.activations).toBeCloseTo(14 / 8);
     expect(large.weights).toBe(small.weights);
+    const { memory: half } = await planOf({ precision: "bfloat16" });
+    expect(half.activations / small.activations).toBeCloseTo(0.5, 1);
   });
 
   it("changes no bit of the run that follows", async () => {

@@ -3,7 +3,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { loadBackend } from "../../../core/index.js";
 import { efficientNetB0, resnet18, resnet9, wrn } from "../../../core/models/index.js";
-import { valueAndGradients } from "../../../core/nn/backward.js";
+import { heldBytes, valueAndGradients } from "../../../core/nn/backward.js";
 import { forward, initialWeights, namedParameters } from "../../../core/nn/layer.js";
 import * as ops from "../../../core/nn/ops.js";
 
@@ -127,5 +127,23 @@ describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
       expect([...valueAndGradients(() => scalar(tf.square(x)), [x]).gradients[0]!.dataSync()]).toEqual([2, 4]);
     });
     x.dispose();
+  });
+});
+
+it("what the way back holds on to is counted once, weights and what only passes by apart", async () => {
+  await loadBackend({ name: "tensorflow" });
+  tf.tidy(() => {
+    const [x, w, scale] = [tf.ones([2, 4, 4, 3]), tf.ones([3, 3, 3, 5]), tf.ones([5])];
+    const running = { mean: tf.zeros([5]), variance: tf.ones([5]) };
+    const norm = { epsilon: 1e-5, momentum: 0.1 };
+    const held = (f: () => tf.Tensor): number => heldBytes(f, [w, scale]);
+    const [input, map] = [2 * 4 * 4 * 3, 2 * 4 * 4 * 5];
+    expect(held(() => ops.conv2d(x, w, { padding: 1 }))).toBe(4 * input);
+    // The sum is held by nothing, and the result of relu by relu and the square together.
+    expect(held(() => tf.square(ops.relu(ops.add(x, x))))).toBe(4 * input);
+    const block = (): tf.Tensor => ops.relu(ops.batchNorm(ops.conv2d(x, w, { padding: 1 }), scale, scale, running, norm).y);
+    expect(held(block) - 4 * (input + 2 * map)).toBeLessThanOrEqual(3 * 5 * 4); // the statistics of the batch
+    const half = held(() => ops.relu(ops.conv2d(x, w, { padding: 1, precision: "bfloat16" })));
+    expect(half).toBe(2 * (input + w.size + map));
   });
 });
