@@ -24,6 +24,22 @@ describe("docs/writing-plugins.md", async () => {
   });
 
   await import("snippet:docs/writing-plugins.md#2" as string); // its tests join these
+
+  it("has a plugin with a layer and a term in the loss: the same bits as a graph, and none to spare", async () => {
+    const { featurePenalty } = (await import("snippet:docs/writing-plugins.md#3" as string)) as {
+      featurePenalty: (options?: { weight: number }) => Plugin;
+    };
+    const told: string[] = [];
+    const hashOf = async (weight: number, capture = true): Promise<string> => {
+      const config = microConfig({ plugins: [featurePenalty({ weight })], capture });
+      return (await fitWeights(config, { before: ({ events }) => events.on("warning", ({ message }) => told.push(message)) })).hash;
+    };
+    const penalised = await hashOf(0.1);
+    expect(penalised).toBe(await hashOf(0.1, false));
+    expect(penalised).not.toBe(await hashOf(0.2));
+    expect(await hashOf(0)).toBe(await bits());
+    expect(told).toEqual([]);
+  });
 });
 
 /** The bits of a micro run with these plugins. */

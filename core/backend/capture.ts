@@ -3,8 +3,9 @@
  * them is gone.
  *
  * A graph is trusted once two recordings in a row were the same to the byte, and again at each `renew`: a number that
- * a function takes from elsewhere than its inputs would be frozen in the graph, and shows as a difference. TensorFlow may
- * fuse operations of a graph to other bits; so at its first run the operations run too, and one that differs is not used.
+ * a function takes from elsewhere than its inputs would be frozen in the graph, and shows as a difference if it is another
+ * one by then. TensorFlow may fuse operations of a graph to other bits; so at its first run the operations run too, and one
+ * that differs is not used.
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -32,16 +33,19 @@ export const eager: Capture = {
   dispose: () => {},
 };
 
+/** What is known of one computation for inputs of one kind. */
 interface Entry {
-  recording?: Omit<Recording, "outputs">;
-  graph?: Graph;
-  /** The graph computes what the last recording did. */
-  trusted: boolean;
+  state: State;
   used: boolean;
   /** Recordings in a row that differed from the one before. */
   changes: number;
-  eager: boolean;
 }
+
+type State =
+  | { readonly is: "left to single operations" }
+  | { readonly is: "to be looked at"; readonly recording?: Recording; readonly graph?: Graph }
+  // The graph is loaded when it is first needed: an epoch's last, shorter batch is looked at once an epoch, and no more.
+  | { readonly is: "trusted"; readonly recording: Recording; readonly graph?: Graph };
 
 /** A recording that TensorFlow has loaded. */
 interface Graph {
@@ -76,88 +80,98 @@ export function createCapture(tell: (message: string) => void): Capture {
   }
   const entries = new Map<string, Entry>();
   const told = new Set<string>(); // computations of many shapes are told of once
-  const close = ({ graph }: Entry): void => {
-    if (!graph) return;
-    border.deleteSavedModel(graph.session);
-    for (const id of graph.constants) border.deleteTensor(id);
-  };
+  /** Gives a computation another state; its graph goes, unless it is in that too. */
+  function become(entry: Entry, state: State): void {
+    const [before, after] = [graphOf(entry.state), graphOf(state)];
+    entry.state = state;
+    if (!before || before === after) return;
+    border!.deleteSavedModel(before.session);
+    for (const id of before.constants) border!.deleteTensor(id);
+  }
 
   /** Has a computation run operation by operation from now on. */
   function leave(name: string, entry: Entry, reason: string): void {
-    close(entry);
-    Object.assign(entry, { eager: true, trusted: false, graph: undefined, recording: undefined });
+    become(entry, { is: "left to single operations" });
     if (!told.has(name)) tell(`The ${name} runs operation by operation, not as one graph: ${reason}.`);
     told.add(name);
   }
 
   /** Runs a computation and looks at it; it is trusted where the recording before was the same. */
   function look(name: string, entry: Entry, compute: Compute, inputs: Tensors, draw: Draw): Tensors {
-    const { outputs, ...recording } = record(compute, inputs, draw, { border: border!, backend });
+    const { outputs, recording } = record(compute, inputs, draw, { border: border!, backend });
+    const before = "recording" in entry.state ? entry.state : undefined;
     if (recording.problem !== undefined) leave(name, entry, recording.problem);
-    else if (recording.aliased) close(Object.assign(entry, { recording: undefined }));
-    else if (entry.recording && isSame(entry.recording, recording)) {
+    else if (recording.aliased) become(entry, { is: "to be looked at" });
+    else if (before?.recording && isSame(before.recording, recording)) {
       entry.changes = 0;
-      entry.trusted = true;
-    } else {
-      close(entry);
-      Object.assign(entry, { graph: undefined, recording, changes: entry.changes + 1 });
-      if (entry.changes > mostChanges) {
-        leave(name, entry, "it computes something else each time, or uses numbers that are no inputs");
-      }
-    }
+      become(entry, { is: "trusted", recording: before.recording, graph: before.graph });
+    } else if (++entry.changes > mostChanges) {
+      leave(name, entry, "it computes something else each time, or uses numbers that are no inputs");
+    } else become(entry, { is: "to be looked at", recording });
     return outputs;
   }
 
   /** The first run of a graph, beside its operations. */
-  function prove(name: string, entry: Entry, compute: Compute, inputs: Tensors, draw: Draw): Tensors {
-    const drawn = new Map<string, tf.Tensor>();
-    const again: Draw = (what, shape) => {
-      const known = drawn.get(what) ?? tf.keep(draw(what, shape));
-      drawn.set(what, known);
-      return known.clone();
-    };
-    const outputs = eager.run(name, compute, inputs, again);
+  function prove(name: string, entry: Entry, recording: Recording, compute: Compute, inputs: Tensors, draw: Draw): Tensors {
+    const drawn: tf.Tensor[] = [];
     try {
-      const graph = load(border!, entry.recording!);
-      entry.graph = graph;
-      const found = runGraph(backend, graph, entry.recording!, inputs, again);
-      const other = Object.keys(outputs).find((each) => !sameBits(outputs[each]!, found[each]!));
-      tf.dispose(Object.values(found));
-      if (other !== undefined) leave(name, entry, `TensorFlow computes "${other}" of the graph to other bits`);
-    } catch (error) {
-      leave(name, entry, `the graph cannot be run (${reasonOf(error)})`);
+      const outputs = eager.run(name, compute, inputs, (what, shape) => {
+        const tensor = draw(what, shape);
+        drawn.push(tf.keep(tensor.clone()));
+        return tensor;
+      });
+      try {
+        const graph = load(border!, recording);
+        become(entry, { is: "trusted", recording, graph });
+        let next = 0;
+        const found = runGraph(backend, graph, recording, inputs, () => drawn[next++]!.clone());
+        const other = Object.keys(outputs).find((each) => !sameBits(outputs[each]!, found[each]!));
+        tf.dispose(Object.values(found));
+        if (other !== undefined) leave(name, entry, `TensorFlow computes "${other}" of the graph to other bits`);
+      } catch (error) {
+        leave(name, entry, `the graph cannot be run (${reasonOf(error)})`);
+      }
+      return outputs;
+    } finally {
+      tf.dispose(drawn);
     }
-    tf.dispose([...drawn.values()]);
-    return outputs;
   }
 
   return {
     run(name, compute, inputs, draw) {
       const key = `${name}: ${describeInputs(inputs, backend)}`;
-      const fresh: Entry = { trusted: false, used: true, changes: 0, eager: false };
-      const entry = entries.get(key) ?? entries.set(key, fresh).get(key)!;
+      const entry = entries.get(key) ?? { state: { is: "to be looked at" }, used: true, changes: 0 };
+      entries.set(key, entry);
       entry.used = true;
-      if (entry.eager) return eager.run(name, compute, inputs, draw);
-      if (entry.trusted && entry.graph) return runGraph(backend, entry.graph, entry.recording!, inputs, draw);
-      // Loaded when it is first needed: an epoch's last, shorter batch is looked at once an epoch, and no more.
-      if (entry.trusted) return prove(name, entry, compute, inputs, draw);
-      return tf.tidy(() => look(name, entry, compute, inputs, draw) as tf.TensorContainerObject) as Tensors;
+      const { state } = entry;
+      switch (state.is) {
+        case "left to single operations":
+          return eager.run(name, compute, inputs, draw);
+        case "to be looked at":
+          return tf.tidy(() => look(name, entry, compute, inputs, draw) as tf.TensorContainerObject) as Tensors;
+        case "trusted":
+          if (!state.graph) return prove(name, entry, state.recording, compute, inputs, draw);
+          return runGraph(backend, state.graph, state.recording, inputs, draw);
+      }
     },
     renew() {
       for (const [key, entry] of entries) {
         if (!entry.used) {
-          close(entry);
+          become(entry, { is: "to be looked at" });
           entries.delete(key);
         }
-        Object.assign(entry, { trusted: false, used: false, changes: 0 });
+        if (entry.state.is === "trusted") become(entry, { ...entry.state, is: "to be looked at" });
+        Object.assign(entry, { used: false, changes: 0 });
       }
     },
     dispose() {
-      for (const entry of entries.values()) close(entry);
+      for (const entry of entries.values()) become(entry, { is: "to be looked at" });
       entries.clear();
     },
   };
 }
+
+const graphOf = (state: State): Graph | undefined => ("graph" in state ? state.graph : undefined);
 
 /** TensorFlow checks no shape of what a graph is fed, so that names, types and shapes tell graphs apart. */
 const describeInputs = (inputs: Tensors, { tensorMap }: Backend): string =>
@@ -169,7 +183,7 @@ const sameBits = (a: tf.Tensor, b: tf.Tensor): boolean => {
 };
 
 /** Loads a graph; TensorFlow reads it from a folder, which is gone again when this returns. */
-function load(border: Border & Constants, { model, constants }: Pick<Recording, "model" | "constants">): Graph {
+function load(border: Border & Constants, { model, constants }: Recording): Graph {
   const folder = mkdtempSync(join(tmpdir(), "fitloop-graph-"));
   try {
     writeFileSync(join(folder, "saved_model.pb"), model);
@@ -183,7 +197,7 @@ function load(border: Border & Constants, { model, constants }: Pick<Recording, 
 function runGraph(
   backend: Backend,
   graph: Graph,
-  { draws, feeds, fetches, constants }: Omit<Recording, "outputs">,
+  { draws, feeds, fetches, constants }: Recording,
   inputs: Tensors,
   draw: Draw,
 ): Tensors {

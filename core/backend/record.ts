@@ -19,8 +19,6 @@ export type Spoil = (reason: string) => void;
 export type Compute = (inputs: Tensors, draw: Draw, spoil: Spoil) => Tensors;
 
 export interface Recording {
-  /** What the function returned. */
-  readonly outputs: Tensors;
   /** The graph as a SavedModel. */
   readonly model: Uint8Array;
   /** Drawn in this order, after the inputs. */
@@ -48,7 +46,9 @@ export interface Constant {
 /** The parts of tfjs-node's backend that turn tensors into ids and know what they are stored as. */
 export interface Handles {
   getInputTensorIds(tensors: tf.Tensor[]): number[];
-  tensorMap: tf.DataStorage<{ dtype: number }>;
+  tensorMap: tf.DataStorage<{ dtype: number; id: number }>;
+  /** Takes the values of a tensor that is made; they are uploaded when an operation first uses them. */
+  write(values: tf.backend_util.BackendValues, shape: number[], dtype: tf.DataType): tf.DataId;
 }
 
 /** Runs `compute` on `inputs`, watching. Throws what `compute` throws. */
@@ -57,7 +57,7 @@ export function record(
   inputs: Tensors,
   draw: Draw,
   { border, backend }: { border: Border & Constants; backend: Handles },
-): Recording {
+): { outputs: Tensors; recording: Recording } {
   const nodes: GraphNode[] = [];
   const places = new Map<number, string>(); // id of a value -> node:output
   const constants: Constant[] = [];
@@ -98,6 +98,19 @@ export function record(
   const apart = (place: string, attributes: readonly Attribute[], shape: readonly number[]): string => {
     const type = attributes.find(({ name }) => name === "T")!.value as number;
     return `${add("EnsureShape", [place], { T: typeAttribute(type), shape: { kind: "shape", value: shape } })}:0`;
+  };
+  // Values that wait to be uploaded look like new ones when they are: those from before are told by their tensors.
+  const made = new WeakSet<tf.DataId>();
+  const { write, getInputTensorIds } = backend;
+  backend.write = (...args) => {
+    const dataId = write.apply(backend, args);
+    made.add(dataId);
+    return dataId;
+  };
+  backend.getInputTensorIds = (tensors) => {
+    const old = tensors.find(({ dataId }) => !feeding && !made.has(dataId) && backend.tensorMap.get(dataId).id < 0);
+    if (old) spoil("it uses a tensor that is neither an input nor made on the way");
+    return getInputTensorIds.call(backend, tensors);
   };
   const { executeOp, createTensor, tensorDataSync } = border;
   border.executeOp = (name, attributes, ids, count) => {
@@ -150,14 +163,15 @@ export function record(
     const kept = needed(nodes, [...feeds, ...Object.values(fetches)]);
     const names = new Set(kept.map(({ name }) => name));
     const used = constants.filter(({ place }) => names.has(nodeOf(place)));
-    return { outputs, model: savedModel(kept), constants: used, draws, feeds, fetches, problem, aliased };
+    return { outputs, recording: { model: savedModel(kept), constants: used, draws, feeds, fetches, problem, aliased } };
   } finally {
     Object.assign(border, { executeOp, createTensor, tensorDataSync });
+    Object.assign(backend, { write, getInputTensorIds });
   }
 }
 
 /** Whether two recordings are of the same computation, to the byte. */
-export function isSame(a: Pick<Recording, "model" | "constants">, b: Pick<Recording, "model" | "constants">): boolean {
+export function isSame(a: Recording, b: Recording): boolean {
   return (
     Buffer.compare(a.model, b.model) === 0 &&
     a.constants.length === b.constants.length &&
@@ -188,11 +202,11 @@ function describe({ type, value }: Attribute, constants: Constants): AttributeVa
   const list = Array.isArray(value);
   switch (type) {
     case constants.TF_ATTR_TYPE:
-      return typeAttribute(value as number);
+      return list ? undefined : typeAttribute(value as number);
     case constants.TF_ATTR_SHAPE:
-      return { kind: "shape", value: value as number[] };
+      return list && value.every((size) => typeof size === "number") ? { kind: "shape", value } : undefined;
     case constants.TF_ATTR_STRING:
-      return { kind: "string", value: value as string };
+      return list ? undefined : { kind: "string", value: value as string };
     case constants.TF_ATTR_BOOL:
       return list ? { kind: "bools", value } : { kind: "bool", value: value as boolean };
     case constants.TF_ATTR_FLOAT:

@@ -50,14 +50,14 @@ export function gradCam(options: GradCamOptions): GradCam {
   const { model, weights, images, layer = model.features } = options;
   const [height, width] = options.size ?? [images.shape[1], images.shape[2]];
   let classes!: Int32Array;
-  let activation: tf.Tensor | undefined; // would be gone when the layer around it returns
-  const explain = (): Omit<GradCam, "classes"> => {
+  const tensors = tf.tidy(() => {
     const paths: string[] = [];
+    let activation: tf.Tensor | undefined;
     const logits = forward(model.layer, images, {
       weights,
       observe(path, output) {
         paths.push(path);
-        if (path === layer) activation = tf.keep(output.clone());
+        if (path === layer) activation = output;
         return output;
       },
     }) as tf.Tensor2D;
@@ -77,13 +77,8 @@ export function gradCam(options: GradCamOptions): GradCam {
     const maps = tf.div(tf.sub(raw, low), tf.add(tf.sub(high, low), epsilon)) as tf.Tensor3D;
     const upsampled = tf.squeeze(resize(tf.expandDims(maps, 3), height, width), [3]) as tf.Tensor3D;
     return { logits, raw, maps, upsampled };
-  };
-  try {
-    const tensors = tf.tidy(() => ({ ...explain() }));
-    return { classes, ...tensors };
-  } finally {
-    activation?.dispose();
-  }
+  });
+  return { classes, ...tensors };
 }
 
 function featureMap(activation: tf.Tensor | undefined, layer: string, paths: readonly string[]): tf.Tensor4D {

@@ -44,8 +44,8 @@ export interface HookSignatures {
   /** When: every optimizer step. Kind: waterfall. */
   resolveLearningRate(rate: number, progress: Progress): number;
   /**
-   * When: inside the gradient tape, after the loss. Kind: waterfall. A pure function of tensors: it is recorded and runs as
-   * part of a graph, so it is not called at every step. One that looks at a number of its step ends the graph.
+   * When: inside the gradient tape, after the loss. Kind: waterfall. Where every tap is `pure`, forward and backward pass run
+   * as a graph; otherwise operation by operation.
    */
   afterLoss(loss: tf.Scalar, step: Step): tf.Scalar;
   /** When: after the gradients of every micro-batch. Kind: waterfall. */
@@ -78,8 +78,8 @@ export interface TapOptions {
   /** Default "normal". */
   stage?: Stage;
   /**
-   * `beforeStep` only: the tap is a function of the gradients and weights alone. Where every tap is, they run as part of the
-   * optimizer's graph, and are called while a step is recorded and not at every step.
+   * `afterLoss` and `beforeStep` only: what the tap gives depends on the tensors that it is given, and on nothing else. Where
+   * every tap is so, they run as part of a graph, and are called while a step is recorded and not at every step.
    */
   pure?: boolean;
 }
@@ -166,7 +166,7 @@ export interface HookSet {
   /** Every tap in firing order. */
   taps(): TapInfo[];
   /** Whether every tap of a hook says that it is a function of tensors alone. */
-  pure(hook: HookName): boolean;
+  isPure(hook: HookName): boolean;
   /** Plugin -> hook -> cost. */
   costs(): ReadonlyMap<string, ReadonlyMap<HookName, TapCost>>;
   /** What failed in `onFitEnd`, where one failure must not skip the other taps. */
@@ -232,7 +232,7 @@ export function createHooks({ seed, timeout = 600, onObserverFailure, onLeak = (
     if (!stages.includes(stage)) refuse(`unknown stage "${String(stage)}"${suggestion(String(stage), stages)}.`);
     const unknown = Object.keys(options).filter((key) => key !== "stage" && key !== "pure");
     if (unknown.length > 0) refuse(`unknown tap option "${unknown[0]}"; there are "stage" and "pure".`);
-    if (options.pure && hook !== "beforeStep") refuse('"pure" is for "beforeStep" alone.');
+    if (options.pure && hook !== "afterLoss" && hook !== "beforeStep") refuse('"pure" is for "afterLoss" and "beforeStep" alone.');
     if (!asynchronous && handler.constructor.name === "AsyncFunction") {
       refuse("this hook is synchronous, and an asynchronous function came. Everything inside a step is synchronous.");
     }
@@ -333,7 +333,7 @@ export function createHooks({ seed, timeout = 600, onObserverFailure, onLeak = (
       hookNames.flatMap((hook) =>
         hooks[hook].taps.map((tap) => ({ hook, plugin: tap.name, stage: stages[tap.stage ?? 2]! })),
       ),
-    pure: (hook) => !impure.has(hook),
+    isPure: (hook) => !impure.has(hook),
     costs: () => costs,
     endFailures: () => endFailures,
     ledger,

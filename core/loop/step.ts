@@ -44,8 +44,8 @@ export interface StepContext {
   learningRate: number;
   seed: number;
   groups: readonly ParamGroup[];
-  /** Whether every `beforeStep` tap is a function of tensors alone. */
-  pure: boolean;
+  /** Whether every tap of a hook is a function of tensors alone. */
+  isPure(hook: "afterLoss" | "beforeStep"): boolean;
   /** Runs the two functions of tensors that a step is made of. */
   capture: Capture;
 }
@@ -134,7 +134,7 @@ export function runStep(
     }
     const learningRate = hooks.resolveLearningRate(context.learningRate, at.progress);
     step.learningRate = learningRate;
-    const used = context.pure ? gradients : hooks.beforeStep(gradients, step);
+    const used = context.isPure("beforeStep") ? gradients : hooks.beforeStep(gradients, step);
     const parts = partsOf(context, state, used, learningRate);
     const next = capture.run("optimizer's step", update(context, parts, step), updated(context, state, used, parts), random);
     const gradientNorm = Math.sqrt(numberIn(next.squares!));
@@ -175,14 +175,15 @@ function differentiated({ weights }: TrainState, step: Step): Tensors {
  * gradients of what trains (`gradient/`).
  */
 const differentiate =
-  ({ model, hooks }: StepContext, step: Mutable<Step>): Compute =>
+  ({ model, hooks, isPure }: StepContext, step: Mutable<Step>): Compute =>
   (inputs, draw, spoil) => {
+    if (!isPure("afterLoss")) spoil('a tap of "afterLoss" does not say that it is pure');
     const weights = new Map([...under("trained/", inputs), ...under("weight/", inputs)]);
     const trained = trainedOf(step);
-    const kept = new Map<string, tf.Tensor>(); // what is gone otherwise when the forward pass returns
+    const kept = new Map<string, tf.Tensor>(); // beyond the forward pass
     const keep = (name: string, value: tf.Tensor): void => {
       kept.get(name)?.dispose();
-      kept.set(name, tf.keep(value));
+      kept.set(name, value);
     };
     try {
       const { value, gradients } = valueAndGradients(
@@ -194,7 +195,7 @@ const differentiate =
             onBuffer: (name, buffer) => keep(`buffer/${name}`, buffer),
             uniform: draw,
           });
-          keep("logits", logits);
+          keep("logits", tf.keep(logits.clone()));
           const seen = watched({ ...step, logits: logits as tf.Tensor2D }, spoil);
           return hooks.afterLoss(ops.softCrossEntropy(logits, inputs.targets!) as tf.Scalar, seen);
         },
@@ -252,13 +253,13 @@ function partsOf({ groups, optimizer }: StepContext, { counts }: TrainState, gra
 
 /** What `update` takes, named by the part it belongs to, so that other parts are other inputs. */
 function updated(
-  { optimizer, pure }: StepContext,
+  { optimizer, isPure }: StepContext,
   { weights, slots }: TrainState,
   gradients: Gradients,
   parts: readonly Part[],
 ): Tensors {
   // Taps in the graph see every weight.
-  const others = [...weights].filter(([name]) => pure && !gradients.has(name));
+  const others = [...weights].filter(([name]) => isPure("beforeStep") && !gradients.has(name));
   const inputs: Record<string, tf.Tensor> = { ...prefixed("weight/", others) };
   parts.forEach(({ names, factors }, part) => {
     for (const [factor, value] of Object.entries(factors)) inputs[`${part}/${factor}`] = tf.scalar(value, "float32");
@@ -276,13 +277,13 @@ function updated(
  * where its taps are functions of tensors.
  */
 const update =
-  ({ optimizer, hooks, pure }: StepContext, parts: readonly Part[], step: Step): Compute =>
+  ({ optimizer, hooks, isPure }: StepContext, parts: readonly Part[], step: Step): Compute =>
   (inputs, _, spoil) => {
     const next: Record<string, tf.Tensor> = {};
     const all = (what: string): Map<string, tf.Tensor> =>
       new Map(parts.flatMap(({ names }, part) => names.map((name) => [name, inputs[`${part}/${what}/${name}`]!] as const)));
     const weights = new Map([...all("value"), ...under("weight/", inputs)]);
-    const gradients = pure ? hooks.beforeStep(all("gradient"), watched({ ...step, weights }, spoil)) : all("gradient");
+    const gradients = isPure("beforeStep") ? hooks.beforeStep(all("gradient"), watched({ ...step, weights }, spoil)) : all("gradient");
     parts.forEach((part, index) => {
       const of = (name: string): tf.Tensor => inputs[`${index}/${name}`]!;
       const factors = Object.fromEntries(Object.keys(part.factors).map((factor) => [factor, of(factor) as tf.Scalar]));

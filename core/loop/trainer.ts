@@ -73,9 +73,9 @@ export class Trainer {
       summary = await this.#run(session, state, options);
     } finally {
       for (const value of [...(state?.weights.values() ?? []), ...(state?.slots.values() ?? [])]) value.dispose();
-      session?.capture.dispose();
       closing.push(...this.hooks.endFailures(), ...disposePlugins(this.#plugins));
       for (const { message } of closing) this.events.emit("warning", { message });
+      session?.capture.dispose();
     }
     if (closing[0]) throw closing[0];
     return summary;
@@ -141,7 +141,7 @@ export class Trainer {
         const groups: readonly ParamGroup[] = call.resolveParamGroups(session.groups, progress());
         capture.renew();
         const context = {
-          model, classes, ...sizes, groups, hooks: call, pure: this.hooks.pure("beforeStep"), capture,
+          model, classes, ...sizes, groups, hooks: call, isPure: this.hooks.isPure, capture,
           optimizer: config.optimizer, learningRate: config.learningRate * position.rateFactor, seed: config.seed,
         };
         let at = performance.now();

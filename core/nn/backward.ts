@@ -6,11 +6,12 @@ import * as tf from "@tensorflow/tfjs-core";
 import { isBfloat16 } from "../backend/bfloat16.js";
 
 /** One operation on the tape. */
-interface Node {
+interface TapeNode {
   readonly kernelName: string;
   readonly inputs: Readonly<Record<string, tf.Tensor>>;
   readonly outputs: readonly tf.Tensor[];
-  readonly saved?: readonly tf.Tensor[];
+  /** Kept clones. */
+  readonly saved: readonly tf.Tensor[];
   /** null for an output that nothing differentiable was made of. */
   readonly gradient?: (dys: (tf.Tensor | null)[]) => Readonly<Record<string, () => tf.Tensor>>;
 }
@@ -19,7 +20,7 @@ interface Node {
 interface Recorder {
   startTape(): void;
   endTape(): void;
-  readonly state: { activeTape: readonly Node[] | null; readonly gradientDepth: number };
+  readonly state: { activeTape: readonly TapeNode[] | null; readonly gradientDepth: number };
 }
 
 /**
@@ -32,14 +33,14 @@ export function valueAndGradients(
   f: () => tf.Scalar,
   xs: readonly tf.Tensor[],
 ): { value: tf.Scalar; gradients: (tf.Tensor | undefined)[] } {
-  return taped(f, (tape, value) => ({ value, gradients: backward(tape, value, xs) as tf.Tensor[] }));
+  return taped(f, (tape, value) => ({ value, gradients: backward(tape, value, xs) }));
 }
 
 /** Bytes that the way back from `f` would hold on to, those of `known` tensors apart. */
 export function heldBytes(f: () => tf.Tensor, known: Iterable<tf.Tensor>): number {
   const data = new Map<tf.DataId, number>();
   taped(f, (tape) => {
-    for (const each of tape.flatMap(({ saved = [] }) => saved)) {
+    for (const each of tape.flatMap(({ saved }) => saved)) {
       data.set(each.dataId, each.size * (isBfloat16(each) ? 2 : tf.util.bytesPerElement(each.dtype)));
     }
     return [];
@@ -49,37 +50,39 @@ export function heldBytes(f: () => tf.Tensor, known: Iterable<tf.Tensor>): numbe
 }
 
 /** Runs `f` on a tape, and `use` on that. */
-function taped<V extends tf.Tensor, T extends tf.TensorContainer>(f: () => V, use: (tape: readonly Node[], value: V) => T): T {
+function taped<V extends tf.Tensor, T extends tf.TensorContainer>(f: () => V, use: (tape: readonly TapeNode[], value: V) => T): T {
   const recorder = tf.engine() as unknown as Recorder;
   if (recorder.state.gradientDepth > 0) throw new Error("This cannot be differentiated itself.");
   recorder.startTape();
   const tape = recorder.state.activeTape!;
-  const forward = (): V => {
-    try {
-      return tf.tidy(f);
-    } finally {
-      recorder.endTape();
-    }
-  };
   try {
-    return tf.tidy(() => use(tape, forward()));
+    return tf.tidy(() => {
+      let value: V;
+      try {
+        value = tf.tidy(f);
+      } finally {
+        recorder.endTape();
+      }
+      return use(tape, value);
+    });
   } finally {
-    for (const { saved = [] } of tape) tf.dispose([...saved]);
+    for (const { saved } of tape) tf.dispose([...saved]);
     recorder.state.activeTape = null;
   }
 }
 
-function backward(tape: readonly Node[], value: tf.Scalar, xs: readonly tf.Tensor[]): (tf.Tensor | undefined)[] {
-  const wanted = new Set(xs.map(({ id }) => id));
-  const dependent = new Set(wanted); // on any of xs
+function backward(tape: readonly TapeNode[], value: tf.Scalar, xs: readonly tf.Tensor[]): (tf.Tensor | undefined)[] {
+  const dependent = new Set(xs.map(({ id }) => id)); // on any of xs
   for (const { inputs, outputs } of tape) {
     if (Object.values(inputs).some(({ id }) => dependent.has(id))) for (const { id } of outputs) dependent.add(id);
   }
   const gradients = new Map<number, tf.Tensor>([[value.id, tf.ones(value.shape)]]);
   for (const node of [...tape].reverse()) {
+    const inputs = Object.entries(node.inputs).filter(([, { id }]) => dependent.has(id));
     const dys = node.outputs.map(({ id }) => gradients.get(id) ?? null);
+    // Used up before the inputs have theirs: a function made by hand may give its input back.
+    for (const { id } of node.outputs) gradients.delete(id);
     if (dys.some((dy) => dy !== null)) {
-      const inputs = Object.entries(node.inputs).filter(([, { id }]) => dependent.has(id));
       const found = tf.tidy(() => gradientsOf(node, dys, inputs));
       inputs.forEach(([, { id }], index) => {
         const [before, more] = [gradients.get(id), found[index]!];
@@ -87,18 +90,14 @@ function backward(tape: readonly Node[], value: tf.Scalar, xs: readonly tf.Tenso
         if (before) tf.dispose([before, more]);
       });
     }
-    tf.dispose([...(node.saved ?? [])]);
-    for (const { id } of node.outputs) {
-      if (wanted.has(id)) continue;
-      gradients.get(id)?.dispose();
-      gradients.delete(id);
-    }
+    tf.dispose([...node.saved]);
+    tf.dispose(dys.filter((dy) => dy !== null));
   }
   return xs.map(({ id }) => gradients.get(id));
 }
 
 /** The gradients by `inputs`, each a tensor of its own: a function may give one twice, or the very one it was given. */
-function gradientsOf({ kernelName, gradient }: Node, dys: (tf.Tensor | null)[], inputs: [string, tf.Tensor][]): tf.Tensor[] {
+function gradientsOf({ kernelName, gradient }: TapeNode, dys: (tf.Tensor | null)[], inputs: [string, tf.Tensor][]): tf.Tensor[] {
   if (inputs.length === 0) return [];
   if (!gradient) throw new Error(`${kernelName} has no gradient.`);
   const found = gradient(dys);

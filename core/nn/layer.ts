@@ -39,7 +39,10 @@ export interface Layer {
   readonly parameters?: Readonly<Record<string, Parameter>>;
   readonly buffers?: Readonly<Record<string, Buffer>>;
   readonly parts?: Readonly<Record<string, Layer>>;
-  /** A pure function of `x` and of what `pass` hands out. */
+  /**
+   * A pure function of `x` and of what `pass` hands out. What it makes is gone when the part around it returns, unless the
+   * way back needs it: what a plugin wants to see later is a clone, kept by `tf.keep`, that it disposes of.
+   */
   forward(x: tf.Tensor, pass: Pass): tf.Tensor;
 }
 
@@ -62,8 +65,11 @@ export interface Pass {
   part(name: string): Pass;
   /** The same pass with another precision. */
   withPrecision(precision: Precision): Pass;
-  /** Shows this layer's output to whoever observes the pass, and gives back what goes on. */
-  seen(output: tf.Tensor): tf.Tensor;
+  /**
+   * Runs this layer: its output is shown to whoever observes the pass, who gives back what goes on. Where nobody does, what
+   * the layer made and the way back does not need is let go.
+   */
+  run(compute: () => tf.Tensor): tf.Tensor;
   /** Notes the multiply-adds of the whole batch, for `plan`. */
   count(multiplyAdds: number): void;
 }
@@ -76,14 +82,11 @@ export interface PassOptions {
   precision?: Precision;
   /** Names being trained; all when left out. */
   trained?: ReadonlySet<string>;
-  /** Receives the next running statistics; the caller disposes of what arrives here. */
+  /** Receives the next running statistics, to keep: the caller disposes of what arrives here. */
   onBuffer?: (name: string, value: tf.Tensor) => void;
   /** Uniform numbers for a layer's path; needed when training a model with random layers. */
   uniform?: (path: string, shape: number[]) => tf.Tensor;
-  /**
-   * Sees every part's output and returns what goes on: the door for Grad-CAM. An output is gone when the part around it
-   * returns, so what is to stay longer is a kept clone.
-   */
+  /** Sees every part's output and returns what goes on: the door for Grad-CAM. */
   observe?: (path: string, output: tf.Tensor) => tf.Tensor;
   onCount?: (path: string, multiplyAdds: number) => void;
 }
@@ -106,14 +109,14 @@ function createPass(path: string, options: PassOptions): Pass {
       return value;
     },
     trains: (name) => options.trained?.has(prefix + name) ?? true,
-    setBuffer: (name, value) => options.onBuffer?.(prefix + name, value),
+    setBuffer: (name, value) => options.onBuffer?.(prefix + name, tf.keep(value.clone())),
     uniform(shape) {
       if (!options.uniform) throw new Error(`"${path}" needs random numbers, and this pass has none.`);
       return options.uniform(path, shape);
     },
     part: (name) => createPass(prefix + name, options),
     withPrecision: (precision) => createPass(path, { ...options, precision }),
-    seen: (output) => options.observe?.(path, output) ?? output,
+    run: (compute) => (options.observe ? options.observe(path, compute()) : tf.tidy(compute)),
     count: (multiplyAdds) => options.onCount?.(path, multiplyAdds),
   };
 }
@@ -134,8 +137,7 @@ export function run(layer: Layer, name: string, x: tf.Tensor, pass: Pass): tf.Te
   const part = layer.parts?.[name];
   if (!part) throw new Error(`"${layer.kind}" has no part "${name}".`);
   const inner = pass.part(name);
-  // What the part made on the way and the way back does not need is gone when it returns.
-  return inner.seen(tf.tidy(() => part.forward(x, inner)));
+  return inner.run(() => part.forward(x, inner));
 }
 
 /** Every parameter by full name, in the order PyTorch lists them. */

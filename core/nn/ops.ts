@@ -69,8 +69,11 @@ function defineNative(
     kernelName,
     inputsToSave: saves.inputs ?? [],
     outputsToSave: saves.outputs ?? [],
-    gradFunc: (dy, saved, attributes) =>
-      gradient(tf.backend() as unknown as NativeBackend, Array.isArray(dy) ? dy : [dy], saved, attributes),
+    gradFunc: (dy, saved, attributes) => {
+      // Native calls are on no tape: a gradient of this gradient would be missing, and nobody would notice.
+      if (tf.engine().state.gradientDepth > 0) throw new Error(`${name} has no second derivative; tf.js' own operations do.`);
+      return gradient(tf.backend() as unknown as NativeBackend, Array.isArray(dy) ? dy : [dy], saved, attributes);
+    },
   });
   return (inputs, attributes = {}) => {
     const result = tf.engine().runKernel(kernelName, inputs, attributes) as tf.Tensor | tf.Tensor[];

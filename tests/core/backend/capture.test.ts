@@ -118,6 +118,8 @@ describe("a function of tensors", () => {
         return capture.run("test", compute, { a: first, b: b === undefined ? first.clone() : tf.scalar(b) }, noDraw).y!.dataSync()[0]!;
       });
     expect([at(1), at(2), at(3), at(1, 3), at(2, 3), at(3, 4), at(4, 5)]).toEqual([1001, 2002, 3003, 1003, 2003, 3004, 4005]);
+    capture.renew(); // the graph goes when the next look sees one value, and goes once
+    expect([at(5), at(1, 3), at(2, 3), at(3, 4), at(6)]).toEqual([5005, 1003, 2003, 3004, 6006]);
     expect(told).toEqual([]);
   });
 
@@ -131,6 +133,15 @@ describe("a function of tensors", () => {
     };
     expect(calls(compute, 4, { draw })).toEqual({ found: [101, 202, 303, 404], graphs: 2 });
     expect(drawn, "once a call, also where the graph is proved").toBe(4);
+  });
+
+  it("draws as often and in the shapes that its operations do, under one name too", () => {
+    start();
+    let drawn = 0;
+    const compute: Compute = ({ x }, draw) => ({ y: tf.add(tf.mul(x!, draw("noise", [2])), tf.sum(draw("noise", [3, 1]))) });
+    const draw: Draw = (_, shape) => tf.fill(shape, ++drawn);
+    expect(calls(compute, 5, { draw })).toEqual({ found: [1 + 6, 2 * 3 + 12, 3 * 5 + 18, 4 * 7 + 24, 5 * 9 + 30], graphs: 3 });
+    expect(told).toEqual([]);
   });
 
   it("has a graph for each shape", () => {
@@ -197,6 +208,17 @@ describe("what would be frozen is noticed", () => {
     other.dispose();
   });
 
+  it("a tensor from elsewhere that TensorFlow has not been given yet", () => {
+    start();
+    const compute = (): Compute => {
+      const made = tf.scalar(2);
+      return ({ x }) => ({ y: tf.mul(x!, made) });
+    };
+    const found = [1, 2, 3, 4].map((from) => tf.tidy(() => calls(compute(), 1, { from }).found[0]));
+    expect(found).toEqual([2, 4, 6, 8]);
+    expect(told).toEqual([expect.stringContaining("a tensor that is neither an input nor made on the way")]);
+  });
+
   it("a value that is read back", () => {
     start();
     const compute: Compute = ({ x }) => ({ y: tf.mul(x!, tf.square(x!).dataSync()[0]!) });
@@ -226,6 +248,19 @@ describe("what would be frozen is noticed", () => {
     };
     expect(() => calls(failing, 1)).toThrow("no");
     expect(calls(({ x }) => ({ y: tf.add(x!, 1) }), 4)).toEqual({ found: [2, 3, 4, 5], graphs: 2 });
+  });
+
+  it("a failure while a graph is proved leaves no draw behind", () => {
+    start();
+    const before = tf.memory().numTensors;
+    let call = 0;
+    const compute: Compute = ({ x }, draw) => {
+      const y = tf.add(x!, draw("mask", [2]));
+      if (++call === 3) throw new Error("third");
+      return { y };
+    };
+    expect(() => calls(compute, 3, { draw: (_, shape) => tf.zeros(shape) })).toThrow("third");
+    expect(tf.memory().numTensors).toBe(before);
   });
 });
 

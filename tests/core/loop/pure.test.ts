@@ -84,10 +84,42 @@ it("without the word, a tap is called at every step", async () => {
 it("one tap that is not pure brings all of them out of the graph", () => {
   const hooks = createHooks({ seed: 1 });
   const { beforeStep, beforeBatch } = hooks.for("some", false);
-  expect(hooks.pure("beforeStep")).toBe(true);
+  expect(hooks.isPure("beforeStep")).toBe(true);
   beforeStep.tap({ pure: true }, (gradients) => gradients);
-  expect(hooks.pure("beforeStep")).toBe(true);
+  expect(hooks.isPure("beforeStep")).toBe(true);
   beforeStep.tap({ stage: "last" }, (gradients) => gradients);
-  expect(hooks.pure("beforeStep")).toBe(false);
-  expect(() => beforeBatch.tap({ pure: true }, (batch) => batch)).toThrow('"pure" is for "beforeStep" alone');
+  expect(hooks.isPure("beforeStep")).toBe(false);
+  expect(() => beforeBatch.tap({ pure: true }, (batch) => batch)).toThrow('"pure" is for "afterLoss" and "beforeStep" alone');
+});
+
+describe("a tap of the loss", () => {
+  const losses = async (options: TapOptions, factor: () => number, capture = true) => {
+    const told: string[] = [];
+    let calls = 0;
+    const scaling: Plugin = {
+      name: "scaling",
+      options: {},
+      apply: ({ hooks }) => hooks.afterLoss.tap(options, (loss) => (calls++, tf.mul(loss, factor()) as tf.Scalar)),
+    };
+    const data = shapes({ classes: 4, size: 8, train: 64, test: 6 });
+    const config = microConfig({ data, holdout: 0, epochs: 2, plugins: [scaling], capture, backend: "tensorflow" });
+    const { hash } = await fitWeights(config, { before: ({ events }) => events.on("warning", ({ message }) => void told.push(message)) });
+    return { hash, calls, told };
+  };
+
+  it("that says it is pure is part of the graph", async () => {
+    const pure = await losses({ pure: true }, () => 0.5);
+    expect(pure).toMatchObject({ calls: 4, told: [] });
+    expect(pure.hash).toBe((await losses({ pure: true }, () => 0.5, false)).hash);
+  });
+
+  it("that does not is called at every step, and may change when it likes", async () => {
+    const seldom = () => {
+      let call = 0;
+      return (): number => (call++ < 6 ? 1 : 0.5);
+    };
+    const plain = await losses({}, seldom());
+    expect(plain).toMatchObject({ calls: 16, told: [expect.stringMatching(/operation by operation, .*"afterLoss" does not say/)] });
+    expect(plain.hash).toBe((await losses({}, seldom(), false)).hash);
+  });
 });

@@ -7,7 +7,8 @@ import type { RawBatch } from "../../../core/data/loader.js";
 import { createHooks } from "../../../core/loop/hooks.js";
 import { defaultGroups } from "../../../core/loop/session.js";
 import { initialState, runStep, type StepContext, type TrainState } from "../../../core/loop/step.js";
-import { initialWeights, namedParameters } from "../../../core/nn/layer.js";
+import { initialWeights, namedParameters, type Layer } from "../../../core/nn/layer.js";
+import { append } from "../../../core/nn/layers.js";
 import { stream } from "../../../core/rng.js";
 import { updateOnce } from "../nn/update-once.js";
 import { fitWeights, microConfig, microNet, progressAt, weightsHash } from "../../../core/testing/index.js";
@@ -29,13 +30,13 @@ function raw(size: number, change: (images: Float32Array) => void = () => undefi
   };
 }
 
-function prepared(tapping: (hooks: Hooks) => void = () => undefined): {
+function prepared(tapping: (hooks: Hooks) => void = () => undefined, buildHead = (head: Layer): Layer => head): {
   context: StepContext;
   state: TrainState;
 } {
   const hooks = createHooks({ seed: 1 });
   tapping(hooks.for("tapping", false));
-  const model = microNet().build({ classes: 4, buildBlock: (branch) => branch, buildHead: (head) => head });
+  const model = microNet().build({ classes: 4, buildBlock: (branch) => branch, buildHead });
   const parameters = namedParameters(model.layer);
   const optimizer = sgd({ momentum: 0.9 });
   return {
@@ -50,18 +51,39 @@ function prepared(tapping: (hooks: Hooks) => void = () => undefined): {
       learningRate: 0.1,
       seed: 1,
       groups: defaultGroups(model, parameters),
-      pure: hooks.pure("beforeStep"),
+      isPure: hooks.isPure,
       capture: eager,
     },
     state: initialState(initialWeights(model.layer, 1), parameters.keys(), optimizer),
   };
 }
 
+/** A layer whose buffer is as it was after each step, and the very tensor it was. */
+const unmoved: Layer = {
+  kind: "unmoved",
+  buffers: { center: { shape: [], initial: 0.5 } },
+  forward(x, pass) {
+    pass.setBuffer("center", pass.value("center"));
+    pass.setBuffer("center", pass.value("center"));
+    return tf.sub(x, pass.value("center"));
+  },
+};
+
 const fingerprint = ({ weights, slots, counts }: TrainState): string =>
   JSON.stringify([weightsHash(weights), weightsHash(slots), [...counts]]);
 const at = { microBatch: 0, progress: progressAt() };
 const dispose = ({ weights, slots }: TrainState): void =>
   tf.dispose([...weights.values(), ...slots.values()]);
+
+it("a buffer that is handed over as it is stays", () => {
+  const { context, state } = prepared(
+    ({ afterBackward }) => afterBackward.tap((gradients, { weights }) => (weights.get("head.unmoved.center")!.dataSync(), gradients)),
+    (head) => append(head, "unmoved", unmoved),
+  );
+  for (const microBatch of [0, 1]) runStep(context, state, raw(4), { ...at, microBatch });
+  expect([...state.weights.get("head.unmoved.center")!.dataSync()]).toEqual([0.5]);
+  dispose(state);
+});
 
 describe("a step that fails leaves state and memory as they were", () => {
   const failing = (): never => {

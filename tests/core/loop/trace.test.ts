@@ -103,7 +103,7 @@ describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
         learningRate: trace.learningRates[step]!,
         seed: 1,
         groups: defaultGroups(model, parameters),
-        pure: hooks.pure("beforeStep"),
+        isPure: hooks.isPure,
         capture,
       };
       const { loss } = runStep(

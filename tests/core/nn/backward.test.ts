@@ -79,6 +79,16 @@ describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
     expect(tf.memory().numTensors).toBe(before);
   });
 
+  it("a function that gives its input back may change the gradient on its way", () => {
+    const reverse = tf.customGrad((...args) => ({ value: args[0] as tf.Tensor, gradFunc: (dy) => tf.mul(dy as tf.Tensor, -2) }));
+    tf.tidy(() => {
+      const x = tf.tensor1d([1, 2]);
+      const gradientOf = (f: () => tf.Tensor): number[] => [...valueAndGradients(() => scalar(f()), [x]).gradients[0]!.dataSync()];
+      expect(gradientOf(() => reverse(tf.mul(x, 3)))).toEqual([-6, -6]);
+      expect(gradientOf(() => reverse(x))).toEqual([-2, -2]);
+    });
+  });
+
   it("what the value does not depend on has no gradient, and an x that is made of another has one", () => {
     tf.tidy(() => {
       const [x, idle] = [tf.tensor1d([1, 2]), tf.tensor1d([3, 4])];
@@ -127,6 +137,15 @@ describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
       expect([...valueAndGradients(() => scalar(tf.square(x)), [x]).gradients[0]!.dataSync()]).toEqual([2, 4]);
     });
     x.dispose();
+  });
+});
+
+it("there is no second derivative of native operations, and that is said", async () => {
+  await loadBackend({ name: "tensorflow" });
+  tf.tidy(() => {
+    const [x, w] = [tf.ones([1, 4, 4, 1]), tf.ones([3, 3, 1, 1])];
+    const penalty = (): tf.Scalar => scalar(tf.square(tf.grad((z) => ops.conv2d(z, w))(x)));
+    expect(() => valueAndGradients(penalty, [w])).toThrow("Conv2D has no second derivative");
   });
 });
 
