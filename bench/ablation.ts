@@ -27,7 +27,8 @@ import {
   stochasticDepth,
 } from "../plugins/index.js";
 import { cifar100Small } from "../presets/index.js";
-import { deviation, mean, pooledDifferences } from "./statistics/intervals.js";
+import { deviation, mean, pooledDifferences } from "./common/intervals.js";
+import { whole } from "./common/options.js";
 
 /** Arm -> the one plugin that it adds. Plugins that build the network come first, as in every preset. */
 const arms: Readonly<Record<string, () => Plugin>> = {
@@ -54,7 +55,7 @@ const { values: given } = parseArgs({
     report: { type: "boolean", default: false },
   },
 });
-const seeds = Array.from({ length: Number(given.seeds) }, (_, index) => index + 1);
+const seeds = Array.from({ length: whole("seeds", given.seeds) }, (_, index) => index + 1);
 const chosen = given.arms.split(",").filter(Boolean);
 const unknown = chosen.filter((name) => !Object.hasOwn(arms, name));
 if (unknown.length > 0) throw new Error(`No arm ${unknown.join(", ")}; there are ${Object.keys(arms).join(", ")}.`);
@@ -63,16 +64,16 @@ if (unknown.length > 0) throw new Error(`No arm ${unknown.join(", ")}; there are
 function configOf(arm: string, seed: number): TrainerConfig {
   const recipe = cifar100Small({ data: given.data });
   const plain = recipe.plugins!.filter(({ name }) => !["label-smoothing", "test-time-augmentation"].includes(name));
-  const pictures = Number(given.pictures);
+  const pictures = whole("pictures", given.pictures);
   return {
     ...recipe,
     name: `ablation-${arm}`,
     seed,
-    epochs: Number(given.epochs),
+    epochs: whole("epochs", given.epochs),
     limitTrain: pictures,
     holdout: 5000 / pictures,
     limitTest: 100, // the loop evaluates a test set at the end; nothing here looks at it
-    evaluateEvery: Number(given.epochs),
+    evaluateEvery: whole("epochs", given.epochs),
     plugins: arm === baseline ? plain : [arms[arm]!(), ...plain],
   };
 }

@@ -24,6 +24,8 @@ import * as draws from "../core/image/draws.js";
 import * as geometry from "../core/image/geometry.js";
 import type { Picture } from "../core/data/dataset.js";
 import { stream, type Stream } from "../core/rng.js";
+import { median } from "./common/intervals.js";
+import { whole } from "./common/options.js";
 
 type Operation = (picture: Picture) => Picture;
 type Augmentation = (picture: Picture, random: Stream) => Picture;
@@ -84,7 +86,7 @@ const { values } = parseArgs({
     seconds: { type: "string", default: "0.05" },
   },
 });
-const rounds = Number(values.rounds);
+const rounds = whole("rounds", values.rounds);
 const seconds = Number(values.seconds);
 
 const pictures: Picture[] = Array.from({ length: 64 }, (_, index) => {
@@ -148,9 +150,4 @@ async function answer<T>(): Promise<T> {
   if (done)
     throw new Error(`${values.python} ended without an answer; it needs torch, torchvision and Pillow.`);
   return JSON.parse(value) as T;
-}
-
-function median(numbers: readonly number[]): number {
-  const sorted = [...numbers].sort((first, second) => first - second);
-  return sorted[sorted.length >> 1]!;
 }

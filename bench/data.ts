@@ -19,11 +19,13 @@ import { Trainer, type Plugin } from "../core/index.js";
 import { imageFolder, memorySplit, type DataSource } from "../core/data/index.js";
 import { resnet9 } from "../core/models/index.js";
 import { autoAugment, randomCropFlip } from "../plugins/index.js";
+import { median } from "./common/intervals.js";
+import { whole } from "./common/options.js";
 
 const { values } = parseArgs({
   options: { python: { type: "string", default: "python3" }, rounds: { type: "string", default: "5" } },
 });
-const rounds = Number(values.rounds);
+const rounds = whole("rounds", values.rounds);
 const batchSize = 128;
 const folder = mkdtempSync(join(tmpdir(), "fitloop-bench-data-"));
 process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
@@ -94,7 +96,6 @@ async function peers(task: string): Promise<Record<string, Figure>> {
   return JSON.parse(value) as Record<string, Figure>;
 }
 
-const median = (numbers: readonly number[]): number => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)]!;
 const middle = (figures: readonly Figure[]): Figure => ({
   picturesPerSecond: median(figures.map((each) => each.picturesPerSecond)),
   milliseconds: median(figures.map((each) => each.milliseconds)),

@@ -11,6 +11,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { bfloat16, castAttributes } from "../core/backend/bfloat16.js";
 import { currentBorder, type Attribute } from "../core/backend/border.js";
 import { loadBackend } from "../core/index.js";
+import { oneOf, whole } from "./common/options.js";
 
 const { values } = parseArgs({
   options: { repeats: { type: "string", default: "7" }, network: { type: "string", default: "resnet18-64" } },
@@ -62,7 +63,7 @@ const numbers = (list: number[] | number[][]): number => idOf(tf.tensor(list, un
 /** Milliseconds of the fastest repeat. */
 function fastest(compute: () => number): number {
   let best = Number.POSITIVE_INFINITY;
-  for (let repeat = 0; repeat < Number(values.repeats); repeat++) {
+  for (let repeat = 0; repeat < whole("repeats", values.repeats); repeat++) {
     const from = performance.now();
     border.deleteTensor(compute());
     best = Math.min(best, performance.now() - from);
@@ -133,7 +134,8 @@ function timed([batch, side, channels, out, kernel, stride]: Shape, precision: "
 }
 
 const table: Record<string, Record<string, string>> = {};
-for (const shape of networks[values.network] ?? networks["resnet18-64"]!) {
+const network = oneOf("network", values.network, Object.keys(networks));
+for (const shape of networks[network]!) {
   const [, side, channels, out, kernel, stride] = shape;
   for (const precision of ["float32", "bfloat16"] as const) {
     const ways = tf.tidy(() => {
@@ -144,5 +146,5 @@ for (const shape of networks[values.network] ?? networks["resnet18-64"]!) {
     table[`${side} px, ${channels} to ${out}, ${kernel} x ${kernel} / ${stride}, ${precision}`] = Object.fromEntries(ways);
   }
 }
-console.log(`milliseconds, the fastest of ${values.repeats}`);
+console.log(`${network}: milliseconds, the fastest of ${values.repeats}`);
 console.table(table);

@@ -12,6 +12,8 @@ import { loadBackend, sgd, Trainer } from "../core/index.js";
 import { shapes } from "../core/data/index.js";
 import { resnet18 } from "../core/models/index.js";
 import { l2, labelSmoothing, randomCropFlip } from "../plugins/index.js";
+import { median } from "./common/intervals.js";
+import { oneOf, whole } from "./common/options.js";
 
 const { values } = parseArgs({
   options: {
@@ -21,8 +23,8 @@ const { values } = parseArgs({
     precision: { type: "string", default: "float32" },
   },
 });
-const [width, rounds, steps] = [Number(values.width), Number(values.rounds), Number(values.steps)];
-const precision = values.precision === "bfloat16" ? "bfloat16" : "float32";
+const [width, rounds, steps] = [whole("width", values.width), whole("rounds", values.rounds), whole("steps", values.steps)];
+const precision = oneOf("precision", values.precision, ["float32", "bfloat16"]);
 const batch = 128;
 await loadBackend({ name: "tensorflow" });
 // The same copy of tf.js' core as ours, and so the same backend.
@@ -98,7 +100,6 @@ async function ourTurn(): Promise<number[]> {
   return seconds.slice(warmUp);
 }
 
-const median = (numbers: readonly number[]): number => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)]!;
 await theirTurn(1);
 const [ours, theirs, ratios] = [[] as number[], [] as number[], [] as number[]];
 for (let round = 0; round < rounds; round++) {

@@ -15,6 +15,8 @@ import { createRunRecord } from "../core/run/record.js";
 import { gradCam, visualLog } from "../plugins/index.js";
 import { cifar100Baseline } from "../presets/index.js";
 import { resnet18 } from "../core/models/index.js";
+import { median } from "./common/intervals.js";
+import { whole } from "./common/options.js";
 
 const { values } = parseArgs({
   options: {
@@ -24,7 +26,7 @@ const { values } = parseArgs({
     pictures: { type: "string", default: "5000" },
   },
 });
-const rounds = Number(values.rounds);
+const rounds = whole("rounds", values.rounds);
 
 /** Milliseconds a step, spent in the taps that `watchers` have inside it and in whoever listens to it. */
 const inSteps: number[] = [];
@@ -36,9 +38,9 @@ async function secondsWith(plugins: readonly Plugin[], extensions: readonly Plug
   const trainer = new Trainer(
     {
       ...recipe,
-      model: resnet18({ width: Number(values.width), stem: "cifar" }),
+      model: resnet18({ width: whole("width", values.width), stem: "cifar" }),
       epochs: 1,
-      limitTrain: Number(values.pictures),
+      limitTrain: whole("pictures", values.pictures),
       limitTest: 100,
       plugins: [...recipe.plugins!, ...plugins],
     },
@@ -78,8 +80,7 @@ for (let round = 0; round < rounds; round++) {
   for (const turn of round % 2 === 0 ? turns : [...turns].reverse()) await turn();
 }
 /** Steps of an epoch: a tenth is held out. */
-const stepCount = Math.ceil((0.9 * Number(values.pictures)) / 128);
-const median = (numbers: number[]): number => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)]!;
+const stepCount = Math.ceil((0.9 * whole("pictures", values.pictures)) / 128);
 const ratios = watched.map((seconds, round) => seconds / plain[round]!);
 const show = (numbers: number[]): string => numbers.map((each) => each.toFixed(3)).join(" ");
 process.stdout.write(

@@ -13,7 +13,8 @@ import { showProgress } from "../core/cli/progress.js";
 import type { SummaryRecord } from "../core/loop/events.js";
 import { createRunRecord, runFiles } from "../core/run/record.js";
 import { cifar100Small } from "../presets/index.js";
-import { deviation, mean, pairedDifference } from "./statistics/intervals.js";
+import { deviation, mean, pairedDifference } from "./common/intervals.js";
+import { whole } from "./common/options.js";
 
 const { values: given } = parseArgs({
   options: {
@@ -23,7 +24,7 @@ const { values: given } = parseArgs({
     seeds: { type: "string", default: "3" },
   },
 });
-const epochs = Number(given.epochs);
+const epochs = whole("epochs", given.epochs);
 const precisions = ["float32", "bfloat16"] as const;
 
 async function run(precision: (typeof precisions)[number], seed: number): Promise<SummaryRecord> {
@@ -44,7 +45,7 @@ async function run(precision: (typeof precisions)[number], seed: number): Promis
 
 const top1 = new Map<string, number[]>(precisions.map((precision) => [precision, []]));
 const rates = new Map<string, number[]>(precisions.map((precision) => [precision, []]));
-for (let seed = 1; seed <= Number(given.seeds); seed++) {
+for (let seed = 1; seed <= whole("seeds", given.seeds); seed++) {
   for (const precision of seed % 2 === 1 ? precisions : [...precisions].reverse()) {
     const { validation, imagesPerSecond } = await run(precision, seed);
     top1.get(precision)!.push(validation!.top1);

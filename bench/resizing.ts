@@ -9,6 +9,7 @@ import { Trainer } from "../core/index.js";
 import { progressiveResizing } from "../plugins/index.js";
 import { sizeAt } from "../plugins/progressive-resizing/index.js";
 import { cifar100Strong } from "../presets/index.js";
+import { whole } from "./common/options.js";
 
 const { values } = parseArgs({
   options: {
@@ -18,15 +19,15 @@ const { values } = parseArgs({
     sides: { type: "string", default: "8" },
   },
 });
-const repeats = Number(values.repeats);
-const batchSize = Number(values["batch-size"]);
+const repeats = whole("repeats", values.repeats);
+const batchSize = whole("batch-size", values["batch-size"]);
 const recipe = cifar100Strong({ data: values.data, batchSize });
 const settings = progressiveResizing().options as { from: number; fullFor: number };
 const sides = Array.from({ length: recipe.epochs }, (_, epoch) =>
   sizeAt(recipe.inputSize!, epoch, recipe.epochs, settings),
 );
 const distinct = [...new Set(sides)];
-const count = Math.min(Number(values.sides), distinct.length);
+const count = Math.min(whole("sides", values.sides), distinct.length);
 const places = Array.from({ length: count }, (_, at) => Math.round((at * (distinct.length - 1)) / Math.max(1, count - 1)));
 const seconds = new Map<number, number>();
 for (const side of new Set(places.map((place) => distinct[place]!))) {

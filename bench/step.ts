@@ -13,6 +13,8 @@ import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { median } from "./common/intervals.js";
+import { oneOf, whole } from "./common/options.js";
 
 const { values } = parseArgs({
   options: {
@@ -27,9 +29,9 @@ const { values } = parseArgs({
   },
   allowNegative: true,
 });
-const precision = values.precision === "bfloat16" ? "bfloat16" : "float32";
-const rounds = Number(values.rounds);
-const steps = Number(values.steps);
+const precision = oneOf("precision", values.precision, ["float32", "bfloat16"]);
+const rounds = whole("rounds", values.rounds);
+const steps = whole("steps", values.steps);
 process.env.TF_NUM_INTRAOP_THREADS = values.threads;
 
 const { loadBackend, sgd, Trainer } = await import("../core/index.js");
@@ -45,12 +47,8 @@ const networks = {
   "wrn-16-4": { model: wrn({ depth: 16, width: 4 }), size: 32, batch: 128, plugins: [] },
   "resnet50-se": { model: resnet50({ stem: "imagenet" }), size: 224, batch: 16, plugins: [squeezeExcite()] },
 };
-const chosen = networks[values.network as keyof typeof networks];
-if (!chosen) {
-  console.error(`--network ${values.network} is not there: ${Object.keys(networks).join(", ")}`);
-  process.exit(2);
-}
-const { model, size, batch, plugins } = chosen;
+const network = oneOf("network", values.network, Object.keys(networks) as (keyof typeof networks)[]);
+const { model, size, batch, plugins } = networks[network];
 
 /** Steps of ours before the first round: two are recorded, one is the graph's first. */
 const warmUp = 4;
@@ -115,7 +113,6 @@ async function startPeer(...flags: string[]) {
   };
 }
 
-const median = (numbers: readonly number[]): number => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)]!;
 
 const half = precision === "bfloat16" ? ["--bf16"] : [];
 const peers = { eager: await startPeer(...half), ...(values.compile ? { compiled: await startPeer("--compile", ...half) } : {}) };

@@ -9,13 +9,14 @@ import { sgd, Trainer } from "../core/index.js";
 import { shapes } from "../core/data/index.js";
 import { wrn } from "../core/models/index.js";
 import { randomCropFlip } from "../plugins/index.js";
+import { whole } from "./common/options.js";
 
 const { values } = parseArgs({ options: { batch: { type: "string", default: "64" }, steps: { type: "string", default: "5" } } });
-const batchSize = Number(values.batch);
+const batchSize = whole("batch", values.batch);
 const warmUp = 1;
 
 async function steps(backend: "wasm" | "tensorflow"): Promise<{ losses: number[]; seconds: number[] }> {
-  const pictures = batchSize * (Number(values.steps) + warmUp);
+  const pictures = batchSize * (whole("steps", values.steps) + warmUp);
   const trainer = new Trainer({
     name: "bench",
     data: shapes({ classes: 10, size: 32, train: pictures, test: 10 }),

@@ -3,6 +3,9 @@ import { deviation, mean } from "../../core/statistics.js";
 
 export { deviation, mean };
 
+/** The middle one, the upper of two. */
+export const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1]!;
+
 /** Student's t at 97.5 % for 1 … 30 degrees of freedom (Fisher and Yates's table), 1.96 in the limit. */
 const t975 = [
   12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.16, 2.145, 2.131, 2.12, 2.11,
