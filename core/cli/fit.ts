@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { join, relative } from "node:path";
 import type { Command } from "commander";
 import type { Emitter } from "mitt";
-import { exitCodes, TrainerError } from "../errors.js";
+import { exitCodes, reasonOf, TrainerError } from "../errors.js";
 import type { Events } from "../loop/events.js";
 import { Trainer } from "../loop/trainer.js";
 import { fitEndRecord } from "../loop/summary.js";
@@ -15,10 +15,12 @@ import { toJson } from "../run/json.js";
 import { createKeeper, fromCheckpoint, type CheckpointMeta } from "../run/keeper.js";
 import { lockRun, type RunLock } from "../run/lock.js";
 import { createRunRecord, runFiles } from "../run/record.js";
-import { discardAfter, removeLeftovers } from "../run/retention.js";
+import { removeLeftovers } from "../run/retention.js";
 import { addRunOptions, configFrom, whole, type RunOptions } from "./options.js";
 import { formatResults, showProgress } from "./progress.js";
 import { checkContinues, chooseCheckpoint, configOfRun, configSource, findRun, type Resumable } from "./resume.js";
+import { reportStray } from "./run.js";
+import { takeStrays } from "./stray.js";
 import { tell, tellWarnings } from "./terminal.js";
 
 interface FitOptions extends RunOptions {
@@ -79,7 +81,7 @@ async function fit(options: FitOptions): Promise<void> {
   });
   const trainer = new Trainer(config, [record.plugin, createReport({ command: typedCommand() })]);
   if (resume === true && out === undefined) run = findRun(true, { name: trainer.config.name });
-  if (run) checkContinues(run, trainer, allowChange);
+  if (run) checkContinues(run, trainer, { allowed: allowChange, file });
 
   const { events } = trainer;
   if (options.json) events.on("*", (event, value) => process.stdout.write(`${toJson({ event, ...value })}\n`));
@@ -96,7 +98,7 @@ async function fit(options: FitOptions): Promise<void> {
     folder.removeIfEmpty();
   };
   process.once("exit", leave); // also after an error that nobody waited for
-  const interrupt = listenForSignals(events, leave);
+  const interrupt = listenForEnds(events, leave);
   try {
     sayHowItEnded(lock, events);
     removeUnfinished(folder.path);
@@ -111,9 +113,12 @@ async function fit(options: FitOptions): Promise<void> {
         folder: join(folder.path, runFiles.checkpoints),
         every: options.checkpointEvery,
         metrics: record.metrics,
+        from: from?.checkpoint,
         onSaved: (saved) => events.emit("checkpoint:saved", saved),
+        onRemoved: (path) => events.emit("warning", { message: `${path} lies beyond the point the run goes on from, and is removed.` }),
       }),
     });
+    if (interrupt.stray) throw strayError(interrupt.stray.error);
     if (!options.json) process.stdout.write(`${formatResults(fitEndRecord(summary), folder.path, options.quiet ? undefined : reportOf(folder.path))}\n`);
     if (interrupt.exitCode !== undefined) process.exitCode = interrupt.exitCode;
   } finally {
@@ -157,22 +162,32 @@ function goOn(run: Resumable, events: Emitter<Events>): { checkpoint: Checkpoint
     events.emit("warning", { message: "The run had come to no checkpoint: it begins again." });
     return undefined;
   }
-  for (const path of discardAfter(checkpoints, checkpoint)) {
-    events.emit("warning", { message: `${path} lies beyond the point the run goes on from, and is removed.` });
-  }
   const { position, metricsBytes } = checkpoint.meta as CheckpointMeta;
   events.emit("fit:resume", { step: position.step, epoch: position.epoch, batchInEpoch: position.batchInEpoch });
   return { checkpoint, metricsBytes };
 }
 
+const strayError = (cause: unknown): TrainerError =>
+  new TrainerError(
+    "ERR_PLUGIN",
+    `An error that nobody waited for ended the run: ${reasonOf(cause)}. It comes from a timer, a listener or a promise of the ` +
+      "config or a plugin. The run was kept, and --resume goes on with it.",
+    { cause },
+  );
+
 interface Interrupt {
   readonly signal: AbortSignal;
   /** Of the signal that came, if one did. */
   readonly exitCode: number | undefined;
+  /** The error that nobody waited for, if there was one. */
+  readonly stray: { error: unknown } | undefined;
   stop(): void;
 }
 
 /**
+ * What ends a run from outside. An error that nobody waited for stops it as a signal does; `process.exit` is an error of
+ * whoever calls it.
+ *
  * SIGINT, SIGTERM and SIGHUP stop the run after the micro-batch under way. A second one leaves at once, and so does the
  * first while data and backend are still loading: there is nothing to keep yet.
  *
@@ -180,10 +195,23 @@ interface Interrupt {
  * Under nohup it stops the run as well: Node undoes an ignored SIGHUP before any code of ours runs, and nothing tells that
  * it was ignored.
  */
-function listenForSignals(events: Emitter<Events>, tidyUp: () => void): Interrupt {
+function listenForEnds(events: Emitter<Events>, tidyUp: () => void): Interrupt {
   const controller = new AbortController();
   let exitCode: number | undefined;
+  let stray: { error: unknown } | undefined;
   let training = false;
+  const { exit } = process;
+  process.exit = (code) => {
+    throw new Error(`process.exit(${code ?? ""}) was called while the run was on`);
+  };
+  const strays = takeStrays((error) => {
+    if (!training) {
+      tidyUp();
+      exit.call(process, reportStray(error));
+    }
+    stray ??= { error };
+    controller.abort("an error that nobody waited for");
+  });
   events.on("fit:start", () => (training = true));
   const codes = { SIGINT: exitCodes.sigint, SIGTERM: exitCodes.sigterm, SIGHUP: exitCodes.sighup } as const;
   const handlers = Object.entries(codes).map(([name, code]) => {
@@ -191,7 +219,7 @@ function listenForSignals(events: Emitter<Events>, tidyUp: () => void): Interrup
       if (exitCode !== undefined && name === "SIGHUP") return;
       if (exitCode !== undefined || !training) {
         tidyUp();
-        process.exit(exitCode ?? code);
+        exit.call(process, exitCode ?? code);
       }
       exitCode = code;
       tell(`\n${name}: stopping after this step; once more to leave at once`);
@@ -205,6 +233,13 @@ function listenForSignals(events: Emitter<Events>, tidyUp: () => void): Interrup
     get exitCode() {
       return exitCode;
     },
-    stop: () => handlers.forEach(({ name, handler }) => process.off(name, handler)),
+    get stray() {
+      return stray;
+    },
+    stop() {
+      for (const { name, handler } of handlers) process.off(name, handler);
+      strays.stop();
+      process.exit = exit;
+    },
   };
 }

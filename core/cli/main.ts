@@ -1,5 +1,6 @@
 /** The process of the command line. */
 import { reportStray, runCommandLine } from "./run.js";
+import { giveStray } from "./stray.js";
 
 // A reader that goes away (`trainer … | head`) must not take the training with it, nor a terminal that is closed:
 // its run has yet to keep a checkpoint.
@@ -9,8 +10,7 @@ for (const stream of [process.stdout, process.stderr]) {
     throw error;
   });
 }
-// What a config or a plugin left running and nobody waits for.
-process.on("uncaughtException", (error) => process.exit(reportStray(error)));
+process.on("uncaughtException", (error) => giveStray(error) || process.exit(reportStray(error)));
 
 const code = await runCommandLine(process.argv.slice(2));
 // Not left to the last open handle: a timer of a config or a plugin would keep a finished run alive.

@@ -1,17 +1,17 @@
 /** `trainer replay`: repeats one recorded step of a run from the nearest checkpoint, and shows what went on in it. */
 import { join } from "node:path";
 import type { Command } from "commander";
-import { TrainerError } from "../errors.js";
+import { reasonOf, TrainerError } from "../errors.js";
 import type { Events } from "../loop/events.js";
 import { Trainer } from "../loop/trainer.js";
-import { listCheckpoints, readCheckpoint } from "../run/checkpoints.js";
+import { listCheckpoints, readCheckpoint, type Checkpoint } from "../run/checkpoints.js";
 import { toJson } from "../run/json.js";
-import { fromCheckpoint } from "../run/keeper.js";
+import { fromCheckpoint, isBetweenSteps } from "../run/keeper.js";
 import { readMetrics } from "../run/metrics.js";
 import { runFiles } from "../run/record.js";
 import { watchedPlugins, type Replayed } from "../run/replay.js";
 import { whole } from "./options.js";
-import { configOfRun, findRun } from "./resume.js";
+import { configOfRun, findRun, type Resumable } from "./resume.js";
 import { table, tell, tellWarnings } from "./terminal.js";
 
 interface ReplayOptions {
@@ -31,7 +31,8 @@ export function addReplay(program: Command): void {
       "after",
       `
 The run is repeated from its nearest checkpoint before the step; from its beginning where there is none. Nothing is
-written. A step that diverged is shown too: the tool for "why did it diverge here".`,
+written. A step that diverged is shown too: the tool for "why did it diverge here". Shown are the taps of beforeBatch,
+afterLoss, afterBackward, resolveLearningRate and beforeStep.`,
     )
     .action(replay);
 }
@@ -41,13 +42,15 @@ type Figures = Pick<Events["step"], "step" | "loss" | "learningRate" | "gradient
 async function replay(path: string, { step, json, allowChange }: ReplayOptions): Promise<void> {
   const run = findRun(path, {})!;
   const config = await configOfRun(run, allowChange);
-  const nearest = listCheckpoints(join(run.folder, runFiles.checkpoints)).filter((each) => each.step < step).at(-1);
-  const checkpoint = nearest && readCheckpoint(nearest.path);
+  const checkpoint = checkpointBefore(run, step);
+  const recorded = readMetrics(join(run.folder, runFiles.metrics)).lines.find(
+    (line) => line.event === "step" && line.step === step,
+  ) as Figures | undefined;
 
-  let done = checkpoint?.step ?? 0;
-  const { plugins, probe, replayed } = watchedPlugins(config.plugins ?? [], () => done === step - 1);
+  const { plugins, probe, replayed, forget } = watchedPlugins(config.plugins ?? [], step - 1);
   // Operation by operation: the watched taps read values back, and a graph could not. The bits are the same.
   const trainer = new Trainer({ ...config, plugins, capture: false, maxSteps: undefined }, [probe]);
+  const goesBack = typeof trainer.config.onDivergence === "object" && "rollback" in trainer.config.onDivergence;
   const stop = new AbortController();
   let figures: Figures | undefined;
   let diverged: Events["diverged"] | undefined;
@@ -55,14 +58,24 @@ async function replay(path: string, { step, json, allowChange }: ReplayOptions):
   trainer.events.on("fit:start", ({ totalSteps }) => {
     if (step > totalSteps) stop.abort("no such step");
   });
-  trainer.events.on("diverged", (event) => (diverged = event));
+  trainer.events.on("diverged", (event) => {
+    if (event.step + 1 === step || !goesBack) {
+      diverged = event;
+      stop.abort("replayed");
+    } else {
+      figures = undefined; // the run goes back, and may make the step again
+      forget();
+    }
+  });
   trainer.events.on("step", (event) => {
-    done = event.step;
-    if (event.step < step) return;
+    if (event.step !== step || diverged) return;
     figures = event;
+    // Of a step that was made twice the metrics hold the second one.
+    if (goesBack && recorded && !Object.is(recorded.loss, event.loss)) return;
     stop.abort("replayed"); // nothing is evaluated: the test set is read by the run alone
   });
-  tell(`from ${nearest?.path ?? "the beginning"}: ${step - done} steps`);
+  const steps = step - (checkpoint?.step ?? 0);
+  tell(`from ${checkpoint?.path ?? "the beginning"}: ${steps} ${steps === 1 ? "step" : "steps"}`);
   try {
     await trainer.fit({ signal: stop.signal, from: checkpoint && (() => fromCheckpoint(checkpoint)) });
   } catch (error) {
@@ -71,12 +84,27 @@ async function replay(path: string, { step, json, allowChange }: ReplayOptions):
   if (!figures && !diverged) {
     throw new TrainerError("ERR_OPTION", `The run in ${run.folder} does not come to a step ${step}.`);
   }
-  const recorded = readMetrics(join(run.folder, runFiles.metrics)).lines.find(
-    (line) => line.event === "step" && line.step === step,
-  ) as Figures | undefined;
   const found: Found = { figures, diverged, recorded };
   const text = json ? toJson(asJson(step, replayed, found), 2) : describe(step, replayed, found);
   process.stdout.write(`${text}\n`);
+}
+
+/** The checkpoint that was named; else the newest whole one from which all of the step's micro-batches are still to come. */
+function checkpointBefore({ folder, checkpoint: named }: Resumable, step: number): (Checkpoint & { path: string }) | undefined {
+  if (named !== undefined) {
+    const checkpoint = readCheckpoint(named);
+    if (checkpoint.step < step) return { ...checkpoint, path: named };
+    throw new TrainerError("ERR_OPTION", `${named} is of step ${checkpoint.step}, and step ${step} lies before it.`);
+  }
+  const earlier = listCheckpoints(join(folder, runFiles.checkpoints)).filter((each) => each.step < step && isBetweenSteps(each));
+  for (const { path } of earlier.reverse()) {
+    try {
+      return { ...readCheckpoint(path), path };
+    } catch (error) {
+      tell(`${path} is passed over: ${reasonOf(error)}`);
+    }
+  }
+  return undefined;
 }
 
 interface Found {

@@ -6,7 +6,8 @@ import { loadConfig } from "../config/load.js";
 import { configRecord, type ConfigRecord, type TrainerConfig } from "../config/config.js";
 import { TrainerError } from "../errors.js";
 import type { Trainer } from "../loop/trainer.js";
-import { mustBeContinuable } from "../run/changes.js";
+import { suggestion } from "../options.js";
+import { allowable, mustBeContinuable } from "../run/changes.js";
 import { placeName } from "../run/checkpoint-names.js";
 import { newestCheckpoint, readCheckpoint, type Checkpoint } from "../run/checkpoints.js";
 import { toJson } from "../run/json.js";
@@ -70,7 +71,6 @@ export async function configOfRun({ record }: Resumable, allowed: readonly strin
   const { source } = record;
   const foreign = foreignPlugins(record);
   if (foreign.length === 0 || !source) return rebuilt(record);
-  const insist = "or insist with --allow-change config";
   if (!existsSync(source.path)) {
     throw new TrainerError(
       "ERR_RESUME",
@@ -78,14 +78,20 @@ export async function configOfRun({ record }: Resumable, allowed: readonly strin
         "Put it back, or give the config with --config.",
     );
   }
-  if (configSource(source.path).sha256 !== source.sha256 && !allowed.includes("config")) {
-    throw new TrainerError(
-      "ERR_RESUME",
-      `The run uses plugins of its own config (${foreign.join(", ")}), and ${source.path} has changed since. ` +
-        `Put it back as it was, ${insist}.`,
-    );
-  }
+  mustBeTheFile(record, source.path, allowed); // before it is executed
   return (await loadConfig(source.path)).config;
+}
+
+/** Refuses a file with plugins of the user's own that is not the one that the run was made of. */
+function mustBeTheFile(record: RunConfigRecord, path: string, allowed: readonly string[]): void {
+  const foreign = foreignPlugins(record);
+  if (foreign.length === 0 || !record.source || allowed.includes("config")) return;
+  if (configSource(path).sha256 === record.source.sha256) return;
+  throw new TrainerError(
+    "ERR_RESUME",
+    `The run uses plugins of its own config (${foreign.join(", ")}), and ${path} is not what it was. ` +
+      "Put it back as it was, or insist with --allow-change config.",
+  );
 }
 
 /** A config file as a run remembers it. */
@@ -94,17 +100,25 @@ export function configSource(path: string): ConfigSource {
 }
 
 /**
- * Refuses a config that would not continue the run.
+ * Refuses a config that would not continue the run; `file` is where it stands, where it stands in one.
  *
- * @throws TrainerError ERR_RESUME with every difference
+ * @throws TrainerError ERR_RESUME with every difference, ERR_OPTION for an `allowed` that is no field
  */
 export function checkContinues(
   { record }: Resumable,
   trainer: Trainer,
-  allowed: readonly string[],
+  { allowed, file }: { allowed: readonly string[]; file?: string },
 ): void {
+  const unknown = allowed.find((each) => !allowable.includes(each));
+  if (unknown !== undefined) {
+    throw new TrainerError("ERR_OPTION", `--allow-change ${unknown}: there is no such field${suggestion(unknown, allowable)}. There are ${allowable.join(", ")}.`);
+  }
+  if (file !== undefined) mustBeTheFile(record, file, allowed);
+  const before = asOfNow(record);
   const after = JSON.parse(toJson(configRecord(trainer.config))) as ConfigRecord;
-  mustBeContinuable(asOfNow(record), after, allowed);
+  // One that did not name its backend ran on the one it found.
+  const ran = record.environment?.backend as ConfigRecord["backend"];
+  mustBeContinuable({ ...before, backend: before.backend ?? (after.backend && ran) }, after, allowed);
 }
 
 /**

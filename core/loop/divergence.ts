@@ -26,11 +26,13 @@ export class DivergedError extends TrainerError {
   readonly divergence: Divergence;
 
   constructor(divergence: Divergence) {
-    const { what, value, first, epoch, step } = divergence;
+    const { what, value, first, epoch, step, learningRate, samples } = divergence;
+    const shown = samples.length > 8 ? `${samples.slice(0, 8).join(", ")}, … (${samples.length})` : samples.join(", ");
     super(
       "ERR_DIVERGED",
       `The ${what} is ${value} in epoch ${epoch + 1}, step ${step + 1}. The step was not applied. ` +
         (first === undefined ? "" : `The first tensor that is not finite: ${first}. `) +
+        `The learning rate was ${learningRate}; the pictures' places in the training split: ${shown}. ` +
         "Lower the learning rate, add warmup or gradient clipping, and check the data.",
     );
     this.divergence = divergence;

@@ -163,6 +163,7 @@ export interface HookSet {
   for(plugin: string, observer: boolean): Hooks;
   /** Calls no tap of an observer any more. */
   switchOff(plugin: string, error: TrainerError): void;
+  isOff(plugin: string): boolean;
   /** Every tap in firing order. */
   taps(): TapInfo[];
   /** Whether every tap of a hook says that it is a function of tensors alone. */
@@ -210,6 +211,7 @@ export function createHooks({ seed, timeout = 600, onObserverFailure, onLeak = (
   }
 
   function switchOff(plugin: string, error: TrainerError): void {
+    if (disabled.has(plugin)) return;
     disabled.add(plugin);
     onObserverFailure?.(error);
   }
@@ -329,6 +331,7 @@ export function createHooks({ seed, timeout = 600, onObserverFailure, onLeak = (
       });
     },
     switchOff,
+    isOff: (plugin) => disabled.has(plugin),
     taps: () =>
       hookNames.flatMap((hook) =>
         hooks[hook].taps.map((tap) => ({ hook, plugin: tap.name, stage: stages[tap.stage ?? 2]! })),

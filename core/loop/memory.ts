@@ -5,26 +5,30 @@ import { reasonOf } from "../errors.js";
 import { DivergedError } from "./divergence.js";
 import type { Events } from "./events.js";
 import type { AppliedPlugin } from "./plugin.js";
-import type { Position } from "./position.js";
+import { leaveOut, type Position } from "./position.js";
 import { disposeSnapshot, restore, takeSnapshot, type Snapshot } from "./snapshot.js";
 import type { TrainState } from "./step.js";
 
-/** The start, each micro-batch, each epoch's end; and at the end of the run, or after a failure, the last one again. */
-export type Moment = "start" | "step" | "epoch" | "stop";
+/**
+ * The start, each micro-batch, each epoch's end; the place that a run went back to; and at the end of the run, or after a
+ * failure, the last one again.
+ */
+export type Moment = "start" | "step" | "epoch" | "back" | "stop";
 
 /** The snapshot is the trainer's and lasts as long as the call. */
 export type Keep = (snapshot: Snapshot, moment: Moment) => void;
 
 export interface Memory {
-  remember(moment: Exclude<Moment, "stop">): void;
+  remember(moment: "start" | "step" | "epoch"): void;
   /** Tells the last moment again; after a failure of the run, a second one is only said. */
   stop(after?: { failure: unknown }): void;
   /**
    * After a step that failed: "next" leaves its micro-batch out, "again" goes on from where the position now is.
    *
+   * @param closes whether an optimizer step was due after the micro-batch: what was gathered for it is left out too
    * @throws the error itself where there is nothing to be done about it
    */
-  recover(error: unknown): "next" | "again";
+  recover(error: unknown, closes: boolean): "next" | "again";
   dispose(): void;
 }
 
@@ -32,56 +36,71 @@ export function createMemory(
   state: TrainState,
   position: Position,
   plugins: readonly AppliedPlugin[],
-  { keep, policy, events }: { keep?: Keep; policy: DivergencePolicy; events: Emitter<Events> },
+  { keep, policy, events, anchor: given }: {
+    keep?: Keep;
+    policy: DivergencePolicy;
+    events: Emitter<Events>;
+    /** Of the snapshot that the run goes on from, which is now the memory's. */
+    anchor?: Snapshot;
+  },
 ): Memory {
   let good: Snapshot | undefined; // the last moment
-  let anchor: Snapshot | undefined; // the start or the last epoch's end
+  let anchor = given; // the last epoch's end or the start: what a failed step goes back to
   const forget = (snapshot: Snapshot | undefined): void => void (snapshot && disposeSnapshot(snapshot));
   const goesBack = policy !== "halt" && "rollback" in policy;
+  const withinEpoch = ({ position: { batchInEpoch } }: Snapshot): boolean => batchInEpoch > 0;
+  const tell = (snapshot: Snapshot, moment: Moment): void =>
+    keep?.(goesBack && withinEpoch(snapshot) ? { ...snapshot, anchor } : snapshot, moment);
   const remember = (moment: Exclude<Moment, "stop">): void => {
     if (!keep && policy === "halt") return;
+    const now = takeSnapshot(state, position, plugins); // a plugin that fails to save leaves the last moment as it is
     forget(good);
-    good = takeSnapshot(state, position, plugins);
-    if (goesBack && moment !== "step") {
+    good = now;
+    if (goesBack && (!withinEpoch(now) || !anchor)) {
+      const next = takeSnapshot(state, position, plugins);
       forget(anchor);
-      anchor = takeSnapshot(state, position, plugins);
+      anchor = next;
     }
-    keep?.(good, moment);
+    tell(now, moment);
   };
   return {
     remember,
     stop(after) {
       try {
-        if (good) keep?.(good, "stop");
+        if (good) tell(good, "stop");
       } catch (error) {
         if (!after) throw error;
         const message = reasonOf(error);
         if (!reasonOf(after.failure).includes(message)) events.emit("warning", { message });
       }
     },
-    recover(error) {
+    recover(error, closes) {
       if (!(error instanceof DivergedError)) throw error;
-      events.emit("diverged", { ...error.divergence });
-      if (policy === "halt") throw error;
+      const { rollbacks, rateFactor, skipped } = position;
+      const most = policy === "halt" ? 0 : "skip" in policy ? policy.skip - skipped : policy.rollback - rollbacks;
+      if (policy === "halt" || most <= 0) {
+        events.emit("diverged", { ...error.divergence });
+        throw error;
+      }
+      const found = error.message.split(". ")[0];
       if ("skip" in policy) {
-        if (position.skipped >= policy.skip) throw error;
         restore(good!, state, position, plugins); // what plugins took in from the failed step goes too
-        position.skipped++;
-        position.microBatch++;
-        position.batchInEpoch++;
+        leaveOut(position, closes);
         remember("step");
-        events.emit("warning", { message: `${error.message.split(". ")[0]}. Its micro-batch is left out.` });
+        events.emit("diverged", { ...error.divergence });
+        events.emit("warning", { message: `${found}. Its micro-batch is left out.` });
         return "next";
       }
-      const { rollbacks, rateFactor } = position;
-      if (rollbacks >= policy.rollback) throw error;
       restore(anchor!, state, position, plugins);
       position.rollbacks = rollbacks + 1;
       position.rateFactor = rateFactor * policy.factor;
-      const message =
-        `${error.message.split(". ")[0]}. The run goes back to step ${position.step} and on from there with ` +
-        `${position.rateFactor} times the learning rate.`;
-      events.emit("warning", { message });
+      remember("back"); // what was said of the steps that are made again is taken back, and this is said after it
+      events.emit("diverged", { ...error.divergence });
+      events.emit("warning", {
+        message:
+          `${found}. The run goes back to step ${position.step} and on from there with ` +
+          `${position.rateFactor} times the learning rate.`,
+      });
       return "again";
     },
     dispose() {

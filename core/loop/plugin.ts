@@ -173,7 +173,7 @@ export function applyPlugins(
       if (instance !== undefined && (instance === null || typeof instance !== "object" || "then" in instance)) {
         throw new Error("apply returns { save?, load?, dispose? } or nothing, and not a promise.");
       }
-      const whole = instance ?? {};
+      const whole = checked(instance ?? {});
       const own = observer ? forgiven(name, whole, hookSet) : whole;
       applied.push({ plugin, instance: counted(name, own, hookSet.ledger) });
     } catch (cause) {
@@ -189,9 +189,41 @@ export function failureIn(what: "apply" | "save" | "load" | "dispose", plugin: s
   return new TrainerError("ERR_PLUGIN", `Plugin "${plugin}" failed in ${what}: ${reasonOf(cause)}`, { cause, plugin });
 }
 
+/** An instance whose `save` gives what can be kept. */
+function checked(instance: PluginInstance): PluginInstance {
+  const { save } = instance;
+  if (!save) return instance;
+  return {
+    save() {
+      const state = save.call(instance);
+      if (state === null || typeof state !== "object") throw new Error("save returns { values?, tensors? }.");
+      const strange = notPlain(state.values, "values");
+      if (strange !== undefined) throw new Error(`${strange}, and a checkpoint keeps plain data: numbers, text, lists, objects.`);
+      return state;
+    },
+    load: instance.load && ((state) => instance.load!(state)),
+    dispose: instance.dispose && (() => instance.dispose!()),
+  };
+}
+
+/** Where and what the first value is that JSON does not know. */
+function notPlain(value: unknown, where: string): string | undefined {
+  if (value === undefined || value === null || ["boolean", "number", "string"].includes(typeof value)) return undefined;
+  const prototype: unknown = typeof value === "object" && Object.getPrototypeOf(value);
+  if (Array.isArray(value) || prototype === Object.prototype || prototype === null) {
+    for (const [key, item] of Object.entries(value)) {
+      const found = notPlain(item, `${where}.${key}`);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+  return `${where} is ${typeof value === "object" ? `a ${value.constructor.name}` : `of type ${typeof value}`}`;
+}
+
 /** An observer's instance: what fails in it switches the plugin off, as what fails in a tap does. */
-function forgiven(plugin: string, instance: PluginInstance, { switchOff }: HookSet): PluginInstance {
+function forgiven(plugin: string, instance: PluginInstance, { switchOff, isOff }: HookSet): PluginInstance {
   const attempt = <T>(what: "save" | "load" | "dispose", call: () => T, otherwise: T): T => {
+    if (what !== "dispose" && isOff(plugin)) return otherwise;
     try {
       return call();
     } catch (cause) {

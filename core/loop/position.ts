@@ -100,6 +100,14 @@ export function advance(position: Position, { size }: RawBatch, result: StepResu
   };
 }
 
+/** Passes over a micro-batch; where an optimizer step was due, over all that was gathered for it. */
+export function leaveOut(position: Position, closes: boolean): void {
+  position.skipped++;
+  position.microBatch++;
+  position.batchInEpoch++;
+  if (closes) position.window = nothing();
+}
+
 /** To the next epoch. */
 export function nextEpoch(position: Position): void {
   position.epoch++;

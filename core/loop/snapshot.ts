@@ -22,6 +22,8 @@ export interface Snapshot {
   readonly counts: ReadonlyMap<string, number>;
   /** Plugin -> what it saved. */
   readonly plugins: ReadonlyMap<string, PluginState>;
+  /** Within an epoch, where failed steps go back: what a step that fails goes back to. */
+  readonly anchor?: Snapshot;
 }
 
 /** A second owner of the same values. What `clone` does through a kernel, for a tenth of its time: a run does it at
@@ -46,7 +48,9 @@ export function takeSnapshot(
   for (const { plugin, instance } of plugins) {
     if (!instance.save) continue;
     try {
-      const { values, tensors } = instance.save();
+      const given = instance.save();
+      if (given === null || typeof given !== "object") throw new Error("save returns { values?, tensors? }.");
+      const { values, tensors } = given;
       saved.set(plugin.name, { values: structuredClone(values), tensors: cloned(tensors ?? new Map()) });
     } catch (cause) {
       disposeStates(saved);
@@ -62,6 +66,7 @@ export function takeSnapshot(
   };
 }
 
+/** The anchor is somebody else's. */
 export function disposeSnapshot({ weights, slots, plugins }: Snapshot): void {
   for (const tensors of [weights, slots]) for (const value of tensors.values()) value.dispose();
   disposeStates(plugins);
@@ -115,10 +120,15 @@ export function restore(
   }
 }
 
-/** As `restore`, and the snapshot is gone. */
-export function resume(...args: Parameters<typeof restore>): void {
+/** As `restore`, and the snapshot is gone; its anchor is the caller's. */
+export function resume(...args: Parameters<typeof restore>): Snapshot | undefined {
+  const [{ anchor }] = args;
   try {
     restore(...args);
+    return anchor;
+  } catch (error) {
+    if (anchor) disposeSnapshot(anchor);
+    throw error;
   } finally {
     disposeSnapshot(args[0]);
   }

@@ -129,6 +129,7 @@ export function runStep(
 
     const gradients = hooks.afterBackward(under("gradient/", passes), step);
     if (hooks.shouldStep(step) === false) {
+      mustBeFinite("sum of the gradients' squares", numberIn(ops.squaredNorm([...gradients.values()])), gradients);
       commit(state.weights, buffers);
       return { loss: step.loss, correct };
     }
@@ -140,6 +141,7 @@ export function runStep(
     const gradientNorm = Math.sqrt(numberIn(next.squares!));
     step.gradientNorm = gradientNorm;
     mustBeFinite("gradient norm", gradientNorm, used);
+    mustBeFinite("sum of the new weights' squares", numberIn(next.size!), used);
 
     for (const name of used.keys()) state.counts.set(name, (state.counts.get(name) ?? 0) + 1);
     commit(state.weights, buffers);
@@ -273,8 +275,8 @@ function updated(
 }
 
 /**
- * The next parameters (`value/`) and optimizer state (`slot/`), and the sum of the gradients' squares; `beforeStep` first
- * where its taps are functions of tensors.
+ * The next parameters (`value/`) and optimizer state (`slot/`), and the sums of squares of the gradients (`squares`) and of the
+ * next parameters (`size`); `beforeStep` first where its taps are functions of tensors.
  */
 const update =
   ({ optimizer, hooks, isPure }: StepContext, parts: readonly Part[], step: Step): Compute =>
@@ -307,7 +309,8 @@ const update =
         });
       }
     });
-    return { ...next, squares: ops.squaredNorm([...gradients.values()]) };
+    const values = Object.entries(next).flatMap(([name, value]) => (name.startsWith("value/") ? [value] : []));
+    return { ...next, squares: ops.squaredNorm([...gradients.values()]), size: ops.squaredNorm(values) };
   };
 
 /** Puts new values in the place of old ones and lets the old ones go. */

@@ -89,7 +89,7 @@ export class Trainer {
     const sizes = { height: data.height, width: data.width, inputSize };
     const totalSteps = config.epochs * stepsPerEpoch;
     const position = beginning();
-    if (from) resume(from(), state, position, this.#plugins);
+    const anchor = from && resume(from(), state, position, this.#plugins);
     const since = { ...position };
     const interrupted = (): string | undefined => signal?.aborted ? `interrupted (${signal.reason ?? "stopped"})` : undefined;
     const progress = (): Progress => {
@@ -100,7 +100,7 @@ export class Trainer {
     let stopReason = position.ended ?? enough();
     let test: Metrics | undefined;
     let plan: string | undefined;
-    const memory = createMemory(state, position, this.#plugins, { keep, policy: config.onDivergence, events });
+    const memory = createMemory(state, position, this.#plugins, { keep, policy: config.onDivergence, events, anchor });
 
     const measure = async (evaluation: Evaluation, split: "validation" | "test"): Promise<Metrics | undefined> => {
       const loader = loaders[split];
@@ -151,7 +151,7 @@ export class Trainer {
           try {
             result = runStep(context, state, raw, { microBatch: position.microBatch, progress: progress() });
           } catch (error) {
-            again = memory.recover(error) === "again";
+            again = memory.recover(error, session.stepsAt[position.batchInEpoch]!) === "again";
             if (again) break;
             continue;
           }

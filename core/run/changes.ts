@@ -31,6 +31,9 @@ export const fieldClasses = {
 
 export type ConfigField = keyof typeof fieldClasses;
 
+/** What may be insisted on: a field of the config, or `config`, the file that holds plugins of the user's own. */
+export const allowable: readonly string[] = [...Object.keys(fieldClasses).filter((field) => fieldClasses[field as ConfigField] !== "free"), "config"];
+
 /** One difference between a run's record and what it is to go on with. */
 export interface Change {
   /** "learningRate", "model.options.width", "plugins.cutmix". */
@@ -71,7 +74,7 @@ function withDefaults(record: ConfigRecord): ConfigRecord {
 function comparable(record: ConfigRecord, field: ConfigField): unknown {
   if (field !== "plugins") return record[field];
   const byName = Object.fromEntries(record.plugins.map(({ name, options }) => [name, options]));
-  return { ...byName, order: record.plugins.map(({ name }) => name).join(", ") };
+  return { ...byName, "(order)": record.plugins.map(({ name }) => name).join(", ") }; // no plugin's name
 }
 
 function differences(path: string, before: unknown, after: unknown): Change[] {

@@ -34,6 +34,8 @@ export interface MetricsLog {
    * @throws TrainerError ERR_PLUGIN for an event of more than `maxLineBytes`
    */
   append(event: string, value: object): void;
+  /** Takes back what was appended beyond `bytes`, an earlier length. @throws TrainerError ERR_IO */
+  cut(bytes: number): void;
   /**
    * What has been appended survives power loss from here on.
    *
@@ -103,6 +105,15 @@ function metricsLog(
         bytes += line.length;
       } catch (cause) {
         throw ioError(`Writing ${path}`, cause, { bytes: line.length, folder: dirname(path) });
+      }
+    },
+    cut(to) {
+      try {
+        system.ftruncateSync(file, to);
+        bytes = to;
+        torn = false;
+      } catch (cause) {
+        throw ioError(`Cutting ${path}`, cause);
       }
     },
     sync() {

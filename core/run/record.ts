@@ -67,7 +67,7 @@ export interface RunRecord {
   /** The run goes on with another; said before it starts. */
   goesOn(before: Before): void;
   /** Of the run under way: their length, and that it is flushed. */
-  readonly metrics: Pick<MetricsLog, "bytes" | "sync">;
+  readonly metrics: Pick<MetricsLog, "bytes" | "sync" | "cut">;
 }
 
 /** What a picture needs before the network sees it, and what the network's answers are called. */
@@ -147,6 +147,7 @@ export function createRunRecord({ logEvery = 1, source }: RunRecordOptions = {})
         if (event.step % logEvery === 0) append("step", event);
       });
       events.on("epoch:end", (event) => append("epoch:end", event));
+      events.on("diverged", (event) => append("diverged", event));
       events.on("warning", (event) => {
         if (metrics) append("warning", event);
         else early.push(event);
@@ -189,6 +190,10 @@ export function createRunRecord({ logEvery = 1, source }: RunRecordOptions = {})
       sync() {
         if (failed) throw failed; // a run that went on from here would lack a line
         metrics?.sync();
+      },
+      cut(bytes) {
+        if (failed) throw failed;
+        metrics?.cut(bytes);
       },
     },
   };

@@ -25,21 +25,24 @@ export interface Replayed {
 }
 
 /**
- * The plugins of a run, each watched at its taps while `looking` says so, and one more that reads the gradients at last.
+ * The plugins of a run, each watched at its taps in the step after `done` others, and one more that reads the gradients at
+ * last. `forget` clears what was seen: the step is made again.
  */
 export function watchedPlugins(
   plugins: readonly Plugin[],
-  looking: () => boolean,
-): { plugins: Plugin[]; probe: Plugin; replayed: Replayed } {
+  done: number,
+): { plugins: Plugin[]; probe: Plugin; replayed: Replayed; forget(): void } {
   const changes: TapChange[] = [];
   const gradientNorms = new Map<string, number>();
+  let microBatch = 0; // the rate is asked for with a run's progress, which counts none: that of the step under way
   const watch = (plugin: Plugin): Plugin => ({
     ...plugin,
     apply: (context) =>
       plugin.apply({
         ...context,
-        hooks: watchedHooks(context.hooks, (hook, before, after, microBatch) => {
-          if (!looking()) return;
+        hooks: watchedHooks(context.hooks, (hook, before, after, at) => {
+          microBatch = at.microBatch ?? microBatch;
+          if (at.step !== done) return;
           changes.push({ microBatch, hook, plugin: plugin.name, change: tf.tidy(() => describe(hook, before, after)) });
         }),
       }),
@@ -48,26 +51,28 @@ export function watchedPlugins(
     name: "replay-probe",
     options: {},
     apply({ hooks }) {
-      hooks.beforeStep.tap({ stage: "last" }, (gradients) => {
-        if (looking()) for (const [name, gradient] of gradients) gradientNorms.set(name, norm(gradient));
+      hooks.beforeStep.tap({ stage: "last" }, (gradients, { step }) => {
+        if (step === done) for (const [name, gradient] of gradients) gradientNorms.set(name, norm(gradient));
         return gradients;
       });
     },
   };
-  return { plugins: plugins.map(watch), probe, replayed: { changes, gradientNorms } };
+  const forget = (): void => {
+    changes.length = 0;
+    gradientNorms.clear();
+  };
+  return { plugins: plugins.map(watch), probe, replayed: { changes, gradientNorms }, forget };
 }
 
-type Seen = (hook: Watched, before: unknown, after: unknown, microBatch: number) => void;
+/** `at` is the hook's second argument: a step, or a run's progress. */
+type Seen = (hook: Watched, before: unknown, after: unknown, at: { step: number; microBatch?: number }) => void;
 
 function watchedHooks(hooks: Hooks, seen: Seen): Hooks {
-  let microBatch = 0;
   const wrapped = (hook: HookName, handler: (...args: unknown[]) => unknown) => {
     if (!(watched as readonly string[]).includes(hook)) return handler;
     return (...args: unknown[]): unknown => {
-      // The rate is asked for with a run's progress, which counts no micro-batches: that of the step under way.
-      microBatch = (args[1] as { microBatch?: number }).microBatch ?? microBatch;
       const after = handler(...args);
-      seen(hook as Watched, args[0], after, microBatch);
+      seen(hook as Watched, args[0], after, args[1] as Parameters<Seen>[3]);
       return after;
     };
   };

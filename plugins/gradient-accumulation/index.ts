@@ -44,6 +44,7 @@ export const gradientAccumulation = definePlugin({
     };
 
     hooks.afterBackward.tap((gradients, step) => {
+      if (step.batchInEpoch % factor === 0) replace(new Map(), 0); // the end of the window before may have been left out
       const ends = endsWindow(step.batchInEpoch, step.batchesInEpoch, factor);
       if (ends && samples === 0) return gradients; // a window of one: nothing to weigh
       const total = samples + step.samples;

@@ -20,11 +20,22 @@ import { micro, mustGoOnFromEverywhere, traced } from "./traced.js";
 
 beforeAll(async () => void (await loadBackend()));
 
+/** Falls over a cliff in the third epoch, unless its rate is lower. */
+const cliff: Plugin = {
+  name: "cliff",
+  options: {},
+  apply: ({ hooks }) =>
+    hooks.beforeStep.tap((gradients, { microBatch, learningRate }) =>
+      microBatch < 20 || learningRate! < 0.04 ? gradients : new Map([...gradients].map(([name, each]) => [name, tf.mul(each, Number.NaN)])),
+    ),
+};
+
 const setups: Record<string, Partial<TrainerConfig>> = {
   "SGD with momentum": { plugins: [cosineRestarts({ firstCycle: 1, factor: 2 })] },
   AdamW: { optimizer: adamw({ weightDecay: 0.01 }), learningRate: 0.003 },
   "averaged weights": { plugins: [ema({ decay: 0.9 }), cosineRestarts({ firstCycle: 2, factor: 1 })] },
   "accumulation, in the middle of windows": { plugins: [gradientAccumulation({ factor: 3 })] },
+  "a step that fails, and the way back from it": { plugins: [ema({ decay: 0.9 }), cliff], onDivergence: { rollback: 1, factor: 0.5 } },
   "early stopping that waits, and layers that thaw": {
     plugins: [
       ema({ decay: 0.9 }),

@@ -23,12 +23,14 @@ const snapshot = (position: Partial<Position>): Snapshot => ({
   plugins: none,
 });
 const keeper = (every?: number) => createKeeper({ folder, every });
-const epochs = (keep: ReturnType<typeof keeper>, losses: readonly number[], from = 0): void =>
+const epochs = (keep: ReturnType<typeof keeper>, losses: readonly number[], from = 0): void => {
+  keep(snapshot({ epoch: from, step: 10 * from, microBatch: 10 * from }), "start");
   losses.forEach((loss, index) => {
     const epoch = from + index + 1;
     const validation = { count: 4, loss, top1: 0, top5: 1, source: "current" };
     keep(snapshot({ epoch, step: 10 * epoch, microBatch: 10 * epoch, validation }), "epoch");
   });
+};
 const kept = (): number[] => listCheckpoints(folder).map(({ step }) => step);
 
 it("keeps the last two and the best", () => {
@@ -68,7 +70,7 @@ it("keeps every so many steps, at windows' ends, and where a run stops, but no p
 });
 
 it("remembers the metrics as they were at the moment that it keeps, and not what was said since", () => {
-  const metrics = { bytes: 100, sync: () => undefined };
+  const metrics = { bytes: 100, sync: () => undefined, cut: () => undefined };
   const keep = createKeeper({ folder, metrics });
   const stopped = snapshot({ step: 3, microBatch: 3, batchInEpoch: 3 });
   keep(stopped, "step");
