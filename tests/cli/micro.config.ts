@@ -17,6 +17,7 @@ const foreign = definePlugin({
   apply(_, { hooks }) {
     hooks.onStep.tap(({ step }) => {
       if (MICRO === "throws" && step === 1) throw new Error("as told");
+      if (MICRO === "exits" && step === 1) process.exit(0);
       if (MICRO === "throws later" && step === 1)
         setTimeout(() => Promise.reject(new Error("nobody waits for me")));
     });

@@ -1,6 +1,6 @@
 /** What only a process of its own shows: signals, a reader that leaves, errors that nobody waits for, npx. */
 import { execFileSync, spawn, type ChildProcess } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -148,16 +148,23 @@ it("a plugin that throws is named with its place, and the run is kept", async ()
   expect(JSON.parse(read("throws", "summary.json")).stopReason).toMatch(/^failed: /);
 }, 60_000);
 
-it.each([
-  ["in a step", "throws later"],
-  ["while the data loads", "throws while loading"],
-])("an error %s that nobody waits for is one message and 70", async (_, micro) => {
-  const { code, stderr } = await start(run(micro, "--epochs", "100000"), undefined, micro);
+it("an error while the data loads that nobody waits for is one message and 70, and leaves no folder", async () => {
+  const { code, stderr } = await start(run("unmade"), undefined, "throws while loading");
   expect(code).toBe(70);
   expect(stderr).toMatch(/^trainer: an error nobody waited for: nobody waits for me\n +at .*micro\.config\.ts:\d+/m);
   expect(stderr).not.toMatch(/unexpected|fault of fitloop/);
-  // A folder stays only for what lies in it.
-  expect(existsSync(join(base, micro))).toBe(micro === "throws later");
+  expect(existsSync(join(base, "unmade"))).toBe(false);
+}, 60_000);
+
+it.each([
+  ["an error that nobody waits for", "throws later", /^trainer: An error that nobody waited for ended the run: nobody waits for me\. .*--resume.*\n +at .*micro\.config\.ts:\d+/m],
+  ["a plugin that ends the process", "exits", /^trainer: Plugin "foreign" failed in hook "onStep": process\.exit\(0\) was called/m],
+])("%s ends the run with a checkpoint and 70, not the process", async (_, micro, said) => {
+  const { code, stderr } = await start(run(micro, "--epochs", "100000"), undefined, micro);
+  expect(code).toBe(70);
+  expect(stderr).toMatch(said);
+  expect(readdirSync(join(base, micro, "checkpoints"))).toHaveLength(1);
+  expect(JSON.parse(read(micro, "summary.json")).steps).toBeGreaterThan(0);
 }, 60_000);
 
 it("a timer that a plugin left does not keep a finished run alive", async () => {

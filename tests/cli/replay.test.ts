@@ -1,4 +1,5 @@
 /** `trainer replay`: a recorded step again, with the same numbers, and what went on in it. */
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
 import { trainer, workplace } from "./run-cli.js";
@@ -40,4 +41,25 @@ it("of a step that the run does not come to is one message", async () => {
 
 it("of what is no run is bad data", async () => {
   expect(await trainer("replay", "nowhere", "--step", "1")).toMatchObject({ code: 65 });
+});
+
+it("of a step of several micro-batches shows all of them, from a checkpoint between steps, with the rate's own", async () => {
+  const fitloop = (path: string): string => JSON.stringify(join(import.meta.dirname, "../..", path));
+  writeFileSync(
+    "windows.config.ts",
+    `import { shapes } from ${fitloop("core/data/index.ts")};
+    import { microConfig } from ${fitloop("core/testing/index.ts")};
+    import { gradientAccumulation, oneCycle } from ${fitloop("plugins/index.ts")};
+    export default microConfig({
+      data: shapes({ classes: 4, size: 8, train: 64, test: 6 }), batchSize: 4, holdout: 0, epochs: 1,
+      plugins: [gradientAccumulation({ factor: 4 }), oneCycle()],
+    });`,
+  );
+  const made = await trainer("--config", "windows.config.ts", "--out", "windows", "--checkpoint-every", "1", "--json");
+  expect(made).toMatchObject({ code: 0 });
+  const { changes, figures, recorded } = JSON.parse((await trainer("replay", "windows", "--step", "3", "--json")).stdout);
+  expect(figures.loss).toBe(recorded.loss);
+  const of = (hook: string): number[] => changes.filter((each: { hook: string }) => each.hook === hook).map(({ microBatch }: { microBatch: number }) => microBatch);
+  expect(of("afterBackward")).toEqual([8, 9, 10, 11]);
+  expect(of("resolveLearningRate")).toEqual([11]);
 });
