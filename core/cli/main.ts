@@ -10,7 +10,8 @@ for (const stream of [process.stdout, process.stderr]) {
     throw error;
   });
 }
-process.on("uncaughtException", (error) => giveStray(error) || process.exit(reportStray(error)));
+// No listener: tf.js' WebAssembly adds one of its own, which throws again.
+process.setUncaughtExceptionCaptureCallback((error) => void (giveStray(error) || process.exit(reportStray(error))));
 
 const code = await runCommandLine(process.argv.slice(2));
 // Not left to the last open handle: a timer of a config or a plugin would keep a finished run alive.

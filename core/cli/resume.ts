@@ -89,7 +89,7 @@ function mustBeTheFile(record: RunConfigRecord, path: string, allowed: readonly 
   if (configSource(path).sha256 === record.source.sha256) return;
   throw new TrainerError(
     "ERR_RESUME",
-    `The run uses plugins of its own config (${foreign.join(", ")}), and ${path} is not what it was. ` +
+    `The run uses plugins of its own config (${foreign.join(", ")}), and ${path} has changed since. ` +
       "Put it back as it was, or insist with --allow-change config.",
   );
 }

@@ -46,16 +46,17 @@ it("of what is no run is bad data", async () => {
 it("of a step of several micro-batches shows all of them, from a checkpoint between steps, with the rate's own", async () => {
   const fitloop = (path: string): string => JSON.stringify(join(import.meta.dirname, "../..", path));
   writeFileSync(
-    "windows.config.ts",
+    "windows.config.mts",
     `import { shapes } from ${fitloop("core/data/index.ts")};
     import { microConfig } from ${fitloop("core/testing/index.ts")};
+    import { resnet9 } from ${fitloop("core/models/index.ts")};
     import { gradientAccumulation, oneCycle } from ${fitloop("plugins/index.ts")};
     export default microConfig({
-      data: shapes({ classes: 4, size: 8, train: 64, test: 6 }), batchSize: 4, holdout: 0, epochs: 1,
+      data: shapes({ classes: 4, size: 8, train: 64, test: 6 }), model: resnet9({ width: 4 }), batchSize: 4, holdout: 0, epochs: 1,
       plugins: [gradientAccumulation({ factor: 4 }), oneCycle()],
     });`,
   );
-  const made = await trainer("--config", "windows.config.ts", "--out", "windows", "--checkpoint-every", "1", "--json");
+  const made = await trainer("--config", "windows.config.mts", "--out", "windows", "--checkpoint-every", "1", "--json");
   expect(made).toMatchObject({ code: 0 });
   const { changes, figures, recorded } = JSON.parse((await trainer("replay", "windows", "--step", "3", "--json")).stdout);
   expect(figures.loss).toBe(recorded.loss);
