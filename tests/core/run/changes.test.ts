@@ -151,7 +151,7 @@ describe("a continuation", () => {
     expect(() => mustBeContinuable(recordOf(), changed)).toThrow(
       "The run was made with another config, and going on with this one would give a run that is neither:\n" +
         "  seed: 1 -> 2\n" +
-        '  plugins.order: "label-smoothing, ema" -> "ema, label-smoothing"\n' +
+        '  plugins.(order): "label-smoothing, ema" -> "ema, label-smoothing"\n' +
         "Leave these as they were, or insist with --allow-change seed --allow-change plugins.",
     );
   });
