@@ -131,6 +131,14 @@ export function figureOf(group: Pick<Group, "runs">, figure: ComparedFigure): Gr
   };
 }
 
+/** Of how many runs a group's means are; a figure that only some of them have is named. */
+function countOf({ runs }: Group, found: readonly GroupFigure[]): number | string {
+  const finished = seedsOf({ runs: runs.filter(isFinished) }).length;
+  const names = Object.keys(compared);
+  const fewer = found.flatMap(({ count }, at) => (count > 0 && count < finished ? [`${names[at]} of ${count}`] : []));
+  return fewer.length === 0 ? finished : [finished, ...fewer].join("; ");
+}
+
 /** Fields whose values are not the same in all runs: path, then a value for each run. */
 export function differences(runs: readonly RunParts[]): [path: string, ...values: (string | null)[]][] {
   const flats = runs.map(({ record }) => flattened(record));
@@ -153,20 +161,16 @@ export function comparePage(runs: readonly RunParts[]): Page {
       columns: [
         { name: "runs", format: "text" },
         { name: "seeds", format: "integer" },
+        { name: "finished, of which the means are", format: "integer" },
         ...figures.flatMap((name): { name: string; format: Format }[] => [
           { name, format: compared[name].format },
           { name: `± ${name}`, format: compared[name].format },
-          { name: `runs with ${name}`, format: "integer" },
         ]),
       ],
-      rows: groups.map((group) => [
-        group.name,
-        seedsOf(group).length,
-        ...figures.flatMap((figure) => {
-          const found = figureOf(group, figure);
-          return [found.mean ?? null, found.deviation ?? null, found.count];
-        }),
-      ]),
+      rows: groups.map((group) => {
+        const found = figures.map((figure) => figureOf(group, figure));
+        return [group.name, seedsOf(group).length, countOf(group, found), ...found.flatMap((each) => [each.mean ?? null, each.deviation ?? null])];
+      }),
     },
     ...(["loss", "top1"] as const).flatMap((figure): Block[] => {
       const ofEpochs = aligned(
@@ -193,8 +197,9 @@ export function comparePage(runs: readonly RunParts[]): Page {
       );
       const word = figure === "loss" ? "loss" : "accuracy";
       const format = figure === "loss" ? "number" : "percent";
+      const best = figure === "loss" ? "least" : "greatest";
       const chart = (title: string, curves: ReturnType<typeof aligned>): Block[] =>
-        curves.x.length > 0 ? [{ kind: "chart", title, format, xLabel: "step", ...curves }] : [];
+        curves.x.length > 0 ? [{ kind: "chart", title, format, best, xLabel: "step", ...curves }] : [];
       return [...chart(`Held-out ${word}`, ofEpochs), ...chart(`Training ${word}`, ofSteps)];
     }),
     ...(differing.length > 0

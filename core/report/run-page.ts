@@ -222,8 +222,8 @@ function charts(told: Told): Block[] {
     return { kind: "chart", title, format: "number", xLabel, x, series: [series] };
   };
   return [
-    { kind: "chart", title: "Loss", format: "number", xLabel, ...joined(ofSteps(told, "loss", "training"), "held out", evaluated("loss")) },
-    { kind: "chart", title: "Accuracy", format: "percent", xLabel, ...joined(ofSteps(told, "top1", "training, as augmented"), "held out", evaluated("top1")) },
+    { kind: "chart", title: "Loss", format: "number", best: "least", xLabel, ...joined(ofSteps(told, "loss", "training"), "held out", evaluated("loss")) },
+    { kind: "chart", title: "Accuracy", format: "percent", best: "greatest", xLabel, ...joined(ofSteps(told, "top1", "training, as augmented"), "held out", evaluated("top1")) },
     plain("Learning rate", "learningRate", "learning rate"),
     plain("Gradient norm", "gradientNorm", "norm of all gradients"),
     plain("Throughput", "imagesPerSecond", "images per second"),

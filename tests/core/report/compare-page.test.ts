@@ -70,8 +70,11 @@ describe("runs that did not finish", () => {
   it("are told on the page, beside of how many runs each mean is", () => {
     const [table] = comparePage(runs).blocks as unknown as [{ note: string; columns: { name: string }[]; rows: unknown[][] }];
     expect(table.note).toContain("killed (broke off)");
-    const at = table.columns.findIndex(({ name }) => name === "runs with test top-1");
+    const at = table.columns.findIndex(({ name }) => name.startsWith("finished"));
     expect(table.rows[0]![at]).toBe(2);
+    const held = { top1: 0.5, top5: 1, loss: 1, source: "current" };
+    const some = runs.map((run, at) => (at === 0 ? { ...run, summary: { ...run.summary!, validation: held } as never } : run));
+    expect((comparePage(some).blocks[0] as unknown as typeof table).rows[0]![at]).toBe("2; held-out top-1 of 1; held-out loss of 1");
   });
 });
 
