@@ -365,7 +365,7 @@ function pageOf(text: string): Page {
     folder: join(base, "x"),
     told,
     status: "ended",
-    record: { name: text, seed: 1, epochs: 1, data: { name: text, options: { [text]: text } }, model: { name: text, options: {} }, optimizer: { name: text, options: {} }, plugins: [{ name: text, options: { [text]: text } }], source: { path: text, sha256: "" }, environment: { backend: text, backendVersion: text, threads: 1, node: text, platform: text } } as never,
+    record: { name: text, seed: 1, epochs: 1, data: { name: text, options: { [text]: text } }, model: { name: text, options: {} }, optimizer: { name: text, options: {} }, plugins: [{ name: text, options: { [text]: text } }], source: { path: text, sha256: "" }, environment: { backend: text, backendVersion: text, threads: 1, node: text, platform: text, processor: text, fitloop: text } } as never,
     summary: { ...(readRun(run, false).summary as object), stopReason: text, costs: { [text]: { millisecondsPerStep: 1, share: 0.1 } } } as never,
     kept: { command: text, plan: text, splits: { [text]: { step: 1, source: text, classes: [text, `${text} 2`], counts, worst: [picture] } }, augmented: picture },
     picture: () => "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==",
