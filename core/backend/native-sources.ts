@@ -32,6 +32,9 @@ export function packageRoot(): string {
   }
 }
 
+/** This package's version. */
+export const packageVersion = (): string => (JSON.parse(readFileSync(join(packageRoot(), "package.json"), "utf8")) as { version: string }).version;
+
 /** Finds the sources: `native/` of the packed package first, else the packages in node_modules. */
 export function findNativeSources(root = packageRoot()): NativeSources {
   const packed = { binding: join(root, "native", "binding"), nodeApi: join(root, "native", "include") };

@@ -79,7 +79,7 @@ async function fit(options: FitOptions): Promise<void> {
     logEvery: options.logEvery,
     source: file === undefined ? found?.record.source : configSource(file),
   });
-  const trainer = new Trainer(config, [record.plugin, createReport({ command: typedCommand() })]);
+  const trainer = new Trainer(config, [record.plugin, createReport({ command: typedCommand(process.argv.slice(2)) })]);
   if (resume === true && out === undefined) run = findRun(true, { name: trainer.config.name });
   if (run) checkContinues(run, trainer, { allowed: allowChange, file });
 
@@ -136,9 +136,16 @@ function reportOf(folder: string): string | undefined {
   return near.startsWith("..") ? path : near;
 }
 
-/** The command of this process, to be typed into a shell again. */
-function typedCommand(): string {
-  const quoted = process.argv.slice(2).map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`));
+/**
+ * A command to be typed into a shell again. Without the folder, which is taken by then, and without going on with what it
+ * may hold: it makes the same run in a new one.
+ */
+export function typedCommand(words: readonly string[]): string {
+  const bare = (word: string | undefined): boolean => word === undefined || word.startsWith("-");
+  const again = words.filter(
+    (word, at) => !(word === "--out" || words[at - 1] === "--out" || word.startsWith("--out=") || (word === "--resume" && bare(words[at + 1]))),
+  );
+  const quoted = again.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`));
   return ["trainer", ...quoted].join(" ");
 }
 

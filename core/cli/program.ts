@@ -1,8 +1,6 @@
 /** The commands of `trainer`, one file each. */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { Command } from "commander";
-import { packageRoot } from "../backend/native-sources.js";
+import { packageVersion } from "../backend/native-sources.js";
 import { TrainerError } from "../errors.js";
 import { suggestion } from "../options.js";
 import { addBackend } from "./backend.js";
@@ -19,12 +17,9 @@ import { addReplay } from "./replay.js";
 import { addCompare, addReport } from "./report.js";
 
 export function createProgram(): Command {
-  const { version } = JSON.parse(readFileSync(join(packageRoot(), "package.json"), "utf8")) as {
-    version: string;
-  };
   const program = new Command("trainer")
     .description("Train image classifiers: a small loop, and every technique a plugin.")
-    .version(version)
+    .version(packageVersion())
     .showSuggestionAfterError()
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "trainer: ")) })
     .addHelpText(

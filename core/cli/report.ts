@@ -1,11 +1,12 @@
 /** `trainer report RUN` and `trainer compare RUN…`: pages from what runs keep of themselves. */
-import { existsSync, writeFileSync } from "node:fs";
-import { resolve } from "node:path";
+import { accessSync, constants, existsSync, mkdirSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import type { Command } from "commander";
-import { TrainerError } from "../errors.js";
-import { compared, comparePage, figureOf, groupsOf, repeatsIn, type ComparedFigure } from "../report/compare-page.js";
+import { reasonOf, TrainerError } from "../errors.js";
+import { compared, comparePage, figureOf, groupsOf, leftOut, unfinishedIn, type ComparedFigure } from "../report/compare-page.js";
 import { pageHtml } from "../report/html.js";
 import { readRun, writeReport } from "../report/read.js";
+import { writeFileAtomic } from "../run/files.js";
 import { isHeld } from "../run/lock.js";
 import { toJson } from "../run/json.js";
 import { percent, table, tell } from "./terminal.js";
@@ -40,7 +41,8 @@ export function addCompare(program: Command): void {
       "after",
       `
 Runs that differ in the seed alone are one group, and its figures a mean ± the deviation over seeds. A seed that
-several runs have counts once: they are one run made again, and not independent.
+several runs have counts once: they are one run made again, and not independent. A run that did not finish counts
+for nothing there. Behind each figure stands of how many runs it is.
 
 Example:
   trainer compare runs/cifar100-small-1 runs/cifar100-small-2 --out small.html`,
@@ -55,35 +57,47 @@ function readParts(run: string): ReturnType<typeof readRun> {
   return parts;
 }
 
-function compare(runs: string[], { out, force, json }: { out: string; force?: boolean; json?: boolean }): void {
-  if (runs.length < 2) throw new TrainerError("ERR_OPTION", "Comparing takes two runs or more.");
+function compare(given: string[], { out, force, json }: { out: string; force?: boolean; json?: boolean }): void {
+  const runs = [...new Set(given.map((run) => resolve(run)))];
+  if (runs.length < 2) throw new TrainerError("ERR_OPTION", `Comparing takes two runs or more, and ${runs.join()} is one.`);
   const page = resolve(out);
   if (!json && !force && existsSync(page)) {
     throw new TrainerError("ERR_OPTION", `${page} is there already. Name another file with --out, or write over it with --force.`);
   }
-  const parts = [...new Set(runs.map((run) => resolve(run)))].map(readParts);
+  const parts = runs.map(readParts);
   const groups = groupsOf(parts);
-  const repeats = repeatsIn(groups);
-  if (repeats !== undefined) tell(`warning: ${repeats}`);
+  for (const sentence of leftOut(groups)) tell(`warning: ${sentence}`);
   const figures = Object.keys(compared) as ComparedFigure[];
   if (json) {
     const rows = groups.map((group) => ({
       runs: group.runs.map(({ folder }) => folder),
+      unfinished: unfinishedIn(group).map(({ folder }) => folder),
       figures: Object.fromEntries(figures.map((figure) => [figure, figureOf(group, figure)])),
     }));
     process.stdout.write(`${toJson(rows)}\n`);
     return;
   }
   const shown = (figure: ComparedFigure, value: number): string =>
-    figure.endsWith("top-1") ? percent(value) : String(Number(value.toPrecision(4)));
+    compared[figure].format === "percent" ? percent(value) : String(Number(value.toPrecision(4)));
   const rows = groups.map((group) => [
     group.name,
     ...figures.map((figure) => {
-      const { mean, deviation } = figureOf(group, figure);
+      const { count, mean, deviation } = figureOf(group, figure);
       if (mean === undefined) return "";
-      return shown(figure, mean) + (deviation === undefined ? "" : ` ± ${shown(figure, deviation)}`);
+      return `${shown(figure, mean)}${deviation === undefined ? "" : ` ± ${shown(figure, deviation)}`} (${count})`;
     }),
   ]);
-  writeFileSync(page, pageHtml(comparePage(parts)));
+  makeFolder(dirname(page));
+  writeFileAtomic(page, pageHtml(comparePage(parts)));
   process.stdout.write(`${table([["", ...figures], ...rows])}\n\n${page}\n`);
+}
+
+/** @throws TrainerError ERR_OUTPUT where it cannot be made, or nothing be written in it */
+function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true });
+    accessSync(folder, constants.W_OK);
+  } catch (cause) {
+    throw new TrainerError("ERR_OUTPUT", `The page's folder ${folder} cannot be written: ${reasonOf(cause)}. Name another file with --out.`, { cause });
+  }
 }

@@ -22,6 +22,8 @@ export type Block = { readonly title: string; readonly note?: string } & (
       readonly xLabel: string;
       readonly x: readonly number[];
       readonly series: readonly Series[];
+      /** Which value is the best one; neither where that is nothing to ask. */
+      readonly best?: "least" | "greatest";
     }
   | {
       readonly kind: "table";

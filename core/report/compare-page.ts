@@ -1,9 +1,9 @@
 /** Several runs beside each other: curves over each other, what their configs differ in, means over seeds. */
-import { basename } from "node:path";
+import { sep } from "node:path";
 import { deviation, mean } from "../statistics.js";
 import { toJson } from "../run/json.js";
 import type { RunConfigRecord } from "../run/record.js";
-import { aligned, type Block, type Page } from "./blocks.js";
+import { aligned, type Block, type Format, type Page } from "./blocks.js";
 import type { RunParts } from "./run-page.js";
 
 /** Runs whose configs differ in the seed alone. */
@@ -14,23 +14,45 @@ export interface Group {
 
 /** A figure of a group; the deviation is of a sample, and only where there are two. */
 export interface GroupFigure {
-  /** Seeds that have it. */
+  /** Runs that it is of: finished ones, one a seed. */
   readonly count: number;
   readonly mean?: number;
   readonly deviation?: number;
 }
 
+interface Compared {
+  readonly format: Format;
+  of(run: RunParts): number | undefined;
+}
+
 /** Figures that runs are compared by. */
 export const compared = {
-  "test top-1": ({ summary }: RunParts) => summary?.test?.top1,
-  "held-out top-1": ({ summary, told }: RunParts) => (summary?.validation ?? told.epochs.at(-1)?.validation)?.top1,
-  "held-out loss": ({ summary, told }: RunParts) => (summary?.validation ?? told.epochs.at(-1)?.validation)?.loss,
-  "images/s": ({ summary }: RunParts) => summary?.imagesPerSecond,
-  "training, s": ({ summary }: RunParts) => summary?.seconds,
-} as const;
+  "test top-1": { format: "percent", of: ({ summary }) => summary?.test?.top1 },
+  "held-out top-1": { format: "percent", of: ({ summary }) => summary?.validation?.top1 },
+  "held-out loss": { format: "number", of: ({ summary }) => summary?.validation?.loss },
+  "images/s": { format: "number", of: ({ summary }) => summary?.imagesPerSecond },
+  "training, s": { format: "number", of: ({ summary }) => summary?.seconds },
+} as const satisfies Record<string, Compared>;
 export type ComparedFigure = keyof typeof compared;
 
-const nameOf = ({ folder }: RunParts): string => basename(folder);
+/** Of each run the shortest end of its folder's path that no other has. */
+export function namesOf(runs: readonly RunParts[]): (run: RunParts) => string {
+  const folders = [...new Set(runs.map(({ folder }) => folder))];
+  const end = (folder: string, parts: number): string => folder.split(sep).slice(-parts).join(sep);
+  const names = new Map(
+    folders.map((folder) => {
+      let parts = 1;
+      while (folders.some((other) => other !== folder && end(other, parts) === end(folder, parts))) parts++;
+      return [folder, end(folder, parts)];
+    }),
+  );
+  return ({ folder }) => names.get(folder)!;
+}
+
+/** Whether a run came to the end that its config gave it: one cut short has figures too, but of less training. */
+const isFinished = ({ summary }: RunParts): boolean => summary !== undefined && !/^(interrupted \(|failed: )/.test(summary.stopReason);
+
+const stateOf = ({ summary, status }: RunParts): string => summary?.stopReason ?? status;
 
 /** A config as dotted paths: what two of them differ in can be listed. Plugins count by name. */
 export function flattened(record: RunConfigRecord | undefined): Map<string, string> {
@@ -56,18 +78,19 @@ function withoutSeed({ seed: _, source: __, environment, ...config }: RunConfigR
 }
 
 export function groupsOf(runs: readonly RunParts[]): Group[] {
+  const nameOf = namesOf(runs);
   const groups = new Map<string, RunParts[]>();
   for (const run of runs) {
     const key = run.record ? withoutSeed(run.record) : run.folder; // of one without a config nobody knows
     groups.set(key, [...(groups.get(key) ?? []), run]);
   }
-  return [...groups.values()].map((runs) => ({ name: groupName(runs), runs }));
+  return [...groups.values()].map((runs) => ({ name: groupName(runs, nameOf(runs[0]!)), runs }));
 }
 
-function groupName(runs: readonly RunParts[]): string {
+function groupName(runs: readonly RunParts[], first: string): string {
   const seeds = seedsOf({ runs }).length;
   const repeats = runs.length - seeds;
-  return nameOf(runs[0]!) + (seeds > 1 ? ` and ${seeds - 1} more of its seeds` : "") + (repeats > 0 ? `, ${repeats} repeated` : "");
+  return first + (seeds > 1 ? ` and ${seeds - 1} more of its seeds` : "") + (repeats > 0 ? `, ${repeats} repeated` : "");
 }
 
 /** A group's runs by seed. Two of one seed are one run made twice: what they agree in says nothing about chance. */
@@ -77,24 +100,43 @@ function seedsOf({ runs }: Pick<Group, "runs">): RunParts[][] {
   return [...seeds.values()];
 }
 
-/** A sentence where runs repeat others' seeds; nothing where all are independent. */
-export function repeatsIn(groups: readonly Group[]): string | undefined {
-  const repeats = groups.flatMap(seedsOf).flatMap(([first, ...others]) => others.map((other) => `${nameOf(other)} (that of ${nameOf(first!)})`));
-  if (repeats.length === 0) return undefined;
-  return `Runs that repeat a seed are not independent, and each seed counts once in means and deviations: ${repeats.join(", ")}.`;
+/** What is to be said of runs that means and deviations are not of; nothing where they are of all. */
+export function leftOut(groups: readonly Group[]): string[] {
+  const runs = groups.flatMap((group) => group.runs);
+  const nameOf = namesOf(runs);
+  const unfinished = unfinishedIn({ runs }).map((run) => `${nameOf(run)} (${stateOf(run)})`);
+  const repeats = groups
+    .flatMap((group) => seedsOf({ runs: group.runs.filter(isFinished) }))
+    .flatMap(([first, ...others]) => others.map((other) => `${nameOf(other)} (that of ${nameOf(first!)})`));
+  return [
+    ...(unfinished.length > 0 ? [`Runs that did not finish are left out of means and deviations: ${unfinished.join(", ")}.`] : []),
+    ...(repeats.length > 0
+      ? [`Runs that repeat a seed are not independent, and each seed counts once in means and deviations: ${repeats.join(", ")}.`]
+      : []),
+  ];
 }
 
-/** Each seed counts once, with the first of its runs that has the figure. */
+export const unfinishedIn = ({ runs }: Pick<Group, "runs">): RunParts[] => runs.filter((run) => !isFinished(run));
+
+/** Each seed counts once, with the first of its finished runs that has the figure. */
 export function figureOf(group: Pick<Group, "runs">, figure: ComparedFigure): GroupFigure {
   const isFigure = (value: unknown): value is number => typeof value === "number" && Number.isFinite(value);
   const values = seedsOf(group)
-    .map((runs) => runs.map(compared[figure]).find(isFigure))
+    .map((runs) => runs.filter(isFinished).map(compared[figure].of).find(isFigure))
     .filter(isFigure);
   return {
     count: values.length,
     ...(values.length > 0 ? { mean: mean(values) } : {}),
     ...(values.length > 1 ? { deviation: deviation(values) } : {}),
   };
+}
+
+/** Of how many runs a group's means are; a figure that only some of them have is named. */
+function countOf({ runs }: Group, found: readonly GroupFigure[]): number | string {
+  const finished = seedsOf({ runs: runs.filter(isFinished) }).length;
+  const names = Object.keys(compared);
+  const fewer = found.flatMap(({ count }, at) => (count > 0 && count < finished ? [`${names[at]} of ${count}`] : []));
+  return fewer.length === 0 ? finished : [finished, ...fewer].join("; ");
 }
 
 /** Fields whose values are not the same in all runs: path, then a value for each run. */
@@ -109,29 +151,26 @@ export function differences(runs: readonly RunParts[]): [path: string, ...values
 export function comparePage(runs: readonly RunParts[]): Page {
   const groups = groupsOf(runs);
   const figures = Object.keys(compared) as ComparedFigure[];
-  const isShare = (figure: ComparedFigure): boolean => figure.endsWith("top-1");
+  const nameOf = namesOf(runs);
   const differing = differences(runs);
   const blocks: Block[] = [
     {
       kind: "table",
       title: "Groups of seeds",
-      note: ["Runs that differ in the seed alone are one group: mean and deviation over them.", repeatsIn(groups)].filter(Boolean).join(" "),
+      note: ["Runs that differ in the seed alone are one group: mean and deviation over them.", ...leftOut(groups)].join(" "),
       columns: [
         { name: "runs", format: "text" },
         { name: "seeds", format: "integer" },
-        ...figures.flatMap((name) => [
-          { name, format: isShare(name) ? ("percent" as const) : ("number" as const) },
-          { name: `± ${name}`, format: isShare(name) ? ("percent" as const) : ("number" as const) },
+        { name: "finished, of which the means are", format: "integer" },
+        ...figures.flatMap((name): { name: string; format: Format }[] => [
+          { name, format: compared[name].format },
+          { name: `± ${name}`, format: compared[name].format },
         ]),
       ],
-      rows: groups.map((group) => [
-        group.name,
-        seedsOf(group).length,
-        ...figures.flatMap((figure) => {
-          const found = figureOf(group, figure);
-          return [found.mean ?? null, found.deviation ?? null];
-        }),
-      ]),
+      rows: groups.map((group) => {
+        const found = figures.map((figure) => figureOf(group, figure));
+        return [group.name, seedsOf(group).length, countOf(group, found), ...found.flatMap((each) => [each.mean ?? null, each.deviation ?? null])];
+      }),
     },
     ...(["loss", "top1"] as const).flatMap((figure): Block[] => {
       const ofEpochs = aligned(
@@ -158,8 +197,9 @@ export function comparePage(runs: readonly RunParts[]): Page {
       );
       const word = figure === "loss" ? "loss" : "accuracy";
       const format = figure === "loss" ? "number" : "percent";
+      const best = figure === "loss" ? "least" : "greatest";
       const chart = (title: string, curves: ReturnType<typeof aligned>): Block[] =>
-        curves.x.length > 0 ? [{ kind: "chart", title, format, xLabel: "step", ...curves }] : [];
+        curves.x.length > 0 ? [{ kind: "chart", title, format, best, xLabel: "step", ...curves }] : [];
       return [...chart(`Held-out ${word}`, ofEpochs), ...chart(`Training ${word}`, ofSteps)];
     }),
     ...(differing.length > 0
@@ -182,14 +222,14 @@ export function comparePage(runs: readonly RunParts[]): Page {
       columns: [
         { name: "run", format: "text" },
         { name: "seed", format: "integer" },
-        ...figures.map((name) => ({ name, format: isShare(name) ? ("percent" as const) : ("number" as const) })),
+        ...figures.map((name) => ({ name, format: compared[name].format })),
         { name: "state", format: "text" },
       ],
       rows: runs.map((run) => [
         nameOf(run),
         run.record?.seed ?? null,
-        ...figures.map((figure) => compared[figure](run) ?? null),
-        run.summary?.stopReason ?? run.status,
+        ...figures.map((figure) => compared[figure].of(run) ?? null),
+        stateOf(run),
       ]),
     },
   ];

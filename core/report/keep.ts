@@ -18,7 +18,7 @@ import { runFiles, type RunConfigRecord } from "../run/record.js";
 import { keptFile, keptFolder, pictureReader, readKept, reportFile, writeReport } from "./read.js";
 import { createTold, type Kept, type PictureRecord, type RunParts, type SplitRecord } from "./run-page.js";
 
-/** Pictures in a row of augmented ones, and wrong ones that are drawn. */
+/** Pictures in a row of augmented ones, and those of a split with the least probability that are drawn, wrong or not. */
 const shownAugmented = 12;
 const shownWorst = 12;
 

@@ -33,7 +33,7 @@ const shapes = {
     optimizer: part,
     plugins: z.array(part),
     source: z.looseObject({ path: z.string() }).optional(),
-    environment: z.looseObject({ backend: z.string(), threads: z.number(), node: z.string() }).optional(),
+    environment: z.looseObject({ backend: z.string(), threads: z.number(), node: z.string(), processor: z.string().optional(), fitloop: z.string().optional() }).optional(),
   }),
   summary: z.looseObject({
     parameters: z.number(),

@@ -96,12 +96,12 @@ export function runPage(parts: RunParts): Page {
   const name = record?.name ?? basename(folder);
   const last = told.epochs.at(-1);
   const doing = {
-    running: `under way: epoch ${last ? last.epoch + 1 : 0} of ${record?.epochs ?? "?"} is done`,
+    running: `under way: ${last ? last.epoch + 1 : 0} of ${record === undefined ? "? epochs" : counted(record.epochs, "epoch")} done`,
     ended: summary ? `ended: ${summary.stopReason}` : "ended",
     "broke off": "broke off without a word; what it had kept is shown",
   }[status];
   return {
-    title: `${name}, ${basename(folder)}`,
+    title: basename(folder).startsWith(name) ? basename(folder) : `${name}, ${basename(folder)}`, // cifar-3 of cifar says both
     summary: `${doing}. Written ${new Date().toISOString().slice(0, 19).replace("T", " ")} UTC.`,
     ...(status === "running" ? { reload } : {}),
     blocks: [
@@ -118,6 +118,8 @@ export function runPage(parts: RunParts): Page {
     ],
   };
 }
+
+const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
 function withoutSurroundings({ source: _, environment: __, ...config }: RunConfigRecord): ConfigRecord {
   return config;
@@ -136,7 +138,9 @@ function facts({ record, summary, kept, folder, told }: RunParts): Block {
     ["epochs", summary && `${summary.epochs} of ${record?.epochs ?? "?"}`],
     ["optimizer steps", String(summary?.steps ?? told.steps.buckets.at(-1)?.step ?? 0)],
     ["training", seconds === undefined ? undefined : `${Math.round(seconds).toLocaleString("en")} s, ${Math.round(summary!.imagesPerSecond).toLocaleString("en")} images/s`],
-    ["backend", environment && `${environment.backend} ${environment.backendVersion} on ${environment.threads} threads`],
+    ["backend", environment && `${environment.backend} ${environment.backendVersion} on ${counted(environment.threads, "thread")}`],
+    ["processor", environment?.processor],
+    ["fitloop", environment?.fitloop],
     ["Node", environment && `${environment.node}, ${environment.platform}`],
     ["config file", record?.source?.path],
   ];
@@ -222,8 +226,8 @@ function charts(told: Told): Block[] {
     return { kind: "chart", title, format: "number", xLabel, x, series: [series] };
   };
   return [
-    { kind: "chart", title: "Loss", format: "number", xLabel, ...joined(ofSteps(told, "loss", "training"), "held out", evaluated("loss")) },
-    { kind: "chart", title: "Accuracy", format: "percent", xLabel, ...joined(ofSteps(told, "top1", "training, as augmented"), "held out", evaluated("top1")) },
+    { kind: "chart", title: "Loss", format: "number", best: "least", xLabel, ...joined(ofSteps(told, "loss", "training"), "held out", evaluated("loss")) },
+    { kind: "chart", title: "Accuracy", format: "percent", best: "greatest", xLabel, ...joined(ofSteps(told, "top1", "training, as augmented"), "held out", evaluated("top1")) },
     plain("Learning rate", "learningRate", "learning rate"),
     plain("Gradient norm", "gradientNorm", "norm of all gradients"),
     plain("Throughput", "imagesPerSecond", "images per second"),

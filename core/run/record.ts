@@ -3,7 +3,9 @@
  * but one that the command line adds and no config names.
  */
 import type * as tf from "@tensorflow/tfjs-core";
+import { cpus } from "node:os";
 import { join } from "node:path";
+import { packageVersion } from "../backend/native-sources.js";
 import { configRecord, type ConfigRecord } from "../config/config.js";
 import { reasonOf, TrainerError } from "../errors.js";
 import type { SummaryRecord } from "../loop/events.js";
@@ -45,6 +47,10 @@ export interface Environment {
   readonly threads: number;
   readonly node: string;
   readonly platform: string;
+  /** Its model, where the system tells it; records of earlier versions have neither. */
+  readonly processor?: string;
+  /** This package's version. */
+  readonly fitloop?: string;
 }
 
 /** `config.resolved.json`. */
@@ -207,6 +213,8 @@ function environmentOf({ backend }: Run): Environment {
     threads,
     node: process.versions.node,
     platform: `${process.platform} ${process.arch}`,
+    processor: cpus()[0]?.model.trim() || undefined,
+    fitloop: packageVersion(),
   };
 }
 

@@ -424,11 +424,11 @@ describe("report and compare", () => {
     const page = join(base, "both.html");
     const { code, stdout } = await trainer("compare", run, other, "--out", page);
     expect(code).toBe(0);
-    expect(stdout).toMatch(/and 1 more of its seeds +\d+\.\d % ± \d+\.\d %/);
+    expect(stdout).toMatch(/and 1 more of its seeds +\d+\.\d % ± \d+\.\d % \(2\)/);
     expect(readFileSync(page, "utf8")).toContain("Groups of seeds");
     expect(await trainer("compare", run, other, "--out", page)).toMatchObject({ code: 2, stderr: expect.stringMatching(/--force/) });
     const { stdout: json } = await trainer("compare", run, other, "--json");
-    expect(JSON.parse(json)).toEqual([{ runs: [run, other], figures: expect.objectContaining({ "test top-1": { count: 2, mean: expect.any(Number), deviation: expect.any(Number) } }) }]);
+    expect(JSON.parse(json)).toEqual([{ runs: [run, other], unfinished: [], figures: expect.objectContaining({ "test top-1": { count: 2, mean: expect.any(Number), deviation: expect.any(Number) } }) }]);
     const repeat = join(base, "again");
     await trainer("--config", config, "--out", repeat, "--quiet");
     const repeated = await trainer("compare", run, other, repeat, "--out", page, "--force");
@@ -436,7 +436,14 @@ describe("report and compare", () => {
       "warning: Runs that repeat a seed are not independent, and each seed counts once in means and deviations: again (that of run).\n",
     );
     expect(repeated.stdout).toMatch(/^run and 1 more of its seeds, 1 repeated /m);
-    expect(await trainer("compare", run)).toMatchObject({ code: 2, stderr: expect.stringMatching(/two runs or more/) });
+    for (const one of [[run], [run, `${run}/`]]) {
+      expect(await trainer("compare", ...one)).toMatchObject({ code: 2, stderr: expect.stringMatching(/two runs or more/) });
+    }
+    const deep = join(base, "new", "folder", "both.html");
+    expect((await trainer("compare", run, other, "--out", deep)).code).toBe(0);
+    expect(readdirSync(dirname(deep))).toEqual(["both.html"]);
+    const blocked = await trainer("compare", run, other, "--out", join(page, "both.html"));
+    expect(blocked).toMatchObject({ code: 73, stderr: expect.stringMatching(/The page's folder .*both\.html cannot be written: .*--out/) });
   });
 });
 

@@ -1,6 +1,6 @@
 /** What several runs have in common, what they differ in, and which of them count. */
 import { describe, expect, it } from "vitest";
-import { comparePage, differences, figureOf, flattened, groupsOf, repeatsIn } from "../../../core/report/compare-page.js";
+import { comparePage, differences, figureOf, flattened, groupsOf, leftOut, namesOf } from "../../../core/report/compare-page.js";
 import { createTold, type RunParts } from "../../../core/report/run-page.js";
 
 const part = (name: string, options: object = {}) => ({ name, options });
@@ -45,13 +45,53 @@ describe("groups", () => {
   });
 });
 
+describe("runs that did not finish", () => {
+  const cut = (name: string, seed: number, stopReason: string): RunParts => {
+    const run = runOf(name, { seed }, 0.1);
+    return { ...run, summary: { ...run.summary!, stopReason } };
+  };
+  const told = createTold(); // a good epoch, of a run that never came to its end
+  told.add({ event: "epoch:end", epoch: 0, step: 1, train: { loss: 1, top1: 0.5 }, validation: { loss: 0.01, top1: 0.99 }, learningRate: 0.1, imagesPerSecond: 9 });
+  const brokeOff: RunParts = { ...runOf("killed", { seed: 5 }), told, status: "broke off" };
+  const runs = [runOf("a", { seed: 1 }, 0.5), runOf("b", { seed: 2 }, 0.7), cut("stopped", 3, "interrupted (SIGINT)"), cut("bad", 4, "failed: NaN"), brokeOff];
+
+  it("are in no mean, and one sentence names them", () => {
+    expect(figureOf({ runs }, "test top-1")).toEqual({ count: 2, mean: expect.closeTo(0.6, 12), deviation: expect.any(Number) });
+    expect(figureOf({ runs: [brokeOff] }, "held-out top-1")).toEqual({ count: 0 });
+    expect(leftOut(groupsOf(runs))).toEqual([
+      "Runs that did not finish are left out of means and deviations: stopped (interrupted (SIGINT)), bad (failed: NaN), killed (broke off).",
+    ]);
+  });
+
+  it("that stopped early on purpose have finished", () => {
+    expect(figureOf({ runs: [cut("early", 1, "no better for 3 epochs"), cut("short", 2, "max steps")] }, "test top-1").count).toBe(2);
+  });
+
+  it("are told on the page, beside of how many runs each mean is", () => {
+    const [table] = comparePage(runs).blocks as unknown as [{ note: string; columns: { name: string }[]; rows: unknown[][] }];
+    expect(table.note).toContain("killed (broke off)");
+    const at = table.columns.findIndex(({ name }) => name.startsWith("finished"));
+    expect(table.rows[0]![at]).toBe(2);
+    const held = { top1: 0.5, top5: 1, loss: 1, source: "current" };
+    const some = runs.map((run, at) => (at === 0 ? { ...run, summary: { ...run.summary!, validation: held } as never } : run));
+    expect((comparePage(some).blocks[0] as unknown as typeof table).rows[0]![at]).toBe("2; held-out top-1 of 1; held-out loss of 1");
+  });
+});
+
+it("runs of one basename are named by as much of their path as tells them apart", () => {
+  const [one, two, three] = [runOf("x/seed-1", {}), runOf("y/seed-1", {}), runOf("y/seed-2", {})];
+  expect([one, two, three].map(namesOf([one, two, three]))).toEqual(["x/seed-1", "y/seed-1", "seed-2"]);
+  expect([one, one].map(namesOf([one, one]))).toEqual(["seed-1", "seed-1"]);
+  expect(comparePage([one, two, three]).summary).toBe("x/seed-1, y/seed-1, seed-2");
+});
+
 describe("repeats of a seed", () => {
   const [first, again, other] = [runOf("first", { seed: 1 }, 0.5), runOf("again", { seed: 1 }, 0.5), runOf("other", { seed: 2 }, 0.6)];
 
   it("are named in one sentence, and only within a group", () => {
-    expect(repeatsIn(groupsOf([first, other]))).toBeUndefined();
-    expect(repeatsIn(groupsOf([first, runOf("longer", { seed: 1, epochs: 9 })]))).toBeUndefined();
-    expect(repeatsIn(groupsOf([first, again, other]))).toMatch(/not independent.*: again \(that of first\)\.$/);
+    expect(leftOut(groupsOf([first, other]))).toEqual([]);
+    expect(leftOut(groupsOf([first, runOf("longer", { seed: 1, epochs: 9 }, 0.5)]))).toEqual([]);
+    expect(leftOut(groupsOf([first, again, other]))).toEqual([expect.stringMatching(/not independent.*: again \(that of first\)\.$/)]);
   });
 
   it("are a note on the page, whose count is of seeds", () => {

@@ -47,9 +47,22 @@ describe("the page", () => {
   it("of a run that has only begun is its facts", () => {
     const page = runPage(partsOf({ status: "running" }));
     expect(page.blocks.map(({ title }) => title)).toEqual(["The run"]);
-    expect(page.title).toBe("net-7, net-7");
-    expect(page.summary).toMatch(/^under way: epoch 0 of \? is done\. Written/);
+    expect(page.title).toBe("net-7");
+    expect(page.summary).toMatch(/^under way: 0 of \? epochs done\. Written/);
     expect(page.reload).toBeGreaterThan(0);
+  });
+
+  it("names its run once, and counts in the words that numbers take", () => {
+    const environment = { backend: "wasm", backendVersion: "4", threads: 1, node: "22", platform: "linux x64", processor: "A Processor", fitloop: "0.1.0" };
+    const part = { name: "p", options: {} };
+    const record = { name: "net", seed: 1, epochs: 1, data: part, model: part, optimizer: part, plugins: [], environment } as unknown as NonNullable<RunParts["record"]>;
+    const page = runPage(partsOf({ record, status: "running" }));
+    expect(page.title).toBe("net-7");
+    expect(runPage(partsOf({ record, folder: "/runs/mine" })).title).toBe("net, mine");
+    expect(page.summary).toMatch(/^under way: 0 of 1 epoch done\./);
+    expect(block(page, "The run", "facts").rows).toEqual(
+      expect.arrayContaining([["backend", "wasm 4 on 1 thread"], ["processor", "A Processor"], ["fitloop", "0.1.0"]]),
+    );
   });
 
   it("draws evaluations as points over the curve of steps, and leaves out what is not finite", () => {

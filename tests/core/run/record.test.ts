@@ -1,6 +1,6 @@
 /** What a run keeps: enough to read it, to evaluate it again, and nothing of a run that never was. */
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
@@ -64,6 +64,7 @@ describe("a finished run", () => {
       seed: 5,
       plugins: [],
       batchSize: 8,
+      environment: { processor: cpus()[0]?.model.trim() || undefined, fitloop: expect.stringMatching(/^\d+\.\d+\.\d+/) },
     });
     const kept = JSON.parse(read("summary.json"));
     for (const key of [
