@@ -12,7 +12,7 @@ import { weightsFromSafetensors } from "../nn/weights-file.js";
 import { toJson } from "../run/json.js";
 import { whole } from "./options.js";
 import { finalEvaluation, openRun } from "./open-run.js";
-import { percent, table, tell, tellWarnings } from "./terminal.js";
+import { percent, print, table, tell, tellWarnings } from "./terminal.js";
 
 interface EvaluateOptions {
   data?: string;
@@ -88,7 +88,7 @@ async function evaluate(run: string, options: EvaluateOptions): Promise<void> {
         "",
         classTable(named, options.perClass === true),
       ].join("\n");
-  process.stdout.write(`${text}\n`);
+  print(text);
 }
 
 /** Top-1, top-k, loss and calibration error. */

@@ -25,7 +25,7 @@ import { toJson } from "../run/json.js";
 import { mustExist, openClassifier } from "./classifier.js";
 import { whole } from "./options.js";
 import { openRun } from "./open-run.js";
-import { percent, table, tell, tellWarnings } from "./terminal.js";
+import { percent, print, table, tell, tellWarnings } from "./terminal.js";
 
 interface GradCamCommand {
   class?: string;
@@ -89,8 +89,7 @@ Examples:
 async function run(path: string, images: string[], options: GradCamCommand): Promise<void> {
   const folder = resolve(options.out ?? join(path, "gradcam", "command"));
   const found = images.length > 0 ? await ofFiles(path, images, folder, options) : await ofSplit(path, folder, options);
-  if (options.json) process.stdout.write(`${toJson(found)}\n`);
-  else process.stdout.write(`${formatted(found)}\n`);
+  print(options.json ? toJson(found) : formatted(found));
 }
 
 interface Found {

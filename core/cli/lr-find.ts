@@ -7,7 +7,7 @@ import type { Plugin } from "../loop/plugin.js";
 import { Trainer } from "../loop/trainer.js";
 import { toJson } from "../run/json.js";
 import { addRunOptions, configFrom, positive, whole, type RunOptions } from "./options.js";
-import { columns, table, tell, tellWarnings } from "./terminal.js";
+import { columns, print, table, tell, tellWarnings } from "./terminal.js";
 
 interface LrFindOptions extends RunOptions {
   from: number;
@@ -74,7 +74,7 @@ async function lrFind({ from, to, steps, ...options }: LrFindOptions): Promise<v
   }
   const suggestion = suggestRates(points);
   const text = options.json ? toJson({ points, suggestion: suggestion ?? null }) : described(points, suggestion);
-  process.stdout.write(`${text}\n`);
+  print(text);
 }
 
 const short = (value: number): string => String(Number(value.toPrecision(3)));

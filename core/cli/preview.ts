@@ -14,7 +14,7 @@ import { Trainer } from "../loop/trainer.js";
 import * as ops from "../nn/ops.js";
 import { toJson } from "../run/json.js";
 import { addRunOptions, configFrom, whole, type RunOptions } from "./options.js";
-import { tell, tellWarnings } from "./terminal.js";
+import { plain, print, tell, tellWarnings } from "./terminal.js";
 
 interface PreviewOptions extends RunOptions {
   out: string;
@@ -72,7 +72,7 @@ async function preview({ out, pictures, variants, ...options }: PreviewOptions):
   const said = blocks.map(({ plugins }, at) => `rows ${at * rows + 1} to ${(at + 1) * rows}: ${plugins.join(", ")}`);
   if (unchanged.length > 0) said.push(`no picture changed by: ${unchanged.join(", ")}`);
   const record = { file, pictures: rows, variants, blocks: blocks.map(({ plugins }) => plugins), unchanged };
-  process.stdout.write(`${options.json ? toJson(record) : [...said, file].join("\n")}\n`);
+  print(options.json ? toJson(record) : [...said.map(plain), plain(file)].join("\n"));
 }
 
 const changes = ([original, ...variants]: Row): boolean =>

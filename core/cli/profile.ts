@@ -8,7 +8,7 @@ import { TrainerError } from "../errors.js";
 import { Trainer } from "../loop/trainer.js";
 import { toJson } from "../run/json.js";
 import { addRunOptions, configFrom, whole, type RunOptions } from "./options.js";
-import { percent, table, tell, tellWarnings } from "./terminal.js";
+import { percent, print, table, tell, tellWarnings } from "./terminal.js";
 
 interface ProfileOptions extends RunOptions {
   steps: number;
@@ -67,7 +67,7 @@ async function profile({ steps, operations, trace: file, ...options }: ProfileOp
   try {
     const found = await profileOf(config, { steps, quiet: options.quiet }, trace);
     if (file !== undefined) writeFileSync(file, JSON.stringify({ traceEvents: trace!.events, displayTimeUnit: "ms" }));
-    process.stdout.write(`${options.json ? toJson(found) : described(found, operations)}\n`);
+    print(options.json ? toJson(found) : described(found, operations));
   } catch (error) {
     if (file !== undefined) rmSync(file, { force: true });
     throw error;

@@ -12,7 +12,7 @@ import { runFiles } from "../run/record.js";
 import { watchedPlugins, type Replayed } from "../run/replay.js";
 import { whole } from "./options.js";
 import { configOfRun, findRun } from "./resume.js";
-import { table, tell, tellWarnings } from "./terminal.js";
+import { print, table, tell, tellWarnings } from "./terminal.js";
 
 interface ReplayOptions {
   step: number;
@@ -76,7 +76,7 @@ async function replay(path: string, { step, json, allowChange }: ReplayOptions):
   ) as Figures | undefined;
   const found: Found = { figures, diverged, recorded };
   const text = json ? toJson(asJson(step, replayed, found), 2) : describe(step, replayed, found);
-  process.stdout.write(`${text}\n`);
+  print(text);
 }
 
 interface Found {
