@@ -473,6 +473,28 @@ describe("gradcam", () => {
     expect(grid.guess).toBe(grid.pictures / 4);
   });
 
+  it("draws every picture into a file of its own, and all of them into a gallery", async () => {
+    const names = ["seen-again.png", "seen again.png", "seen  again.png"];
+    for (const name of names) writeFileSync(join(base, name), readFileSync(picture));
+    const out = join(base, "twins");
+    const images = [picture, ...names.map((name) => join(base, name)), picture];
+    const { code, stdout } = await trainer("gradcam", run, ...images, "--out", out);
+    expect(code).toBe(0);
+    expect(stdout).toContain(`\ndrawings in ${out}, together in gallery.png\n`);
+    expect(readdirSync(out)).toHaveLength(images.length + 1);
+    // Four pairs of 8 x 8, two pixels apart, twelve times as large; the fifth is in a second row.
+    expect(await sharp(join(out, "gallery.png")).metadata()).toMatchObject({ width: 12 * (8 * 10 + 2), height: 12 * (2 * 10 + 2) });
+  });
+
+  it("refuses options that go with the run's own pictures, and places that cannot be", async () => {
+    for (const option of [["--split", "test"], ["--pictures", "3"], ["--data", base]]) {
+      const message = expect.stringMatching(`${option[0]} is for the run's own pictures`);
+      expect(await trainer("gradcam", run, picture, ...option)).toMatchObject({ code: 2, stderr: message });
+    }
+    const message = expect.stringMatching(/seen\.png\/foo cannot be written: .*--out/);
+    expect(await trainer("gradcam", run, picture, "--out", `${picture}/foo`)).toMatchObject({ code: 73, stderr: message });
+  });
+
   it("refuses a class and a layer that are not there, and pictures too", async () => {
     const refused = async (...args: string[]): Promise<Ran> => trainer("gradcam", run, ...args);
     expect(await refused(picture, "--class", "squar")).toMatchObject({
