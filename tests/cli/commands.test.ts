@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import sharp from "sharp";
 import { beforeAll, describe, expect, it } from "vitest";
 import { loadBackend } from "../../core/backend/index.js";
+import { marksOf } from "../../core/cli/lr-find.js";
 import { createProgram } from "../../core/cli/program.js";
 import { plugins } from "../../plugins/index.js";
 import { presets } from "../../presets/index.js";
@@ -169,6 +170,7 @@ describe("evaluate", () => {
       expect(value.loss).toBeCloseTo(expected.loss, 12);
       for (const { value, low, high } of figures) expect(low <= value && value <= high).toBe(true);
       const pictures = (rows: { count: number }[]): number => rows.reduce((sum, { count }) => sum + count, 0);
+      for (const { recall, interval } of perClass) expect(interval.low <= recall && recall <= interval.high).toBe(true);
       expect([pictures(perClass), pictures(calibration)]).toEqual([expected.count, expected.count]);
     },
   );
@@ -178,7 +180,9 @@ describe("evaluate", () => {
     expect(stdout).toMatch(/^test, 12 pictures, mean of several views\n\n +95 % interval\ntop-1 +\d+\.\d % +\d+\.\d % to /);
     expect(stdout).toMatch(/^ECE +\d/m);
     expect(stdout).toMatch(/^one view alone: top-1 /m);
-    expect(stdout).toMatch(/^class +pictures +found +right when said\n/m);
+    expect(stdout).toMatch(/^class +pictures +found +95 % interval +right when said\n\w+ +\d+ +\d+\.\d % +\d+\.\d % to \d+\.\d %/m);
+    expect(stdout).toMatch(/^confidence in +pictures +confidence +accuracy\n\d+\.\d % to /m);
+    expect(stdout, "of four classes").not.toContain("top-4");
   });
 
   const altered = async (name: string, change: (record: any) => unknown): Promise<Ran> => {
@@ -390,8 +394,15 @@ describe("lr-find", () => {
   it("shows a chart that fits, and ends where the loss breaks away", async () => {
     const { code, stdout } = await trainer(...args, "--from", "1", "--to", "1e9");
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^smoothed loss over the learning rate, \d+ steps\n/);
+    expect(stdout).toMatch(/^smoothed loss over the learning rate, \d+ steps\n\n[\d.]+ /);
     for (const line of stdout.split("\n")) expect(line.length).toBeLessThanOrEqual(80);
+  });
+
+  it("marks rates where they lie in the chart", () => {
+    const range = { first: 0.001, last: 1, width: 31 };
+    expect(marksOf({ s: 0.1, a: 0.01 }, range)).toBe(`${" ".repeat(10)}a${" ".repeat(9)}s`);
+    expect(marksOf({ s: 0.001, a: 0.001 }, range)).toBe("*");
+    expect(marksOf({ s: 1, a: 0.0001 }, range), "one lies beside it").toBe(`${" ".repeat(30)}s`);
   });
 
   it("refuses a range that ends before it begins", async () => {
