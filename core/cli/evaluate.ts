@@ -128,11 +128,11 @@ function calibrationTable(bins: readonly CalibrationBin[]): string {
     .filter(({ count }) => count > 0)
     .map(({ from, to, count, confidence, accuracy }) => [
       between({ low: from, high: to }),
-      String(count),
       percent(confidence),
       percent(accuracy),
+      String(count),
     ]);
-  return table([["confidence in", "pictures", "confidence", "accuracy"], ...rows]);
+  return table([["confidence in", "confidence", "accuracy", "pictures"], ...rows]);
 }
 
 const worst = 10;
@@ -142,11 +142,11 @@ function classTable(figures: readonly (ClassFigures & { class: string; interval?
   const shown = all ? figures : sorted.slice(0, worst);
   const rows = shown.map(({ class: name, count, recall, precision, interval }) => [
     name,
-    String(count),
     count > 0 ? percent(recall) : "none",
     interval ? between(interval) : "",
     Number.isFinite(precision) ? percent(precision) : "never said",
+    String(count),
   ]);
   const head = all || figures.length <= worst ? "class" : `the ${worst} worst of ${figures.length} classes`;
-  return table([[head, "pictures", "found", "95 % interval", "right when said"], ...rows]);
+  return table([[head, "found", "95 % interval", "right when said", "pictures"], ...rows]);
 }

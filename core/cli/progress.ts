@@ -103,7 +103,7 @@ export function createEstimate(): {
   const recent: number[] = [];
   let ends = { count: 0, seconds: 0 }; // evaluation, logs, checkpoint: between two epochs' steps
   let before: { epoch: number; at: number } | undefined;
-  const median = (): number => [...recent].sort((a, b) => a - b)[recent.length >> 1] ?? 0;
+  const median = (): number => [...recent].sort((a, b) => a - b)[(recent.length - 1) >> 1] ?? 0; // the lower of two: the first step is slow
   return {
     step({ epoch, samples, imagesPerSecond }, now) {
       // The wall clock sees what is done between steps as well; the first step of an epoch knows only its own time.

@@ -180,8 +180,8 @@ describe("evaluate", () => {
     expect(stdout).toMatch(/^test, 12 pictures, mean of several views\n\n +95 % interval\ntop-1 +\d+\.\d % +\d+\.\d % to /);
     expect(stdout).toMatch(/^ECE +\d/m);
     expect(stdout).toMatch(/^one view alone: top-1 /m);
-    expect(stdout).toMatch(/^class +pictures +found +95 % interval +right when said\n\w+ +\d+ +\d+\.\d % +\d+\.\d % to \d+\.\d %/m);
-    expect(stdout).toMatch(/^confidence in +pictures +confidence +accuracy\n\d+\.\d % to /m);
+    expect(stdout).toMatch(/^class +found +95 % interval +right when said +pictures\n\w+ +\d+\.\d % +\d+\.\d % to \d+\.\d %/m);
+    expect(stdout).toMatch(/^confidence in +confidence +accuracy +pictures\n\d+\.\d % to /m);
     expect(stdout, "of four classes").not.toContain("top-4");
   });
 
