@@ -4,7 +4,7 @@ import { dataSource, formatVerify, verifyData } from "../data/index.js";
 import { toJson } from "../run/json.js";
 import { whole } from "./options.js";
 import { addPreview } from "./preview.js";
-import { tell } from "./terminal.js";
+import { print, tell } from "./terminal.js";
 
 /** Names on the command line -> names in records. */
 const kinds = {
@@ -35,7 +35,7 @@ export function addData(program: Command): void {
       const place = path !== undefined ? { path } : kind.startsWith("cifar") ? { download: true } : {};
       const options = { ...place, ...(kind === "image-folder" ? { size } : {}) };
       const report = await verifyData(dataSource(kinds[kind], options), tell);
-      process.stdout.write(`${json ? toJson(report) : formatVerify(report)}\n`);
+      print(json ? toJson(report) : formatVerify(report));
     });
   addPreview(data);
 }

@@ -1,8 +1,9 @@
 /** `trainer evaluate RUN`: the figures of a finished run, computed again, and how far each can be trusted. */
 import { Option, type Command } from "commander";
 import { bootstrap, type Interval } from "../interpret/bootstrap.js";
-import { calibration, confidences } from "../interpret/calibration.js";
+import { calibration, confidences, type CalibrationBin } from "../interpret/calibration.js";
 import { confusion, perClass, type ClassFigures } from "../interpret/confusion.js";
+import { wilson } from "../interpret/wilson.js";
 import { evaluate as evaluateSplit, scores } from "../loop/evaluate.js";
 import { metricsRecord } from "../loop/summary.js";
 import { Trainer } from "../loop/trainer.js";
@@ -12,7 +13,7 @@ import { weightsFromSafetensors } from "../nn/weights-file.js";
 import { toJson } from "../run/json.js";
 import { whole } from "./options.js";
 import { finalEvaluation, openRun } from "./open-run.js";
-import { percent, table, tell, tellWarnings } from "./terminal.js";
+import { percent, print, table, tell, tellWarnings } from "./terminal.js";
 
 interface EvaluateOptions {
   data?: string;
@@ -37,8 +38,9 @@ export function addEvaluate(program: Command): void {
       "after",
       `
 Intervals of 95 % are of the pictures: what other pictures of the same kind might have given (percentile bootstrap,
-the same ones each time). They do not say how another seed would have trained: that takes more runs.
-ECE is the expected calibration error over 15 bins: how far confidence and accuracy lie apart.
+the same ones each time; for what is found of a class Wilson's of a proportion). They do not say how another seed
+would have trained: that takes more runs. ECE is the expected calibration error over 15 bins: how far confidence
+and accuracy lie apart. Bins without pictures are not shown.
 
 Example:
   trainer evaluate runs/cifar100-small-1`,
@@ -75,7 +77,10 @@ async function evaluate(run: string, options: EvaluateOptions): Promise<void> {
   const figures = figuresOf(outputs, classes.length, options);
   const counts = perClass(confusion(outputs, classes.length), classes.length);
   const { bins } = calibration(confidences(outputs, classes.length));
-  const named = counts.map((figure, at) => ({ class: classes[at]!, ...figure }));
+  const named = counts.map((figure, at) => {
+    const interval = figure.count > 0 ? wilson(Math.round(figure.recall * figure.count), figure.count) : undefined;
+    return { class: classes[at]!, ...figure, interval };
+  });
   const text = json
     ? toJson({ split, ...metricsRecord(metrics)!, figures, perClass: named, calibration: bins })
     : [
@@ -87,15 +92,17 @@ async function evaluate(run: string, options: EvaluateOptions): Promise<void> {
           : []),
         "",
         classTable(named, options.perClass === true),
+        "",
+        calibrationTable(bins),
       ].join("\n");
-  process.stdout.write(`${text}\n`);
+  print(text);
 }
 
 /** Top-1, top-k, loss and calibration error. */
 function figuresOf(outputs: Outputs, classes: number, { top, resamples }: EvaluateOptions): Figure[] {
   const { loss, rank } = scores(outputs, classes);
   const seen = confidences(outputs, classes);
-  const ks = [...new Set([1, top])].filter((k) => k <= classes);
+  const ks = [...new Set([1, top])].filter((k) => k === 1 || k < classes); // of k classes the right one is among k
   const names = [...ks.map((k) => `top-${k}`), "loss", "ECE"];
   const all = Int32Array.from(rank, (_, at) => at);
   const of = (places: Int32Array): number[] => {
@@ -111,20 +118,35 @@ function figuresOf(outputs: Outputs, classes: number, { top, resamples }: Evalua
 
 function figureRow({ name, value, low, high }: Figure): string[] {
   const shown = name === "loss" ? (each: number): string => each.toFixed(4) : percent;
-  return [name, shown(value), `${shown(low)} to ${shown(high)}`];
+  return [name, shown(value), between({ low, high }, shown)];
+}
+
+const between = ({ low, high }: Interval, shown = percent): string => `${shown(low)} to ${shown(high)}`;
+
+function calibrationTable(bins: readonly CalibrationBin[]): string {
+  const rows = bins
+    .filter(({ count }) => count > 0)
+    .map(({ from, to, count, confidence, accuracy }) => [
+      between({ low: from, high: to }),
+      percent(confidence),
+      percent(accuracy),
+      String(count),
+    ]);
+  return table([["confidence in", "confidence", "accuracy", "pictures"], ...rows]);
 }
 
 const worst = 10;
 
-function classTable(figures: readonly (ClassFigures & { class: string })[], all: boolean): string {
+function classTable(figures: readonly (ClassFigures & { class: string; interval?: Interval })[], all: boolean): string {
   const sorted = [...figures].sort((a, b) => a.recall - b.recall);
   const shown = all ? figures : sorted.slice(0, worst);
-  const rows = shown.map(({ class: name, count, recall, precision }) => [
+  const rows = shown.map(({ class: name, count, recall, precision, interval }) => [
     name,
-    String(count),
     count > 0 ? percent(recall) : "none",
+    interval ? between(interval) : "",
     Number.isFinite(precision) ? percent(precision) : "never said",
+    String(count),
   ]);
   const head = all || figures.length <= worst ? "class" : `the ${worst} worst of ${figures.length} classes`;
-  return table([[head, "pictures", "found", "right when said"], ...rows]);
+  return table([[head, "found", "95 % interval", "right when said", "pictures"], ...rows]);
 }

@@ -88,6 +88,8 @@ async function fit(options: FitOptions): Promise<void> {
   // Quiet is not silent: what was skipped or replaced is said all the same.
   if (options.quiet) tellWarnings(events);
   else showProgress(events);
+  let classes: number | undefined;
+  events.on("fit:start", (started) => ({ classes } = started));
   const log = options.quiet ? undefined : tell;
   if (resume !== undefined && !run) log?.("no run to go on with yet: this is a new one");
 
@@ -119,7 +121,8 @@ async function fit(options: FitOptions): Promise<void> {
       }),
     });
     if (interrupt.stray) throw strayError(interrupt.stray.error);
-    if (!options.json) process.stdout.write(`${formatResults(fitEndRecord(summary), folder.path, options.quiet ? undefined : reportOf(folder.path))}\n`);
+    const report = options.quiet ? undefined : reportOf(folder.path);
+    if (!options.json) process.stdout.write(`${formatResults(fitEndRecord(summary), { classes, folder: folder.path, report })}\n`);
     if (interrupt.exitCode !== undefined) process.exitCode = interrupt.exitCode;
   } finally {
     interrupt.stop();

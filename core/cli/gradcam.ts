@@ -11,6 +11,7 @@ import { spread } from "../data/holdout.js";
 import { dataSource } from "../data/index.js";
 import { normalised } from "../data/normalise.js";
 import { TrainerError } from "../errors.js";
+import { sheet } from "../image/sheet.js";
 import { gradCam, type GradCamOptions } from "../interpret/grad-cam.js";
 import { overlay, rowPng } from "../interpret/overlay.js";
 import { foursOf, grid, lies, peak, quarters, toleranceOf } from "../interpret/pointing-game.js";
@@ -25,13 +26,14 @@ import { toJson } from "../run/json.js";
 import { mustExist, openClassifier } from "./classifier.js";
 import { whole } from "./options.js";
 import { openRun } from "./open-run.js";
-import { percent, table, tell, tellWarnings } from "./terminal.js";
+import { writing } from "./output.js";
+import { percent, print, table, tell, tellWarnings } from "./terminal.js";
 
 interface GradCamCommand {
   class?: string;
   layer?: string;
   out?: string;
-  pictures: number;
+  pictures?: number;
   split?: "validation" | "test";
   data?: string;
   json?: boolean;
@@ -62,7 +64,7 @@ export function addGradCam(program: Command): void {
     .option("--class <name>", "whose evidence to draw; default: of each picture the most probable class")
     .option("--layer <name>", "full name of a layer, such as layer3; default: the last feature map")
     .option("--out <dir>", "where the drawings go; default gradcam/command in the run's folder")
-    .option("--pictures <n>", "how many of the run's own pictures to draw", whole(1), 16)
+    .option("--pictures <n>", "how many of the run's own pictures to draw; default 16", whole(1))
     .addOption(
       new Option("--split <name>", "which of the run's own; default validation, where it has one").choices([
         "validation",
@@ -74,10 +76,11 @@ export function addGradCam(program: Command): void {
     .addHelpText(
       "after",
       `
-Each drawing is the picture beside itself under its map: red speaks for the class, blue does not. Without images the
-maps are scored too. Pointing game: the map's largest place lies in the ground-truth box, or beside it by 15 pixels
-in 224 at most (data with boxes: shapes, in scenes twice as wide, where the middle is no safe guess). Grid game: of
-four pictures made one, each class's map points into its own quarter; guessing gives 25 %.
+Each drawing is the picture beside itself under its map: red speaks for the class, blue does not. Several are in
+gallery.png as well, four a row in the order of the table, 64 at most. Without images the maps are scored too.
+Pointing game: the map's largest place lies in the ground-truth box, or beside it by 15 pixels in 224 at most (data with
+boxes: shapes, in scenes twice as wide, where the middle is no safe guess). Grid game: of four pictures made one, each
+class's map points into its own quarter; guessing gives 25 %.
 
 Examples:
   trainer gradcam runs/cifar100-small-1 cat.jpg --class lion
@@ -87,20 +90,25 @@ Examples:
 }
 
 async function run(path: string, images: string[], options: GradCamCommand): Promise<void> {
+  const own = (["pictures", "split", "data"] as const).find((name) => images.length > 0 && options[name] !== undefined);
+  if (own) {
+    throw new TrainerError("ERR_OPTION", `--${own} is for the run's own pictures, and you name yours. Leave one or the other out.`);
+  }
   const folder = resolve(options.out ?? join(path, "gradcam", "command"));
   const found = images.length > 0 ? await ofFiles(path, images, folder, options) : await ofSplit(path, folder, options);
-  if (options.json) process.stdout.write(`${toJson(found)}\n`);
-  else process.stdout.write(`${formatted(found)}\n`);
+  print(options.json ? toJson(found) : formatted(found));
 }
 
 interface Found {
   folder: string;
   drawn: Drawn[];
+  /** Of several drawings: all in one picture. */
+  gallery?: string;
   pointing?: Score;
   grid?: Score;
 }
 
-function formatted({ folder, drawn, pointing, grid }: Found): string {
+function formatted({ folder, drawn, gallery, pointing, grid }: Found): string {
   const rows = drawn.map((each) => [
     each.image,
     each.class,
@@ -116,7 +124,7 @@ function formatted({ folder, drawn, pointing, grid }: Found): string {
     table([heads, ...rows]),
     ...(scores.length > 0 ? ["", table([["", "hits", "a guess hits", "maps"], ...scores])] : []),
     "",
-    `drawings in ${folder}`,
+    `drawings in ${folder}${gallery === undefined ? "" : `, together in ${basename(gallery)}`}`,
   ].join("\n");
 }
 
@@ -142,11 +150,35 @@ function mapsOf(
   });
 }
 
-async function draw(folder: string, name: string, picture: Picture, map: Float32Array): Promise<string> {
-  mkdirSync(folder, { recursive: true });
-  const file = join(folder, name);
-  writeFileSync(file, await rowPng([picture, overlay(picture, map)]));
-  return file;
+/** Drawings that fit into a gallery, and in one of its rows. */
+const [mostInGallery, inRow] = [64, 4];
+
+/** Draws into a folder: each picture into a file, and at the end all of them together. */
+function createDrawer(folder: string): {
+  draw(name: string, picture: Picture, map: Float32Array): Promise<string>;
+  gallery(): Promise<string | undefined>;
+} {
+  const pairs: Picture[][] = [];
+  const write = (name: string, png: Buffer): string => {
+    const file = join(folder, name);
+    writing(folder, () => {
+      mkdirSync(folder, { recursive: true });
+      writeFileSync(file, png);
+    });
+    return file;
+  };
+  return {
+    async draw(name, picture, map) {
+      const pair = [picture, overlay(picture, map)];
+      if (pairs.length < mostInGallery) pairs.push(pair);
+      return write(name, await rowPng(pair));
+    },
+    async gallery() {
+      if (pairs.length < 2) return undefined;
+      const rows = Array.from({ length: Math.ceil(pairs.length / inRow) }, (_, row) => pairs.slice(row * inRow, (row + 1) * inRow).flat());
+      return write("gallery.png", await sheet([{ rows }], { side: 96 }));
+    },
+  };
 }
 
 async function ofFiles(
@@ -158,7 +190,9 @@ async function ofFiles(
   mustExist(images);
   const { model, weights, classes: names, read, input } = await openClassifier(path);
   const chosen = classNumber(names, name);
+  const drawer = createDrawer(folder);
   const drawn: Drawn[] = [];
+  const taken = new Set<string>(); // pictures of one name in two folders, or of names that become one
   for (const [place, image] of images.entries()) {
     const picture = await read(image);
     const { classes, probabilities, maps } = mapsOf(() => input(picture), {
@@ -170,12 +204,13 @@ async function ofFiles(
     });
     const said = names[classes[0]!]!;
     const stem = basename(image, extname(image));
-    // Pictures of one name in two folders must not overwrite each other.
-    const twin = images.findIndex((other) => basename(other, extname(other)) === stem) !== place;
-    const file = await draw(folder, fileName(twin ? `${stem}-${place + 1}` : stem, said), picture, maps);
+    let name = fileName(stem, said);
+    for (let number = place + 1; taken.has(name); number++) name = fileName(stem, String(number), said);
+    taken.add(name);
+    const file = await drawer.draw(name, picture, maps);
     drawn.push({ image, class: said, probability: probabilities[0]!, file });
   }
-  return { folder, drawn };
+  return { folder, drawn, gallery: await drawer.gallery() };
 }
 
 async function ofSplit(path: string, folder: string, options: GradCamCommand): Promise<Found> {
@@ -188,12 +223,14 @@ async function ofSplit(path: string, folder: string, options: GradCamCommand): P
   const places = placesOf(session, options.split);
   const look: Look = { network: { model, weights, layer: options.layer }, data, zoom: inputSize / data.height };
   const chosen = classNumber(data.classes, options.class);
-  const drawn = await gallery(places, look, folder, { count: options.pictures, chosen });
+  const drawer = createDrawer(folder);
+  const drawn = await drawOwn(places, look, drawer, { count: options.pictures ?? 16, chosen });
   const wide = await wideScenes(opened.config.data);
   const scored = wide ? { split: wide.test!, indices: allOf(wide.test!) } : places;
   return {
     folder,
     drawn,
+    gallery: await drawer.gallery(),
     pointing: scored.split.box && (await pointingGame(scored, look)),
     grid: await gridGame(places, look),
   };
@@ -259,10 +296,10 @@ async function* mapped(
   }
 }
 
-async function gallery(
+async function drawOwn(
   { split, indices }: Places,
   look: Look,
-  folder: string,
+  drawer: ReturnType<typeof createDrawer>,
   { count, chosen }: { count: number; chosen: number | undefined },
 ): Promise<Drawn[]> {
   const { classes: names } = look.data;
@@ -270,7 +307,7 @@ async function gallery(
   for await (const found of mapped({ split, indices: spread(indices, count) }, look, () => chosen)) {
     const [truth, said] = [names[split.labels[found.place]!]!, names[found.class]!];
     const name = fileName(String(found.place), truth, "map-of", said);
-    const file = await draw(folder, name, found.picture, found.map);
+    const file = await drawer.draw(name, found.picture, found.map);
     const { probability } = found;
     drawn.push({ image: split.describe(found.place), class: said, probability, truth, file });
   }

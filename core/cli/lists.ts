@@ -6,7 +6,7 @@ import { presets } from "../../presets/index.js";
 import { TrainerError } from "../errors.js";
 import type { PluginDefinition } from "../loop/plugin.js";
 import { show, suggestion } from "../options.js";
-import { table } from "./terminal.js";
+import { print, table } from "./terminal.js";
 
 const definitions: ReadonlyMap<string, PluginDefinition<z.ZodObject>> = new Map(
   Object.entries(plugins).map(([name, factory]) => [
@@ -22,7 +22,7 @@ export function addLists(program: Command): void {
     .option("--json", "as JSON")
     .action(({ json }: { json?: boolean }) => {
       const rows = Object.entries(presets).map(([name, { summary }]) => ({ name, summary }));
-      write(
+      print(
         json
           ? JSON.stringify(rows)
           : rows.map(({ name, summary }) => `${name.padEnd(20)}${summary}`).join("\n"),
@@ -38,7 +38,7 @@ export function addLists(program: Command): void {
           name: definition.name,
           summary: definition.summary,
         }));
-        write(
+        print(
           json ? JSON.stringify(rows) : rows.map((row) => `${row.name.padEnd(26)}${row.summary}`).join("\n"),
         );
         return;
@@ -51,7 +51,7 @@ export function addLists(program: Command): void {
         );
       }
       const rows = optionRows(definition);
-      write(
+      print(
         json
           ? JSON.stringify({ name, summary: definition.summary, options: rows })
           : describe(definition, rows),
@@ -78,7 +78,7 @@ function optionRows({ options }: PluginDefinition<z.ZodObject>): OptionRow[] {
 
 function describe({ name, summary }: PluginDefinition<z.ZodObject>, rows: OptionRow[]): string {
   const cells = rows.map((row) => [`  ${row.name}`, row.default === undefined ? "" : show(row.default)]);
-  const left = table([["  option", "default"], ...cells]).split("\n");
+  const left = table([["  option", "default"], ...cells], "", Number.POSITIVE_INFINITY).split("\n");
   const lines = left.map((line, index) =>
     index === 0 ? line : `${line.padEnd(left[0]!.length)}   ${rows[index - 1]!.description}`,
   );
@@ -91,4 +91,3 @@ function describe({ name, summary }: PluginDefinition<z.ZodObject>, rows: Option
   ].join("\n");
 }
 
-const write = (text: string): boolean => process.stdout.write(`${text}\n`);

@@ -1,13 +1,13 @@
 /** `trainer lr-find`: which learning rate a run could bear, by a short run of its own whose rate grows step by step. */
 import type { Command } from "commander";
 import { TrainerError } from "../errors.js";
-import { createSmoothing, explodes, rateAt, smoothed, suggestRates, type RatePoint } from "../interpret/rate-range.js";
+import { createSmoothing, explodes, rateAt, smoothed, suggestRates, type RatePoint, type RateSuggestion } from "../interpret/rate-range.js";
 import { blockChart } from "../loop/plan.js";
 import type { Plugin } from "../loop/plugin.js";
 import { Trainer } from "../loop/trainer.js";
 import { toJson } from "../run/json.js";
 import { addRunOptions, configFrom, positive, whole, type RunOptions } from "./options.js";
-import { columns, table, tell, tellWarnings } from "./terminal.js";
+import { columns, liveLine, print, shortened, table, tell, tellWarnings } from "./terminal.js";
 
 interface LrFindOptions extends RunOptions {
   from: number;
@@ -59,43 +59,75 @@ async function lrFind({ from, to, steps, ...options }: LrFindOptions): Promise<v
   const smooth = createSmoothing();
   let lowest = Number.POSITIVE_INFINITY;
   let diverged = false;
+  const live = liveLine();
+  const watched = !options.quiet && !options.json;
   if (!options.quiet) tellWarnings(trainer.events);
   trainer.events.on("diverged", () => (diverged = true));
   trainer.events.on("step", ({ step, learningRate, loss }) => {
     points.push({ rate: learningRate, loss });
     const now = smooth(loss);
     lowest = Math.min(lowest, now);
+    if (watched) live.draw((width) => shortened(`step ${step}/${planned}  rate ${short(learningRate)}  loss ${short(now)}`, width));
     if (step >= planned || explodes(now, lowest)) stop.abort("tested"); // nothing is evaluated
   });
   try {
     await trainer.fit({ signal: stop.signal, log: options.quiet ? undefined : tell });
   } catch (error) {
     if (!diverged || points.length === 0) throw error;
+  } finally {
+    live.clear();
   }
   const suggestion = suggestRates(points);
   const text = options.json ? toJson({ points, suggestion: suggestion ?? null }) : described(points, suggestion);
-  process.stdout.write(`${text}\n`);
+  print(text);
 }
 
 const short = (value: number): string => String(Number(value.toPrecision(3)));
 
-function described(points: readonly RatePoint[], suggestion: ReturnType<typeof suggestRates>): string {
+const chartRows = 10;
+
+/** The smoothed losses with numbers beside them, and below them the rates with marks at the suggested ones. */
+function described(points: readonly RatePoint[], suggestion: RateSuggestion | undefined): string {
   const losses = smoothed(points.map(({ loss }) => loss));
-  const width = Math.min(columns(process.stdout), 72);
-  const [first, last] = [short(points[0]!.rate), short(points.at(-1)!.rate)];
+  // From a little below the lowest: the fall is what is looked for. What has broken away is cut off.
+  const floor = 0.98 * Math.min(...losses);
+  const heights = losses.map((loss) => Math.min(loss, 1.5 * losses[0]!) - floor);
+  const top = Math.max(...heights);
+  const numbers = Array.from({ length: chartRows }, (_, row) =>
+    row % 3 === 0 ? short(floor + (top * (chartRows - row)) / chartRows) : "",
+  );
+  const margin = Math.max(...numbers.map((number) => number.length));
+  const width = Math.min(columns(process.stdout), 72) - margin;
+  const chart = blockChart(heights, width, chartRows).map((line, row) => `${numbers[row]!.padStart(margin)}${line}`.trimEnd());
   const shown = Math.min(points.length, width - 4);
+  const [first, last] = [points[0]!.rate, points.at(-1)!.rate];
+  const marks = suggestion && marksOf({ s: suggestion.steepest, a: suggestion.safe }, { first, last, width: shown });
+  const left = " ".repeat(margin + 2);
   return [
     `smoothed loss over the learning rate, ${points.length} steps`,
     "",
-    // From a little below the lowest: the fall is what is looked for. What has broken away is cut off.
-    ...blockChart(losses.map((loss) => Math.min(loss, 1.5 * losses[0]!) - 0.98 * Math.min(...losses)), width, 10),
-    `  ${first}${last.padStart(Math.max(1, shown - first.length))}`,
+    ...chart,
+    ...(marks ? [left + marks] : []),
+    `${left}${short(first)}${short(last).padStart(Math.max(1, shown - short(first).length))}`,
     "",
     suggestion
       ? table([
-          ["steepest", short(suggestion.steepest)],
-          ["safe", short(suggestion.safe)],
+          ["s  steepest", short(suggestion.steepest)],
+          ["a  safe", short(suggestion.safe)],
         ])
       : "The loss never fell, so no rate is suggested. Try a lower --from.",
   ].join("\n");
+}
+
+/** A line with each letter where its rate lies, "*" where several do; what lies beside the chart is left out. */
+export function marksOf(
+  rates: Readonly<Record<string, number>>,
+  { first, last, width }: { first: number; last: number; width: number },
+): string {
+  const line = new Array<string>(width).fill(" ");
+  for (const [letter, rate] of Object.entries(rates)) {
+    const place = Math.round(((width - 1) * Math.log(rate / first)) / Math.log(last / first));
+    if (place >= 0 && place < width) line[place] = line[place] === " " ? letter : "*";
+  }
+  return line.join("").trimEnd();
 }

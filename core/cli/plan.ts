@@ -4,7 +4,7 @@ import { Trainer } from "../loop/trainer.js";
 import { formatPlan, makePlan } from "../loop/plan.js";
 import { toJson } from "../run/json.js";
 import { addRunOptions, configFrom, type RunOptions } from "./options.js";
-import { columns, tell, tellWarnings } from "./terminal.js";
+import { columns, print, tell, tellWarnings } from "./terminal.js";
 
 export function addPlan(program: Command): void {
   addRunOptions(program.command("plan"))
@@ -17,6 +17,6 @@ export function addPlan(program: Command): void {
       tellWarnings(trainer.events);
       const session = await trainer.prepare(options.quiet ? undefined : tell);
       const plan = makePlan(trainer, session);
-      process.stdout.write(`${options.json ? toJson(plan) : formatPlan(plan, columns(process.stdout))}\n`);
+      print(options.json ? toJson(plan) : formatPlan(plan, columns(process.stdout)));
     });
 }

@@ -8,7 +8,7 @@ import { forward } from "../nn/layer.js";
 import { toJson } from "../run/json.js";
 import { mustExist, openClassifier } from "./classifier.js";
 import { whole } from "./options.js";
-import { percent } from "./terminal.js";
+import { percent, plain, print } from "./terminal.js";
 
 interface PredictOptions {
   top: number;
@@ -49,7 +49,7 @@ async function predict(run: string, images: string[], { top, json }: PredictOpti
       .slice(0, top);
     const lines = json
       ? [toJson({ image, predictions })]
-      : [image, ...predictions.map((each) => `  ${percent(each.probability).padStart(7)}  ${each.class}`)];
-    process.stdout.write(`${lines.join("\n")}\n`);
+      : [plain(image), ...predictions.map((each) => `  ${percent(each.probability).padStart(7)}  ${plain(each.class)}`)];
+    print(lines.join("\n"));
   }
 }

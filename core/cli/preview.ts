@@ -9,12 +9,14 @@ import { subset } from "../data/holdout.js";
 import { createLoader } from "../data/loader.js";
 import { asPicture } from "../data/normalise.js";
 import { TrainerError } from "../errors.js";
+import { sheet } from "../image/sheet.js";
 import { progressAt, type Session } from "../loop/session.js";
 import { Trainer } from "../loop/trainer.js";
 import * as ops from "../nn/ops.js";
 import { toJson } from "../run/json.js";
 import { addRunOptions, configFrom, whole, type RunOptions } from "./options.js";
-import { tell, tellWarnings } from "./terminal.js";
+import { writing } from "./output.js";
+import { plain, print, tell, tellWarnings } from "./terminal.js";
 
 interface PreviewOptions extends RunOptions {
   out: string;
@@ -34,8 +36,8 @@ export function addPreview(data: Command): void {
     .addHelpText(
       "after",
       `
-The first column holds the originals. The blocks of rows, from above, are named on standard output. The same
-seed draws the same bits.
+The first column holds the originals. Above each block of rows stands whose work it is; standard output says it too.
+The same seed draws the same bits.
 
 Example:
   trainer data preview --preset quickstart --out augmented.png`,
@@ -45,9 +47,7 @@ Example:
 
 async function preview({ out, pictures, variants, ...options }: PreviewOptions): Promise<void> {
   const file = resolve(out);
-  if (existsSync(file)) {
-    throw new TrainerError("ERR_OUTPUT", `${file} is there already. Name another file with --out.`);
-  }
+  if (existsSync(file)) throw new TrainerError("ERR_OUTPUT", `${file} is there already. Name another with --out.`);
   const { config } = await configFrom(options);
   const once = { ...config, data: loadedOnce(config.data) };
   const whole = new Trainer(once);
@@ -66,13 +66,16 @@ async function preview({ out, pictures, variants, ...options }: PreviewOptions):
   }
   const together = blocks.flatMap(({ plugins }) => plugins);
   if (together.length > 1) blocks.push({ plugins: together, rows: await draw(together) });
-  mkdirSync(dirname(file), { recursive: true });
-  writeFileSync(file, await sheet(blocks.flatMap(({ rows }) => rows)), { flag: "wx" });
+  const png = await sheet(blocks.map(({ plugins, rows }) => ({ heading: plugins.join(" + "), rows })));
+  writing(file, () => {
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, png, { flag: "wx" });
+  });
   const rows = blocks[0]!.rows.length;
   const said = blocks.map(({ plugins }, at) => `rows ${at * rows + 1} to ${(at + 1) * rows}: ${plugins.join(", ")}`);
   if (unchanged.length > 0) said.push(`no picture changed by: ${unchanged.join(", ")}`);
   const record = { file, pictures: rows, variants, blocks: blocks.map(({ plugins }) => plugins), unchanged };
-  process.stdout.write(`${options.json ? toJson(record) : [...said, file].join("\n")}\n`);
+  print(options.json ? toJson(record) : [...said.map(plain), plain(file)].join("\n"));
 }
 
 const changes = ([original, ...variants]: Row): boolean =>
@@ -153,26 +156,4 @@ function runOf({ config }: Trainer, session: Session): Parameters<Trainer["hooks
     weights: () => new Map(),
     replaceWeights: () => {},
   };
-}
-
-/** Pictures of one size in rows and columns, two pixels apart on white, enlarged by whole pixels. */
-export async function sheet(rows: readonly Row[], gap = 2, side = 64): Promise<Buffer> {
-  // Loaded here: a run that draws nothing should not pay for a native library.
-  const { default: sharp } = await import("sharp");
-  const { height, width } = rows[0]![0];
-  const [across, down] = [rows[0]!.length * (width + gap) + gap, rows.length * (height + gap) + gap];
-  const pixels = new Uint8Array(3 * across * down).fill(255);
-  rows.forEach((row, r) =>
-    row.forEach((picture, c) => {
-      for (let y = 0; y < height; y++) {
-        const place = (gap + r * (height + gap) + y) * across + gap + c * (width + gap);
-        pixels.set(picture.pixels.subarray(3 * width * y, 3 * width * (y + 1)), 3 * place);
-      }
-    }),
-  );
-  const scale = Math.max(1, Math.ceil(side / height));
-  return sharp(pixels, { raw: { width: across, height: down, channels: 3 } })
-    .resize(across * scale, down * scale, { kernel: "nearest" })
-    .png()
-    .toBuffer();
 }

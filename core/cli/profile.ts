@@ -8,7 +8,8 @@ import { TrainerError } from "../errors.js";
 import { Trainer } from "../loop/trainer.js";
 import { toJson } from "../run/json.js";
 import { addRunOptions, configFrom, whole, type RunOptions } from "./options.js";
-import { percent, table, tell, tellWarnings } from "./terminal.js";
+import { writing } from "./output.js";
+import { percent, print, table, tell, tellWarnings } from "./terminal.js";
 
 interface ProfileOptions extends RunOptions {
   steps: number;
@@ -63,11 +64,12 @@ interface Profile extends Measured {
 async function profile({ steps, operations, trace: file, ...options }: ProfileOptions): Promise<void> {
   const { config } = await configFrom(options);
   const trace = file === undefined ? undefined : createTrace();
-  if (file !== undefined) claim(file); // before minutes are spent
+  // Takes a name that is free, before minutes are spent.
+  if (file !== undefined) writing(file, () => writeFileSync(file, "", { flag: "wx" }), "--trace");
   try {
     const found = await profileOf(config, { steps, quiet: options.quiet }, trace);
     if (file !== undefined) writeFileSync(file, JSON.stringify({ traceEvents: trace!.events, displayTimeUnit: "ms" }));
-    process.stdout.write(`${options.json ? toJson(found) : described(found, operations)}\n`);
+    print(options.json ? toJson(found) : described(found, operations));
   } catch (error) {
     if (file !== undefined) rmSync(file, { force: true });
     throw error;
@@ -185,17 +187,6 @@ function createTrace(): { process(name: string): Span; events: object[] } {
       };
     },
   };
-}
-
-/** Takes a name that is free. */
-function claim(file: string): void {
-  try {
-    writeFileSync(file, "", { flag: "wx" });
-  } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException;
-    const problem = code === "EEXIST" ? "is there already. Name another file with --trace" : `cannot be written: ${message}`;
-    throw new TrainerError("ERR_OUTPUT", `${file} ${problem}.`, { cause });
-  }
 }
 
 /** Of every plugin in all of its taps so far. */

@@ -12,7 +12,7 @@ import { runFiles } from "../run/record.js";
 import { watchedPlugins, type Replayed } from "../run/replay.js";
 import { whole } from "./options.js";
 import { configOfRun, findRun, type Resumable } from "./resume.js";
-import { table, tell, tellWarnings } from "./terminal.js";
+import { print, table, tell, tellWarnings } from "./terminal.js";
 
 interface ReplayOptions {
   step: number;
@@ -86,7 +86,7 @@ async function replay(path: string, { step, json, allowChange }: ReplayOptions):
   }
   const found: Found = { figures, diverged, recorded };
   const text = json ? toJson(asJson(step, replayed, found), 2) : describe(step, replayed, found);
-  process.stdout.write(`${text}\n`);
+  print(text);
 }
 
 /** The checkpoint that was named; else the newest whole one from which all of the step's micro-batches are still to come. */

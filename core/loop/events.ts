@@ -26,7 +26,10 @@ export type Events = {
     trainSamples: number;
     heldSamples: number;
     testSamples: number;
+    classes: number;
     batchSize: number;
+    /** The step that ends the run, if nothing does before: `totalSteps`, or fewer by `maxSteps`. */
+    lastStep: number;
     folder?: string;
   };
   /** Before `fit:start`: where an interrupted run goes on. */

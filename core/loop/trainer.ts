@@ -129,7 +129,7 @@ export class Trainer {
       const { parameters, backend, backendVersion: _, threads, seed } = summary();
       events.emit("fit:start", {
         ...progress(), name: config.name, seed, backend, threads, parameters, folder,
-        batchSize: config.batchSize,
+        batchSize: config.batchSize, classes, lastStep: Math.min(totalSteps, config.maxSteps ?? totalSteps),
         trainSamples: session.samples.train,
         heldSamples: session.samples.validation,
         testSamples: session.samples.test,

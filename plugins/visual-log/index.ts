@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { basename, join } from "node:path";
 import { z } from "zod";
-import { configRecord, definePlugin, type Evaluation, type Events, type Metrics, type Run } from "../../core/index.js";
+import { configRecord, definePlugin, type Evaluation, type Events, type Metrics, type Run, type Step } from "../../core/index.js";
 import { histogramOf, prCurveOf, type Entry, type Hyperparameter } from "./entries.js";
 import { lastFeatures } from "./features.js";
 import { openLog, type LogFile, type LogFormat, type LogPlace } from "./file.js";
@@ -21,7 +21,7 @@ const options = z.strictObject({
     .int()
     .min(0)
     .default(5)
-    .describe("epochs between histograms of weights and gradients; 0 for none"),
+    .describe("epochs between histograms of weights and gradients, the last one always; 0 for none"),
   prCurves: z
     .int()
     .min(0)
@@ -133,7 +133,13 @@ export const visualLog = definePlugin({
     const report = (): void => {
       if (failure !== undefined) throw failure;
     };
-    const due = (epoch: number): boolean => settings.histograms > 0 && (epoch + 1) % settings.histograms === 0;
+    /** The end of an epoch, every so many of them and the last one. */
+    const due = ({ epoch, batchInEpoch, batchesInEpoch }: Step): boolean =>
+      logs.size > 0 &&
+      settings.histograms > 0 &&
+      batchInEpoch + 1 === batchesInEpoch &&
+      ((epoch + 1) % settings.histograms === 0 || epoch + 1 === Math.ceil(lastStep() / run!.progress.stepsPerEpoch));
+    const lastStep = (): number => Math.min(run!.progress.totalSteps, run!.config.maxSteps ?? Number.POSITIVE_INFINITY);
     const histograms = (group: string, step: number, tensors: ReadonlyMap<string, tf.Tensor>): void => {
       for (const [name, tensor] of tensors) {
         const histogram = histogramOf(tensor.dataSync() as Float32Array);
@@ -183,13 +189,13 @@ export const visualLog = definePlugin({
     // optimizer's graph.
     hooks.afterBackward.tap({ stage: "last" }, (gradients, step) => {
       report();
-      const last = step.batchInEpoch + 1 === step.batchesInEpoch;
-      if (logs.size > 0 && last && due(step.epoch)) histograms("gradients", step.step + 1, gradients);
+      if (due(step)) histograms("gradients", step.step + 1, gradients);
       return gradients;
     });
     hooks.onStep.tap((step) => {
-      const last = step.batchInEpoch + 1 === step.batchesInEpoch;
-      if (logs.size > 0 && last && due(step.epoch)) histograms("weights", step.step + 1, step.weights);
+      // In the midst of an epoch too, if the run ends there; of gradients it cannot be told which micro-batch is the last.
+      const ends = logs.size > 0 && settings.histograms > 0 && step.step + 1 === lastStep();
+      if (due(step) || ends) histograms("weights", step.step + 1, step.weights);
     });
     hooks.beforeEvaluate.tap({ stage: "last" }, (evaluation) => {
       evaluated = evaluation;

@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import sharp from "sharp";
 import { beforeAll, describe, expect, it } from "vitest";
 import { loadBackend } from "../../core/backend/index.js";
+import { marksOf } from "../../core/cli/lr-find.js";
 import { createProgram } from "../../core/cli/program.js";
 import { plugins } from "../../plugins/index.js";
 import { presets } from "../../presets/index.js";
@@ -169,6 +170,7 @@ describe("evaluate", () => {
       expect(value.loss).toBeCloseTo(expected.loss, 12);
       for (const { value, low, high } of figures) expect(low <= value && value <= high).toBe(true);
       const pictures = (rows: { count: number }[]): number => rows.reduce((sum, { count }) => sum + count, 0);
+      for (const { recall, interval } of perClass) expect(interval.low <= recall && recall <= interval.high).toBe(true);
       expect([pictures(perClass), pictures(calibration)]).toEqual([expected.count, expected.count]);
     },
   );
@@ -178,7 +180,9 @@ describe("evaluate", () => {
     expect(stdout).toMatch(/^test, 12 pictures, mean of several views\n\n +95 % interval\ntop-1 +\d+\.\d % +\d+\.\d % to /);
     expect(stdout).toMatch(/^ECE +\d/m);
     expect(stdout).toMatch(/^one view alone: top-1 /m);
-    expect(stdout).toMatch(/^class +pictures +found +right when said\n/m);
+    expect(stdout).toMatch(/^class +found +95 % interval +right when said +pictures\n\w+ +\d+\.\d % +\d+\.\d % to \d+\.\d %/m);
+    expect(stdout).toMatch(/^confidence in +confidence +accuracy +pictures\n\d+\.\d % to /m);
+    expect(stdout, "of four classes").not.toContain("top-4");
   });
 
   const altered = async (name: string, change: (record: any) => unknown): Promise<Ran> => {
@@ -390,8 +394,15 @@ describe("lr-find", () => {
   it("shows a chart that fits, and ends where the loss breaks away", async () => {
     const { code, stdout } = await trainer(...args, "--from", "1", "--to", "1e9");
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^smoothed loss over the learning rate, \d+ steps\n/);
+    expect(stdout).toMatch(/^smoothed loss over the learning rate, \d+ steps\n\n[\d.]+ /);
     for (const line of stdout.split("\n")) expect(line.length).toBeLessThanOrEqual(80);
+  });
+
+  it("marks rates where they lie in the chart", () => {
+    const range = { first: 0.001, last: 1, width: 31 };
+    expect(marksOf({ s: 0.1, a: 0.01 }, range)).toBe(`${" ".repeat(10)}a${" ".repeat(9)}s`);
+    expect(marksOf({ s: 0.001, a: 0.001 }, range)).toBe("*");
+    expect(marksOf({ s: 1, a: 0.0001 }, range), "one lies beside it").toBe(`${" ".repeat(30)}s`);
   });
 
   it("refuses a range that ends before it begins", async () => {
@@ -478,6 +489,28 @@ describe("gradcam", () => {
     expect(pointing).toMatchObject({ pictures: 12 });
     expect(pointing.guess).toBeLessThan(12);
     expect(grid.guess).toBe(grid.pictures / 4);
+  });
+
+  it("draws every picture into a file of its own, and all of them into a gallery", async () => {
+    const names = ["seen-again.png", "seen again.png", "seen  again.png"];
+    for (const name of names) writeFileSync(join(base, name), readFileSync(picture));
+    const out = join(base, "twins");
+    const images = [picture, ...names.map((name) => join(base, name)), picture];
+    const { code, stdout } = await trainer("gradcam", run, ...images, "--out", out);
+    expect(code).toBe(0);
+    expect(stdout).toContain(`\ndrawings in ${out}, together in gallery.png\n`);
+    expect(readdirSync(out)).toHaveLength(images.length + 1);
+    // Four pairs of 8 x 8, two pixels apart, twelve times as large; the fifth is in a second row.
+    expect(await sharp(join(out, "gallery.png")).metadata()).toMatchObject({ width: 12 * (8 * 10 + 2), height: 12 * (2 * 10 + 2) });
+  });
+
+  it("refuses options that go with the run's own pictures, and places that cannot be", async () => {
+    for (const option of [["--split", "test"], ["--pictures", "3"], ["--data", base]]) {
+      const message = expect.stringMatching(`${option[0]} is for the run's own pictures`);
+      expect(await trainer("gradcam", run, picture, ...option)).toMatchObject({ code: 2, stderr: message });
+    }
+    const message = expect.stringMatching(/seen\.png\/foo cannot be written: .*--out/);
+    expect(await trainer("gradcam", run, picture, "--out", `${picture}/foo`)).toMatchObject({ code: 73, stderr: message });
   });
 
   it("refuses a class and a layer that are not there, and pictures too", async () => {

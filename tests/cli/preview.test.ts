@@ -1,10 +1,10 @@
 /** What `trainer data preview` draws is what the plugins do, and the same each time. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import sharp from "sharp";
 import { describe, expect, it } from "vitest";
-import { sheet } from "../../core/cli/preview.js";
 import { asPicture } from "../../core/data/normalise.js";
+import { sheet } from "../../core/image/sheet.js";
 import { trainer, workplace } from "./run-cli.js";
 
 const { inside } = workplace();
@@ -24,9 +24,9 @@ describe("data preview", () => {
     expect(one!.equals(two!)).toBe(true);
     expect(one!.equals(three!)).toBe(false);
     const { width, height } = await sharp(one).metadata();
-    expect([width, height], "3 columns and 3 rows of 32 pixels, 2 apart, doubled").toEqual([208, 208]);
+    expect([width, height], "3 columns and 3 rows of 32 pixels, 2 apart, doubled, below a heading").toEqual([208, 238]);
     const cell = (column: number) =>
-      sharp(one).extract({ left: 4 + 68 * column, top: 4, width: 64, height: 64 }).raw().toBuffer();
+      sharp(one).extract({ left: 4 + 68 * column, top: 34, width: 64, height: 64 }).raw().toBuffer();
     expect((await cell(0)).equals(await cell(1)), "a variant is no copy").toBe(false);
     expect((await cell(1)).equals(await cell(2)), "nor of the other variant").toBe(false);
   });
@@ -49,6 +49,10 @@ describe("data preview", () => {
     expect(again.code).not.toBe(0);
     expect(again.stderr).toContain("kept.png is there already");
     expect(readFileSync(join(inside, "kept.png")).equals(before)).toBe(true);
+    writeFileSync(join(inside, "file.txt"), "");
+    const beneath = await draw("file.txt/x.png");
+    expect(beneath).toMatchObject({ code: 73, stdout: "" });
+    expect(beneath.stderr).toMatch(/file\.txt\/x\.png cannot be written: .*Name another place with --out\.\n$/);
     const nothing = await draw("none.png", "--without", "random-crop-flip");
     expect(nothing.code).toBe(2);
     expect(nothing.stderr).toContain("No plugin of this run changed these pictures");
@@ -67,9 +71,24 @@ describe("pictures", () => {
 
   it("stand in rows and columns on white", async () => {
     const dot = (value: number) => ({ pixels: Uint8Array.of(value, value, value), height: 1, width: 1 });
-    const png = await sheet([[dot(1), dot(2)], [dot(3), dot(4)]], 1, 1);
+    const png = await sheet([{ rows: [[dot(1), dot(2)], [dot(3), dot(4)]] }], { gap: 1, side: 1 });
     const grey = [...(await sharp(png).raw().toBuffer())].filter((_, at) => at % 3 === 0);
     const w = 255;
     expect(grey).toEqual([[w, w, w, w, w], [w, 1, w, 2, w], [w, w, w, w, w], [w, 3, w, 4, w], [w, w, w, w, w]].flat());
+  });
+
+  it("stand in blocks, each below its own heading, whatever that is called", async () => {
+    const grey = { pixels: new Uint8Array(3 * 60 * 200).fill(128), height: 60, width: 200 };
+    const heights = async (headings: (string | undefined)[]): Promise<number[]> => {
+      const png = await sheet(headings.map((heading) => ({ heading, rows: [[grey]] })), { side: 60 });
+      const { data, info } = await sharp(png).greyscale().raw().toBuffer({ resolveWithObject: true });
+      expect(info.width).toBeGreaterThanOrEqual(204);
+      const dark = (y: number): boolean => data.subarray(y * info.width, (y + 1) * info.width).some((value) => value < 100);
+      return [info.height, Array.from({ length: info.height }, (_, y) => y).filter(dark).length];
+    };
+    expect(await heights([undefined])).toEqual([64, 0]);
+    const [height, written] = await heights(["mixup", "a <b> & \x1b\u0000"]);
+    expect(height).toBe(2 * (30 + 64));
+    expect(written, "rows with letters").toBeGreaterThan(10);
   });
 });

@@ -75,6 +75,20 @@ describe("a run", () => {
     expect(found.filter(({ tag }) => tag === "train/loss").map(({ step }) => step % 3)).toEqual([0, 0]);
   });
 
+  it.each([
+    ["of fewer epochs than lie between them", { epochs: 3 }, { weights: [6], gradients: [6] }],
+    ["that steps end with an epoch", { epochs: 9, maxSteps: 8 }, { weights: [8], gradients: [8] }],
+    ["that steps end within an epoch", { epochs: 9, maxSteps: 5 }, { weights: [5], gradients: [] }],
+  ])("has histograms at the end of a run %s", async (name, more, expected) => {
+    const folder = folderOf(name);
+    await new Trainer(microConfig({ ...more, plugins: [visualLog({ formats: ["visualdl"] })] })).fit({ folder });
+    const found = readVisualDl(folder).filter(({ field }) => field === 8);
+    for (const [group, steps] of Object.entries(expected)) {
+      const of = found.filter(({ tag }) => tag.startsWith(`${group}/`)).map(({ step }) => step);
+      expect([...new Set(of)], group).toEqual(steps);
+    }
+  });
+
   it("is in TensorBoard's table of settings from its start, and with its end once it has one", async () => {
     const ends: Record<string, string | undefined> = {};
     for (const name of ["success", "failure", "interrupted"]) {

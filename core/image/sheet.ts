@@ -1,0 +1,76 @@
+/** Pictures in rows and columns, for people to look at. */
+import type { Picture } from "../data/dataset.js";
+
+export interface Block {
+  /** Drawn above the rows. */
+  readonly heading?: string;
+  /** Pictures of one size; the first row is the longest. */
+  readonly rows: readonly (readonly Picture[])[];
+}
+
+export interface SheetOptions {
+  /** Pixels between pictures, before they are enlarged. Default 2. */
+  gap?: number;
+  /** Pictures are enlarged by whole pixels to at least this height. Default 64. */
+  side?: number;
+}
+
+/** Pixels of a heading, and of its letters. */
+const [headingHeight, letterHeight] = [30, 15];
+
+/** A PNG of blocks below each other on white. Where the system has no fonts, headings stay empty. */
+export async function sheet(blocks: readonly Block[], { gap = 2, side = 64 }: SheetOptions = {}): Promise<Buffer> {
+  // Loaded here: a run that draws nothing should not pay for a native library.
+  const { default: sharp } = await import("sharp");
+  const { height } = blocks[0]!.rows[0]![0]!;
+  const scale = Math.max(1, Math.ceil(side / height));
+  const layers: { input: Buffer; top: number; left: number }[] = [];
+  let [top, across] = [0, 0];
+  for (const { heading, rows } of blocks) {
+    if (heading !== undefined) {
+      const input = headingSvg(heading);
+      layers.push({ input: input.svg, top, left: 0 });
+      across = Math.max(across, input.width);
+      top += headingHeight;
+    }
+    const { pixels, width, height } = gridOf(rows, gap);
+    const input = await sharp(pixels, { raw: { width, height, channels: 3 } })
+      .resize(width * scale, height * scale, { kernel: "nearest" })
+      .png()
+      .toBuffer();
+    layers.push({ input, top, left: 0 });
+    across = Math.max(across, width * scale);
+    top += height * scale;
+  }
+  return sharp({ create: { width: across, height: top, channels: 3, background: "white" } })
+    .composite(layers)
+    .removeAlpha()
+    .png()
+    .toBuffer();
+}
+
+function gridOf(rows: Block["rows"], gap: number): Picture {
+  const { height, width } = rows[0]![0]!;
+  const [across, down] = [rows[0]!.length * (width + gap) + gap, rows.length * (height + gap) + gap];
+  const pixels = new Uint8Array(3 * across * down).fill(255);
+  rows.forEach((row, r) =>
+    row.forEach((picture, c) => {
+      for (let y = 0; y < height; y++) {
+        const place = (gap + r * (height + gap) + y) * across + gap + c * (width + gap);
+        pixels.set(picture.pixels.subarray(3 * width * y, 3 * width * (y + 1)), 3 * place);
+      }
+    }),
+  );
+  return { pixels, height: down, width: across };
+}
+
+const entities: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;" };
+
+function headingSvg(text: string): { svg: Buffer; width: number } {
+  // XML holds no controls, whatever a name holds.
+  const safe = text.replaceAll(/[\p{Cc}\p{Cs}\ufffe\uffff]/gu, " ").replaceAll(/[&<>]/g, (sign) => entities[sign]!);
+  const width = 10 + Math.ceil(0.65 * letterHeight * text.length);
+  const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${headingHeight}">
+    <text x="5" y="21" font-family="sans-serif" font-size="${letterHeight}">${safe}</text></svg>`;
+  return { svg: Buffer.from(svg), width };
+}
