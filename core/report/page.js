@@ -381,7 +381,7 @@
   for (const block of page.blocks) {
     const content = draw[block.kind](block);
     const folded = block.kind === "text" && !block.open;
-    const section = make("section", { className: wide.has(block.kind) || (block.kind === "table" && block.columns.length > 5) ? "wide" : "" });
+    const section = make("section", { className: wide.has(block.kind) || (block.kind === "table" && block.columns.length > 4) ? "wide" : "" });
     if (folded) {
       const details = make("details", {}, make("summary", { textContent: block.title }), content);
       details.open = keep(`open ${block.title}`, () => details.open) === true;
