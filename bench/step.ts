@@ -7,7 +7,7 @@
  * PATH is a Python with PyTorch; bench/step.py is run by it twice: eager in channels_last (autocast for bfloat16), and
  * with torch.compile. A step is forward, backward, update and the loss read back; ours has its loader, augmentation and
  * plugins besides. The ratio is of medians within a round, and its median over rounds, against the faster of the two.
- * The last lines tell memory, and which share of our step is spent outside native calls: loader, hooks, JavaScript.
+ * The last line tells which share of our step is spent outside native calls: loader, hooks, JavaScript.
  */
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
@@ -177,7 +177,7 @@ await fitted;
 for (const peer of Object.values(peers)) peer.end();
 
 const rate = (seconds: number): string => (batch / seconds).toFixed(1).padStart(8);
-const memory = (value: number): string => `${(value / 1024).toFixed(2)} GB`.padStart(10);
+const memory = (value: number): string => `${(value / 1024).toFixed(2)} GiB`.padStart(10);
 console.log(`${values.network}, batch ${batch} at ${size} px, ${values.threads} threads, ${precision}: images/s (median step), peak memory`);
 const way = values.capture ? "as graphs" : "operation by operation";
 const mine = rate(median(ours.map(({ seconds }) => seconds)));
