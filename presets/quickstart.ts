@@ -2,8 +2,8 @@
  * quickstart: drawn shapes and a tiny ResNet, to see a whole run in a minute without any file.
  *
  * Reached: 96.7 % ± 1.4 % top-1 on the test pictures (mean and deviation over seeds 1 to 4) in 31 to 40 s of
- * training on two cores of an AMD EPYC without AVX-512, TensorFlow, 2026-11-24; on wasm 96.6 % in 1 min 42 s
- * (seed 1).
+ * training on two cores of an AMD EPYC without AVX-512, TensorFlow, 2026-11-24; 95.2 % ± 3.2 % in 23 to 35 s on one with
+ * AVX-512, 2026-11-27; on wasm 96.6 % in 1 min 42 s (seed 1).
  */
 import { defineConfig, sgd, type TrainerConfig } from "../core/index.js";
 import { shapes } from "../core/data/index.js";

@@ -123,7 +123,9 @@ async function fit(options: FitOptions): Promise<void> {
     if (interrupt.stray) throw strayError(interrupt.stray.error);
     const report = options.quiet ? undefined : reportOf(folder.path);
     if (!options.json) process.stdout.write(`${formatResults(fitEndRecord(summary), { classes, folder: folder.path, report })}\n`);
-    if (interrupt.exitCode !== undefined) process.exitCode = interrupt.exitCode;
+    if (interrupt.exitCode === undefined) return;
+    process.exitCode = interrupt.exitCode;
+    log?.(`to go on with it: trainer --resume ${nearPath(folder.path)}`);
   } finally {
     interrupt.stop();
     process.off("exit", leave);
@@ -134,7 +136,11 @@ async function fit(options: FitOptions): Promise<void> {
 /** Where a run's page is, as one would type it from here; nothing where it could not be written. */
 function reportOf(folder: string): string | undefined {
   const path = join(folder, reportFile);
-  if (!existsSync(path)) return undefined;
+  return existsSync(path) ? nearPath(path) : undefined;
+}
+
+/** A path as one would type it from here. */
+function nearPath(path: string): string {
   const near = relative(process.cwd(), path);
   return near.startsWith("..") ? path : near;
 }

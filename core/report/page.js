@@ -381,7 +381,9 @@
   for (const block of page.blocks) {
     const content = draw[block.kind](block);
     const folded = block.kind === "text" && !block.open;
-    const section = make("section", { className: wide.has(block.kind) || (block.kind === "table" && block.columns.length > 4) ? "wide" : "" });
+    // A short table of five columns has room beside another block.
+    const isWideTable = block.kind === "table" && block.columns.length > (block.rows.length > 4 ? 4 : 5);
+    const section = make("section", { className: wide.has(block.kind) || isWideTable ? "wide" : "" });
     if (folded) {
       const details = make("details", {}, make("summary", { textContent: block.title }), content);
       details.open = keep(`open ${block.title}`, () => details.open) === true;
