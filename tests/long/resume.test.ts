@@ -1,5 +1,5 @@
 /**
- * R2 at length: what tests/core/loop/resume.test.ts asks of each part alone, of all of them together, with both optimizers
+ * R2 at length: the parts that tests/core/loop/resume.test.ts has no time for, and all of them together, with both optimizers
  * and on both backends. Sharpness-aware minimisation is no plugin here, so there is none to resume.
  */
 import { describe, expect, it } from "vitest";
@@ -15,6 +15,14 @@ const together = () => [
   ema({ decay: 0.9 }),
   earlyStopping({ patience: 6, minDelta: 0.05 }),
 ];
+
+it.each([
+  ["averaged weights", [ema({ decay: 0.9 }), cosineRestarts({ firstCycle: 2, factor: 1 })]],
+  ["early stopping that waits, and layers that thaw", [ema({ decay: 0.9 }), differentialLr({ freeze: 1, unfreezeEvery: 3 }), earlyStopping({ patience: 6, minDelta: 0.05 })]],
+])("%s goes on from every micro-batch", async (_, plugins) => {
+  await loadBackend({ name: "tensorflow" });
+  expect(await mustGoOnFromEverywhere(micro({ plugins, backend: "tensorflow" }))).toBeGreaterThan(64);
+});
 
 describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
   it.each([

@@ -11,7 +11,6 @@ import type { Checkpoint } from "../../../core/run/checkpoints.js";
 import type { Moment } from "../../../core/loop/memory.js";
 import {
   cosineRestarts,
-  differentialLr,
   earlyStopping,
   ema,
   gradientAccumulation,
@@ -30,19 +29,12 @@ const cliff: Plugin = {
     ),
 };
 
+/** Each other part that has a state has its turn in tests/long/resume.test.ts, and in the contract suite. */
 const setups: Record<string, Partial<TrainerConfig>> = {
   "SGD with momentum": { plugins: [cosineRestarts({ firstCycle: 1, factor: 2 })] },
   AdamW: { optimizer: adamw({ weightDecay: 0.01 }), learningRate: 0.003 },
-  "averaged weights": { plugins: [ema({ decay: 0.9 }), cosineRestarts({ firstCycle: 2, factor: 1 })] },
   "accumulation, in the middle of windows": { plugins: [gradientAccumulation({ factor: 3 })] },
   "a step that fails, and the way back from it": { plugins: [ema({ decay: 0.9 }), cliff], onDivergence: { rollback: 1, factor: 0.5 } },
-  "early stopping that waits, and layers that thaw": {
-    plugins: [
-      ema({ decay: 0.9 }),
-      differentialLr({ freeze: 1, unfreezeEvery: 3 }),
-      earlyStopping({ patience: 6, minDelta: 0.05 }),
-    ],
-  },
 };
 
 describe.each(Object.entries(setups))("%s", (_, overrides) => {
