@@ -137,14 +137,23 @@ export function createRunRecord({ logEvery = 1, source }: RunRecordOptions = {})
         if (failed) throw failed;
       };
 
-      // Last: where another plugin refuses to start, there is nothing to take away.
-      hooks.onFitStart.tap({ stage: "last" }, (started) => {
-        if (started.folder === undefined) return;
+      const begin = (started: Run, environment = environmentOf(started)): void => {
         run = started;
-        const environment = environmentOf(started);
-        if (before) sayWhatElseChanged(before, environment, (message) => events.emit("warning", { message }));
         const record: RunConfigRecord = { ...configRecord(started.config), source, environment };
         writeFileAtomic(inFolder("config"), `${toJson(record, 2)}\n`);
+      };
+      // First: a run that is killed while others start is one that can be gone on with.
+      hooks.onFitStart.tap({ stage: "first" }, (started) => {
+        if (started.folder !== undefined && !before) begin(started);
+      });
+      // Last: where another plugin refuses to start, a run that was to go on is as it was.
+      hooks.onFitStart.tap({ stage: "last" }, (started) => {
+        if (started.folder === undefined) return;
+        if (before) {
+          const environment = environmentOf(started);
+          sayWhatElseChanged(before, environment, (message) => events.emit("warning", { message }));
+          begin(started, environment);
+        }
         metrics = openMetrics(inFolder("metrics"), { from: before?.metricsBytes });
         for (const event of early.splice(0)) append("warning", event);
         if (metrics.problem) events.emit("warning", { message: metrics.problem });

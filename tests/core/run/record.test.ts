@@ -132,6 +132,17 @@ describe("a finished run", () => {
   }
 });
 
+it("is a run that can be gone on with before any plugin has written something", async () => {
+  let found: string[] | undefined;
+  const writer: Plugin = {
+    name: "writer",
+    options: {},
+    apply: ({ hooks }) => hooks.onFitStart.tap(() => void (found = readdirSync(folder))),
+  };
+  await fit({ plugins: [writer] });
+  expect(found).toEqual(["config.resolved.json"]);
+});
+
 it("says what was wrong with metrics that it goes on with, there too", async () => {
   writeFileSync(join(folder, "metrics.jsonl"), '{"event":"step","st');
   const running = trainer();
