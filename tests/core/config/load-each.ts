@@ -12,7 +12,7 @@ const shared = globalThis as { seen?: Seen };
 for (const path of process.argv.slice(2)) {
   shared.seen = undefined;
   try {
-    const patience = path.includes("never") ? 300 : 10_000;
+    const patience = path.includes("never") ? 1500 : 10_000;
     const { config, file } = await (path.endsWith("/")
       ? loadConfig(undefined, { from: path })
       : loadConfig(path, { patience }));

@@ -217,7 +217,7 @@ describe("loading a config", () => {
       timeout: 60_000,
     });
     expect(stderr).toMatch(
-      new RegExp(`^trainer: The config ${path} cannot be used: ${what} took longer than 0\\.3 s, and it is still busy\\.$`, "m"),
+      new RegExp(`^trainer: The config ${path} cannot be used: ${what} took longer than 1\\.5 s, and it is still busy\\.$`, "m"),
     );
     expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
   }, 70_000);
