@@ -8,10 +8,8 @@
  * Pictures are 32 x 32 noise. Times are processor times, our garbage collector's included, so that a busy
  * machine troubles both alike; figures are medians over the rounds.
  */
-import { spawn } from "node:child_process";
 import { cpus } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import {
   applySteps,
@@ -26,6 +24,7 @@ import type { Picture } from "../core/data/dataset.js";
 import { stream, type Stream } from "../core/rng.js";
 import { median } from "./common/intervals.js";
 import { whole } from "./common/options.js";
+import { startPeer } from "./common/peer.js";
 
 type Operation = (picture: Picture) => Picture;
 type Augmentation = (picture: Picture, random: Stream) => Picture;
@@ -94,9 +93,8 @@ const pictures: Picture[] = Array.from({ length: 64 }, (_, index) => {
   return { pixels: Uint8Array.from({ length: 32 * 32 * 3 }, () => random.int(256)), ...size };
 });
 const script = join(import.meta.dirname, "augmentation.py");
-const peer = spawn(values.python, [script, values.seconds], { stdio: ["pipe", "pipe", "inherit"] });
-const answers = createInterface({ input: peer.stdout })[Symbol.asyncIterator]();
-const { versions, tasks: names } = await answer<{ versions: string; tasks: string[] }>();
+const peer = startPeer(values.python, script, [values.seconds], "torch, torchvision and Pillow");
+const { versions, tasks: names } = await peer.answer<{ versions: string; tasks: string[] }>();
 
 const ours: Record<string, number[]> = {};
 const theirs: Record<string, Record<string, number[]>> = {};
@@ -104,13 +102,12 @@ for (const name of names) rate(name); // once through everything first, so that 
 for (let round = 0; round < rounds; round++) {
   for (const name of names) {
     (ours[name] ??= []).push(rate(name));
-    peer.stdin.write(`${name}\n`);
-    for (const [way, value] of Object.entries(await answer<Record<string, number>>())) {
+    for (const [way, value] of Object.entries(await peer.answer<Record<string, number>>(name))) {
       ((theirs[name] ??= {})[way] ??= []).push(value);
     }
   }
 }
-peer.stdin.end();
+peer.end();
 
 console.log(`${cpus()[0]?.model}; Node ${process.version}; ${versions}; ${rounds} rounds of ${seconds} s`);
 console.log(
@@ -143,11 +140,4 @@ function rate(name: string): number {
     const { user, system } = process.cpuUsage(start);
     if (user + system > seconds * 1e6) return (count + 1) / ((user + system) / 1e6);
   }
-}
-
-async function answer<T>(): Promise<T> {
-  const { value, done } = await answers.next();
-  if (done)
-    throw new Error(`${values.python} ended without an answer; it needs torch, torchvision and Pillow.`);
-  return JSON.parse(value) as T;
 }

@@ -8,11 +8,9 @@
  * no worker and with two. Both give shuffled, normalised float32 batches of 128. Figures are medians over the rounds: pictures a
  * second with nothing else running, and the processor's milliseconds for a batch, which are what a step has to share.
  */
-import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import sharp from "sharp";
 import { Trainer, type Plugin } from "../core/index.js";
@@ -21,6 +19,7 @@ import { resnet9 } from "../core/models/index.js";
 import { autoAugment, randomCropFlip } from "../plugins/index.js";
 import { median } from "./common/intervals.js";
 import { whole } from "./common/options.js";
+import { startPeer } from "./common/peer.js";
 
 const { values } = parseArgs({
   options: { python: { type: "string", default: "python3" }, rounds: { type: "string", default: "5" } },
@@ -86,15 +85,7 @@ async function measure(task: string): Promise<Figure> {
   };
 }
 
-const python = spawn(values.python, [join(import.meta.dirname, "data.py"), folder, String(count)], { stdio: ["pipe", "pipe", "inherit"] });
-const answers = createInterface({ input: python.stdout })[Symbol.asyncIterator]();
-/** Each of torchvision's ways by name. */
-async function peers(task: string): Promise<Record<string, Figure>> {
-  python.stdin.write(`${task}\n`);
-  const { value, done } = await answers.next();
-  if (done) throw new Error("bench/data.py ended early; are torch, torchvision and Pillow installed in that Python?");
-  return JSON.parse(value) as Record<string, Figure>;
-}
+const peer = startPeer(values.python, join(import.meta.dirname, "data.py"), [folder, String(count)], "torch, torchvision and Pillow");
 
 const middle = (figures: readonly Figure[]): Figure => ({
   picturesPerSecond: median(figures.map((each) => each.picturesPerSecond)),
@@ -108,7 +99,8 @@ for (const task of Object.keys(tasks)) {
   const theirs: Record<string, Figure[]> = {};
   for (let round = 0; round < rounds; round++) {
     ours.push(await measure(task));
-    for (const [way, figure] of Object.entries(await peers(task))) (theirs[way] ??= []).push(figure);
+    // Each of torchvision's ways by name.
+    for (const [way, figure] of Object.entries(await peer.answer<Record<string, Figure>>(task))) (theirs[way] ??= []).push(figure);
   }
   const mine = middle(ours);
   const [fastest, frugal] = (["picturesPerSecond", "milliseconds"] as const).map((key) => {
@@ -120,4 +112,4 @@ for (const task of Object.keys(tasks)) {
   the fastest  ${shown(fastest[1])}  ${fastest[0]}: ratio ${(mine.picturesPerSecond / fastest[1].picturesPerSecond).toFixed(2)}
   the frugal   ${shown(frugal[1])}  ${frugal[0]}: ratio ${(frugal[1].milliseconds / mine.milliseconds).toFixed(2)}`);
 }
-python.stdin.end();
+peer.end();

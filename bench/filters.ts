@@ -4,7 +4,8 @@
  *   npm run bench -- filters [--repeats 7] [--network resnet18-64|resnet18-16|resnet50]
  *
  * oneDNN's kernel, TensorFlow's generic one (through "explicit" padding), and a product of patches with dy, in both
- * precisions, and which of them `ops.conv2d` takes. The least of the repeats counts.
+ * precisions, and which of them `ops.conv2d` takes; at stride 1 beside the forward pass and the input's gradient. The least of
+ * the repeats counts.
  */
 import { parseArgs } from "node:util";
 import * as tf from "@tensorflow/tfjs-core";
@@ -96,6 +97,12 @@ function timed([batch, side, channels, out, kernel, stride]: Shape, precision: "
     if (wide !== x) border.deleteTensor(wide);
     return found;
   });
+  // What it is to be compared with, where one padding serves all.
+  const w = of(tf.randomNormal([kernel, kernel, channels, out]));
+  const xShape = numbers([batch, side, side, channels]);
+  const beside = (compute: () => number): number => (stride === 1 ? fastest(compute) : Number.NaN);
+  const forward = beside(() => run("Conv2D", convolution("SAME"), x, w));
+  const input = beside(() => run("Conv2DBackpropInput", convolution("SAME"), xShape, w, dy));
   // Half a minute for a network, and never near the others in bfloat16.
   const explicit = attribute("explicit_paddings", INT, [0, 0, pad, pad, pad, pad, 0, 0]);
   const generic =
@@ -130,7 +137,7 @@ function timed([batch, side, channels, out, kernel, stride]: Shape, precision: "
     return found;
   });
 
-  return { oneDnn, generic, product, taken: precision === "bfloat16" && kernel > 1 && small ** 2 <= 64 ? "product" : "oneDnn" };
+  return { forward, input, oneDnn, generic, product, taken: precision === "bfloat16" && kernel > 1 && small ** 2 <= 64 ? "product" : "oneDnn" };
 }
 
 const table: Record<string, Record<string, string>> = {};

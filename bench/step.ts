@@ -9,12 +9,11 @@
  * plugins besides. The ratio is of medians within a round, and its median over rounds, against the faster of the two.
  * The last line tells which share of our step is spent outside native calls: loader, hooks, JavaScript.
  */
-import { spawn } from "node:child_process";
-import { createInterface } from "node:readline";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { median } from "./common/intervals.js";
 import { oneOf, whole } from "./common/options.js";
+import { startPeer } from "./common/peer.js";
 
 const { values } = parseArgs({
   options: {
@@ -93,29 +92,15 @@ interface Answer {
 }
 
 /** A PyTorch that has warmed up and makes steps when asked. */
-async function startPeer(...flags: string[]) {
+async function startPyTorch(...flags: string[]) {
   const args = ["--network", values.network, "--batch", String(batch), "--threads", values.threads, ...flags];
-  const python = spawn(values.python, [join(import.meta.dirname, "step.py"), ...args], { stdio: ["pipe", "pipe", "inherit"] });
-  const answers = createInterface({ input: python.stdout })[Symbol.asyncIterator]();
-  const answer = async (): Promise<Answer> => {
-    const { value, done } = await answers.next();
-    if (done) throw new Error("bench/step.py ended early; is PyTorch installed in that Python?");
-    return JSON.parse(value) as Answer;
-  };
-  const { torch } = await answer();
-  return {
-    torch,
-    run(): Promise<Answer> {
-      python.stdin.write(`run ${steps}\n`);
-      return answer();
-    },
-    end: () => python.stdin.end(),
-  };
+  const peer = startPeer(values.python, join(import.meta.dirname, "step.py"), args, "torch and torchvision");
+  const { torch } = await peer.answer<Answer>();
+  return { torch, run: () => peer.answer<Answer>(`run ${steps}`), end: peer.end };
 }
 
-
 const half = precision === "bfloat16" ? ["--bf16"] : [];
-const peers = { eager: await startPeer(...half), ...(values.compile ? { compiled: await startPeer("--compile", ...half) } : {}) };
+const peers = { eager: await startPyTorch(...half), ...(values.compile ? { compiled: await startPyTorch("--compile", ...half) } : {}) };
 
 const backend = await loadBackend({ name: "tensorflow" });
 const native = meterNative()!;

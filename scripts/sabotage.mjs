@@ -205,7 +205,7 @@ const bugs = [
     "    tf.dispose([...node.saved]);\n",
     "",
     "tests/core/nn/backward.test.ts",
-    "in half the memory",
+    "in six tenths of the memory",
   ],
   [
     "a graph is proved with other random numbers",

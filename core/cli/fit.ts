@@ -4,6 +4,7 @@ import { join, relative } from "node:path";
 import type { Command } from "commander";
 import type { Emitter } from "mitt";
 import { exitCodes, reasonOf, TrainerError } from "../errors.js";
+import { forbidExit } from "../exit.js";
 import type { Events } from "../loop/events.js";
 import { Trainer } from "../loop/trainer.js";
 import { fitEndRecord } from "../loop/summary.js";
@@ -216,15 +217,14 @@ function listenForEnds(events: Emitter<Events>, tidyUp: () => void): Interrupt {
   let exitCode: number | undefined;
   let stray: { error: unknown } | undefined;
   let training = false;
-  const { exit } = process;
-  process.exit = (code) => {
-    throw new Error(`process.exit(${code ?? ""}) was called while the run was on`);
+  const allowExit = forbidExit((call) => `${call} was called while the run was on`);
+  const leave = (code: number): never => {
+    tidyUp();
+    allowExit();
+    process.exit(code);
   };
   const strays = takeStrays((error) => {
-    if (!training) {
-      tidyUp();
-      exit.call(process, reportStray(error));
-    }
+    if (!training) leave(reportStray(error));
     stray ??= { error };
     controller.abort("an error that nobody waited for");
   });
@@ -233,10 +233,7 @@ function listenForEnds(events: Emitter<Events>, tidyUp: () => void): Interrupt {
   const handlers = Object.entries(codes).map(([name, code]) => {
     const handler = (): void => {
       if (exitCode !== undefined && name === "SIGHUP") return;
-      if (exitCode !== undefined || !training) {
-        tidyUp();
-        exit.call(process, exitCode ?? code);
-      }
+      if (exitCode !== undefined || !training) leave(exitCode ?? code);
       exitCode = code;
       tell(`\n${name}: stopping after this step; once more to leave at once`);
       controller.abort(name);
@@ -255,7 +252,7 @@ function listenForEnds(events: Emitter<Events>, tidyUp: () => void): Interrupt {
     stop() {
       for (const { name, handler } of handlers) process.off(name, handler);
       strays.stop();
-      process.exit = exit;
+      allowExit();
     },
   };
 }

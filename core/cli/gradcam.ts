@@ -204,10 +204,10 @@ async function ofFiles(
     });
     const said = names[classes[0]!]!;
     const stem = basename(image, extname(image));
-    let name = fileName(stem, said);
-    for (let number = place + 1; taken.has(name); number++) name = fileName(stem, String(number), said);
-    taken.add(name);
-    const file = await drawer.draw(name, picture, maps);
+    let drawing = fileName(stem, said);
+    for (let number = place + 1; taken.has(drawing); number++) drawing = fileName(stem, String(number), said);
+    taken.add(drawing);
+    const file = await drawer.draw(drawing, picture, maps);
     drawn.push({ image, class: said, probability: probabilities[0]!, file });
   }
   return { folder, drawn, gallery: await drawer.gallery() };

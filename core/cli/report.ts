@@ -2,14 +2,15 @@
 import { accessSync, constants, existsSync, mkdirSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type { Command } from "commander";
-import { reasonOf, TrainerError } from "../errors.js";
+import { TrainerError } from "../errors.js";
 import { compared, comparePage, figureOf, groupsOf, leftOut, unfinishedIn, type ComparedFigure } from "../report/compare-page.js";
 import { pageHtml } from "../report/html.js";
 import { readRun, writeReport } from "../report/read.js";
 import { writeFileAtomic } from "../run/files.js";
 import { isHeld } from "../run/lock.js";
 import { toJson } from "../run/json.js";
-import { percent, table, tell } from "./terminal.js";
+import { writing } from "./output.js";
+import { percent, print, table, tell } from "./terminal.js";
 
 export function addReport(program: Command): void {
   program
@@ -26,7 +27,7 @@ Example:
     )
     .action((run: string) => {
       const parts = readParts(run);
-      process.stdout.write(`${writeReport(parts)}\n`);
+      print(writeReport(parts));
     });
 }
 
@@ -74,7 +75,7 @@ function compare(given: string[], { out, force, json }: { out: string; force?: b
       unfinished: unfinishedIn(group).map(({ folder }) => folder),
       figures: Object.fromEntries(figures.map((figure) => [figure, figureOf(group, figure)])),
     }));
-    process.stdout.write(`${toJson(rows)}\n`);
+    print(toJson(rows));
     return;
   }
   const shown = (figure: ComparedFigure, value: number): string =>
@@ -87,17 +88,11 @@ function compare(given: string[], { out, force, json }: { out: string; force?: b
       return `${shown(figure, mean)}${deviation === undefined ? "" : ` ± ${shown(figure, deviation)}`} (${count})`;
     }),
   ]);
-  makeFolder(dirname(page));
-  writeFileAtomic(page, pageHtml(comparePage(parts)));
-  process.stdout.write(`${table([["", ...figures], ...rows])}\n\n${page}\n`);
-}
-
-/** @throws TrainerError ERR_OUTPUT where it cannot be made, or nothing be written in it */
-function makeFolder(folder: string): void {
-  try {
+  const folder = dirname(page);
+  writing(`The page's folder ${folder}`, () => {
     mkdirSync(folder, { recursive: true });
     accessSync(folder, constants.W_OK);
-  } catch (cause) {
-    throw new TrainerError("ERR_OUTPUT", `The page's folder ${folder} cannot be written: ${reasonOf(cause)}. Name another file with --out.`, { cause });
-  }
+  });
+  writeFileAtomic(page, pageHtml(comparePage(parts)));
+  print(`${table([["", ...figures], ...rows])}\n\n${page}`);
 }

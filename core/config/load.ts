@@ -12,6 +12,7 @@ import { pathToFileURL } from "node:url";
 import { cosmiconfig, type CosmiconfigResult, type Loader } from "cosmiconfig";
 import { register } from "tsx/esm/api";
 import { exitCodes, TrainerError } from "../errors.js";
+import { forbidExit } from "../exit.js";
 import { show } from "../options.js";
 import type { TrainerConfig } from "./config.js";
 import { watch } from "./watchdog.js";
@@ -109,10 +110,7 @@ async function importConfig(path: string, patience: number): Promise<TrainerConf
     );
   }
   const unregister = /\.m?ts$/.test(path) ? register() : undefined;
-  const leave = process.exit;
-  process.exit = ((code?: number) => {
-    throw new Error(`it called process.exit(${code ?? ""})`);
-  }) as typeof process.exit;
+  const allowExit = forbidExit((call) => `it called ${call}`);
   const { write } = process.stdout;
   process.stdout.write = process.stderr.write.bind(process.stderr); // standard output is the command's own
   try {
@@ -148,7 +146,7 @@ async function importConfig(path: string, patience: number): Promise<TrainerConf
       },
     );
   } finally {
-    process.exit = leave;
+    allowExit();
     process.stdout.write = write;
     await unregister?.();
   }

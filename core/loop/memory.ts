@@ -77,8 +77,8 @@ export function createMemory(
     recover(error, closes) {
       if (!(error instanceof DivergedError)) throw error;
       const { rollbacks, rateFactor, skipped } = position;
-      const most = policy === "halt" ? 0 : "skip" in policy ? policy.skip - skipped : policy.rollback - rollbacks;
-      if (policy === "halt" || most <= 0) {
+      const left = policy === "halt" ? 0 : "skip" in policy ? policy.skip - skipped : policy.rollback - rollbacks;
+      if (policy === "halt" || left <= 0) {
         events.emit("diverged", { ...error.divergence });
         throw error;
       }

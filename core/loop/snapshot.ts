@@ -48,9 +48,7 @@ export function takeSnapshot(
   for (const { plugin, instance } of plugins) {
     if (!instance.save) continue;
     try {
-      const given = instance.save();
-      if (given === null || typeof given !== "object") throw new Error("save returns { values?, tensors? }.");
-      const { values, tensors } = given;
+      const { values, tensors } = instance.save();
       saved.set(plugin.name, { values: structuredClone(values), tensors: cloned(tensors ?? new Map()) });
     } catch (cause) {
       disposeStates(saved);

@@ -133,13 +133,13 @@ export const visualLog = definePlugin({
     const report = (): void => {
       if (failure !== undefined) throw failure;
     };
+    let lastStep = Number.POSITIVE_INFINITY;
     /** The end of an epoch, every so many of them and the last one. */
     const due = ({ epoch, batchInEpoch, batchesInEpoch }: Step): boolean =>
       logs.size > 0 &&
       settings.histograms > 0 &&
       batchInEpoch + 1 === batchesInEpoch &&
-      ((epoch + 1) % settings.histograms === 0 || epoch + 1 === Math.ceil(lastStep() / run!.progress.stepsPerEpoch));
-    const lastStep = (): number => Math.min(run!.progress.totalSteps, run!.config.maxSteps ?? Number.POSITIVE_INFINITY);
+      ((epoch + 1) % settings.histograms === 0 || epoch + 1 === Math.ceil(lastStep / run!.progress.stepsPerEpoch));
     const histograms = (group: string, step: number, tensors: ReadonlyMap<string, tf.Tensor>): void => {
       for (const [name, tensor] of tensors) {
         const histogram = histogramOf(tensor.dataSync() as Float32Array);
@@ -169,6 +169,7 @@ export const visualLog = definePlugin({
       log({ kind: "text", tag: "run/plan", step: 0, text: code(started.plan()) });
       log({ kind: "session", tag: "", step: 0, values: hyperparametersOf(started) });
     });
+    events.on("fit:start", (started) => ({ lastStep } = started));
     events.on("step", (step) => {
       if (step.step % settings.every === 0) guarded(() => log(...stepEntries(step)));
     });
@@ -194,7 +195,7 @@ export const visualLog = definePlugin({
     });
     hooks.onStep.tap((step) => {
       // In the midst of an epoch too, if the run ends there; of gradients it cannot be told which micro-batch is the last.
-      const ends = logs.size > 0 && settings.histograms > 0 && step.step + 1 === lastStep();
+      const ends = logs.size > 0 && settings.histograms > 0 && step.step + 1 === lastStep;
       if (due(step) || ends) histograms("weights", step.step + 1, step.weights);
     });
     hooks.beforeEvaluate.tap({ stage: "last" }, (evaluation) => {
