@@ -19,7 +19,8 @@ import { readMetrics, type MetricsLine } from "../../../core/run/metrics.js";
 import { createRunRecord, readPreprocessing, type RunRecordOptions } from "../../../core/run/record.js";
 import { ema } from "../../../plugins/index.js";
 
-beforeAll(async () => void (await loadBackend()));
+let loaded: Awaited<ReturnType<typeof loadBackend>>;
+beforeAll(async () => void (loaded = await loadBackend()));
 const base = mkdtempSync(join(tmpdir(), "fitloop-record-"));
 afterAll(() => rmSync(base, { recursive: true, force: true }));
 let folder: string;
@@ -261,6 +262,80 @@ describe("a disk that fails", () => {
     });
     expect(readdirSync(folder)).toEqual([]);
   });
+});
+
+describe("a run that goes on", () => {
+  /** Trains, then goes on from the first step of it in surroundings that were others, and tells what was warned of. */
+  async function goneOn(environment: object | undefined, allowed: string[] = []): Promise<string[]> {
+    await fit();
+    const record = JSON.parse(read("config.resolved.json"));
+    const was = environment && { ...record.environment, ...environment };
+    const kept = createRunRecord();
+    kept.goesOn({ record: { ...record, environment: was }, metricsBytes: read("metrics.jsonl").indexOf("\n") + 1, allowed });
+    const again = new Trainer(microConfig(), [kept.plugin]);
+    const warnings: string[] = [];
+    again.events.on("warning", ({ message }) => warnings.push(message));
+    await again.fit({ folder });
+    return warnings;
+  }
+  const others = (list: string): string =>
+    `The run goes on in other surroundings (${list}): the last bits may differ from an uninterrupted run's.`;
+
+  it("keeps its metrics up to there, and has nothing to say where nothing has changed", async () => {
+    expect(await goneOn({})).toEqual([]);
+    expect(lines().map(({ event, step }) => [event, step]).slice(0, 3)).toEqual([["step", 1], ["step", 1], ["step", 2]]);
+    expect(lines()).toHaveLength(1 + 9);
+  });
+
+  it("says which of its surroundings are others, and keeps that", async () => {
+    const told = others(`threads 64 -> ${loaded.threads}, node 18.0.0 -> ${process.versions.node}`);
+    expect(await goneOn({ threads: 64, node: "18.0.0" })).toEqual([told]);
+    expect(lines()[1]).toEqual({ event: "warning", message: told });
+    const { environment } = JSON.parse(read("config.resolved.json"));
+    expect(environment).toMatchObject({ threads: loaded.threads, platform: `${process.platform} ${process.arch}` });
+  });
+
+  it.each([
+    ["nothing", undefined],
+    ["less", { processor: undefined, fitloop: undefined }],
+  ])("compares with what was recorded: %s", async (_, environment) => {
+    expect(await goneOn(environment)).toEqual([]);
+  });
+
+  it("is refused on another backend, as it was, and goes on there if that is allowed", async () => {
+    await expect(goneOn({ backend: "abacus" })).rejects.toMatchObject({
+      code: "ERR_RESUME",
+      message: expect.stringMatching(/was made on abacus, and this would go on with it on tensorflow.* Make abacus available, or .*--allow-change backend/),
+    });
+    expect(lines()).toHaveLength(9);
+    expect(existsSync(join(folder, "summary.json"))).toBe(true);
+    expect(await goneOn({ backend: "abacus" }, ["backend"])).toEqual([others("backend abacus -> tensorflow")]);
+  });
+});
+
+it("keeps where a run left the numbers", async () => {
+  let batches = 0;
+  const nan: Plugin = {
+    name: "nan",
+    options: {},
+    apply: ({ hooks }) =>
+      hooks.beforeBatch.tap((batch) => (++batches < 4 ? batch : { ...batch, images: tf.mul(batch.images, Number.NaN) })),
+  };
+  await expect(fit({ plugins: [nan] })).rejects.toMatchObject({ code: "ERR_DIVERGED" });
+  expect(lines().filter(({ event }) => event === "diverged")).toMatchObject([{ step: 3 }]);
+});
+
+it("has no metrics of a run that has not begun", () => {
+  const { metrics } = createRunRecord();
+  expect(metrics.bytes).toBe(0);
+  expect(() => (metrics.sync(), metrics.cut(0))).not.toThrow();
+});
+
+it("says of weights that no run wrote that they do not tell how pictures reach them", () => {
+  const bare = Buffer.concat([Buffer.from([2, 0, 0, 0, 0, 0, 0, 0]), Buffer.from("{}")]);
+  expect(() => readPreprocessing(bare, "bare.safetensors")).toThrow(
+    expect.objectContaining({ code: "ERR_WEIGHTS", message: "bare.safetensors does not say how its pictures are prepared: no run wrote it." }),
+  );
 });
 
 it("does nothing for a run without a folder", async () => {
