@@ -24,7 +24,7 @@ const modules = {
   "core/run/files": ["run/files", "run/checkpoint-faults", "run/checkpoint-power-cut"],
   "core/run/folder": ["run/folder"],
   "core/run/json": ["run/json"],
-  "core/run/keeper": ["run/keeper"],
+  "core/run/keeper": ["run/keeper", "run/golden-run"],
   "core/run/lock": ["run/lock"],
   "core/run/metrics": ["run/metrics"],
   "core/run/record": ["run/record"],

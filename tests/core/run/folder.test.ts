@@ -12,7 +12,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { TrainerError } from "../../../core/errors.js";
-import { createRunFolder, removeUnfinished } from "../../../core/run/folder.js";
+import { createRunFolder, existingRunFolder, removeUnfinished } from "../../../core/run/folder.js";
 
 const base = mkdtempSync(join(tmpdir(), "fitloop-folder-"));
 afterAll(() => rmSync(base, { recursive: true, force: true }));
@@ -123,4 +123,32 @@ describe("removing an empty folder", () => {
     kept.removeIfEmpty();
     expect(readdirSync(join(root, "z"))).toEqual(["metrics.jsonl"]);
   });
+});
+
+describe("what cannot be", () => {
+  it("a run's folder that is not there cannot be written, and says so", () => {
+    const error = refusal(() => existingRunFolder(join(root, "gone")));
+    expect(error).toMatchObject({ code: "ERR_OUTPUT", exitCode: 73, cause: { code: "ENOENT" } });
+    expect(error.message).toMatch(`The run's folder ${join(root, "gone")} cannot be written: ENOENT`);
+  });
+
+  it("a numbered folder below a file is refused by what it would have been called", () => {
+    writeFileSync(join(root, "runs"), "");
+    const error = refusal(() => createRunFolder({ name: "a", root: join(root, "runs") }));
+    expect(error).toMatchObject({ code: "ERR_OUTPUT", cause: { code: "ENOTDIR" } });
+    expect(error.message).toMatch(`The run's folder ${join(root, "runs", "a-…")} cannot be created: ENOTDIR`);
+  });
+
+  it("unfinished files of a folder that is not there", () => {
+    const error = refusal(() => removeUnfinished(join(root, "gone")));
+    expect(error).toMatchObject({ code: "ERR_IO" });
+    expect(error.message).toMatch(`Removing unfinished files in ${join(root, "gone")} failed`);
+  });
+});
+
+it("a run that goes on never takes its folder away", () => {
+  const folder = existingRunFolder(root);
+  expect(folder.path).toBe(root);
+  folder.removeIfEmpty();
+  expect(existsSync(root)).toBe(true);
 });
