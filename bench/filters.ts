@@ -12,6 +12,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { bfloat16, castAttributes } from "../core/backend/bfloat16.js";
 import { currentBorder, type Attribute } from "../core/backend/border.js";
 import { loadBackend } from "../core/index.js";
+import { isProduct } from "../core/nn/filter-gradient.js";
 import { oneOf, whole } from "./common/options.js";
 
 const { values } = parseArgs({
@@ -137,7 +138,8 @@ function timed([batch, side, channels, out, kernel, stride]: Shape, precision: "
     return found;
   });
 
-  return { forward, input, oneDnn, generic, product, taken: precision === "bfloat16" && kernel > 1 && small ** 2 <= 64 ? "product" : "oneDnn" };
+  const taken = isProduct({ kernel, stride, channels, positions: small ** 2, precision }) ? "product" : "oneDnn";
+  return { forward, input, oneDnn, generic, product, taken };
 }
 
 const table: Record<string, Record<string, string>> = {};

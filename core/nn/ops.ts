@@ -8,6 +8,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { castAttributes, isBfloat16 } from "../backend/bfloat16.js";
 import type { Constants } from "../backend/border.js";
+import { isProduct } from "./filter-gradient.js";
 
 type Attribute = { name: string; type: number; value: unknown };
 
@@ -161,12 +162,9 @@ function inputGradient(
 }
 
 /**
- * The gradient for a filter, in the fastest way that is right (`npm run bench -- filters` measures them all):
- * - depthwise ones stay off oneDNN, by explicit padding: it takes up to twenty times as long for small maps;
- * - strided 1 x 1 ones whose input channels are no multiple of 16 are a matrix product: oneDNN computed a wrong one now and
- *   then for no multiple of 8 (TensorFlow 2.21, even sizes, a processor with AVX2), and vectors of AVX-512 are twice as long;
- * - in bfloat16, those of small maps are a matrix product, two to three times as fast;
- * - the rest are oneDNN's, which wants its input padded beforehand where "same" pads elsewhere.
+ * The gradient for a filter, in the fastest way that is right. Depthwise ones stay off oneDNN, by explicit padding: it takes
+ * up to twenty times as long for small maps. Of the others some are a product (`isProduct`), and the rest oneDNN's, which
+ * wants its input padded beforehand where "same" pads elsewhere.
  */
 function filterGradient(
   backend: NativeBackend,
@@ -184,9 +182,8 @@ function filterGradient(
   }
   const [kernel, , channels] = w.shape as [number, number, number, number];
   const positions = dy.shape[1]! * dy.shape[2]!;
-  const uncertain = kernel === 1 && stride > 1 && channels % 16 !== 0;
-  const small = isBfloat16(x) && kernel > 1 && positions <= 64;
-  if (uncertain || small) return filterProduct(backend, dy, x, w, { stride, padding });
+  const precision = isBfloat16(x) ? "bfloat16" : "float32";
+  if (isProduct({ kernel, stride, channels, positions, precision })) return filterProduct(backend, dy, x, w, { stride, padding });
   const [seen, used] =
     wanted.padding === "EXPLICIT" ? [padZeros(x, padding), { ...wanted, padding: "VALID", explicit_paddings: [] }] : [x, wanted];
   return execute(backend, "Conv2DBackpropFilter", [seen, shapeTensor(w.shape), dy], used)[0]!;
