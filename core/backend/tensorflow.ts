@@ -47,8 +47,8 @@ export async function startTensorflow(addon: string): Promise<LoadedTensorflow> 
   // TensorFlow turns its faster convolutions on by itself only for processors with AVX-512; with AVX2 alone a training
   // step of a narrow ResNet-18 takes half again as long without them (`npm run bench -- step`).
   process.env.TF_ENABLE_ONEDNN_OPTS ??= "1";
-  // Unless it is told otherwise, TensorFlow makes oneDNN's gradients anew at every call, with their working memory. Kept, a
-  // bfloat16 step is 2 to 6 % shorter, for 10 to 150 MB.
+  // Unless it is told otherwise, TensorFlow makes oneDNN's gradients anew at every call, with their working memory. What
+  // keeping it brings and costs is in docs/backends.md.
   process.env.TF_MKL_OPTIMIZE_PRIMITIVE_MEMUSE ??= "false";
   const backend = new TensorflowBackend(createRequire(import.meta.url)(addon));
   tf.registerBackend("tensorflow", () => backend, 3);

@@ -125,21 +125,21 @@ describe("removing an empty folder", () => {
   });
 });
 
-describe("what cannot be", () => {
-  it("a run's folder that is not there cannot be written, and says so", () => {
+describe("a folder that cannot be had", () => {
+  it("is named where it is not there and a run was to go on in it", () => {
     const error = refusal(() => existingRunFolder(join(root, "gone")));
     expect(error).toMatchObject({ code: "ERR_OUTPUT", exitCode: 73, cause: { code: "ENOENT" } });
     expect(error.message).toMatch(`The run's folder ${join(root, "gone")} cannot be written: ENOENT`);
   });
 
-  it("a numbered folder below a file is refused by what it would have been called", () => {
+  it("is named as it would have been called where its number is still open", () => {
     writeFileSync(join(root, "runs"), "");
     const error = refusal(() => createRunFolder({ name: "a", root: join(root, "runs") }));
     expect(error).toMatchObject({ code: "ERR_OUTPUT", cause: { code: "ENOTDIR" } });
     expect(error.message).toMatch(`The run's folder ${join(root, "runs", "a-…")} cannot be created: ENOTDIR`);
   });
 
-  it("unfinished files of a folder that is not there", () => {
+  it("is named where unfinished files were to be removed from it", () => {
     const error = refusal(() => removeUnfinished(join(root, "gone")));
     expect(error).toMatchObject({ code: "ERR_IO" });
     expect(error.message).toMatch(`Removing unfinished files in ${join(root, "gone")} failed`);
