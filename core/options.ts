@@ -3,6 +3,18 @@ import { distance } from "fastest-levenshtein";
 import { z } from "zod";
 import { reasonOf, TrainerError } from "./errors.js";
 
+/** Who hears of refused options while a config is made; nobody at any other time. */
+let listener: ((refusal: TrainerError) => void) | undefined;
+
+/**
+ * From here on options that are refused are told to `hear` and end nothing: their part gets the defaults in the place of what is
+ * wrong, so that a config's other parts are made and checked too. Whoever hears refuses the whole. Returns what ends this.
+ */
+export function hearRefusals(hear: (refusal: TrainerError) => void): () => void {
+  listener = hear;
+  return () => void (listener = undefined);
+}
+
 /**
  * Checks plain options against a strict schema and fills in defaults.
  *
@@ -16,16 +28,28 @@ export function parseOptions<S extends z.ZodType>(
   input: unknown,
   placeOf: (key: string) => string = () => "",
 ): z.output<S> {
+  let issues: readonly z.core.$ZodIssue[];
   let problems: string[];
   try {
     const result = schema.safeParse(input ?? {});
     if (result.success) return result.data;
-    problems = result.error.issues.flatMap((issue) => describeIssue(issue, schema, input, placeOf));
+    ({ issues } = result.error);
+    problems = issues.flatMap((issue) => describeIssue(issue, schema, input, placeOf));
   } catch (cause) {
     // A getter that throws, say.
     throw new TrainerError("ERR_OPTION", `${capitalise(where)} cannot be read: ${reasonOf(cause).replace(/\.$/, "")}.`, { cause });
   }
-  throw new TrainerError("ERR_OPTION", `${capitalise(where)}: ${problems.join("; ")}.`);
+  const refusal = new TrainerError("ERR_OPTION", `${capitalise(where)}: ${problems.join("; ")}.`);
+  const rest = listener && schema.safeParse(withoutWrong(input, issues));
+  if (!rest?.success) throw refusal; // also where an option has no default
+  listener!(refusal);
+  return rest.data;
+}
+
+/** The options that nothing is said against. */
+function withoutWrong(input: unknown, issues: readonly z.core.$ZodIssue[]): Record<string, unknown> {
+  const wrong = issues.flatMap((issue) => (issue.code === "unrecognized_keys" && issue.path.length === 0 ? issue.keys : issue.path.slice(0, 1)));
+  return isPlain(input) ? Object.fromEntries(Object.entries(input).filter(([key]) => !wrong.includes(key))) : {};
 }
 
 /** One sentence a problem. */
@@ -51,7 +75,8 @@ export function describeIssue(
     });
   }
   const message = issue.message.replace(/^Invalid input: /, "").replace(/, received .*$/, "");
-  return [`"${path.join(".")}"${placeOf(path.at(-1) ?? "")} ${message}, and ${show(came)} came`];
+  const which = path.length === 0 ? "" : `"${path.join(".")}"${placeOf(path.at(-1)!)} `;
+  return [`${which}${message}, and ${show(came)} came`];
 }
 
 const isPlain = (value: unknown): value is Record<string, unknown> =>

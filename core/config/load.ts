@@ -13,8 +13,8 @@ import { cosmiconfig, type CosmiconfigResult, type Loader } from "cosmiconfig";
 import { register } from "tsx/esm/api";
 import { exitCodes, TrainerError } from "../errors.js";
 import { forbidExit } from "../exit.js";
-import { show } from "../options.js";
-import type { TrainerConfig } from "./config.js";
+import { hearRefusals, parseOptions, show } from "../options.js";
+import { configSchema, type TrainerConfig } from "./config.js";
 import { watch } from "./watchdog.js";
 
 /** Where a config is looked for, in this order, from the working directory upwards. */
@@ -113,6 +113,8 @@ async function importConfig(path: string, patience: number): Promise<TrainerConf
   const allowExit = forbidExit((call) => `it called ${call}`);
   const { write } = process.stdout;
   process.stdout.write = process.stderr.write.bind(process.stderr); // standard output is the command's own
+  const mistakes: unknown[] = [];
+  const stopHearing = hearRefusals((refusal) => mistakes.push(refusal));
   try {
     const load = (): Promise<{ default?: unknown }> => import(pathToFileURL(path).href);
     const { default: exported } = await within(load, patience, "loading it", path);
@@ -131,25 +133,29 @@ async function importConfig(path: string, patience: number): Promise<TrainerConf
     if (Object.hasOwn(config, "__proto__") || Object.hasOwn(config, "constructor")) {
       throw new Error('it has a key "__proto__" or "constructor", which no config needs');
     }
-    return config as TrainerConfig;
+    if (mistakes.length === 0) return config as TrainerConfig;
+    parseOptions("the config", configSchema, config, linesOfKeys(path)); // to tell what is wrong with it as well
   } catch (cause) {
-    if (cause instanceof TrainerError) {
-      throw new TrainerError(cause.code, `In the config ${path}${place(cause, path)}: ${cause.message}`, {
-        cause,
-      });
-    }
-    throw new TrainerError(
-      "ERR_CONFIG",
-      `The config ${path}${place(cause, path)} cannot be used: ${problem(cause)}`,
-      {
-        cause,
-      },
-    );
+    mistakes.push(cause);
   } finally {
+    stopHearing();
     allowExit();
     process.stdout.write = write;
     await unregister?.();
   }
+  throw refused(path, mistakes);
+}
+
+/** One error for all that is wrong with a config, in the order in which it was found. */
+function refused(path: string, [cause, ...more]: readonly unknown[]): TrainerError {
+  if (more.length > 0) {
+    const lines = [cause, ...more].map((each) => `-${place(each, path)} ${each instanceof TrainerError ? each.message : problem(each)}`);
+    return new TrainerError("ERR_CONFIG", `The config ${path} has ${lines.length} mistakes:\n${lines.join("\n")}`, { cause });
+  }
+  if (cause instanceof TrainerError) {
+    return new TrainerError(cause.code, `In the config ${path}${place(cause, path)}: ${cause.message}`, { cause });
+  }
+  return new TrainerError("ERR_CONFIG", `The config ${path}${place(cause, path)} cannot be used: ${problem(cause)}`, { cause });
 }
 
 /** ` (line 12)` where the error's stack or message says so. */

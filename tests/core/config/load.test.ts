@@ -41,6 +41,16 @@ const sharing = `
   export default defineConfig({ epochs } as never);
 `;
 
+/** A whole config, with its plugins from line 4 on. */
+const whole = (plugins: string, more = "learningRate: 0.1"): string => `import { cutmix, l2, labelSmoothing } from "fitloop/plugins";
+import { resnet18 } from "fitloop/models"; import { shapes } from "fitloop/data";
+export default { plugins: [
+  ${plugins},
+],
+  ${more}, epochs: 1, data: shapes(), model: resnet18()
+};
+`;
+
 /** Path in the folder -> its text, and what loading it says: a config or an error's message. */
 const cases: Record<string, { text: string; gives?: unknown; says?: RegExp; code?: string }> = {
   "module/typescript.ts": { text: sharing, gives: { epochs: 3 } },
@@ -140,9 +150,32 @@ const cases: Record<string, { text: string; gives?: unknown; says?: RegExp; code
     says: /no-export\.ts \(line 1\).*does not provide an export named 'labelSmothing'/,
   },
   "module/option.ts": {
-    text: 'import { labelSmoothing } from "fitloop/plugins";\n\nexport default { plugins: [labelSmoothing({ smothing: 1 } as never)] };',
+    text: whole("labelSmoothing({ smothing: 1 } as never)"),
     code: "ERR_OPTION",
-    says: /In the config \S+option\.ts \(line 3\): Plugin "label-smoothing": unknown option "smothing" \(did you mean "smoothing"\?\)/,
+    says: /In the config \S+option\.ts \(line 4\): Plugin "label-smoothing": unknown option "smothing" \(did you mean "smoothing"\?\)/,
+  },
+  "module/options.ts": {
+    text: whole("labelSmoothing({ smothing: 1 } as never),\n  cutmix(7 as never),\n  l2({ decay: -1 })", "learningRate: 0, seeed: 1"),
+    code: "ERR_CONFIG",
+    says: new RegExp(
+      [
+        /^The config \S+options\.ts has 4 mistakes:/,
+        /- \(line 4\) Plugin "label-smoothing": unknown option "smothing" \(did you mean "smoothing"\?\)\./,
+        /- \(line 5\) Plugin "cutmix": expected object, and 7 came\./,
+        /- \(line 6\) Plugin "l2": "decay" Too small: expected number to be >=0, and -1 came\./,
+        /- The config: "learningRate" \(line 8\) Too small: .*; unknown option "seeed" \(line 8\) \(did you mean "seed"\?\)\.$/,
+      ].map(({ source }) => source).join("\n"),
+    ),
+  },
+  "module/option-and-data.ts": {
+    text: `import { imageFolder } from "fitloop/data";\n${whole("labelSmoothing({ smoothing: 2 })", 'name: imageFolder({ size: 4 } as never)')}`,
+    code: "ERR_CONFIG",
+    says: /has 2 mistakes:\n- \(line 5\) Plugin "label-smoothing": "smoothing" .*\n- \(line 7\) Data "imageFolder": "path" /,
+  },
+  "module/option-then-fails.ts": {
+    text: `${whole("labelSmoothing({ smoothing: 2 })")}throw new Error("no luck");\n`,
+    code: "ERR_CONFIG",
+    says: /has 2 mistakes:\n- \(line 4\) Plugin "label-smoothing": "smoothing" .*\n- \(line 8\) no luck\.$/,
   },
   "module/config.json": { text: "{}", says: /is not a \.ts, \.mts, \.js or \.mjs file/ },
 
