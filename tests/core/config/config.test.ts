@@ -2,11 +2,11 @@
 import { describe, expect, it } from "vitest";
 import type { z } from "zod";
 import { configRecord, sgd, TrainerError, type TrainerConfig } from "../../../core/index.js";
-import { configSchema, resolveConfig } from "../../../core/config/config.js";
+import { configSchema, defineConfig, resolveConfig } from "../../../core/config/config.js";
 import { dataSource, shapes } from "../../../core/data/index.js";
 import { models } from "../../../core/models/by-name.js";
 import { optimizers } from "../../../core/nn/optimizers.js";
-import { parseOptions } from "../../../core/options.js";
+import { parseOptions, show } from "../../../core/options.js";
 import { microConfig } from "../../../core/testing/index.js";
 import { labelSmoothing, plugins } from "../../../plugins/index.js";
 import { survivesAnyConfig } from "./any-config.js";
@@ -167,6 +167,26 @@ describe("a wrong value", () => {
     }
   });
 
+  it.each<[string, readonly unknown[], readonly unknown[], RegExp]>([
+    // A name is a folder's: no part of a path comes through.
+    ["name", ["run", "a_b-1.2"], ["", "../a", "a/b", "/a", "a/", "a b", "a\n"], /must be letters, digits, dots, dashes and underscores/],
+    ["data", [], [{}, { load: 1 }], /must be a data source, such as cifar100\(\{ path \}\)/],
+    ["model", [], [{}], /must be a model, such as resnet18\(\)/],
+    ["optimizer", [sgd(), undefined], [{}], /must be an optimizer, such as sgd\(\{ momentum: 0\.9 \}\)/],
+    ["learningRate", [1e-9, 10], [0, -1], />0/],
+    ["epochs", [1, 1000], [0, 0.5], /(>0|int)/],
+    ["holdout", [0, 0.99], [-0.1, 1], /(>=0|<1)/],
+    ["seed", [0, 2 ** 32 - 1], [-1, 2 ** 32, 0.5], /(>=0|<=4294967295|int)/],
+    ["backend", ["tensorflow", "wasm", undefined], ["webgl", ""], /"tensorflow"\|"wasm"/],
+    ["precision", ["float32", "bfloat16"], ["float16", ""], /"float32"\|"bfloat16"/],
+    ["capture", [true, false], [0, "no"], /boolean/],
+    ["onDivergence", ["halt", { skip: 1 }, { rollback: 1 }, { rollback: 1, factor: 0.9 }], ["", { skip: 0 }, { rollback: 1, factor: 1 }], /(must be "halt"|>0|<1)/],
+    ["hookTimeout", [0.5, 1_000_000], [0, 1_000_001], /(>0|<=1000000)/],
+  ])("of %s is refused from its bound on", (key, good, wrong, words) => {
+    for (const value of good) expect(messageOf(() => resolve({ [key]: value })), show(value)).toBe("");
+    for (const value of wrong) expect(messageOf(() => resolve({ [key]: value })), show(value)).toMatch(words);
+  });
+
   it("all of them at once", () => {
     const message = messageOf(() =>
       resolve({ epochs: 0, batchSize: 1.5, holdout: 1, seed: 2 ** 32, sed: 1, plugins: [{}] }),
@@ -223,9 +243,18 @@ describe("a resolved config", () => {
       seed: 1,
       plugins: [],
       precision: "float32",
+      capture: true,
       evaluateEvery: 1,
+      onDivergence: "halt",
+      hookTimeout: 600,
     });
+    expect(resolve({ onDivergence: { rollback: 2 } }).onDivergence).toEqual({ rollback: 2, factor: 0.5 });
     expect(resolved.optimizer).toBe(fallback.optimizer);
+  });
+
+  it("comes of what defineConfig was given, with its mistakes", () => {
+    const config = { epochs: "three" } as unknown as TrainerConfig;
+    expect(defineConfig(config)).toBe(config);
   });
 
   it("does not change with the object it was made from", () => {

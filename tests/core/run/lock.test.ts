@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { TrainerError } from "../../../core/errors.js";
 import { system } from "../../../core/run/files.js";
-import { lockFile, lockRun } from "../../../core/run/lock.js";
+import { isHeld, lockFile, lockRun } from "../../../core/run/lock.js";
 import { buildMember, stateOf, stop, type Member } from "./lock-crew.js";
 
 const base = fs.mkdtempSync(join(tmpdir(), "fitloop-lock-"));
@@ -73,6 +73,20 @@ describe("a run's lock", () => {
     expect(fs.readdirSync(folder)).toEqual([lockFile]);
     lock.release();
     expect(fs.readdirSync(folder)).toEqual([]);
+  });
+
+  it("is seen by whoever asks, as long as its holder lives", () => {
+    expect(isHeld(folder), "nobody's").toBe(false);
+    const lock = lockRun(folder);
+    expect(isHeld(folder)).toBe(true);
+    lock.release();
+    expect(isHeld(folder), "released").toBe(false);
+    leave({ bootId: "another boot" });
+    expect(isHeld(folder), "a dead one's").toBe(false);
+    leave({ host: "elsewhere" });
+    expect(isHeld(folder), "nobody can tell").toBe(false);
+    fs.writeFileSync(path, "damaged");
+    expect(isHeld(folder), "damaged").toBe(false);
   });
 
   it("is released once: later calls take nothing from the next holder", () => {
@@ -228,17 +242,22 @@ describe("a folder that cannot be locked", () => {
     fs.rmdirSync(folder);
     expect(refusal()).toMatchObject({ code: "ERR_OUTPUT", exitCode: 73 });
     expect(refusal().message).toContain(`${folder} cannot be locked: ENOENT`);
+    expect(refusal().message).toMatch(/Make it writable, or choose another with --out\.$/);
+    expect(refusal().cause).toMatchObject({ code: "ENOENT" });
   });
 
   it.each([
     ["EROFS", 73],
+    ["EACCES", 73],
+    ["EPERM", 73],
+    ["ENOTDIR", 73],
     ["ENOSPC", 74],
     ["EIO", 74],
   ])("fails with %s", (code, exitCode) => {
     vi.spyOn(system, "writeSync").mockImplementation(() => {
       throw Object.assign(new Error(`${code}: it would not`), { code, syscall: "write" });
     });
-    expect(refusal().exitCode).toBe(exitCode);
+    expect(refusal()).toMatchObject({ exitCode, message: expect.stringContaining(folder) });
     expect(fs.readdirSync(folder)).toEqual([]);
   });
 
