@@ -3,18 +3,6 @@ import { distance } from "fastest-levenshtein";
 import { z } from "zod";
 import { reasonOf, TrainerError } from "./errors.js";
 
-/** Who hears of refused options while a config is made; nobody at any other time. */
-let listener: ((refusal: TrainerError) => void) | undefined;
-
-/**
- * From here on options that are refused are told to `hear` and end nothing: their part gets the defaults in the place of what is
- * wrong, so that a config's other parts are made and checked too. Whoever hears refuses the whole. Returns what ends this.
- */
-export function hearRefusals(hear: (refusal: TrainerError) => void): () => void {
-  listener = hear;
-  return () => void (listener = undefined);
-}
-
 /**
  * Checks plain options against a strict schema and fills in defaults.
  *
@@ -28,28 +16,57 @@ export function parseOptions<S extends z.ZodType>(
   input: unknown,
   placeOf: (key: string) => string = () => "",
 ): z.output<S> {
-  let issues: readonly z.core.$ZodIssue[];
   let problems: string[];
   try {
     const result = schema.safeParse(input ?? {});
     if (result.success) return result.data;
-    ({ issues } = result.error);
-    problems = issues.flatMap((issue) => describeIssue(issue, schema, input, placeOf));
+    problems = result.error.issues.flatMap((issue) => describeIssue(issue, schema, input, placeOf));
   } catch (cause) {
     // A getter that throws, say.
     throw new TrainerError("ERR_OPTION", `${capitalise(where)} cannot be read: ${reasonOf(cause).replace(/\.$/, "")}.`, { cause });
   }
-  const refusal = new TrainerError("ERR_OPTION", `${capitalise(where)}: ${problems.join("; ")}.`);
-  const rest = listener && schema.safeParse(withoutWrong(input, issues));
-  if (!rest?.success) throw refusal; // also where an option has no default
-  listener!(refusal);
-  return rest.data;
+  throw new TrainerError("ERR_OPTION", `${capitalise(where)}: ${problems.join("; ")}.`);
 }
 
-/** The options that nothing is said against. */
-function withoutWrong(input: unknown, issues: readonly z.core.$ZodIssue[]): Record<string, unknown> {
-  const wrong = issues.flatMap((issue) => (issue.code === "unrecognized_keys" && issue.path.length === 0 ? issue.keys : issue.path.slice(0, 1)));
-  return isPlain(input) ? Object.fromEntries(Object.entries(input).filter(([key]) => !wrong.includes(key))) : {};
+/** What a config is made of, and what it looks for in each part. */
+const partActs = { data: "load", model: "build", optimizer: "update", plugin: "apply" } as const;
+
+let deferring = false;
+const refusals = new WeakMap<object, TrainerError>();
+
+/**
+ * A function that makes parts of a config. While a config is loaded (`deferRefusals`) one whose options are refused is made all the
+ * same, so that the parts after it are made and checked too; such a part throws its refusal wherever it is asked to do something.
+ */
+export function partFactory<A extends unknown[], P extends object>(
+  kind: keyof typeof partActs,
+  name: string,
+  make: (...given: A) => P,
+): (...given: A) => P {
+  return (...given) => {
+    try {
+      return make(...given);
+    } catch (refusal) {
+      if (!deferring || !(refusal instanceof TrainerError)) throw refusal;
+      const fail = (): never => {
+        throw refusal;
+      };
+      const refused = { name, options: {}, [partActs[kind]]: fail, ...(kind === "plugin" && { check: fail }) };
+      refusals.set(refused, refusal);
+      return refused as unknown as P; // whatever else it lacks, nobody gets as far
+    }
+  };
+}
+
+/** From here on parts that are refused are made all the same, and `refusalOf` tells them. Returns what ends this. */
+export function deferRefusals(): () => void {
+  deferring = true;
+  return () => void (deferring = false);
+}
+
+/** What is wrong with a part that was made while refusals were deferred. */
+export function refusalOf(part: unknown): TrainerError | undefined {
+  return refusals.get(part as object);
 }
 
 /** One sentence a problem. */

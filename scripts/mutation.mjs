@@ -30,7 +30,8 @@ const modules = {
   "core/run/record": ["run/record"],
   "core/run/retention": ["run/checkpoints", "run/checkpoint-faults"],
   "core/config/config": ["config/config"],
-  "core/config/load": ["config/load"],
+  "core/config/load": ["config/load-inside"],
+  "core/options": ["config/config", "config/load-inside"],
 };
 
 const wanted = process.argv.slice(2);

@@ -13,7 +13,7 @@ import { cosmiconfig, type CosmiconfigResult, type Loader } from "cosmiconfig";
 import { register } from "tsx/esm/api";
 import { exitCodes, TrainerError } from "../errors.js";
 import { forbidExit } from "../exit.js";
-import { hearRefusals, parseOptions, show } from "../options.js";
+import { deferRefusals, parseOptions, refusalOf, show } from "../options.js";
 import { configSchema, type TrainerConfig } from "./config.js";
 import { watch } from "./watchdog.js";
 
@@ -114,7 +114,7 @@ async function importConfig(path: string, patience: number): Promise<TrainerConf
   const { write } = process.stdout;
   process.stdout.write = process.stderr.write.bind(process.stderr); // standard output is the command's own
   const mistakes: unknown[] = [];
-  const stopHearing = hearRefusals((refusal) => mistakes.push(refusal));
+  const stopDeferring = deferRefusals();
   try {
     const load = (): Promise<{ default?: unknown }> => import(pathToFileURL(path).href);
     const { default: exported } = await within(load, patience, "loading it", path);
@@ -133,12 +133,15 @@ async function importConfig(path: string, patience: number): Promise<TrainerConf
     if (Object.hasOwn(config, "__proto__") || Object.hasOwn(config, "constructor")) {
       throw new Error('it has a key "__proto__" or "constructor", which no config needs');
     }
+    const { data, model, optimizer, plugins } = config as Partial<TrainerConfig>;
+    const parts = [data, model, optimizer, ...(Array.isArray(plugins) ? plugins : [])];
+    mistakes.push(...parts.flatMap((part) => refusalOf(part) ?? []));
     if (mistakes.length === 0) return config as TrainerConfig;
     parseOptions("the config", configSchema, config, linesOfKeys(path)); // to tell what is wrong with it as well
   } catch (cause) {
     mistakes.push(cause);
   } finally {
-    stopHearing();
+    stopDeferring();
     allowExit();
     process.stdout.write = write;
     await unregister?.();

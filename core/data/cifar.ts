@@ -10,7 +10,7 @@ import { createHash } from "node:crypto";
 import { join, resolve } from "node:path";
 import { z } from "zod";
 
-import { parseOptions } from "../options.js";
+import { parseOptions, partFactory } from "../options.js";
 import { checkHistogram, familyCheck, readNames } from "./cifar-checks.js";
 import { cachedArchive, type CifarFiles, type Layout, readFiles } from "./cifar-files.js";
 import { decodeRecords, side } from "./cifar-records.js";
@@ -62,14 +62,10 @@ const cifar100Layout: Layout = {
 };
 
 /** CIFAR-10: 50,000 and 10,000 pictures of 32 x 32 in 10 classes. */
-export function cifar10(options: CifarOptions = {}): DataSource {
-  return cifar(cifar10Layout, options);
-}
+export const cifar10 = partFactory("data", "cifar10", (options: CifarOptions = {}) => cifar(cifar10Layout, options));
 
 /** CIFAR-100: 50,000 and 10,000 pictures of 32 x 32 in 100 (fine) classes. */
-export function cifar100(options: CifarOptions = {}): DataSource {
-  return cifar(cifar100Layout, options);
-}
+export const cifar100 = partFactory("data", "cifar100", (options: CifarOptions = {}) => cifar(cifar100Layout, options));
 
 const schema = z.strictObject({ path: z.string().min(1).optional(), download: z.boolean().default(false) });
 

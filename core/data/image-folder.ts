@@ -12,7 +12,7 @@ import { join, relative, resolve } from "node:path";
 import { z } from "zod";
 
 import { TrainerError } from "../errors.js";
-import { parseOptions } from "../options.js";
+import { parseOptions, partFactory } from "../options.js";
 import type { Data, DataSource, Picture, Split } from "./dataset.js";
 import { type Damaged, damagedError, type Decoder, findDamaged, oneLine, openDecoder } from "./decode.js";
 
@@ -45,7 +45,7 @@ interface Folder {
 }
 
 /** A data set of picture files (.jpg, .jpeg, .png, .webp), decoded when they are read. */
-export function imageFolder(given: ImageFolderOptions): DataSource {
+export const imageFolder = partFactory("data", "imageFolder", (given: ImageFolderOptions): DataSource => {
   const { path: somewhere, size, validateAll } = parseOptions('data "imageFolder"', schema, given);
   const path = resolve(somewhere);
   return {
@@ -84,7 +84,7 @@ export function imageFolder(given: ImageFolderOptions): DataSource {
       } satisfies Data;
     },
   };
-}
+});
 
 /** Decodes when read. */
 function folderSplit(

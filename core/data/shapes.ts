@@ -10,7 +10,7 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
 
-import { parseOptions } from "../options.js";
+import { parseOptions, partFactory } from "../options.js";
 import { stream } from "../rng.js";
 import type { DataSource, Picture, Split } from "./dataset.js";
 import {
@@ -62,7 +62,7 @@ const deviation = [0.223, 0.223, 0.223] as const;
 const keptBytes = 256e6;
 
 /** Shapes in `classes` classes; picture i of a split is of class i modulo `classes`. */
-export function shapes(given: ShapesOptions = {}): DataSource {
+export const shapes = partFactory("data", "shapes", (given: ShapesOptions = {}): DataSource => {
   const options = parseOptions('data "shapes"', schema, given);
   return {
     name: "shapes",
@@ -83,7 +83,7 @@ export function shapes(given: ShapesOptions = {}): DataSource {
       };
     },
   };
-}
+});
 
 type Filled = Required<Omit<ShapesOptions, "scale">> & Pick<ShapesOptions, "scale">;
 

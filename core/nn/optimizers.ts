@@ -4,7 +4,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { z } from "zod";
-import { parseOptions } from "../options.js";
+import { parseOptions, partFactory } from "../options.js";
 
 export interface UpdateContext {
   /** Learning rate of the parameter's group at this step. */
@@ -44,7 +44,7 @@ const sgdOptions = z.strictObject({
  * Stochastic gradient descent as PyTorch's: v = m v + g; w -= rate v, or w -= rate (g + m v) with Nesterov.
  * Coupled decay is the `l2` plugin's; `weightDecay` here is decoupled (Loshchilov and Hutter 2019).
  */
-export function sgd(options: z.input<typeof sgdOptions> = {}): Optimizer {
+export const sgd = partFactory("optimizer", "sgd", (options: z.input<typeof sgdOptions> = {}): Optimizer => {
   const { momentum, nesterov, weightDecay } = parseOptions("optimizer sgd", sgdOptions, options);
   return {
     name: "sgd",
@@ -60,7 +60,7 @@ export function sgd(options: z.input<typeof sgdOptions> = {}): Optimizer {
       return [tf.sub(decayed, tf.mul(direction, rate!)), [next]];
     },
   };
-}
+});
 
 /** Decoupled decay (Loshchilov and Hutter 2019) as a factor of the value; none where nothing decays. */
 const shrinking = (rate: number, decay: number): { shrink?: number } => (decay > 0 ? { shrink: 1 - rate * decay } : {});
@@ -73,7 +73,7 @@ const adamwOptions = z.strictObject({
 });
 
 /** AdamW (Loshchilov and Hutter 2019) with PyTorch's placing of epsilon. */
-export function adamw(options: z.input<typeof adamwOptions> = {}): Optimizer {
+export const adamw = partFactory("optimizer", "adamw", (options: z.input<typeof adamwOptions> = {}): Optimizer => {
   const { beta1, beta2, epsilon, weightDecay } = parseOptions("optimizer adamw", adamwOptions, options);
   return {
     name: "adamw",
@@ -93,7 +93,7 @@ export function adamw(options: z.input<typeof adamwOptions> = {}): Optimizer {
       return [tf.sub(decayed, tf.mul(tf.div(nextMean, deviation), rate!)), [nextMean, nextSquare]];
     },
   };
-}
+});
 
 /** Optimizers by name, for records that name one. */
 export const optimizers = { sgd, adamw } as const;

@@ -4,7 +4,7 @@ import { run, type Layer } from "../nn/layer.js";
 import { append, batchNorm, conv2d, identity, linear } from "../nn/layers.js";
 import type { ModelSource } from "../nn/model.js";
 import * as ops from "../nn/ops.js";
-import { parseOptions } from "../options.js";
+import { parseOptions, partFactory } from "../options.js";
 
 const microNetOptions = z.strictObject({
   width: z.int().positive().default(16).describe("channels everywhere"),
@@ -12,7 +12,7 @@ const microNetOptions = z.strictObject({
 });
 
 /** A convolution, one residual block, a classifier: about 3,000 parameters, a millisecond a step at 8 pixels. */
-export function microNet(options: z.input<typeof microNetOptions> = {}): ModelSource {
+export const microNet = partFactory("model", "micro-net", (options: z.input<typeof microNetOptions> = {}): ModelSource => {
   const parsed = parseOptions('model "micro-net"', microNetOptions, options);
   const { width, norm } = parsed;
   return {
@@ -48,4 +48,4 @@ export function microNet(options: z.input<typeof microNetOptions> = {}): ModelSo
       return { layer, stages: [["stem"], ["block"], ["head", "fc"]], features: "block" };
     },
   };
-}
+});
