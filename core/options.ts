@@ -31,12 +31,14 @@ export function parseOptions<S extends z.ZodType>(
 /** What a config is made of, and what it looks for in each part. */
 const partActs = { data: "load", model: "build", optimizer: "update", plugin: "apply" } as const;
 
-let deferring = false;
+/** Refusals since `deferRefusals`, while a config is loaded. */
+let deferred: TrainerError[] | undefined;
 const refusals = new WeakMap<object, TrainerError>();
 
 /**
- * A function that makes parts of a config. While a config is loaded (`deferRefusals`) one whose options are refused is made all the
- * same, so that the parts after it are made and checked too; such a part throws its refusal wherever it is asked to do something.
+ * A function that makes parts of a config. While a config is loaded (`deferRefusals`) one whose options are refused is made all
+ * the same, so that the parts after it are made and checked too. Such a part throws its refusal wherever it is asked to do
+ * something, and the config is refused, whatever has become of the part there: a `catch` around a factory catches nothing.
  */
 export function partFactory<A extends unknown[], P extends object>(
   kind: keyof typeof partActs,
@@ -47,24 +49,25 @@ export function partFactory<A extends unknown[], P extends object>(
     try {
       return make(...given);
     } catch (refusal) {
-      if (!deferring || !(refusal instanceof TrainerError)) throw refusal;
+      if (!deferred || !(refusal instanceof TrainerError)) throw refusal;
+      deferred.push(refusal);
       const fail = (): never => {
         throw refusal;
       };
       const refused = { name, options: {}, [partActs[kind]]: fail, ...(kind === "plugin" && { check: fail }) };
       refusals.set(refused, refusal);
-      return refused as unknown as P; // whatever else it lacks, nobody gets as far
+      return refused as unknown as P;
     }
   };
 }
 
-/** From here on parts that are refused are made all the same, and `refusalOf` tells them. Returns what ends this. */
-export function deferRefusals(): () => void {
-  deferring = true;
-  return () => void (deferring = false);
+/** From here until `stop` parts that are refused are made all the same; `refusals` fills with what was wrong. */
+export function deferRefusals(): { refusals: readonly TrainerError[]; stop(): void } {
+  const refusals: TrainerError[] = (deferred = []);
+  return { refusals, stop: () => void (deferred = undefined) };
 }
 
-/** What is wrong with a part that was made while refusals were deferred. */
+/** What is wrong with a part that was made while refusals were deferred, also where its module had run before. */
 export function refusalOf(part: unknown): TrainerError | undefined {
   return refusals.get(part as object);
 }

@@ -113,8 +113,8 @@ async function importConfig(path: string, patience: number): Promise<TrainerConf
   const allowExit = forbidExit((call) => `it called ${call}`);
   const { write } = process.stdout;
   process.stdout.write = process.stderr.write.bind(process.stderr); // standard output is the command's own
-  const mistakes: unknown[] = [];
-  const stopDeferring = deferRefusals();
+  const { refusals, stop: stopDeferring } = deferRefusals();
+  const mistakes = new Set<unknown>();
   try {
     const load = (): Promise<{ default?: unknown }> => import(pathToFileURL(path).href);
     const { default: exported } = await within(load, patience, "loading it", path);
@@ -135,25 +135,27 @@ async function importConfig(path: string, patience: number): Promise<TrainerConf
     }
     const { data, model, optimizer, plugins } = config as Partial<TrainerConfig>;
     const parts = [data, model, optimizer, ...(Array.isArray(plugins) ? plugins : [])];
-    mistakes.push(...parts.flatMap((part) => refusalOf(part) ?? []));
-    if (mistakes.length === 0) return config as TrainerConfig;
+    for (const refusal of [...refusals, ...parts.flatMap((part) => refusalOf(part) ?? [])]) mistakes.add(refusal);
+    if (mistakes.size === 0) return config as TrainerConfig;
     parseOptions("the config", configSchema, config, linesOfKeys(path)); // to tell what is wrong with it as well
   } catch (cause) {
-    mistakes.push(cause);
+    for (const mistake of [...refusals, cause]) mistakes.add(mistake);
   } finally {
     stopDeferring();
     allowExit();
     process.stdout.write = write;
     await unregister?.();
   }
-  throw refused(path, mistakes);
+  throw refusedConfig(path, [...mistakes]);
 }
 
 /** One error for all that is wrong with a config, in the order in which it was found. */
-function refused(path: string, [cause, ...more]: readonly unknown[]): TrainerError {
-  if (more.length > 0) {
-    const lines = [cause, ...more].map((each) => `-${place(each, path)} ${each instanceof TrainerError ? each.message : problem(each)}`);
-    return new TrainerError("ERR_CONFIG", `The config ${path} has ${lines.length} mistakes:\n${lines.join("\n")}`, { cause });
+function refusedConfig(path: string, mistakes: readonly unknown[]): TrainerError {
+  const [cause] = mistakes;
+  if (mistakes.length > 1) {
+    const said = (mistake: unknown): string => (mistake instanceof TrainerError ? mistake.message : problem(mistake));
+    const lines = mistakes.map((mistake) => `-${place(mistake, path)} ${said(mistake)}`);
+    return new TrainerError("ERR_CONFIG", `The config ${path} cannot be used:\n${lines.join("\n")}`, { cause });
   }
   if (cause instanceof TrainerError) {
     return new TrainerError(cause.code, `In the config ${path}${place(cause, path)}: ${cause.message}`, { cause });
@@ -178,7 +180,7 @@ export function linesOfKeys(path: string): (key: string) => string {
     .split("\n")
     .map((line) => line.replace(/(^|\s)\/\/.*$/, ""));
   return (key) => {
-    if (!/^[\w$]+$/.test(key)) return "";
+    if (!/^[A-Za-z_$][\w$]*$/.test(key)) return ""; // an index of a list, say
     const asKey = new RegExp(`(^|[\\s{,(["'])${key.replaceAll("$", "\\$")}["']?\\s*([:,}(]|$)`);
     const found = lines.flatMap((line, at) => (asKey.test(line) ? [at + 1] : []));
     return found.length === 1 ? ` (line ${found[0]})` : "";

@@ -144,7 +144,7 @@ export const cases: Record<string, Case> = {
     code: "ERR_CONFIG",
     says: new RegExp(
       [
-        /^The config \S+options\.ts has 4 mistakes:/,
+        /^The config \S+options\.ts cannot be used:/,
         /- \(line 4\) Plugin "label-smoothing": unknown option "smothing" \(did you mean "smoothing"\?\)\./,
         /- \(line 5\) Plugin "cutmix": expected object, and 7 came\./,
         /- \(line 6\) Plugin "l2": "decay" Too small: expected number to be >=0, and -1 came\./,
@@ -155,7 +155,33 @@ export const cases: Record<string, Case> = {
   "module/data-and-option.ts": {
     text: whole("labelSmoothing({ smoothing: 2 })", undefined, "imageFolder({ size: 4 } as never)"),
     code: "ERR_CONFIG",
-    says: /has 2 mistakes:\n- \(line 6\) Data "imageFolder": "path" .*"size".*\n- \(line 4\) Plugin "label-smoothing": "smoothing" /,
+    says: /cannot be used:\n- \(line 4\) Plugin "label-smoothing": "smoothing" .*\n- \(line 6\) Data "imageFolder": "path" .*"size"[^\n]*$/,
+  },
+  "module/model-and-optimizer.ts": {
+    text: 'import { sgd } from "fitloop";\nimport { resnet18 } from "fitloop/models";\nimport { shapes } from "fitloop/data";\nexport default {\n  learningRate: 1, epochs: 1, data: shapes(),\n  model: resnet18({ width: 0 }),\n  optimizer: sgd({ momentum: 2 }),\n};',
+    code: "ERR_CONFIG",
+    says: /cannot be used:\n- \(line 6\) Model "resnet18": "width" .*\n- \(line 7\) Optimizer sgd: "momentum" [^\n]*$/,
+  },
+  // A part that is wrong is told, whatever becomes of it.
+  "module/spread.ts": {
+    text: whole("{ ...labelSmoothing({ smoothing: 2 }), apply() {} }"),
+    code: "ERR_OPTION",
+    says: /In the config \S+spread\.ts \(line 4\): Plugin "label-smoothing": "smoothing"/,
+  },
+  "module/chosen.ts": {
+    text: whole("...[labelSmoothing({ smoothing: 2 }), l2()].filter(({ options }) => !(\"smoothing\" in options) && false)"),
+    code: "ERR_OPTION",
+    says: /In the config \S+chosen\.ts \(line 4\): Plugin "label-smoothing": "smoothing"/,
+  },
+  "module/looked-into.ts": {
+    text: whole("labelSmoothing({ smoothing: 2 })", "learningRate: (shapes({ size: 1 }).options.size as number).toFixed()"),
+    code: "ERR_CONFIG",
+    says: /cannot be used:\n- \(line 4\) Plugin "label-smoothing": .*\n- \(line 6\) Data "shapes": "size" .*\n- \(line 6\) Cannot read properties of undefined \(reading 'toFixed'\)\.$/,
+  },
+  "module/asked.ts": {
+    text: whole("labelSmoothing({ smoothing: 2 })", "learningRate: shapes({ size: 1 }).load()"),
+    code: "ERR_CONFIG",
+    says: /cannot be used:\n- \(line 4\) Plugin "label-smoothing": .*\n- \(line 6\) Data "shapes": "size" [^\n]*$/,
   },
   "module/config.json": { text: "{}", says: /is not a \.ts, \.mts, \.js or \.mjs file/ },
 
