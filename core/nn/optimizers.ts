@@ -45,7 +45,7 @@ const sgdOptions = z.strictObject({
  * Coupled decay is the `l2` plugin's; `weightDecay` here is decoupled (Loshchilov and Hutter 2019).
  */
 export const sgd = partFactory("optimizer", "sgd", (options: z.input<typeof sgdOptions> = {}): Optimizer => {
-  const { momentum, nesterov, weightDecay } = parseOptions("optimizer sgd", sgdOptions, options);
+  const { momentum, nesterov, weightDecay } = parseOptions('optimizer "sgd"', sgdOptions, options);
   return {
     name: "sgd",
     options: { momentum, nesterov, weightDecay },
@@ -74,7 +74,7 @@ const adamwOptions = z.strictObject({
 
 /** AdamW (Loshchilov and Hutter 2019) with PyTorch's placing of epsilon. */
 export const adamw = partFactory("optimizer", "adamw", (options: z.input<typeof adamwOptions> = {}): Optimizer => {
-  const { beta1, beta2, epsilon, weightDecay } = parseOptions("optimizer adamw", adamwOptions, options);
+  const { beta1, beta2, epsilon, weightDecay } = parseOptions('optimizer "adamw"', adamwOptions, options);
   return {
     name: "adamw",
     options: { beta1, beta2, epsilon, weightDecay },

@@ -59,7 +59,7 @@ const everywhere: Options[] = [
     return [`model "${name.replace(/^efficientnet.*/, "efficientnet-b0")}"`, known, make as () => unknown];
   }),
   ...Object.entries(optimizers).map(
-    ([name, make]): Options => [`optimizer ${name}`, Object.keys(make().options), make as () => unknown],
+    ([name, make]): Options => [`optimizer "${name}"`, Object.keys(make().options), make as () => unknown],
   ),
   ['data "cifar100"', ["path", "download"], (options) => dataSource("cifar100", options as never)],
   ['data "shapes"', Object.keys(shapes().options), (options) => dataSource("shapes", options as never)],

@@ -160,7 +160,7 @@ export const cases: Record<string, Case> = {
   "module/model-and-optimizer.ts": {
     text: 'import { sgd } from "fitloop";\nimport { resnet18 } from "fitloop/models";\nimport { shapes } from "fitloop/data";\nexport default {\n  learningRate: 1, epochs: 1, data: shapes(),\n  model: resnet18({ width: 0 }),\n  optimizer: sgd({ momentum: 2 }),\n};',
     code: "ERR_CONFIG",
-    says: /cannot be used:\n- \(line 6\) Model "resnet18": "width" .*\n- \(line 7\) Optimizer sgd: "momentum" [^\n]*$/,
+    says: /cannot be used:\n- \(line 6\) Model "resnet18": "width" .*\n- \(line 7\) Optimizer "sgd": "momentum" [^\n]*$/,
   },
   // A part that is wrong is told, whatever becomes of it.
   "module/spread.ts": {
