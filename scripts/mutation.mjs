@@ -15,6 +15,8 @@ const bar = 85;
 
 /** Module -> its tests, the quick ones. A test that starts processes notices little: what they do is not changed. */
 const modules = {
+  "core/options": ["options", "config/config", "config/load-inside"],
+  "core/report/html": ["report/html"],
   "core/rng": ["rng"],
   "core/run/changes": ["run/changes"],
   "core/run/checkpoint-files": ["run/checkpoint-damage", "run/checkpoints"],
@@ -31,7 +33,6 @@ const modules = {
   "core/run/retention": ["run/checkpoints", "run/checkpoint-faults"],
   "core/config/config": ["config/config"],
   "core/config/load": ["config/load-inside"],
-  "core/options": ["options", "config/config", "config/load-inside"],
 };
 
 const wanted = process.argv.slice(2);
