@@ -45,7 +45,8 @@ export default defineConfig({
     // TensorFlow is a native library: it wants a process, not a thread, and two of them fill two cores.
     pool: "forks",
     maxWorkers: 2,
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // For what never ends. What is slow is no failure: on a busy machine a test may take ten times as long.
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
   },
 });

@@ -112,7 +112,7 @@ describe("README.md", () => {
       vi.restoreAllMocks();
       rmSync(folder, { recursive: true, force: true });
     }
-  }, 60_000);
+  });
 });
 
 describe("docs/hooks.md", () => {
@@ -179,7 +179,7 @@ it("every block of TypeScript of every page and card type-checks", () => {
     );
   });
   expect(problems).toEqual([]);
-}, 120_000);
+});
 
 it("docs/reliability.md names tests and scripts that there are, each promise with one", () => {
   const page = text("docs/reliability.md");

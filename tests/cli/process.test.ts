@@ -108,7 +108,7 @@ it("a second signal leaves at once", async () => {
   );
   expect(code).toBe(130);
   expect(stdout).not.toContain("fit:end");
-}, 50_000);
+});
 
 it("a second SIGHUP, which a shell sends as well, stops the run no sooner: it is kept", async () => {
   const first = signalAt('"step":3,', "SIGHUP");
@@ -119,13 +119,13 @@ it("a second SIGHUP, which a shell sends as well, stops the run no sooner: it is
   });
   expect(code).toBe(129);
   expect(stdout).toContain("fit:end");
-}, 50_000);
+});
 
 it("a signal while the data loads leaves at once, and nothing behind", async () => {
   const { code } = await start(run("early"), signalAt("loading for a minute", "SIGTERM"), "slow data");
   expect(code).toBe(143);
   expect(existsSync(join(base, "early"))).toBe(false);
-}, 50_000);
+});
 
 it("a reader that leaves takes nothing with it", () => {
   const line = [process.execPath, program, ...run("head", "--epochs", "4", "--json")]
@@ -137,7 +137,7 @@ it("a reader that leaves takes nothing with it", () => {
   });
   expect(JSON.parse(first)).toMatchObject({ event: "fit:start" });
   expect(JSON.parse(read("head", "summary.json"))).toMatchObject({ epochs: 4, stopReason: "epochs" });
-}, 60_000);
+});
 
 it("a plugin that throws is named with its place, and the run is kept", async () => {
   const { code, stderr } = await start(run("throws"), undefined, "throws");
@@ -146,7 +146,7 @@ it("a plugin that throws is named with its place, and the run is kept", async ()
     /trainer: Plugin "foreign" failed in hook "onStep": as told\n +at .*micro\.config\.ts:\d+/,
   );
   expect(JSON.parse(read("throws", "summary.json")).stopReason).toMatch(/^failed: /);
-}, 60_000);
+});
 
 it("an error while the data loads that nobody waits for is one message and 70, and leaves no folder", async () => {
   const { code, stderr } = await start(run("unmade"), undefined, "throws while loading");
@@ -154,7 +154,7 @@ it("an error while the data loads that nobody waits for is one message and 70, a
   expect(stderr).toMatch(/^trainer: an error nobody waited for: nobody waits for me\n +at .*micro\.config\.ts:\d+/m);
   expect(stderr).not.toMatch(/unexpected|fault of fitloop/);
   expect(existsSync(join(base, "unmade"))).toBe(false);
-}, 60_000);
+});
 
 it.each([
   ["an error that nobody waits for", "throws later", /^trainer: An error that nobody waited for ended the run: nobody waits for me\. .*--resume.*\n +at .*micro\.config\.ts:\d+/m],
@@ -164,11 +164,11 @@ it.each([
   expect({ code, stderr }).toMatchObject({ code: 70, stderr: expect.stringMatching(said) });
   expect(readdirSync(join(base, micro, "checkpoints"))).toHaveLength(1);
   expect(JSON.parse(read(micro, "summary.json")).steps).toBeGreaterThan(0);
-}, 60_000);
+});
 
 it("a timer that a plugin left does not keep a finished run alive", async () => {
   expect(await start(run("timer"), undefined, "timer")).toMatchObject({ code: 0 });
-}, 60_000);
+});
 
 it("npx runs the checkout's own program", () => {
   const npx = ["--no", "--", "trainer", "presets", "--json"];
@@ -178,4 +178,4 @@ it("npx runs the checkout's own program", () => {
     stdio: ["ignore", "pipe", "ignore"],
   });
   expect(JSON.parse(listed)).toContainEqual(expect.objectContaining({ name: "quickstart" }));
-}, 60_000);
+});

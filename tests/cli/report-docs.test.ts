@@ -32,7 +32,7 @@ it("its commands work, one after the other", async () => {
   for (const file of ["runs/one/report.html", "seeds.html", "augmented.png", "runs/one/gradcam/command"]) {
     expect(existsSync(join(inside, file)), file).toBe(true);
   }
-}, 180_000);
+});
 
 describe("its options are the command's", () => {
   const find = (names: readonly string[]): Command =>

@@ -35,7 +35,7 @@ test.each(["tensorflow", "wasm"])("two processes give the same bits on %s, anoth
   const second = await weightsOf(`${backend}-second`, 1, backend, { TZ: "Asia/Tokyo", LANG: "tr_TR.UTF-8", UV_THREADPOOL_SIZE: "1" });
   expect(second).toBe(first);
   expect(await weightsOf(`${backend}-other`, 2, backend)).not.toBe(first);
-}, 180_000);
+});
 
 test("2,000 steps with evaluations, checkpoints, Grad-CAM and a resume gain no tensor and no byte", async () => {
   await loadBackend({ name: "tensorflow" });
@@ -86,4 +86,4 @@ test("2,000 steps with evaluations, checkpoints, Grad-CAM and a resume gain no t
   expect(times.step).toBe(2_020);
   expect(tf.memory().numTensors).toBe(before);
   expect([...seen]).toHaveLength(1);
-}, 180_000);
+});

@@ -40,7 +40,7 @@ const setups: Record<string, Partial<TrainerConfig>> = {
 describe.each(Object.entries(setups))("%s", (_, overrides) => {
   it("goes on from every micro-batch to the same end, saying the same", async () => {
     expect(await mustGoOnFromEverywhere(micro(overrides))).toBeGreaterThan(64);
-  }, 240_000);
+  });
 });
 
 describe("a resumed run", () => {
