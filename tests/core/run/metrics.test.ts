@@ -264,6 +264,17 @@ describe("a run that goes on", () => {
     expect(stepsRead()).toEqual([1, 2, 3, 4, 5, 6, 7]);
   });
 
+  it("back to an earlier place, in the same process, has each step once", () => {
+    const log = openMetrics(path);
+    const ends = steps(5).map(([event, value]) => (log.append(event, value), log.bytes));
+    log.cut(ends[1]!);
+    expect(log.bytes).toBe(ends[1]);
+    for (const [event, value] of steps(4).slice(2)) log.append(event, value);
+    expect(log.bytes).toBe(ends[3]);
+    log.close();
+    expect(stepsRead()).toEqual([1, 2, 3, 4]);
+  });
+
   it("says which bytes are missing", () => {
     const ends = write(steps(5));
     const log = openMetrics(path, { from: ends[4]! + 100 });
@@ -347,6 +358,35 @@ describe("a disk that fails", () => {
     expect(log.bytes).toBe(read().length);
     log.close();
     expect(stepsRead()).toEqual([1, 2]);
+  });
+
+  it("in the middle of a line has taken it back where the run goes back", () => {
+    const log = openMetrics(path);
+    log.append("step", { step: 1 });
+    const full = vi.spyOn(system, "writeSync").mockImplementation(failing("ENOSPC"));
+    expect(() => log.append("step", { step: 2 })).toThrow(/^Writing .*metrics\.jsonl failed/);
+    full.mockRestore();
+    const cut = vi.spyOn(system, "ftruncateSync");
+    log.cut(0);
+    log.append("step", { step: 1 });
+    log.append("step", { step: 2 });
+    expect(cut, "nothing is left to be cut off").toHaveBeenCalledTimes(1);
+    log.close();
+    expect(stepsRead()).toEqual([1, 2]);
+  });
+
+  it("where the run goes back says so, and nothing is taken for gone", () => {
+    const log = openMetrics(path);
+    log.append("step", { step: 1 });
+    const { bytes } = log;
+    vi.spyOn(system, "ftruncateSync").mockImplementationOnce(failing("EIO"));
+    expect(() => log.cut(0)).toThrow(expect.objectContaining({ code: "ERR_IO", message: expect.stringMatching(/^Cutting .*metrics\.jsonl failed: EIO/) }));
+    expect(log.bytes).toBe(bytes);
+    log.close();
+    const closed = vi.spyOn(system, "closeSync");
+    log.close();
+    expect(closed, "closed once").not.toHaveBeenCalled();
+    expect(stepsRead()).toEqual([1]);
   });
 
   it("in a flush fails every flush after it: the disk forgets what it did not write", () => {
