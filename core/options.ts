@@ -33,7 +33,7 @@ const partActs = { data: "load", model: "build", optimizer: "update", plugin: "a
 
 /** Refusals since `deferRefusals`, while a config is loaded. */
 let deferred: TrainerError[] | undefined;
-const refusals = new WeakMap<object, TrainerError>();
+const refusedParts = new WeakMap<object, TrainerError>();
 
 /**
  * A function that makes parts of a config. While a config is loaded (`deferRefusals`) one whose options are refused is made all
@@ -55,7 +55,7 @@ export function partFactory<A extends unknown[], P extends object>(
         throw refusal;
       };
       const refused = { name, options: {}, [partActs[kind]]: fail, ...(kind === "plugin" && { check: fail }) };
-      refusals.set(refused, refusal);
+      refusedParts.set(refused, refusal);
       return refused as unknown as P;
     }
   };
@@ -69,7 +69,7 @@ export function deferRefusals(): { refusals: readonly TrainerError[]; stop(): vo
 
 /** What is wrong with a part that was made while refusals were deferred, also where its module had run before. */
 export function refusalOf(part: unknown): TrainerError | undefined {
-  return refusals.get(part as object);
+  return refusedParts.get(part as object);
 }
 
 /** One sentence a problem. */
