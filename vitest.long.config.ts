@@ -9,6 +9,5 @@ export default defineConfig({
     include: ["tests/long/**/*.test.ts"],
     exclude: configDefaults.exclude,
     testTimeout: 1_800_000,
-    hookTimeout: 300_000,
   },
 });

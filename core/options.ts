@@ -31,26 +31,29 @@ export function parseOptions<S extends z.ZodType>(
 /** What a config is made of, and what it looks for in each part. */
 const partActs = { data: "load", model: "build", optimizer: "update", plugin: "apply" } as const;
 
-/** Refusals since `deferRefusals`, while a config is loaded. */
-let deferred: TrainerError[] | undefined;
-const refusedParts = new WeakMap<object, TrainerError>();
+/** Hears of refused parts while a config is loaded. */
+let listener: ((refusal: unknown) => void) | undefined;
+const refusedParts = new WeakMap<object, unknown>();
 
 /**
- * A function that makes parts of a config. While a config is loaded (`deferRefusals`) one whose options are refused is made all
- * the same, so that the parts after it are made and checked too. Such a part throws its refusal wherever it is asked to do
- * something, and the config is refused, whatever has become of the part there: a `catch` around a factory catches nothing.
+ * A function that makes a part of a config from its options, checked. While a config is loaded (`deferRefusals`) one whose options
+ * are refused is made all the same, so that the parts after it are made and checked too. Such a part throws its refusal wherever it
+ * is asked to do something, and the config is refused, whatever has become of the part there: a `catch` around a factory catches
+ * nothing.
  */
-export function partFactory<A extends unknown[], P extends object>(
+export function partFactory<S extends z.ZodType, P extends object>(
   kind: keyof typeof partActs,
   name: string,
-  make: (...given: A) => P,
-): (...given: A) => P {
-  return (...given) => {
+  schema: S,
+  make: (options: z.output<S>) => P,
+): (options?: z.input<S>) => P {
+  return (input) => {
+    let options: z.output<S>;
     try {
-      return make(...given);
+      options = parseOptions(`${kind} "${name}"`, schema, input);
     } catch (refusal) {
-      if (!deferred || !(refusal instanceof TrainerError)) throw refusal;
-      deferred.push(refusal);
+      if (!listener) throw refusal;
+      listener(refusal);
       const fail = (): never => {
         throw refusal;
       };
@@ -58,17 +61,18 @@ export function partFactory<A extends unknown[], P extends object>(
       refusedParts.set(refused, refusal);
       return refused as unknown as P;
     }
+    return make(options);
   };
 }
 
-/** From here until `stop` parts that are refused are made all the same; `refusals` fills with what was wrong. */
-export function deferRefusals(): { refusals: readonly TrainerError[]; stop(): void } {
-  const refusals: TrainerError[] = (deferred = []);
-  return { refusals, stop: () => void (deferred = undefined) };
+/** From here on parts that are refused are made all the same, and `hear` is told why. Returns what ends this. */
+export function deferRefusals(hear: (refusal: unknown) => void): () => void {
+  listener = hear;
+  return () => void (listener = undefined);
 }
 
 /** What is wrong with a part that was made while refusals were deferred, also where its module had run before. */
-export function refusalOf(part: unknown): TrainerError | undefined {
+export function refusalOf(part: unknown): unknown {
   return refusedParts.get(part as object);
 }
 

@@ -113,8 +113,8 @@ async function importConfig(path: string, patience: number): Promise<TrainerConf
   const allowExit = forbidExit((call) => `it called ${call}`);
   const { write } = process.stdout;
   process.stdout.write = process.stderr.write.bind(process.stderr); // standard output is the command's own
-  const { refusals, stop: stopDeferring } = deferRefusals();
   const mistakes = new Set<unknown>();
+  const stopDeferring = deferRefusals((refusal) => mistakes.add(refusal));
   try {
     const load = (): Promise<{ default?: unknown }> => import(pathToFileURL(path).href);
     const { default: exported } = await within(load, patience, "loading it", path);
@@ -135,11 +135,11 @@ async function importConfig(path: string, patience: number): Promise<TrainerConf
     }
     const { data, model, optimizer, plugins } = config as Partial<TrainerConfig>;
     const parts = [data, model, optimizer, ...(Array.isArray(plugins) ? plugins : [])];
-    for (const refusal of [...refusals, ...parts.flatMap((part) => refusalOf(part) ?? [])]) mistakes.add(refusal);
+    for (const refusal of parts.flatMap((part) => refusalOf(part) ?? [])) mistakes.add(refusal);
     if (mistakes.size === 0) return config as TrainerConfig;
     parseOptions("the config", configSchema, config, linesOfKeys(path)); // to tell what is wrong with it as well
   } catch (cause) {
-    for (const mistake of [...refusals, cause]) mistakes.add(mistake);
+    mistakes.add(cause);
   } finally {
     stopDeferring();
     allowExit();

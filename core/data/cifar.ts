@@ -10,7 +10,7 @@ import { createHash } from "node:crypto";
 import { join, resolve } from "node:path";
 import { z } from "zod";
 
-import { parseOptions, partFactory } from "../options.js";
+import { partFactory } from "../options.js";
 import { checkHistogram, familyCheck, readNames } from "./cifar-checks.js";
 import { cachedArchive, type CifarFiles, type Layout, readFiles } from "./cifar-files.js";
 import { decodeRecords, side } from "./cifar-records.js";
@@ -61,26 +61,27 @@ const cifar100Layout: Layout = {
   deviation: [0.2673, 0.2564, 0.2762],
 };
 
-/** CIFAR-10: 50,000 and 10,000 pictures of 32 x 32 in 10 classes. */
-export const cifar10 = partFactory("data", "cifar10", (options: CifarOptions = {}) => cifar(cifar10Layout, options));
-
-/** CIFAR-100: 50,000 and 10,000 pictures of 32 x 32 in 100 (fine) classes. */
-export const cifar100 = partFactory("data", "cifar100", (options: CifarOptions = {}) => cifar(cifar100Layout, options));
-
 const schema = z.strictObject({ path: z.string().min(1).optional(), download: z.boolean().default(false) });
 
-function cifar(layout: Layout, given: CifarOptions): DataSource {
-  const { path, download: mayDownload } = parseOptions(`data "${layout.name}"`, schema, given);
-  // Absolute, so that a run resumed from another folder finds the same data.
-  const options = path === undefined ? { download: mayDownload } : { path: resolve(path) };
-  return {
-    name: layout.name,
-    options,
-    async load({ log = () => {} }) {
-      const place = options.path ?? (await cachedArchive(layout, mayDownload, log));
-      return assemble(layout, await readFiles(layout, place), log);
-    },
-  };
+/** CIFAR-10: 50,000 and 10,000 pictures of 32 x 32 in 10 classes. */
+export const cifar10 = cifar(cifar10Layout);
+
+/** CIFAR-100: 50,000 and 10,000 pictures of 32 x 32 in 100 (fine) classes. */
+export const cifar100 = cifar(cifar100Layout);
+
+function cifar(layout: Layout): (options?: CifarOptions) => DataSource {
+  return partFactory("data", layout.name, schema, ({ path, download }) => {
+    // Absolute, so that a run resumed from another folder finds the same data.
+    const options = path === undefined ? { download } : { path: resolve(path) };
+    return {
+      name: layout.name,
+      options,
+      async load({ log = () => {} }) {
+        const place = options.path ?? (await cachedArchive(layout, download, log));
+        return assemble(layout, await readFiles(layout, place), log);
+      },
+    };
+  });
 }
 
 function assemble(layout: Layout, { path, members }: CifarFiles, log: (line: string) => void): Data {

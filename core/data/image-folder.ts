@@ -12,7 +12,7 @@ import { join, relative, resolve } from "node:path";
 import { z } from "zod";
 
 import { TrainerError } from "../errors.js";
-import { parseOptions, partFactory } from "../options.js";
+import { partFactory } from "../options.js";
 import type { Data, DataSource, Picture, Split } from "./dataset.js";
 import { type Damaged, damagedError, type Decoder, findDamaged, oneLine, openDecoder } from "./decode.js";
 
@@ -45,9 +45,9 @@ interface Folder {
 }
 
 /** A data set of picture files (.jpg, .jpeg, .png, .webp), decoded when they are read. */
-export const imageFolder = partFactory("data", "imageFolder", (given: ImageFolderOptions): DataSource => {
-  const { path: somewhere, size, validateAll } = parseOptions('data "imageFolder"', schema, given);
-  const path = resolve(somewhere);
+export const imageFolder: (options: ImageFolderOptions) => DataSource = partFactory("data", "imageFolder", schema, (options) => {
+  const { size, validateAll } = options;
+  const path = resolve(options.path);
   return {
     name: "imageFolder",
     options: { path, size, validateAll },

@@ -10,7 +10,7 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
 
-import { parseOptions, partFactory } from "../options.js";
+import { partFactory } from "../options.js";
 import { stream } from "../rng.js";
 import type { DataSource, Picture, Split } from "./dataset.js";
 import {
@@ -62,8 +62,7 @@ const deviation = [0.223, 0.223, 0.223] as const;
 const keptBytes = 256e6;
 
 /** Shapes in `classes` classes; picture i of a split is of class i modulo `classes`. */
-export const shapes = partFactory("data", "shapes", (given: ShapesOptions = {}): DataSource => {
-  const options = parseOptions('data "shapes"', schema, given);
+export const shapes: (options?: ShapesOptions) => DataSource = partFactory("data", "shapes", schema, (options) => {
   return {
     name: "shapes",
     options,

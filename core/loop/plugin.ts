@@ -2,7 +2,7 @@
 import type { Emitter } from "mitt";
 import type { z } from "zod";
 import { reasonOf, TrainerError } from "../errors.js";
-import { parseOptions, partFactory } from "../options.js";
+import { partFactory } from "../options.js";
 import { stream, type Stream } from "../rng.js";
 import type { ResolvedConfig } from "../config/config.js";
 import type { Events } from "./events.js";
@@ -86,9 +86,8 @@ export interface PluginFactory<S extends z.ZodObject = z.ZodObject> {
  */
 export function definePlugin<S extends z.ZodObject>(definition: PluginDefinition<S>): PluginFactory<S> {
   const { name, requires, conflicts, slot, observer } = definition;
-  const factory = partFactory("plugin", name, (input: z.input<S> = {} as z.input<S>): Plugin => {
-    const options = parseOptions(`plugin "${name}"`, definition.options, input);
-    return Object.freeze({
+  const factory = partFactory("plugin", name, definition.options, (options): Plugin =>
+    Object.freeze({
       name,
       options: options as Readonly<Record<string, unknown>>,
       requires,
@@ -97,8 +96,8 @@ export function definePlugin<S extends z.ZodObject>(definition: PluginDefinition
       observer,
       check: (config: ResolvedConfig) => definition.check?.(options, config) ?? [],
       apply: (context: PluginContext) => definition.apply(options, context),
-    });
-  });
+    }),
+  );
   return Object.assign(factory, { definition });
 }
 

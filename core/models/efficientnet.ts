@@ -5,7 +5,7 @@ import { batchNorm, conv2d, depthwiseConv2d, identity, linear, sequential } from
 import type { BuildContext, Model, ModelSource } from "../nn/model.js";
 import * as ops from "../nn/ops.js";
 import { squeezeExcite } from "../nn/squeeze-excite.js";
-import { parseOptions, partFactory } from "../options.js";
+import { partFactory } from "../options.js";
 import { blockNames, runAll } from "./block.js";
 
 const efficientNetOptions = z.strictObject({
@@ -39,10 +39,12 @@ const stemChannels = 32;
 const features = 1280;
 
 /** 4,135,648 parameters at 100 classes. Random initial values of the classifier are PyTorch's, not timm's. */
-export const efficientNetB0 = partFactory("model", "efficientnet-b0", (options: EfficientNetOptions = {}): ModelSource => {
-  const parsed = parseOptions('model "efficientnet-b0"', efficientNetOptions, options);
-  return { name: "efficientnet-b0", options: parsed, build: (context) => build(parsed, context) };
-});
+export const efficientNetB0: (options?: EfficientNetOptions) => ModelSource = partFactory(
+  "model",
+  "efficientnet-b0",
+  efficientNetOptions,
+  (options) => ({ name: "efficientnet-b0", options, build: (context) => build(options, context) }),
+);
 
 function build({ stem }: z.output<typeof efficientNetOptions>, context: BuildContext): Model {
   const count = stagesOfB0.reduce((sum, stage) => sum + stage.repeats, 0);

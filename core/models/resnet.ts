@@ -7,7 +7,7 @@ import { run, type Layer } from "../nn/layer.js";
 import { batchNorm, conv2d, identity, linear, sequential } from "../nn/layers.js";
 import type { BuildContext, Model, ModelSource } from "../nn/model.js";
 import * as ops from "../nn/ops.js";
-import { parseOptions, partFactory } from "../options.js";
+import { partFactory } from "../options.js";
 import { blockNames, runAll } from "./block.js";
 
 const resnetOptions = z.strictObject({
@@ -33,12 +33,12 @@ interface Architecture {
   readonly bottleneck: boolean;
 }
 
-const define = (architecture: Architecture) =>
-  partFactory("model", architecture.name, (options: ResNetOptions = {}): ModelSource => {
-    const { name } = architecture;
-    const parsed = parseOptions(`model "${name}"`, resnetOptions, options);
-    return { name, options: parsed, build: (context) => build(architecture, parsed, context) };
-  });
+const define = (architecture: Architecture): ((options?: ResNetOptions) => ModelSource) =>
+  partFactory("model", architecture.name, resnetOptions, (options) => ({
+    name: architecture.name,
+    options,
+    build: (context) => build(architecture, options, context),
+  }));
 
 /** 11,220,132 parameters at 100 classes with the CIFAR stem; 555 M multiply-adds a picture of 32 pixels. */
 export const resnet18 = define({ name: "resnet18", depths: [2, 2, 2, 2], bottleneck: false });

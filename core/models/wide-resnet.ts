@@ -7,7 +7,7 @@ import { run, type Layer } from "../nn/layer.js";
 import { activation, batchNorm, conv2d, identity, linear, sequential } from "../nn/layers.js";
 import type { BuildContext, Model, ModelSource } from "../nn/model.js";
 import * as ops from "../nn/ops.js";
-import { parseOptions, partFactory } from "../options.js";
+import { partFactory } from "../options.js";
 import { blockNames, runAll } from "./block.js";
 
 const wrnOptions = z.strictObject({
@@ -27,10 +27,11 @@ const stageNames = ["block1", "block2", "block3"] as const;
  * WRN-depth-width. At 100 classes WRN-16-4 has 2,772,020 parameters and 393 M multiply-adds a picture of 32
  * pixels, WRN-28-10 has 36,536,884 and 5.24 G.
  */
-export const wrn = partFactory("model", "wrn", (options: WideResNetOptions = {}): ModelSource => {
-  const parsed = parseOptions('model "wrn"', wrnOptions, options);
-  return { name: "wrn", options: parsed, build: (context) => build(parsed, context) };
-});
+export const wrn: (options?: WideResNetOptions) => ModelSource = partFactory("model", "wrn", wrnOptions, (options) => ({
+  name: "wrn",
+  options,
+  build: (context) => build(options, context),
+}));
 
 function build({ depth, width }: z.output<typeof wrnOptions>, context: BuildContext): Model {
   const blocks = (depth - 4) / 6;

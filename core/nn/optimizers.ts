@@ -4,7 +4,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { z } from "zod";
-import { parseOptions, partFactory } from "../options.js";
+import { partFactory } from "../options.js";
 
 export interface UpdateContext {
   /** Learning rate of the parameter's group at this step. */
@@ -44,8 +44,8 @@ const sgdOptions = z.strictObject({
  * Stochastic gradient descent as PyTorch's: v = m v + g; w -= rate v, or w -= rate (g + m v) with Nesterov.
  * Coupled decay is the `l2` plugin's; `weightDecay` here is decoupled (Loshchilov and Hutter 2019).
  */
-export const sgd = partFactory("optimizer", "sgd", (options: z.input<typeof sgdOptions> = {}): Optimizer => {
-  const { momentum, nesterov, weightDecay } = parseOptions('optimizer "sgd"', sgdOptions, options);
+export const sgd = partFactory("optimizer", "sgd", sgdOptions, (options): Optimizer => {
+  const { momentum, nesterov, weightDecay } = options;
   return {
     name: "sgd",
     options: { momentum, nesterov, weightDecay },
@@ -73,8 +73,8 @@ const adamwOptions = z.strictObject({
 });
 
 /** AdamW (Loshchilov and Hutter 2019) with PyTorch's placing of epsilon. */
-export const adamw = partFactory("optimizer", "adamw", (options: z.input<typeof adamwOptions> = {}): Optimizer => {
-  const { beta1, beta2, epsilon, weightDecay } = parseOptions('optimizer "adamw"', adamwOptions, options);
+export const adamw = partFactory("optimizer", "adamw", adamwOptions, (options): Optimizer => {
+  const { beta1, beta2, epsilon, weightDecay } = options;
   return {
     name: "adamw",
     options: { beta1, beta2, epsilon, weightDecay },

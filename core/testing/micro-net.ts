@@ -4,7 +4,7 @@ import { run, type Layer } from "../nn/layer.js";
 import { append, batchNorm, conv2d, identity, linear } from "../nn/layers.js";
 import type { ModelSource } from "../nn/model.js";
 import * as ops from "../nn/ops.js";
-import { parseOptions, partFactory } from "../options.js";
+import { partFactory } from "../options.js";
 
 const microNetOptions = z.strictObject({
   width: z.int().positive().default(16).describe("channels everywhere"),
@@ -12,12 +12,11 @@ const microNetOptions = z.strictObject({
 });
 
 /** A convolution, one residual block, a classifier: about 3,000 parameters, a millisecond a step at 8 pixels. */
-export const microNet = partFactory("model", "micro-net", (options: z.input<typeof microNetOptions> = {}): ModelSource => {
-  const parsed = parseOptions('model "micro-net"', microNetOptions, options);
-  const { width, norm } = parsed;
+export const microNet = partFactory("model", "micro-net", microNetOptions, (options): ModelSource => {
+  const { width, norm } = options;
   return {
     name: "micro-net",
-    options: parsed,
+    options,
     build({ classes, buildBlock, buildHead }) {
       const convolution = conv2d({ in: width, out: width, kernel: 3 });
       const plain: Layer = {

@@ -84,8 +84,8 @@ describe("options", () => {
 });
 
 describe("a factory of parts", () => {
-  const make = partFactory("model", "x", (width: number) => {
-    if (width === 0) throw new TrainerError("ERR_OPTION", "no width");
+  const schema = z.number().refine((width) => width !== 0, "has no width");
+  const make = partFactory("model", "x", schema, (width) => {
     if (width < 0) throw new TypeError("a fault of the factory");
     return { name: "x", options: { width }, build: () => width };
   });
@@ -96,11 +96,12 @@ describe("a factory of parts", () => {
   });
 
   it("notes what is wrong while refusals are deferred, but no fault of its own", () => {
-    const { refusals, stop } = deferRefusals();
+    const refusals: unknown[] = [];
+    const stop = deferRefusals((refusal) => refusals.push(refusal));
     const [good, bad] = [make(3), make(0)];
     expect(() => make(-1)).toThrow(TypeError);
     stop();
-    expect(refusals.map(({ message }) => message)).toEqual(["no width"]);
+    expect(refusals).toEqual([new TrainerError("ERR_OPTION", 'Model "x": has no width, and 0 came.')]);
     expect(Object.keys(bad)).toEqual(["name", "options", "build"]);
     expect(bad.build).toThrow("no width");
     expect(refusalOf(bad)).toBe(refusals[0]);

@@ -103,7 +103,7 @@ describe.each(Object.keys(presets) as Name[])("%s", (name) => {
     expect(summary).toMatchObject({ preset: name, steps: 2, stopReason: "max steps" });
     // A folder of pictures has no test split of its own here.
     expect((summary.test ?? summary.validation)!.loss).toBeGreaterThan(0);
-  }); // ResNet-50 at 224 px: half a minute where other work shares the cores
+  });
 });
 
 describe("a preset that accumulates", () => {

@@ -62,13 +62,14 @@ it.each<[string, () => object, string]>([
   ["data", () => cifar100({ path: "" }), "load"],
   ["an optimizer", () => sgd({ momentum: 2 }), "update"],
 ])("%s that was refused while a config was loaded does nothing but say so", (_, make, act) => {
-  const { refusals, stop } = deferRefusals();
+  const refusals: unknown[] = [];
+  const stop = deferRefusals((refusal) => refusals.push(refusal));
   const part = make() as Record<string, () => void>;
   stop();
   expect(refusals).toEqual([refusalOf(part)]);
   expect(refusalOf(part)).toMatchObject({ code: "ERR_OPTION" });
-  expect(part[act]).toThrow(refusalOf(part));
-  expect(make, "outside").toThrow(refusalOf(part)!.message);
+  expect(part[act]).toThrow(refusalOf(part) as Error);
+  expect(make, "outside").toThrow((refusalOf(part) as Error).message);
 });
 
 it("knows the line of a key that stands there once", () => {
