@@ -11,8 +11,8 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { Trainer, type Plugin, type TrainerConfig } from "../core/index.js";
 import { showProgress } from "../core/cli/progress.js";
+import { type Plugin, Trainer, type TrainerConfig } from "../core/index.js";
 import type { SummaryRecord } from "../core/loop/events.js";
 import { createRunRecord, runFiles } from "../core/run/record.js";
 import {

@@ -11,17 +11,12 @@
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import {
-  applySteps,
-  autoAugmentDraw,
-  randAugmentDraw,
-  trivialAugmentDraw,
-} from "../core/image/auto-augment.js";
+import type { Picture } from "../core/data/dataset.js";
+import { applySteps, autoAugmentDraw, randAugmentDraw, trivialAugmentDraw } from "../core/image/auto-augment.js";
 import * as color from "../core/image/color.js";
 import * as draws from "../core/image/draws.js";
 import * as geometry from "../core/image/geometry.js";
-import type { Picture } from "../core/data/dataset.js";
-import { stream, type Stream } from "../core/rng.js";
+import { type Stream, stream } from "../core/rng.js";
 import { median } from "./common/intervals.js";
 import { whole } from "./common/options.js";
 import { startPeer } from "./common/peer.js";
@@ -39,21 +34,21 @@ const jitter = { brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1 };
 
 /** With fixed parameters. */
 const operations: Record<string, Operation> = {
-  "brightness": (picture) => color.brightness(picture, 1.4),
-  "contrast": (picture) => color.contrast(picture, 1.4),
-  "saturation": (picture) => color.saturation(picture, 1.4),
-  "hue": (picture) => color.hue(picture, 0.08),
-  "sharpness": (picture) => color.sharpness(picture, 1.4),
-  "posterize": (picture) => color.posterize(picture, 5),
-  "solarize": (picture) => color.solarize(picture, 113),
-  "autocontrast": (picture) => color.autocontrast(picture),
-  "equalize": (picture) => color.equalize(picture),
-  "invert": (picture) => color.invert(picture),
-  "grayscale": (picture) => color.grayscale(picture),
-  "flip": (picture) => geometry.flipHorizontal(picture),
+  brightness: (picture) => color.brightness(picture, 1.4),
+  contrast: (picture) => color.contrast(picture, 1.4),
+  saturation: (picture) => color.saturation(picture, 1.4),
+  hue: (picture) => color.hue(picture, 0.08),
+  sharpness: (picture) => color.sharpness(picture, 1.4),
+  posterize: (picture) => color.posterize(picture, 5),
+  solarize: (picture) => color.solarize(picture, 113),
+  autocontrast: (picture) => color.autocontrast(picture),
+  equalize: (picture) => color.equalize(picture),
+  invert: (picture) => color.invert(picture),
+  grayscale: (picture) => color.grayscale(picture),
+  flip: (picture) => geometry.flipHorizontal(picture),
   "pad 4 and crop": (picture) => geometry.crop(picture, { top: -3, left: 2, ...size }),
-  "erase": (picture) => geometry.erase(picture, { top: 5, left: 7, height: 12, width: 10 }, [124, 7, 255]),
-  "translate": (picture) => geometry.translateX(picture, 9, nearest),
+  erase: (picture) => geometry.erase(picture, { top: 5, left: 7, height: 12, width: 10 }, [124, 7, 255]),
+  translate: (picture) => geometry.translateX(picture, 9, nearest),
   "shear, nearest": (picture) => geometry.shearX(picture, 0.266, nearest),
   "rotate, nearest": (picture) => geometry.rotate(picture, 11, nearest),
   "affine, nearest": (picture) => geometry.affine(picture, matrix, nearest),
@@ -73,9 +68,9 @@ const augmentations: Record<string, Augmentation> = {
     const rectangle = draws.randomErasingDraw(random, size);
     return rectangle ? geometry.erase(picture, rectangle, [0, 0, 0]) : picture;
   },
-  "AutoAugment": (picture, random) => applySteps(picture, autoAugmentDraw(random, size), nearest),
-  "RandAugment": (picture, random) => applySteps(picture, randAugmentDraw(random, size), nearest),
-  "TrivialAugment": (picture, random) => applySteps(picture, trivialAugmentDraw(random, size), nearest),
+  AutoAugment: (picture, random) => applySteps(picture, autoAugmentDraw(random, size), nearest),
+  RandAugment: (picture, random) => applySteps(picture, randAugmentDraw(random, size), nearest),
+  TrivialAugment: (picture, random) => applySteps(picture, trivialAugmentDraw(random, size), nearest),
 };
 
 const { values } = parseArgs({
@@ -110,21 +105,13 @@ for (let round = 0; round < rounds; round++) {
 peer.end();
 
 console.log(`${cpus()[0]?.model}; Node ${process.version}; ${versions}; ${rounds} rounds of ${seconds} s`);
-console.log(
-  `${"task".padEnd(18)}${"µs".padStart(8)}${"pictures/s".padStart(12)}${"peer's".padStart(10)}  ratio  way`,
-);
+console.log(`${"task".padEnd(18)}${"µs".padStart(8)}${"pictures/s".padStart(12)}${"peer's".padStart(10)}  ratio  way`);
 for (const name of names) {
   const own = median(ours[name]!);
   const ways = Object.entries(theirs[name]!).map(([way, rates]) => ({ way, rate: median(rates) }));
   const best = ways.reduce((first, second) => (second.rate > first.rate ? second : first));
-  const columns = [
-    (1e6 / own).toFixed(1).padStart(8),
-    own.toFixed(0).padStart(12),
-    best.rate.toFixed(0).padStart(10),
-  ];
-  console.log(
-    `${name.padEnd(18)}${columns.join("")}${(own / best.rate).toFixed(2).padStart(7)}  ${best.way}`,
-  );
+  const columns = [(1e6 / own).toFixed(1).padStart(8), own.toFixed(0).padStart(12), best.rate.toFixed(0).padStart(10)];
+  console.log(`${name.padEnd(18)}${columns.join("")}${(own / best.rate).toFixed(2).padStart(7)}  ${best.way}`);
 }
 
 /** Pictures a second of processor time. */

@@ -13,8 +13,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import sharp from "sharp";
-import { Trainer, type Plugin } from "../core/index.js";
-import { imageFolder, memorySplit, type DataSource } from "../core/data/index.js";
+import { type DataSource, imageFolder, memorySplit } from "../core/data/index.js";
+import { type Plugin, Trainer } from "../core/index.js";
 import { resnet9 } from "../core/models/index.js";
 import { autoAugment, randomCropFlip } from "../plugins/index.js";
 import { median } from "./common/intervals.js";
@@ -32,12 +32,19 @@ process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
 /** Clouds: noise would make JPEG files five times as large as photographs of that size. */
 async function cloud(index: number): Promise<Buffer> {
   const [columns, rows] = [25, 19];
-  const coarse = Uint8Array.from({ length: columns * rows * 3 }, (_, at) => ((at + 1) * (index + 7) * 2654435761) >>> 24);
-  return sharp(coarse, { raw: { width: columns, height: rows, channels: 3 } }).resize(500, 375, { kernel: "cubic" }).jpeg({ quality: 90 }).toBuffer();
+  const coarse = Uint8Array.from(
+    { length: columns * rows * 3 },
+    (_, at) => ((at + 1) * (index + 7) * 2654435761) >>> 24,
+  );
+  return sharp(coarse, { raw: { width: columns, height: rows, channels: 3 } })
+    .resize(500, 375, { kernel: "cubic" })
+    .jpeg({ quality: 90 })
+    .toBuffer();
 }
 for (const name of ["cats", "dogs"]) {
   mkdirSync(join(folder, name));
-  for (let index = 0; index < batchSize; index++) await sharp(await cloud(index)).toFile(join(folder, name, `${index}.jpg`));
+  for (let index = 0; index < batchSize; index++)
+    await sharp(await cloud(index)).toFile(join(folder, name, `${index}.jpg`));
 }
 
 const side = 32;
@@ -63,7 +70,10 @@ const tasks: Record<string, { data: DataSource; plugins: Plugin[] }> = {
   "32 px in memory": { data: small, plugins: [] },
   "32 px, crop and flip": { data: small, plugins: [randomCropFlip()] },
   "32 px, crop, flip, AutoAugment": { data: small, plugins: [randomCropFlip(), autoAugment()] },
-  "JPEG files of 500 x 375 to 224 px, crop and flip": { data: imageFolder({ path: folder, size: 224 }), plugins: [randomCropFlip()] },
+  "JPEG files of 500 x 375 to 224 px, crop and flip": {
+    data: imageFolder({ path: folder, size: 224 }),
+    plugins: [randomCropFlip()],
+  },
 };
 
 interface Figure {
@@ -73,7 +83,16 @@ interface Figure {
 
 async function measure(task: string): Promise<Figure> {
   const { data, plugins } = tasks[task]!;
-  const config = { name: "bench", data, model: resnet9({ width: 4 }), learningRate: 0.1, epochs: 1, batchSize, holdout: 0, plugins };
+  const config = {
+    name: "bench",
+    data,
+    model: resnet9({ width: 4 }),
+    learningRate: 0.1,
+    epochs: 1,
+    batchSize,
+    holdout: 0,
+    plugins,
+  };
   const { loaders } = await new Trainer(config).prepare();
   const [since, processor] = [performance.now(), process.cpuUsage()];
   let pictures = 0;
@@ -85,7 +104,12 @@ async function measure(task: string): Promise<Figure> {
   };
 }
 
-const peer = startPeer(values.python, join(import.meta.dirname, "data.py"), [folder, String(count)], "torch, torchvision and Pillow");
+const peer = startPeer(
+  values.python,
+  join(import.meta.dirname, "data.py"),
+  [folder, String(count)],
+  "torch, torchvision and Pillow",
+);
 
 const middle = (figures: readonly Figure[]): Figure => ({
   picturesPerSecond: median(figures.map((each) => each.picturesPerSecond)),
@@ -100,12 +124,15 @@ for (const task of Object.keys(tasks)) {
   for (let round = 0; round < rounds; round++) {
     ours.push(await measure(task));
     // Each of torchvision's ways by name.
-    for (const [way, figure] of Object.entries(await peer.answer<Record<string, Figure>>(task))) (theirs[way] ??= []).push(figure);
+    for (const [way, figure] of Object.entries(await peer.answer<Record<string, Figure>>(task)))
+      (theirs[way] ??= []).push(figure);
   }
   const mine = middle(ours);
   const [fastest, frugal] = (["picturesPerSecond", "milliseconds"] as const).map((key) => {
     const sign = key === "milliseconds" ? 1 : -1;
-    return Object.entries(theirs).map(([way, figures]) => [way, middle(figures)] as const).sort(([, a], [, b]) => sign * (a[key] - b[key]))[0]!;
+    return Object.entries(theirs)
+      .map(([way, figures]) => [way, middle(figures)] as const)
+      .sort(([, a], [, b]) => sign * (a[key] - b[key]))[0]!;
   }) as [readonly [string, Figure], readonly [string, Figure]];
   console.log(`${task}
   fitloop      ${shown(mine)}

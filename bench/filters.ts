@@ -10,7 +10,7 @@
 import { parseArgs } from "node:util";
 import * as tf from "@tensorflow/tfjs-core";
 import { bfloat16, castAttributes } from "../core/backend/bfloat16.js";
-import { currentBorder, type Attribute } from "../core/backend/border.js";
+import { type Attribute, currentBorder } from "../core/backend/border.js";
 import { loadBackend } from "../core/index.js";
 import { isProduct } from "../core/nn/filter-gradient.js";
 import { oneOf, whole } from "./common/options.js";
@@ -54,7 +54,14 @@ const networks: Record<string, Shape[]> = {
 
 await loadBackend({ name: "tensorflow" });
 const border = currentBorder()!;
-const { TF_ATTR_BOOL: BOOL, TF_ATTR_INT: INT, TF_ATTR_STRING: STRING, TF_ATTR_TYPE: TYPE, TF_FLOAT: float, TF_INT32: int32 } = border;
+const {
+  TF_ATTR_BOOL: BOOL,
+  TF_ATTR_INT: INT,
+  TF_ATTR_STRING: STRING,
+  TF_ATTR_TYPE: TYPE,
+  TF_FLOAT: float,
+  TF_INT32: int32,
+} = border;
 const attribute = (name: string, type: number, value: unknown): Attribute => ({ name, type, value });
 const run = (operation: string, attributes: Attribute[], ...inputs: number[]): number =>
   border.executeOp(operation, attributes, inputs, 1)[0]!.id;
@@ -77,7 +84,8 @@ function timed([batch, side, channels, out, kernel, stride]: Shape, precision: "
   const pad = (kernel - 1) / 2;
   const small = Math.ceil(side / stride);
   const type = precision === "float32" ? float : bfloat16;
-  const of = (tensor: tf.Tensor): number => (type === float ? idOf(tensor) : run("Cast", castAttributes(border, true), idOf(tensor)));
+  const of = (tensor: tf.Tensor): number =>
+    type === float ? idOf(tensor) : run("Cast", castAttributes(border, true), idOf(tensor));
   const [x, dy] = [of(tf.randomNormal([batch, side, side, channels])), of(tf.randomNormal([batch, small, small, out]))];
   const wShape = numbers([kernel, kernel, channels, out]);
   const T = attribute("T", TYPE, type);
@@ -89,7 +97,12 @@ function timed([batch, side, channels, out, kernel, stride]: Shape, precision: "
     attribute("dilations", INT, [1, 1, 1, 1]),
     ...more,
   ];
-  const pads = numbers([[0, 0], [pad, pad], [pad, pad], [0, 0]]);
+  const pads = numbers([
+    [0, 0],
+    [pad, pad],
+    [pad, pad],
+    [0, 0],
+  ]);
   const padded = (): number => run("Pad", [T, attribute("Tpaddings", TYPE, int32)], x, pads);
   const oneDnn = fastest(() => {
     if (stride === 1) return run("Conv2DBackpropFilter", convolution("SAME"), x, wShape, dy);
@@ -107,11 +120,17 @@ function timed([batch, side, channels, out, kernel, stride]: Shape, precision: "
   // Half a minute for a network, and never near the others in bfloat16.
   const explicit = attribute("explicit_paddings", INT, [0, 0, pad, pad, pad, pad, 0, 0]);
   const generic =
-    type === float ? fastest(() => run("Conv2DBackpropFilter", convolution("EXPLICIT", explicit), x, wShape, dy)) : Number.NaN;
+    type === float
+      ? fastest(() => run("Conv2DBackpropFilter", convolution("EXPLICIT", explicit), x, wShape, dy))
+      : Number.NaN;
 
   const wideSide = side + 2 * pad;
   const places = Array.from({ length: batch * small * small }, (_, position) => {
-    const [picture, row, column] = [Math.floor(position / small ** 2), Math.floor(position / small) % small, position % small];
+    const [picture, row, column] = [
+      Math.floor(position / small ** 2),
+      Math.floor(position / small) % small,
+      position % small,
+    ];
     return Array.from({ length: kernel ** 2 }, (_none, at) => {
       const [y, z] = [row * stride + Math.floor(at / kernel), column * stride + (at % kernel)];
       return (picture * wideSide + y) * wideSide + z;
@@ -133,7 +152,12 @@ function timed([batch, side, channels, out, kernel, stride]: Shape, precision: "
     const pixels = reshape(wide, batch * wideSide ** 2, channels);
     const patches = run("GatherV2", gather, pixels, index, axis);
     const flat = reshape(patches, places.length, kernel ** 2 * channels);
-    const found = run("MatMul", [T, attribute("transpose_a", BOOL, true), attribute("transpose_b", BOOL, false)], flat, rows);
+    const found = run(
+      "MatMul",
+      [T, attribute("transpose_a", BOOL, true), attribute("transpose_b", BOOL, false)],
+      flat,
+      rows,
+    );
     for (const id of [wide, pixels, patches, flat]) border.deleteTensor(id);
     return found;
   });
@@ -149,10 +173,12 @@ for (const shape of networks[network]!) {
   for (const precision of ["float32", "bfloat16"] as const) {
     const ways = tf.tidy(() => {
       const found = timed(shape, precision);
-      const shown = (value: number | string): string => (typeof value === "string" ? value : Number.isNaN(value) ? "" : value.toFixed(1));
+      const shown = (value: number | string): string =>
+        typeof value === "string" ? value : Number.isNaN(value) ? "" : value.toFixed(1);
       return Object.entries(found).map(([name, value]) => [name, shown(value)] as const);
     });
-    table[`${side} px, ${channels} to ${out}, ${kernel} x ${kernel} / ${stride}, ${precision}`] = Object.fromEntries(ways);
+    table[`${side} px, ${channels} to ${out}, ${kernel} x ${kernel} / ${stride}, ${precision}`] =
+      Object.fromEntries(ways);
   }
 }
 console.log(`${network}: milliseconds, the fastest of ${values.repeats}`);

@@ -8,8 +8,8 @@
 import { createRequire } from "node:module";
 import { parseArgs } from "node:util";
 import type * as TF from "@tensorflow/tfjs";
-import { loadBackend, sgd, Trainer } from "../core/index.js";
 import { shapes } from "../core/data/index.js";
+import { loadBackend, sgd, Trainer } from "../core/index.js";
 import { resnet18 } from "../core/models/index.js";
 import { l2, labelSmoothing, randomCropFlip } from "../plugins/index.js";
 import { median } from "./common/intervals.js";
@@ -23,7 +23,11 @@ const { values } = parseArgs({
     precision: { type: "string", default: "float32" },
   },
 });
-const [width, rounds, steps] = [whole("width", values.width), whole("rounds", values.rounds), whole("steps", values.steps)];
+const [width, rounds, steps] = [
+  whole("width", values.width),
+  whole("rounds", values.rounds),
+  whole("steps", values.steps),
+];
 const precision = oneOf("precision", values.precision, ["float32", "bfloat16"]);
 const batch = 128;
 await loadBackend({ name: "tensorflow" });
@@ -48,7 +52,10 @@ function layersModel(): TF.LayersModel {
     }
   }
   const pooled = tf.layers.globalAveragePooling2d({}).apply(x);
-  const model = tf.model({ inputs: input, outputs: tf.layers.dense({ units: 10, activation: "softmax" }).apply(pooled) as TF.SymbolicTensor });
+  const model = tf.model({
+    inputs: input,
+    outputs: tf.layers.dense({ units: 10, activation: "softmax" }).apply(pooled) as TF.SymbolicTensor,
+  });
   model.compile({ optimizer: tf.train.momentum(0.01, 0.9, true), loss: "categoricalCrossentropy" });
   return model;
 }
@@ -56,7 +63,10 @@ function layersModel(): TF.LayersModel {
 const model = layersModel();
 async function theirTurn(count: number): Promise<number[]> {
   const x = tf.randomNormal([batch * count, 32, 32, 3]);
-  const y = tf.oneHot(tf.tidy(() => tf.range(0, batch * count, 1, "int32").mod(tf.scalar(10, "int32"))) as TF.Tensor1D, 10);
+  const y = tf.oneHot(
+    tf.tidy(() => tf.range(0, batch * count, 1, "int32").mod(tf.scalar(10, "int32"))) as TF.Tensor1D,
+    10,
+  );
   const seconds: number[] = [];
   let since = 0;
   await model.fit(x, y, {

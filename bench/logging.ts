@@ -9,12 +9,12 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { Trainer, type Plugin } from "../core/index.js";
+import { type Plugin, Trainer } from "../core/index.js";
+import { resnet18 } from "../core/models/index.js";
 import { createReport } from "../core/report/keep.js";
 import { createRunRecord } from "../core/run/record.js";
 import { gradCam, visualLog } from "../plugins/index.js";
 import { cifar100Baseline } from "../presets/index.js";
-import { resnet18 } from "../core/models/index.js";
 import { median } from "./common/intervals.js";
 import { whole } from "./common/options.js";
 
@@ -87,5 +87,5 @@ process.stdout.write(
   `ResNet-18 of width ${values.width}, one epoch of ${values.pictures} pictures of CIFAR-100, everything logged in it:\n` +
     `without ${median(plain).toFixed(2)} s, with ${median(watched).toFixed(2)} s; ` +
     `ratio ${median(ratios).toFixed(3)} (rounds ${show(ratios)})\n` +
-    `in a step ${median(inSteps).toFixed(2)} ms, ${((100 * median(inSteps)) / (1000 * median(plain) / stepCount)).toFixed(2)} % of one\n`,
+    `in a step ${median(inSteps).toFixed(2)} ms, ${((100 * median(inSteps)) / ((1000 * median(plain)) / stepCount)).toFixed(2)} % of one\n`,
 );

@@ -9,8 +9,8 @@
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { Trainer } from "../core/index.js";
 import { showProgress } from "../core/cli/progress.js";
+import { Trainer } from "../core/index.js";
 import type { SummaryRecord } from "../core/loop/events.js";
 import { createRunRecord, runFiles } from "../core/run/record.js";
 import { cifar100Small } from "../presets/index.js";
@@ -57,7 +57,9 @@ const percent = (share: number): string => (100 * share).toFixed(2);
 console.log(`cifar100-small, ${epochs} epochs, ${given.seeds} seeds: top-1 of the test set, %`);
 for (const [precision, values] of top1) {
   const all = values.map(percent).join(" ");
-  console.log(`${precision.padEnd(9)} ${percent(mean(values))} ± ${percent(deviation(values))} (${all}), ${mean(rates.get(precision)!).toFixed(0)} images/s in training`);
+  console.log(
+    `${precision.padEnd(9)} ${percent(mean(values))} ± ${percent(deviation(values))} (${all}), ${mean(rates.get(precision)!).toFixed(0)} images/s in training`,
+  );
 }
 const { difference, margin } = pairedDifference(top1.get("bfloat16")!, top1.get("float32")!);
 console.log(`bfloat16 minus float32: ${percent(difference)} ± ${percent(margin)} points (95 % interval)`);

@@ -28,7 +28,9 @@ const sides = Array.from({ length: recipe.epochs }, (_, epoch) =>
 );
 const distinct = [...new Set(sides)];
 const count = Math.min(whole("sides", values.sides), distinct.length);
-const places = Array.from({ length: count }, (_, at) => Math.round((at * (distinct.length - 1)) / Math.max(1, count - 1)));
+const places = Array.from({ length: count }, (_, at) =>
+  Math.round((at * (distinct.length - 1)) / Math.max(1, count - 1)),
+);
 const seconds = new Map<number, number>();
 for (const side of new Set(places.map((place) => distinct[place]!))) {
   const took = await secondsAt(side);

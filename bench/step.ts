@@ -100,7 +100,10 @@ async function startPyTorch(...flags: string[]) {
 }
 
 const half = precision === "bfloat16" ? ["--bf16"] : [];
-const peers = { eager: await startPyTorch(...half), ...(values.compile ? { compiled: await startPyTorch("--compile", ...half) } : {}) };
+const peers = {
+  eager: await startPyTorch(...half),
+  ...(values.compile ? { compiled: await startPyTorch("--compile", ...half) } : {}),
+};
 
 const backend = await loadBackend({ name: "tensorflow" });
 const native = meterNative()!;
@@ -163,12 +166,22 @@ for (const peer of Object.values(peers)) peer.end();
 
 const rate = (seconds: number): string => (batch / seconds).toFixed(1).padStart(8);
 const memory = (value: number): string => `${(value / 1024).toFixed(2)} GiB`.padStart(10);
-console.log(`${values.network}, batch ${batch} at ${size} px, ${values.threads} threads, ${precision}: images/s (median step), peak memory`);
+console.log(
+  `${values.network}, batch ${batch} at ${size} px, ${values.threads} threads, ${precision}: images/s (median step), peak memory`,
+);
 const way = values.capture ? "as graphs" : "operation by operation";
 const mine = rate(median(ours.map(({ seconds }) => seconds)));
-console.log(`fitloop             ${mine}${memory(megabytes)}   TensorFlow ${backend.version}, ${way}, with loader, crop and flip, smoothing, L2`);
+console.log(
+  `fitloop             ${mine}${memory(megabytes)}   TensorFlow ${backend.version}, ${way}, with loader, crop and flip, smoothing, L2`,
+);
 for (const [name, { seconds, megabytes: peak }] of Object.entries(theirs)) {
-  console.log(`PyTorch ${name.padEnd(12)}${rate(median(seconds))}${memory(peak)}   ${peers.eager.torch}, channels_last, batch in memory`);
+  console.log(
+    `PyTorch ${name.padEnd(12)}${rate(median(seconds))}${memory(peak)}   ${peers.eager.torch}, channels_last, batch in memory`,
+  );
 }
-console.log(`ratio to the faster ${median(ratios).toFixed(2)} (rounds ${ratios.map((ratio) => ratio.toFixed(2)).join(" ")})`);
-console.log(`outside native calls ${(median(ours.map(({ seconds, outside }) => outside / seconds)) * 100).toFixed(1)} % of our step`);
+console.log(
+  `ratio to the faster ${median(ratios).toFixed(2)} (rounds ${ratios.map((ratio) => ratio.toFixed(2)).join(" ")})`,
+);
+console.log(
+  `outside native calls ${(median(ours.map(({ seconds, outside }) => outside / seconds)) * 100).toFixed(1)} % of our step`,
+);

@@ -5,13 +5,15 @@
  * drawn shapes; the same steps on TensorFlow beside it, for the losses.
  */
 import { parseArgs } from "node:util";
-import { sgd, Trainer } from "../core/index.js";
 import { shapes } from "../core/data/index.js";
+import { sgd, Trainer } from "../core/index.js";
 import { wrn } from "../core/models/index.js";
 import { randomCropFlip } from "../plugins/index.js";
 import { whole } from "./common/options.js";
 
-const { values } = parseArgs({ options: { batch: { type: "string", default: "64" }, steps: { type: "string", default: "5" } } });
+const { values } = parseArgs({
+  options: { batch: { type: "string", default: "64" }, steps: { type: "string", default: "5" } },
+});
 const batchSize = whole("batch", values.batch);
 const warmUp = 1;
 
@@ -48,5 +50,7 @@ const wasm = await steps("wasm");
 const native = await steps("tensorflow");
 const median = wasm.seconds[Math.floor(wasm.seconds.length / 2)]!;
 const apart = wasm.losses.map((loss, step) => Math.abs(loss / native.losses[step]! - 1).toExponential(1));
-console.log(`WRN-22-1, batch ${batchSize} at 32 px, wasm on one thread: ${(batchSize / median).toFixed(1)} images/s (median of ${wasm.seconds.length} steps)`);
+console.log(
+  `WRN-22-1, batch ${batchSize} at 32 px, wasm on one thread: ${(batchSize / median).toFixed(1)} images/s (median of ${wasm.seconds.length} steps)`,
+);
 console.log(`losses ${wasm.losses.map((loss) => loss.toFixed(5)).join(" ")}, from TensorFlow's by ${apart.join(" ")}`);

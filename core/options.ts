@@ -23,7 +23,11 @@ export function parseOptions<S extends z.ZodType>(
     problems = result.error.issues.flatMap((issue) => describeIssue(issue, schema, input, placeOf));
   } catch (cause) {
     // A getter that throws, say.
-    throw new TrainerError("ERR_OPTION", `${capitalise(where)} cannot be read: ${reasonOf(cause).replace(/\.$/, "")}.`, { cause });
+    throw new TrainerError(
+      "ERR_OPTION",
+      `${capitalise(where)} cannot be read: ${reasonOf(cause).replace(/\.$/, "")}.`,
+      { cause },
+    );
   }
   throw new TrainerError("ERR_OPTION", `${capitalise(where)}: ${problems.join("; ")}.`);
 }
@@ -115,7 +119,8 @@ export function suggestion(name: string, known: readonly string[]): string {
     .sort((a, b) => a.far - b.far);
   const best = ranked[0]!;
   // At most all but one letter wrong: any two-letter name is two letters away from any other.
-  if (best.far <= Math.min(name.length - 1, Math.max(2, Math.floor(name.length / 3)))) return ` (did you mean "${best.candidate}"?)`;
+  if (best.far <= Math.min(name.length - 1, Math.max(2, Math.floor(name.length / 3))))
+    return ` (did you mean "${best.candidate}"?)`;
   return ` (there ${known.length === 1 ? "is" : "are"}: ${known.join(", ")})`;
 }
 

@@ -110,15 +110,7 @@ export function hashName(name: string): number {
 }
 
 /** One block of Philox4x32-10: writes four words to `out`. */
-export function philox(
-  out: Uint32Array,
-  c0: number,
-  c1: number,
-  c2: number,
-  c3: number,
-  k0: number,
-  k1: number,
-): void {
+export function philox(out: Uint32Array, c0: number, c1: number, c2: number, c3: number, k0: number, k1: number): void {
   for (let round = 0; round < 10; round++) {
     const high0 = multiplyHigh(0xd2511f53, c0);
     const low0 = Math.imul(0xd2511f53, c0);

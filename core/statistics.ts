@@ -1,4 +1,5 @@
-export const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+export const mean = (values: readonly number[]): number =>
+  values.reduce((sum, value) => sum + value, 0) / values.length;
 
 /** Of a sample: divided by one less than there are. */
 export function deviation(values: readonly number[]): number {

@@ -4,8 +4,9 @@
  *
  * Reached: not yet measured.
  */
-import { defineConfig, sgd, type ModelSource, type TrainerConfig } from "../core/index.js";
+
 import { cifar100 } from "../core/data/index.js";
+import { defineConfig, type ModelSource, sgd, type TrainerConfig } from "../core/index.js";
 import { resnet50 } from "../core/models/index.js";
 import {
   colorJitter,

@@ -3,8 +3,9 @@
  *
  * Reached: not yet measured. Others report 75.6 % to 76.4 % for this net in 200 epochs.
  */
-import { defineConfig, sgd, type TrainerConfig } from "../core/index.js";
+
 import { cifar100 } from "../core/data/index.js";
+import { defineConfig, sgd, type TrainerConfig } from "../core/index.js";
 import { resnet18 } from "../core/models/index.js";
 import { cosine, l2, randomCropFlip, warmup } from "../plugins/index.js";
 import type { PresetOptions } from "./preset.js";

@@ -5,8 +5,9 @@
  * Reached: not yet measured. Others report 77.4 % to 78.6 % for this net, with and without squeeze-and-excitation, in
  * 200 epochs, and 2 to 3 points more with CutMix or AutoAugment on other nets.
  */
-import { defineConfig, sgd, type ModelSource, type TrainerConfig } from "../core/index.js";
+
 import { cifar100 } from "../core/data/index.js";
+import { defineConfig, type ModelSource, sgd, type TrainerConfig } from "../core/index.js";
 import { resnet50 } from "../core/models/index.js";
 import {
   autoAugment,

@@ -7,8 +7,9 @@
  * while other work shared the cores for half of it; the same recipe over 10 epochs, alone on them, took 8 min 49 s
  * and reached 57.2 %. On a processor without AVX-512 twelve epochs took 28 min beside other work, to 60.4 %.
  */
-import { defineConfig, sgd, type TrainerConfig } from "../core/index.js";
+
 import { cifar100 } from "../core/data/index.js";
+import { defineConfig, sgd, type TrainerConfig } from "../core/index.js";
 import { resnet18 } from "../core/models/index.js";
 import {
   l2,

@@ -13,8 +13,9 @@
  * without warmup). All 13,200 steps would take 13 days by calculation; growing pictures (`progressive-resizing`) would save 33 % of that
  * (`npm run bench -- resizing`). Others report 60 % to 70 % for this stem and 77 % to 80 % for `cifar100-native`'s.
  */
-import { defineConfig, sgd, type ModelSource, type TrainerConfig } from "../core/index.js";
+
 import { cifar100 } from "../core/data/index.js";
+import { defineConfig, type ModelSource, sgd, type TrainerConfig } from "../core/index.js";
 import { resnet50 } from "../core/models/index.js";
 import {
   autoAugment,

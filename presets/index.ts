@@ -7,7 +7,7 @@ import { cifar100Small } from "./cifar100-small.js";
 import { cifar100Strong, type StrongOptions } from "./cifar100-strong.js";
 import type { PresetOptions } from "./preset.js";
 import { quickstart } from "./quickstart.js";
-import { transfer, type TransferOptions } from "./transfer.js";
+import { type TransferOptions, transfer } from "./transfer.js";
 
 export {
   cifar100Augmented,
@@ -15,11 +15,11 @@ export {
   cifar100Native,
   cifar100Small,
   cifar100Strong,
-  quickstart,
-  transfer,
   type PresetOptions,
+  quickstart,
   type StrongOptions,
   type TransferOptions,
+  transfer,
 };
 
 export interface Preset {

@@ -5,8 +5,9 @@
  * training on two cores of an AMD EPYC with AVX-512, TensorFlow, 2026-11-27; six epochs gave
  * 95.2 % ± 3.2 %, which is why there are eight. Grad-CAM hits the shape in 97.6 % ± 2.4 % of wide scenes.
  */
-import { defineConfig, sgd, type TrainerConfig } from "../core/index.js";
+
 import { shapes } from "../core/data/index.js";
+import { defineConfig, sgd, type TrainerConfig } from "../core/index.js";
 import { resnet18 } from "../core/models/index.js";
 import { labelSmoothing, oneCycle, randomCropFlip } from "../plugins/index.js";
 import type { PresetOptions } from "./preset.js";

@@ -7,10 +7,11 @@
  * Weights are PyTorch's, under PyTorch's names (timm's ResNet-50 is such a file); what matched is said at the start.
  * Reached: not yet measured.
  */
-import { adamw, defineConfig, TrainerError, type ModelSource, type TrainerConfig } from "../core/index.js";
+
 import { imageFolder } from "../core/data/index.js";
+import { adamw, defineConfig, type ModelSource, type TrainerConfig, TrainerError } from "../core/index.js";
 import { resnet50 } from "../core/models/index.js";
-import { cosine, differentialLr, finetune, labelSmoothing, randomCropFlip, earlyStopping } from "../plugins/index.js";
+import { cosine, differentialLr, earlyStopping, finetune, labelSmoothing, randomCropFlip } from "../plugins/index.js";
 import type { PresetOptions } from "./preset.js";
 
 export interface TransferOptions extends PresetOptions {

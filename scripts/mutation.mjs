@@ -38,14 +38,19 @@ const modules = {
 const wanted = process.argv.slice(2);
 const chosen = Object.keys(modules).filter((name) => wanted.length === 0 || wanted.some((part) => name.includes(part)));
 if (chosen.length === 0) {
-  console.error(`No module is called so. There are:\n${Object.keys(modules).map((name) => `  ${name}`).join("\n")}`);
+  console.error(
+    `No module is called so. There are:\n${Object.keys(modules)
+      .map((name) => `  ${name}`)
+      .join("\n")}`,
+  );
   process.exit(2);
 }
 
 /** One change, as it reads in a list. */
 function told(name, lines, { location: { start, end }, replacement = "", status }) {
   const first = lines[start.line - 1];
-  const was = start.line === end.line ? first.slice(start.column - 1, end.column - 1) : `${first.slice(start.column - 1)} …`;
+  const was =
+    start.line === end.line ? first.slice(start.column - 1, end.column - 1) : `${first.slice(start.column - 1)} …`;
   const reached = status === "NoCoverage" ? " (no test comes here)" : "";
   return `${name}.ts:${start.line}:${start.column}${reached}: ${was} -> ${replacement.replace(/\s+/g, " ")}\n`;
 }
@@ -80,13 +85,20 @@ for (const name of chosen) {
   const [{ mutants, source }] = Object.values(files);
   const tried = mutants.filter(({ status }) => ["Killed", "Timeout", ...undetected].includes(status));
   const missed = tried.filter(({ status }) => undetected.includes(status));
-  writeFileSync(join(root, place, "unnoticed.txt"), missed.map((mutant) => told(name, source.split("\n"), mutant)).join(""));
+  writeFileSync(
+    join(root, place, "unnoticed.txt"),
+    missed.map((mutant) => told(name, source.split("\n"), mutant)).join(""),
+  );
   const noticed = tried.length - missed.length;
   if (noticed / tried.length < bar / 100) low++;
   killed += noticed;
   all += tried.length;
   const share = ((100 * noticed) / tried.length).toFixed(1).padStart(5);
-  console.log(`${share} %  ${noticed} of ${tried.length}  ${name}${missed.length > 0 ? `  ${place}/unnoticed.txt` : ""}`);
+  console.log(
+    `${share} %  ${noticed} of ${tried.length}  ${name}${missed.length > 0 ? `  ${place}/unnoticed.txt` : ""}`,
+  );
 }
-console.log(`${((100 * killed) / all).toFixed(1)} % of ${all} changes turned a test red; the bar is ${bar} % for each module.`);
+console.log(
+  `${((100 * killed) / all).toFixed(1)} % of ${all} changes turned a test red; the bar is ${bar} % for each module.`,
+);
 process.exit(low > 0 ? 1 : 0);

@@ -6,12 +6,13 @@
  * The native package is no dependency of what is published: its install script fetches an old TensorFlow and fails
  * the whole installation where it cannot. Its JavaScript is bundled and its C++ source carried along.
  */
-import { build } from "esbuild";
+
 import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const out = join(root, "build", "package");
@@ -52,11 +53,14 @@ await build({
     {
       name: "core-outside",
       // The core itself stays outside; its gradients, a file that only bundlers can load, come in.
-      setup: ({ onResolve }) => onResolve({ filter: new RegExp(`^${core}$`) }, ({ path }) => ({ path, external: true })),
+      setup: ({ onResolve }) =>
+        onResolve({ filter: new RegExp(`^${core}$`) }, ({ path }) => ({ path, external: true })),
     },
   ],
   // CommonJS parts (tfjs-node, google-protobuf) keep their `require` of Node's own modules.
-  banner: { js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);' },
+  banner: {
+    js: 'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);',
+  },
   logLevel: "warning",
 });
 
@@ -75,18 +79,31 @@ for (const file of ["README.md", "LICENSE", "NOTICE", "CHANGELOG.md", "bin"]) {
 }
 
 // Read as they are when a report is written.
-for (const file of ["page.js", "page.css"]) cpSync(join(root, "core", "report", file), join(out, "core", "report", file));
+for (const file of ["page.js", "page.css"])
+  cpSync(join(root, "core", "report", file), join(out, "core", "report", file));
 
-const entry = (name) => ({ types: `./dist/types/${entries[name].replace(/\.ts$/, ".d.ts")}`, default: `./dist/${name}.js` });
+const entry = (name) => ({
+  types: `./dist/types/${entries[name].replace(/\.ts$/, ".d.ts")}`,
+  default: `./dist/${name}.js`,
+});
 const { name, version, description, keywords, license, type, engines, bin } = manifest;
 writeFileSync(
   join(out, "package.json"),
   `${JSON.stringify(
     {
-      name, version, description, keywords, license, type, engines, bin,
+      name,
+      version,
+      description,
+      keywords,
+      license,
+      type,
+      engines,
+      bin,
       exports: {
         ".": entry("index"),
-        ...Object.fromEntries(["plugins", "presets", "models", "data", "testing"].map((key) => [`./${key}`, entry(key)])),
+        ...Object.fromEntries(
+          ["plugins", "presets", "models", "data", "testing"].map((key) => [`./${key}`, entry(key)]),
+        ),
         "./package.json": "./package.json",
       },
       dependencies,
@@ -96,4 +113,7 @@ writeFileSync(
   )}\n`,
 );
 
-execFileSync("npm", ["pack", out, "--pack-destination", join(root, "build"), "--silent"], { cwd: root, stdio: "inherit" });
+execFileSync("npm", ["pack", out, "--pack-destination", join(root, "build"), "--silent"], {
+  cwd: root,
+  stdio: "inherit",
+});

@@ -16,10 +16,16 @@ const chosen =
     ? files
     : ["tests/cli", "tests/core/run", "tests/core/backend/lock", "tests/core/loop/repeat", "tests/core/data/download"];
 /** Ends with its standard input, which is this process. */
-const work = "process.stdin.resume().on('end', () => process.exit()); setInterval(() => { for (const end = Date.now() + 99; Date.now() < end; ); }, 1)";
+const work =
+  "process.stdin.resume().on('end', () => process.exit()); setInterval(() => { for (const end = Date.now() + 99; Date.now() < end; ); }, 1)";
 const busy = Array.from({ length: availableParallelism() }, () => spawn(process.execPath, ["-e", work]));
 process.on("exit", () => busy.forEach((each) => each.kill("SIGKILL")));
-for (const [name, code] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]]) process.on(name, () => process.exit(code));
+for (const [name, code] of [
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+  ["SIGHUP", 129],
+])
+  process.on(name, () => process.exit(code));
 
 for (let time = 1; time <= Number(times); time++) {
   const { status, stdout, stderr } = spawnSync("npx", ["--no", "vitest", "run", ...chosen], { encoding: "utf8" });

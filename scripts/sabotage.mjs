@@ -48,7 +48,7 @@ const bugs = [
     "a resumed run forgets the optimizer's state",
     "core/loop/snapshot.ts",
     "set(name, value);\n  }\n  state.counts.clear();",
-    "set(name, key === \"slots\" ? tf.zerosLike(value) : value);\n  }\n  state.counts.clear();",
+    'set(name, key === "slots" ? tf.zerosLike(value) : value);\n  }\n  state.counts.clear();',
     "tests/core/loop/resume.test.ts",
     "SGD with momentum",
   ],
@@ -253,8 +253,16 @@ if (chosen.length === 0) {
 
 const copy = mkdtempSync(join(tmpdir(), "fitloop-sabotage-"));
 process.on("exit", () => rmSync(copy, { recursive: true, force: true }));
-for (const [name, code] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]]) process.on(name, () => process.exit(code));
-const listed = spawnSync("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], { cwd: root, encoding: "utf8" });
+for (const [name, code] of [
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+  ["SIGHUP", 129],
+])
+  process.on(name, () => process.exit(code));
+const listed = spawnSync("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], {
+  cwd: root,
+  encoding: "utf8",
+});
 for (const file of listed.stdout.split("\0").filter(Boolean)) {
   mkdirSync(dirname(join(copy, file)), { recursive: true });
   cpSync(join(root, file), join(copy, file));
@@ -284,11 +292,16 @@ for (const [name, file, from, to, test, only] of chosen) {
   const key = `${test} ${only}`;
   if (!healthy.has(key)) healthy.set(key, failing(test, only));
   if (healthy.get(key).length > 0) throw new Error(`${test} fails without any bug: ${healthy.get(key).join(", ")}`);
-  writeFileSync(path, source.replace(from, () => to));
+  writeFileSync(
+    path,
+    source.replace(from, () => to),
+  );
   const [red] = failing(test, only);
   writeFileSync(path, source);
   if (red === undefined) unnoticed++;
-  console.log(`${red === undefined ? "UNNOTICED" : "noticed  "}  ${name}\n           ${file} -> ${test}${red === undefined ? "" : `: ${red}`}`);
+  console.log(
+    `${red === undefined ? "UNNOTICED" : "noticed  "}  ${name}\n           ${file} -> ${test}${red === undefined ? "" : `: ${red}`}`,
+  );
 }
 console.log(`${chosen.length - unnoticed} of ${chosen.length} bugs are noticed.`);
 process.exit(unnoticed > 0 ? 1 : 0);

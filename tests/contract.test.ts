@@ -2,26 +2,27 @@
  * What every plugin in plugins/ keeps to, found by looking into the folder: nobody has to add a plugin here, except to
  * the table of neutral settings, and its absence there fails.
  */
-import * as tf from "@tensorflow/tfjs-core";
+
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { shapes } from "../core/data/index.js";
 import {
   loadBackend,
-  Trainer,
-  weightsToSafetensors,
   type Plugin,
   type PluginFactory,
   type PluginInstance,
+  Trainer,
   type TrainerConfig,
+  weightsToSafetensors,
 } from "../core/index.js";
-import { shapes } from "../core/data/index.js";
 import type { Keep } from "../core/loop/memory.js";
 import { initialWeights } from "../core/nn/layer.js";
 import type { Checkpoint } from "../core/run/checkpoints.js";
 import { fromCheckpoint, toCheckpoint } from "../core/run/keeper.js";
-import { fitWeights, microConfig, mountPlugin, type Fitted } from "../core/testing/index.js";
+import { type Fitted, fitWeights, microConfig, mountPlugin } from "../core/testing/index.js";
 import * as entry from "../plugins/index.js";
 
 interface Neutral {
@@ -71,11 +72,8 @@ const neutral: Record<string, Neutral> = {
 };
 
 const folder = new URL("../plugins/", import.meta.url);
-const names = readdirSync(folder, { withFileTypes: true }).flatMap((each) =>
-  each.isDirectory() ? [each.name] : [],
-);
-const camelCase = (name: string): string =>
-  name.replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
+const names = readdirSync(folder, { withFileTypes: true }).flatMap((each) => (each.isDirectory() ? [each.name] : []));
+const camelCase = (name: string): string => name.replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
 
 let plain: Fitted;
 beforeAll(async () => {
@@ -140,13 +138,13 @@ describe.each(names)("%s", (name) => {
     for (const part of ["Differs from the paper", "Measured effect", "Interacts with"]) {
       expect(text).toContain(`**${part}.** `);
     }
-    const rows = Object.entries(
-      factory.definition.options.shape as Record<string, import("zod").ZodType>,
-    ).map(([key, schema]) => {
-      const { data, success } = schema.safeParse(undefined);
-      const value = success && data !== undefined ? `\`${JSON.stringify(data)}\`` : "none";
-      return `| \`${key}\` | ${value} | ${schema.description} |`;
-    });
+    const rows = Object.entries(factory.definition.options.shape as Record<string, import("zod").ZodType>).map(
+      ([key, schema]) => {
+        const { data, success } = schema.safeParse(undefined);
+        const value = success && data !== undefined ? `\`${JSON.stringify(data)}\`` : "none";
+        return `| \`${key}\` | ${value} | ${schema.description} |`;
+      },
+    );
     expect(text.match(/^\| `.*$/gm) ?? []).toEqual(rows);
   });
 
@@ -156,9 +154,7 @@ describe.each(names)("%s", (name) => {
       ([, hook, stage]) => `${hook} (${stage ?? "normal"})`,
     );
     const { taps, dispose } = mounted();
-    const tapped = taps
-      .filter(({ plugin }) => plugin === name)
-      .map(({ hook, stage }) => `${hook} (${stage})`);
+    const tapped = taps.filter(({ plugin }) => plugin === name).map(({ hook, stage }) => `${hook} (${stage})`);
     dispose();
     expect(said.sort()).toEqual(tapped.sort());
   });
@@ -219,21 +215,31 @@ describe.each(names)("%s", (name) => {
     expect(pair.map(({ hash }) => hash)).toEqual([first.hash, first.hash]);
   });
 
-  it.each(["float32", "bfloat16"] as const)("trains in %s to the same bits as one graph and operation by operation", async (precision) => {
-    const run = async (capture: boolean): Promise<{ hash: string; told: string[] }> => {
-      const told: string[] = [];
-      const data = shapes({ classes: 4, size: 8, train: 66, test: 6 }); // seven batches an epoch
-      const config = micro([factory(fitting)], { data, epochs: 2, ...around, capture, precision, backend: "tensorflow" });
-      const { hash } = await fitWeights(config, {
-        folder: runFolder(),
-        before: ({ events }) => events.on("warning", ({ message }) => void told.push(message)),
-      });
-      return { hash, told };
-    };
-    const [whole, single] = [await run(true), await run(false)];
-    expect(whole.hash).toBe(single.hash);
-    expect(whole.told).toEqual(single.told);
-  });
+  it.each(["float32", "bfloat16"] as const)(
+    "trains in %s to the same bits as one graph and operation by operation",
+    async (precision) => {
+      const run = async (capture: boolean): Promise<{ hash: string; told: string[] }> => {
+        const told: string[] = [];
+        const data = shapes({ classes: 4, size: 8, train: 66, test: 6 }); // seven batches an epoch
+        const config = micro([factory(fitting)], {
+          data,
+          epochs: 2,
+          ...around,
+          capture,
+          precision,
+          backend: "tensorflow",
+        });
+        const { hash } = await fitWeights(config, {
+          folder: runFolder(),
+          before: ({ events }) => events.on("warning", ({ message }) => void told.push(message)),
+        });
+        return { hash, told };
+      };
+      const [whole, single] = [await run(true), await run(false)];
+      expect(whole.hash).toBe(single.hash);
+      expect(whole.told).toEqual(single.told);
+    },
+  );
 
   it("goes on from every place of a run to the same bits, through what it saves", async () => {
     const places: Checkpoint[] = [];
@@ -268,16 +274,14 @@ describe.each(names)("%s", (name) => {
       events.on("epoch:end", () => {
         const saved = instance!.save?.();
         if (!saved) return;
-        const values =
-          saved.values === undefined ? undefined : (JSON.parse(JSON.stringify(saved.values)) as unknown);
+        const values = saved.values === undefined ? undefined : (JSON.parse(JSON.stringify(saved.values)) as unknown);
         const copies =
           saved.tensors && new Map([...saved.tensors].map(([key, value]) => [key, tf.keep(value.clone())]));
         const count = tf.memory().numTensors;
         const other = mounted();
         other.instance.load!({ values, tensors: copies });
         const again = other.instance.save!();
-        if (!Object.is(JSON.stringify(again.values), JSON.stringify(saved.values)))
-          disagreements.push("values");
+        if (!Object.is(JSON.stringify(again.values), JSON.stringify(saved.values))) disagreements.push("values");
         if (`${[...(again.tensors?.keys() ?? [])]}` !== `${[...(saved.tensors?.keys() ?? [])]}`)
           disagreements.push("tensors");
         other.dispose();

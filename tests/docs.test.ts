@@ -6,8 +6,8 @@ import { fileURLToPath } from "node:url";
 import sharp from "sharp";
 import ts from "typescript";
 import { describe, expect, it, vi } from "vitest";
-import { loadBackend, Trainer, type Plugin, type TrainerConfig } from "../core/index.js";
 import type { DataSource } from "../core/data/index.js";
+import { loadBackend, type Plugin, Trainer, type TrainerConfig } from "../core/index.js";
 import { fitWeights, microConfig } from "../core/testing/index.js";
 import { presets } from "../presets/index.js";
 
@@ -32,7 +32,9 @@ describe("docs/writing-plugins.md", async () => {
     const told: string[] = [];
     const hashOf = async (weight: number, capture = true): Promise<string> => {
       const config = microConfig({ plugins: [featurePenalty({ weight })], capture });
-      return (await fitWeights(config, { before: ({ events }) => events.on("warning", ({ message }) => told.push(message)) })).hash;
+      return (
+        await fitWeights(config, { before: ({ events }) => events.on("warning", ({ message }) => told.push(message)) })
+      ).hash;
     };
     const penalised = await hashOf(0.1);
     expect(penalised).toBe(await hashOf(0.1, false));
@@ -43,8 +45,7 @@ describe("docs/writing-plugins.md", async () => {
 });
 
 /** The bits of a micro run with these plugins. */
-const bits = async (...plugins: Plugin[]): Promise<string> =>
-  (await fitWeights(microConfig({ plugins }))).hash;
+const bits = async (...plugins: Plugin[]): Promise<string> => (await fitWeights(microConfig({ plugins }))).hash;
 
 describe("trainer.config.ts", () => {
   it("is a config that trains, with a plugin of its own that says what it saw", async () => {
@@ -151,10 +152,7 @@ it("every block of TypeScript of every page and card type-checks", () => {
     expect(text(file), `${file}: blocks of code are called ts`).not.toMatch(/^```(typescript|js|javascript)$/m);
     [...text(file).matchAll(/^```ts\n(.*?)^```$/gms)].forEach(([, block], place) => {
       // A relative import is of the block before, which the text has just shown.
-      const linked = block!.replace(
-        /"\.\/[\w-]+\.js"/g,
-        `"./${file.split("/").at(-1)}.snippet-${place - 1}.js"`,
-      );
+      const linked = block!.replace(/"\.\/[\w-]+\.js"/g, `"./${file.split("/").at(-1)}.snippet-${place - 1}.js"`);
       blocks.set(join(root, `${file}.snippet-${place}.ts`), linked);
     });
   }
@@ -174,8 +172,7 @@ it("every block of TypeScript of every page and card type-checks", () => {
   const problems = [...blocks.keys()].flatMap((path) => {
     const source = program.getSourceFile(path)!;
     return [...program.getSyntacticDiagnostics(source), ...program.getSemanticDiagnostics(source)].map(
-      ({ messageText }) =>
-        `${path.slice(root.length)}: ${ts.flattenDiagnosticMessageText(messageText, "\n")}`,
+      ({ messageText }) => `${path.slice(root.length)}: ${ts.flattenDiagnosticMessageText(messageText, "\n")}`,
     );
   });
   expect(problems).toEqual([]);
@@ -186,7 +183,11 @@ it("docs/reliability.md names tests and scripts that there are, each promise wit
   const rows = page.match(/^\| R\d+ .*$/gm) ?? [];
   expect(rows.length).toBeGreaterThan(14);
   for (const row of rows) {
-    const named = row.split("|").at(-2)!.match(/`(?:tests|scripts)\/[^`]+`/g) ?? [];
+    const named =
+      row
+        .split("|")
+        .at(-2)!
+        .match(/`(?:tests|scripts)\/[^`]+`/g) ?? [];
     expect(named.length, row).toBeGreaterThan(0);
     for (const name of named) expect(ts.sys.fileExists(join(root, name.slice(1, -1))), name).toBe(true);
   }
@@ -196,9 +197,10 @@ it("docs/reliability.md names tests and scripts that there are, each promise wit
 
 it("docs/architecture.md lists every folder of the core, and what each imports", () => {
   const listed = new Map(
-    [...text("docs/architecture.md").matchAll(/^\| `core\/(\w+)` \|.*\|(.*)\|$/gm)].map(
-      ([, folder, imports]) => [folder!, imports!],
-    ),
+    [...text("docs/architecture.md").matchAll(/^\| `core\/(\w+)` \|.*\|(.*)\|$/gm)].map(([, folder, imports]) => [
+      folder!,
+      imports!,
+    ]),
   );
   const folders = readdirSync(join(root, "core"), { withFileTypes: true }).filter((each) => each.isDirectory());
   expect([...listed.keys()].sort()).toEqual(folders.map(({ name }) => name).sort());

@@ -16,7 +16,9 @@ beforeAll(async () => {
   const tarball = readdirSync(join(root, "build")).find((name) => name.endsWith(".tgz"))!;
   project = mkdtempSync(join(tmpdir(), "fitloop-project-"));
   writeFileSync(join(project, "package.json"), JSON.stringify({ name: "elsewhere", private: true, type: "module" }));
-  await run("npm", ["install", "--prefer-offline", "--no-audit", "--no-fund", join(root, "build", tarball)], { cwd: project });
+  await run("npm", ["install", "--prefer-offline", "--no-audit", "--no-fund", join(root, "build", tarball)], {
+    cwd: project,
+  });
 });
 
 afterAll(() => rmSync(project, { recursive: true, force: true }));
@@ -34,7 +36,18 @@ test("it does not depend on the native package, and carries its source", () => {
 });
 
 test.each(["tensorflow", "wasm"])("trainer trains on %s", async (backend) => {
-  await trainer("--preset", "quickstart", "--backend", backend, "--max-steps", "2", "--limit-test", "20", "--out", `run-${backend}`);
+  await trainer(
+    "--preset",
+    "quickstart",
+    "--backend",
+    backend,
+    "--max-steps",
+    "2",
+    "--limit-test",
+    "20",
+    "--out",
+    `run-${backend}`,
+  );
   const summary = JSON.parse(readFileSync(join(project, `run-${backend}/summary.json`), "utf8"));
   expect(summary).toMatchObject({ backend, steps: 2, preset: "quickstart" });
 });
@@ -87,7 +100,19 @@ test.each(["Bundler", "NodeNext"])("its types hold under moduleResolution %s", a
   const module = moduleResolution === "Bundler" ? "ESNext" : "NodeNext";
   const { stdout } = await run(
     process.execPath,
-    [tsc, "--noEmit", "--strict", "--skipLibCheck", "--target", "ES2022", "--module", module, "--moduleResolution", moduleResolution, "use.ts"],
+    [
+      tsc,
+      "--noEmit",
+      "--strict",
+      "--skipLibCheck",
+      "--target",
+      "ES2022",
+      "--module",
+      module,
+      "--moduleResolution",
+      moduleResolution,
+      "use.ts",
+    ],
     { cwd: project },
   ).catch((error: { stdout: string }) => error);
   expect(stdout).toBe("");

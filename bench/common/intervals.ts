@@ -49,7 +49,9 @@ export function pooledDifferences(
   arms: ReadonlyMap<string, readonly number[]>,
   baseline: readonly number[],
 ): Map<string, Difference> {
-  const each = [...arms].map(([name, values]) => [name, values.map((value, index) => value - baseline[index]!)] as const);
+  const each = [...arms].map(
+    ([name, values]) => [name, values.map((value, index) => value - baseline[index]!)] as const,
+  );
   const degrees = each.reduce((sum, [, differences]) => sum + differences.length - 1, 0);
   const pooled = Math.sqrt(each.reduce((sum, [, differences]) => sum + squares(differences), 0) / degrees);
   return new Map(

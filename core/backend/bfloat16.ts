@@ -81,7 +81,14 @@ export function settleTypes<B extends Border & Constants>(border: B): B {
         return other;
       });
       try {
-        return noted(border.executeOp(name, carries ? inBfloat16(attributes, name === "GatherV2" ? "Tparams" : "T") : attributes, own, count));
+        return noted(
+          border.executeOp(
+            name,
+            carries ? inBfloat16(attributes, name === "GatherV2" ? "Tparams" : "T") : attributes,
+            own,
+            count,
+          ),
+        );
       } finally {
         for (const id of cast) border.deleteTensor(id);
       }

@@ -31,7 +31,8 @@ export async function buildAddon({ compiler, sources, directory, signal }: Build
         `-I${sources.nodeApi}`,
         `-I${join(directory, "tensorflow", "include")}`,
         ...units.map((name) => join(sources.binding, name)),
-        "-o", join(directory, addonName),
+        "-o",
+        join(directory, addonName),
         `-L${join(directory, "tensorflow")}`,
         ...libraries.map((name) => `-l:${name}`),
         // Relative to the addon, so that the folder may be renamed and moved.
@@ -49,7 +50,18 @@ export async function buildAddon({ compiler, sources, directory, signal }: Build
 
 /** The CUDA libraries that TensorFlow opens by name. */
 const cudaLibraries = [
-  "cudart", "cublas", "cublasLt", "cudnn", "cufft", "curand", "cusolver", "cusparse", "cupti", "nccl", "nvrtc", "nvJitLink",
+  "cudart",
+  "cublas",
+  "cublasLt",
+  "cudnn",
+  "cufft",
+  "curand",
+  "cusolver",
+  "cusparse",
+  "cupti",
+  "nccl",
+  "nvrtc",
+  "nvJitLink",
 ];
 
 /**

@@ -3,9 +3,8 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-
-import { cacheRoot, notInstalled, readEntry, entryName } from "./cache.js";
 import { compileFlags } from "./build.js";
+import { cacheRoot, entryName, notInstalled, readEntry } from "./cache.js";
 import { findNativeSources, hashSources, packageRoot } from "./native-sources.js";
 import { recipeFor, type Variant } from "./recipe.js";
 

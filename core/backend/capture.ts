@@ -7,13 +7,14 @@
  * one by then. TensorFlow may fuse operations of a graph to other bits; so at its first run the operations run too, and one
  * that differs is not used.
  */
-import * as tf from "@tensorflow/tfjs-core";
+
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import * as tf from "@tensorflow/tfjs-core";
 import { reasonOf } from "../errors.js";
-import { currentBorder, type Border, type Constants, type OutputInfo } from "./border.js";
-import { isSame, record, type Compute, type Draw, type Handles, type Recording, type Tensors } from "./record.js";
+import { type Border, type Constants, currentBorder, type OutputInfo } from "./border.js";
+import { type Compute, type Draw, type Handles, isSame, type Recording, record, type Tensors } from "./record.js";
 
 export interface Capture {
   /**
@@ -28,7 +29,8 @@ export interface Capture {
 
 /** A function of tensors, operation by operation. */
 export const eager: Capture = {
-  run: (_, compute, inputs, draw) => tf.tidy(() => compute(inputs, draw, () => {}) as tf.TensorContainerObject) as Tensors,
+  run: (_, compute, inputs, draw) =>
+    tf.tidy(() => compute(inputs, draw, () => {}) as tf.TensorContainerObject) as Tensors,
   renew: () => {},
   dispose: () => {},
 };
@@ -112,7 +114,14 @@ export function createCapture(tell: (message: string) => void): Capture {
   }
 
   /** The first run of a graph, beside its operations. */
-  function prove(name: string, entry: Entry, recording: Recording, compute: Compute, inputs: Tensors, draw: Draw): Tensors {
+  function prove(
+    name: string,
+    entry: Entry,
+    recording: Recording,
+    compute: Compute,
+    inputs: Tensors,
+    draw: Draw,
+  ): Tensors {
     const drawn: tf.Tensor[] = [];
     try {
       const outputs = eager.run(name, compute, inputs, (what, shape) => {
@@ -175,7 +184,9 @@ const graphOf = (state: State): Graph | undefined => ("graph" in state ? state.g
 
 /** TensorFlow checks no shape of what a graph is fed, so that names, types and shapes tell graphs apart. */
 const describeInputs = (inputs: Tensors, { tensorMap }: Backend): string =>
-  Object.entries(inputs).map(([name, { dataId, shape }]) => `${name}:${tensorMap.get(dataId).dtype}[${shape}]`).join(" ");
+  Object.entries(inputs)
+    .map(([name, { dataId, shape }]) => `${name}:${tensorMap.get(dataId).dtype}[${shape}]`)
+    .join(" ");
 
 const sameBits = (a: tf.Tensor, b: tf.Tensor): boolean => {
   const [x, y] = [a, b].map((tensor) => tensor.dataSync()) as [Float32Array, Float32Array];
@@ -188,7 +199,10 @@ function load(border: Border & Constants, { model, constants }: Recording): Grap
   try {
     writeFileSync(join(folder, "saved_model.pb"), model);
     const session = border.loadSavedModel(folder, "train");
-    return { session, constants: constants.map(({ shape, values }) => border.createTensor(shape, border.TF_FLOAT, values)) };
+    return {
+      session,
+      constants: constants.map(({ shape, values }) => border.createTensor(shape, border.TF_FLOAT, values)),
+    };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -206,7 +220,12 @@ function runGraph(
   const made = new Map(constants.map((constant) => [constant.place, constant]));
   const places = [...new Set(Object.values(fetches))].filter((place) => !values.has(place) && !made.has(place));
   const ids = [...backend.getInputTensorIds(fed), ...graph.constants];
-  const found = backend.binding.runSavedModel(graph.session, ids, [...feeds, ...made.keys()].join(","), places.join(","));
+  const found = backend.binding.runSavedModel(
+    graph.session,
+    ids,
+    [...feeds, ...made.keys()].join(","),
+    places.join(","),
+  );
   found.forEach((info, index) => values.set(places[index]!, backend.createOutputTensor(info)));
   // Two outputs of one place are two tensors, and an output that is fed is another one.
   const taken = new Set(feeds);

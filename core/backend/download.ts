@@ -32,11 +32,24 @@ export async function downloadWheel(
     await runTool(
       python,
       [
-        "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--implementation", "cp",
-        "--python-version", recipe.pythonVersion,
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--implementation",
+        "cp",
+        "--python-version",
+        recipe.pythonVersion,
         ...acceptedTags(recipe.platformTag).flatMap((tag) => ["--platform", tag]),
-        "--progress-bar", "off", "--no-input", "--disable-pip-version-check",
-        "--dest", folder, ...extraArguments, requirement,
+        "--progress-bar",
+        "off",
+        "--no-input",
+        "--disable-pip-version-check",
+        "--dest",
+        folder,
+        ...extraArguments,
+        requirement,
       ],
       { env: { ...process.env, TMPDIR: scratch }, signal },
     );
@@ -55,10 +68,7 @@ export async function downloadWheel(
   }
   const wheels = (await readdir(folder)).filter((name) => name.endsWith(".whl"));
   if (wheels.length !== 1) {
-    throw new TrainerError(
-      "ERR_DOWNLOAD",
-      `pip fetched ${wheels.length} wheels for ${requirement}, expected one.`,
-    );
+    throw new TrainerError("ERR_DOWNLOAD", `pip fetched ${wheels.length} wheels for ${requirement}, expected one.`);
   }
   return join(folder, wheels[0]!);
 }
@@ -102,7 +112,12 @@ function acceptedTags(tag: string): string[] {
 async function reportSize(folder: string, log: (line: string) => void): Promise<void> {
   const names = await readdir(folder, { recursive: true }).catch(() => [] as string[]);
   const sizes = await Promise.all(
-    names.map((name) => stat(join(folder, name)).then(({ size }) => size, () => 0)),
+    names.map((name) =>
+      stat(join(folder, name)).then(
+        ({ size }) => size,
+        () => 0,
+      ),
+    ),
   );
   log(`… ${megabytes(sizes.reduce((sum, size) => sum + size, 0))} so far`);
 }

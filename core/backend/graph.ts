@@ -96,5 +96,6 @@ function writeAttribute(attribute: AttributeValue, pbf: PbfWriter): void {
 }
 
 function writeShape(shape: readonly number[], pbf: PbfWriter): void {
-  for (const size of shape) pbf.writeMessage(2, (value: number, dim: PbfWriter) => dim.writeVarintField(1, value), size);
+  for (const size of shape)
+    pbf.writeMessage(2, (value: number, dim: PbfWriter) => dim.writeVarintField(1, value), size);
 }

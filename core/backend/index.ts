@@ -49,8 +49,7 @@ async function loadBest(log: (line: string) => void): Promise<Backend> {
     return await loadOnce("tensorflow");
   } catch (error) {
     const wasm = await loadOnce("wasm");
-    wasm.fallback =
-      `Training on the wasm backend, several times slower than TensorFlow: ${oneLine((error as Error).message)}`;
+    wasm.fallback = `Training on the wasm backend, several times slower than TensorFlow: ${oneLine((error as Error).message)}`;
     log(wasm.fallback);
     return wasm;
   }

@@ -6,16 +6,24 @@
  * through the user's pip, two libraries and 14 headers are taken out of it, and the binding is compiled against them.
  */
 
-import {
-  access, constants, link, mkdir, mkdtemp, open, rename, rm, statfs, writeFile,
-} from "node:fs/promises";
+import { access, constants, link, mkdir, mkdtemp, open, rename, rm, statfs, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 
 import { TrainerError } from "../errors.js";
 import { buildAddon, compileFlags } from "./build.js";
 import {
-  addonName, type BackendLocation, type CachedFile, cacheRoot, entryName, listEntries, manifestName,
-  type Manifest, notInstalled, readEntry, removeLeftovers, verifyEntry,
+  addonName,
+  type BackendLocation,
+  type CachedFile,
+  cacheRoot,
+  entryName,
+  listEntries,
+  type Manifest,
+  manifestName,
+  notInstalled,
+  readEntry,
+  removeLeftovers,
+  verifyEntry,
 } from "./cache.js";
 import { downloadPinnedWheel, downloadWheel, type Fetch, megabytes, pinProblem } from "./download.js";
 import { acquireLock } from "./lock.js";
@@ -159,11 +167,7 @@ async function findSameLibraries(recipe: Recipe, root: string): Promise<BackendL
   return undefined;
 }
 
-async function linkLibraries(
-  from: BackendLocation,
-  directory: string,
-  log: InstallOptions["log"],
-): Promise<Content> {
+async function linkLibraries(from: BackendLocation, directory: string, log: InstallOptions["log"]): Promise<Content> {
   log(`taking the libraries of ${basename(from.directory)}, which has another binding`);
   const files = from.manifest.files.filter(({ path }) => path !== addonName);
   for (const { path } of files) {
@@ -192,10 +196,7 @@ async function unpackLibraries(
   const files = await extractWheel(wheel.path, directory, (name) => needed.has(name), signal);
   const missing = [...needed].filter((name) => !files.some(({ path }) => path === name));
   if (missing.length > 0) {
-    throw new TrainerError(
-      "ERR_DOWNLOAD",
-      `${wheel.path} lacks ${missing.join(", ")}. Is it a TensorFlow wheel?`,
-    );
+    throw new TrainerError("ERR_DOWNLOAD", `${wheel.path} lacks ${missing.join(", ")}. Is it a TensorFlow wheel?`);
   }
   const cuda = recipe.variant === "gpu" ? await unpackCuda(wheel.path, recipe, directory, fetch) : [];
   if (!from) {
@@ -256,12 +257,7 @@ async function checkLocalWheel(
 }
 
 /** The CUDA libraries that TensorFlow's wheel asks for in its `and-cuda` extra, one wheel at a time. */
-async function unpackCuda(
-  wheel: string,
-  recipe: Recipe,
-  directory: string,
-  fetch: Fetching,
-): Promise<CachedFile[]> {
+async function unpackCuda(wheel: string, recipe: Recipe, directory: string, fetch: Fetching): Promise<CachedFile[]> {
   const metadata = await readWheelInfo(wheel, "METADATA");
   const requirements = metadata.matchAll(/^Requires-Dist: (nvidia-[^;\s]+)\s*; extra == "and-cuda"/gm);
   const files: CachedFile[] = [];

@@ -92,6 +92,9 @@ function thisHost(): string {
 async function isAlive(folder: string, name: string): Promise<boolean> {
   const [pid, start, host] = name.slice(prefix.length).split("-");
   if (host === thisHost()) return isRunning(Number(pid), start!);
-  const seen = await stat(join(folder, name)).then(({ mtimeMs }) => mtimeMs, () => 0);
+  const seen = await stat(join(folder, name)).then(
+    ({ mtimeMs }) => mtimeMs,
+    () => 0,
+  );
   return Date.now() - seen < silentMs;
 }

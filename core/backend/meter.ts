@@ -52,7 +52,8 @@ export function meterNative(onKept: (calls: readonly CallSpan[]) => void = () =>
     onKept(since);
     since = [];
   };
-  const timed = (name: string, call: (...args: unknown[]) => unknown) =>
+  const timed =
+    (name: string, call: (...args: unknown[]) => unknown) =>
     (...args: unknown[]): unknown => {
       const start = performance.now();
       try {

@@ -33,7 +33,8 @@ export function packageRoot(): string {
 }
 
 /** This package's version. */
-export const packageVersion = (): string => (JSON.parse(readFileSync(join(packageRoot(), "package.json"), "utf8")) as { version: string }).version;
+export const packageVersion = (): string =>
+  (JSON.parse(readFileSync(join(packageRoot(), "package.json"), "utf8")) as { version: string }).version;
 
 /** Finds the sources: `native/` of the packed package first, else the packages in node_modules. */
 export function findNativeSources(root = packageRoot()): NativeSources {

@@ -8,7 +8,9 @@ const names = ["amx_bf16", "avx512_bf16", "bf16"] as const; // the last one on A
  *
  * @returns undefined where a system does not tell
  */
-export function bfloat16Instructions(read: () => string = () => readFileSync("/proc/cpuinfo", "utf8")): string[] | undefined {
+export function bfloat16Instructions(
+  read: () => string = () => readFileSync("/proc/cpuinfo", "utf8"),
+): string[] | undefined {
   let text: string;
   try {
     text = read();

@@ -2,9 +2,9 @@
  * Recording what a function of tensors asks of TensorFlow, so that it can be run again as one graph, as tf.function
  * does in Python: the operations pass as they always do, and are written down on the way.
  */
-import * as tf from "@tensorflow/tfjs-core";
+import type * as tf from "@tensorflow/tfjs-core";
 import type { Attribute, Border, Constants } from "./border.js";
-import { savedModel, type AttributeValue, type GraphNode } from "./graph.js";
+import { type AttributeValue, type GraphNode, savedModel } from "./graph.js";
 
 /** Tensors by name. */
 export type Tensors = Readonly<Record<string, tf.Tensor>>;
@@ -80,7 +80,10 @@ export function record(
     feeding = false;
     aliased ||= fed.has(id!);
     fed.add(id!);
-    const attributes = { dtype: typeAttribute(backend.tensorMap.get(tensor.dataId).dtype), shape: { kind: "shape", value: tensor.shape } } as const;
+    const attributes = {
+      dtype: typeAttribute(backend.tensorMap.get(tensor.dataId).dtype),
+      shape: { kind: "shape", value: tensor.shape },
+    } as const;
     const place = `${add("Placeholder", [], attributes)}:0`;
     places.set(id!, place);
     feeds.push(place);
@@ -119,7 +122,8 @@ export function record(
     const strange = described.find(([, value]) => value === undefined);
     if (strange) spoil(`${name} has an attribute "${strange[0]}" of a kind that is not known`);
     const from = ids.map((id) => placeOf(id, name));
-    if (name === "FusedBatchNormV3" && attributes.some(isInference)) from[0] = apart(from[0]!, attributes, outputs[0]!.shape);
+    if (name === "FusedBatchNormV3" && attributes.some(isInference))
+      from[0] = apart(from[0]!, attributes, outputs[0]!.shape);
     const node = add(name, from, Object.fromEntries(described) as GraphNode["attributes"]);
     outputs.forEach(({ id }, index) => places.set(id, `${node}:${index}`));
     if (name === "Sigmoid") places.set(outputs[0]!.id, apart(`${node}:0`, attributes, outputs[0]!.shape));
@@ -131,7 +135,9 @@ export function record(
     if (values instanceof Float32Array && dtype === border.TF_FLOAT) {
       const bytes = Buffer.from(values.buffer, values.byteOffset, values.byteLength);
       const known = constants.find((each) => String(each.shape) === String(shape) && bytes.equals(bytesOf(each)));
-      const place = known?.place ?? `${add("Placeholder", [], { dtype: typeAttribute(dtype), shape: { kind: "shape", value: [...shape] } })}:0`;
+      const place =
+        known?.place ??
+        `${add("Placeholder", [], { dtype: typeAttribute(dtype), shape: { kind: "shape", value: [...shape] } })}:0`;
       if (!known) constants.push({ place, shape: [...shape], values: values.slice() });
       places.set(id, place);
     } else if (ArrayBuffer.isView(values)) {
@@ -163,7 +169,10 @@ export function record(
     const kept = needed(nodes, [...feeds, ...Object.values(fetches)]);
     const names = new Set(kept.map(({ name }) => name));
     const used = constants.filter(({ place }) => names.has(nodeOf(place)));
-    return { outputs, recording: { model: savedModel(kept), constants: used, draws, feeds, fetches, problem, aliased } };
+    return {
+      outputs,
+      recording: { model: savedModel(kept), constants: used, draws, feeds, fetches, problem, aliased },
+    };
   } finally {
     Object.assign(border, { executeOp, createTensor, tensorDataSync });
     Object.assign(backend, { write, getInputTensorIds });

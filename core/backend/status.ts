@@ -5,7 +5,7 @@ import { TrainerError } from "../errors.js";
 import { cacheRoot, listEntries, readEntry, verifyEntry } from "./cache.js";
 import { findCandidates } from "./candidates.js";
 import { megabytes } from "./download.js";
-import { loadBackend, type Backend } from "./index.js";
+import { type Backend, loadBackend } from "./index.js";
 import { bfloat16Instructions } from "./processor.js";
 import { intraOpThreads } from "./threads.js";
 

@@ -6,13 +6,13 @@
  */
 
 import "@tensorflow/tfjs-node-gpu/dist/register_all_kernels.js";
-import { NodeJSKernelBackend } from "@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend.js";
-import * as tf from "@tensorflow/tfjs-core";
 import { createRequire } from "node:module";
 import { cpus } from "node:os";
+import * as tf from "@tensorflow/tfjs-core";
+import { NodeJSKernelBackend } from "@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend.js";
 
 import { bfloat16, settleTypes } from "./bfloat16.js";
-import { openBorder, type Border, type OutputInfo } from "./border.js";
+import { type Border, type OutputInfo, openBorder } from "./border.js";
 import { intraOpThreads } from "./threads.js";
 
 /** What is known of a loaded addon. */
@@ -28,9 +28,15 @@ class TensorflowBackend extends NodeJSKernelBackend {
 
   constructor(addon: object) {
     const border = openBorder(addon);
-    super(settleTypes(border) as unknown as ConstructorParameters<typeof NodeJSKernelBackend>[0], "@tensorflow/tfjs-node-gpu");
+    super(
+      settleTypes(border) as unknown as ConstructorParameters<typeof NodeJSKernelBackend>[0],
+      "@tensorflow/tfjs-node-gpu",
+    );
     this.border = border;
-    const known = this as unknown as { createOutputTensor(info: OutputInfo): tf.Tensor; tensorMap: tf.DataStorage<object> };
+    const known = this as unknown as {
+      createOutputTensor(info: OutputInfo): tf.Tensor;
+      tensorMap: tf.DataStorage<object>;
+    };
     const createOutputTensor = known.createOutputTensor.bind(this);
     known.createOutputTensor = (info) => {
       if (info.dtype !== bfloat16) return createOutputTensor(info);

@@ -7,4 +7,5 @@
  * they work on the one engine and the one registry that every copy of tfjs-core finds on `globalThis`.
  */
 export * from "@tensorflow/tfjs-core";
+
 import "@tensorflow/tfjs-core/dist/register_all_gradients.js";

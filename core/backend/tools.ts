@@ -50,7 +50,10 @@ export async function findCompiler(nodeApi: string, env: NodeJS.ProcessEnv = pro
   let failure: unknown;
   try {
     const source = join(folder, "probe.cc");
-    await writeFile(source, "#include <memory>\n#include <node_api.h>\nint main() { return std::unique_ptr<int>() ? 1 : 0; }\n");
+    await writeFile(
+      source,
+      "#include <memory>\n#include <node_api.h>\nint main() { return std::unique_ptr<int>() ? 1 : 0; }\n",
+    );
     for (const name of [env.CXX, "g++", "c++", "clang++"]) {
       if (!name) continue;
       try {
@@ -73,7 +76,10 @@ export async function findCompiler(nodeApi: string, env: NodeJS.ProcessEnv = pro
 }
 
 async function works(command: string, args: readonly string[], env: NodeJS.ProcessEnv): Promise<boolean> {
-  return runTool(command, args, { env }).then(() => true, () => false);
+  return runTool(command, args, { env }).then(
+    () => true,
+    () => false,
+  );
 }
 
 function isMissing(error: unknown): boolean {

@@ -132,7 +132,10 @@ const kernels: Record<string, Kernel> = {
   // What spreads a mean's gradient over its pixels. The stock kernel computes every index of every number.
   Tile(backend, { x }, attributes, stock) {
     if (x!.dtype === "string") return stock(backend, { x }, attributes);
-    const out = backend.makeOutput(x!.shape.map((size, axis) => size * attributes.reps[axis]!), x!.dtype);
+    const out = backend.makeOutput(
+      x!.shape.map((size, axis) => size * attributes.reps[axis]!),
+      x!.dtype,
+    );
     tile(backend.typedArrayFromHeap(x!), x!.shape, backend.typedArrayFromHeap(out), attributes.reps);
     return out;
   },
@@ -218,7 +221,13 @@ function geometryOf(
     throw new Error(`The wasm backend has no gradient of a dilated convolution (dilations ${dilations}).`);
   }
   return tf.backend_util.computeConv2DInfo(
-    inputShape, filterShape, strides, 1, pad as "valid", dimRoundingMode, depthwise,
+    inputShape,
+    filterShape,
+    strides,
+    1,
+    pad as "valid",
+    dimRoundingMode,
+    depthwise,
   );
 }
 
@@ -249,7 +258,12 @@ function usedInput(
   const { batchSize, inHeight, inWidth, inChannels, padInfo } = geometry;
   const bottom = (geometry.outHeight - 1) * geometry.strideHeight + geometry.filterHeight - inHeight - padInfo.top;
   const right = (geometry.outWidth - 1) * geometry.strideWidth + geometry.filterWidth - inWidth - padInfo.left;
-  const pad: Padding = [[0, 0], [padInfo.top, Math.max(0, bottom)], [padInfo.left, Math.max(0, right)], [0, 0]];
+  const pad: Padding = [
+    [0, 0],
+    [padInfo.top, Math.max(0, bottom)],
+    [padInfo.left, Math.max(0, right)],
+    [0, 0],
+  ];
   if (bottom >= 0 && right >= 0) return { input: x, pad };
   const size = [batchSize, inHeight + Math.min(0, bottom), inWidth + Math.min(0, right), inChannels];
   return { input: run("Slice", { x }, { begin: [0, 0, 0, 0], size }), pad };
@@ -272,7 +286,13 @@ function exchangeEnds(run: Run, x: tf.TensorInfo, shape: Shape4D): tf.TensorInfo
 type Numbers = Float32Array | Int32Array | Uint8Array;
 
 /** Copies a box out of a tensor, in the longest runs that lie together in both. */
-function copyBox(from: Numbers, shape: readonly number[], begin: readonly number[], to: Numbers, size: readonly number[]) {
+function copyBox(
+  from: Numbers,
+  shape: readonly number[],
+  begin: readonly number[],
+  to: Numbers,
+  size: readonly number[],
+) {
   if (to.length === 0) return;
   let outer = shape.length;
   let run = 1;

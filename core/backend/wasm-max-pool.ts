@@ -8,11 +8,7 @@ import type * as tf from "@tensorflow/tfjs-core";
  * @param dy gradient of the output
  * @returns gradient of the input
  */
-export function maxPoolGradient(
-  x: Float32Array,
-  dy: Float32Array,
-  geometry: tf.backend_util.Conv2DInfo,
-): Float32Array {
+export function maxPoolGradient(x: Float32Array, dy: Float32Array, geometry: tf.backend_util.Conv2DInfo): Float32Array {
   const { batchSize, inHeight, inWidth, inChannels: channels, outHeight, outWidth } = geometry;
   const { strideHeight, strideWidth, filterHeight, filterWidth, padInfo } = geometry;
   const dx = new Float32Array(x.length);

@@ -1,10 +1,10 @@
 /** tf.js' WebAssembly backend, with the kernels that training needs and that it lacks. */
 
-import { setWasmPaths, version_wasm } from "@tensorflow/tfjs-backend-wasm";
-import * as tf from "@tensorflow/tfjs-core";
 import { createRequire } from "node:module";
 import { cpus } from "node:os";
 import { dirname, sep } from "node:path";
+import { setWasmPaths, version_wasm } from "@tensorflow/tfjs-backend-wasm";
+import * as tf from "@tensorflow/tfjs-core";
 
 import { registerWasmKernels } from "./wasm-kernels.js";
 

@@ -78,7 +78,10 @@ async function open(wheel: string): Promise<ZipFile> {
   try {
     return await openPromise(wheel, { autoClose: false });
   } catch (cause) {
-    const size = await stat(wheel).then(({ size }) => `${size} bytes`, () => "not readable");
+    const size = await stat(wheel).then(
+      ({ size }) => `${size} bytes`,
+      () => "not readable",
+    );
     throw new TrainerError("ERR_DOWNLOAD", `${wheel} (${size}) is not a whole zip file. Fetch it again.`, { cause });
   }
 }

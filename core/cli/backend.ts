@@ -5,9 +5,7 @@ import { toJson } from "../run/json.js";
 import { tell } from "./terminal.js";
 
 export function addBackend(program: Command): void {
-  const backend = program
-    .command("backend")
-    .description("the tensor backend: native TensorFlow, or WebAssembly");
+  const backend = program.command("backend").description("the tensor backend: native TensorFlow, or WebAssembly");
   backend
     .command("install")
     .description("install a current TensorFlow into your cache (274 MB to fetch, 0.9 GB on disk)")

@@ -1,5 +1,5 @@
 /** `trainer data verify`: reads and checks every picture of a data set; `data preview` has its own file. */
-import { Option, type Command } from "commander";
+import { type Command, Option } from "commander";
 import { dataSource, formatVerify, verifyData } from "../data/index.js";
 import { toJson } from "../run/json.js";
 import { whole } from "./options.js";

@@ -1,18 +1,18 @@
 /** `trainer evaluate RUN`: the figures of a finished run, computed again, and how far each can be trusted. */
-import { Option, type Command } from "commander";
+import { type Command, Option } from "commander";
+import { TrainerError } from "../errors.js";
 import { bootstrap, type Interval } from "../interpret/bootstrap.js";
-import { calibration, confidences, type CalibrationBin } from "../interpret/calibration.js";
-import { confusion, perClass, type ClassFigures } from "../interpret/confusion.js";
+import { type CalibrationBin, calibration, confidences } from "../interpret/calibration.js";
+import { type ClassFigures, confusion, perClass } from "../interpret/confusion.js";
 import { wilson } from "../interpret/wilson.js";
 import { evaluate as evaluateSplit, scores } from "../loop/evaluate.js";
 import { metricsRecord } from "../loop/summary.js";
 import { Trainer } from "../loop/trainer.js";
 import type { Outputs } from "../loop/types.js";
-import { TrainerError } from "../errors.js";
 import { weightsFromSafetensors } from "../nn/weights-file.js";
 import { toJson } from "../run/json.js";
-import { whole } from "./options.js";
 import { finalEvaluation, openRun } from "./open-run.js";
+import { whole } from "./options.js";
 import { percent, print, table, tell, tellWarnings } from "./terminal.js";
 
 interface EvaluateOptions {
@@ -88,7 +88,10 @@ async function evaluate(run: string, options: EvaluateOptions): Promise<void> {
         "",
         table([["", "", "95 % interval"], ...figures.map(figureRow)]),
         ...(metrics.singleView
-          ? ["", `one view alone: top-1 ${percent(metrics.singleView.top1)}, loss ${metrics.singleView.loss.toFixed(4)}`]
+          ? [
+              "",
+              `one view alone: top-1 ${percent(metrics.singleView.top1)}, loss ${metrics.singleView.loss.toFixed(4)}`,
+            ]
           : []),
         "",
         classTable(named, options.perClass === true),

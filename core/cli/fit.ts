@@ -6,18 +6,18 @@ import type { Emitter } from "mitt";
 import { exitCodes, reasonOf, TrainerError } from "../errors.js";
 import { forbidExit } from "../exit.js";
 import type { Events } from "../loop/events.js";
-import { Trainer } from "../loop/trainer.js";
 import { fitEndRecord } from "../loop/summary.js";
+import { Trainer } from "../loop/trainer.js";
 import { createReport } from "../report/keep.js";
 import { reportFile } from "../report/read.js";
 import type { Checkpoint } from "../run/checkpoints.js";
 import { createRunFolder, existingRunFolder, removeUnfinished } from "../run/folder.js";
 import { toJson } from "../run/json.js";
-import { createKeeper, fromCheckpoint, type CheckpointMeta } from "../run/keeper.js";
+import { type CheckpointMeta, createKeeper, fromCheckpoint } from "../run/keeper.js";
 import { lockRun, type RunLock } from "../run/lock.js";
 import { createRunRecord, runFiles } from "../run/record.js";
 import { removeLeftovers } from "../run/retention.js";
-import { addRunOptions, configFrom, whole, type RunOptions } from "./options.js";
+import { addRunOptions, configFrom, type RunOptions, whole } from "./options.js";
 import { formatResults, showProgress } from "./progress.js";
 import { checkContinues, chooseCheckpoint, configOfRun, configSource, findRun, type Resumable } from "./resume.js";
 import { reportStray } from "./run.js";
@@ -118,12 +118,14 @@ async function fit(options: FitOptions): Promise<void> {
         metrics: record.metrics,
         from: from?.checkpoint,
         onSaved: (saved) => events.emit("checkpoint:saved", saved),
-        onRemoved: (path) => events.emit("warning", { message: `${path} lies beyond the point the run goes on from, and is removed.` }),
+        onRemoved: (path) =>
+          events.emit("warning", { message: `${path} lies beyond the point the run goes on from, and is removed.` }),
       }),
     });
     if (interrupt.stray) throw strayError(interrupt.stray.error);
     const report = options.quiet ? undefined : reportOf(folder.path);
-    if (!options.json) process.stdout.write(`${formatResults(fitEndRecord(summary), { classes, folder: folder.path, report })}\n`);
+    if (!options.json)
+      process.stdout.write(`${formatResults(fitEndRecord(summary), { classes, folder: folder.path, report })}\n`);
     if (interrupt.exitCode === undefined) return;
     process.exitCode = interrupt.exitCode;
     log?.(`to go on with it: trainer --resume ${nearPath(folder.path)}`);
@@ -153,7 +155,13 @@ function nearPath(path: string): string {
 export function typedCommand(words: readonly string[]): string {
   const bare = (word: string | undefined): boolean => word === undefined || word.startsWith("-");
   const again = words.filter(
-    (word, at) => !(word === "--out" || words[at - 1] === "--out" || word.startsWith("--out=") || (word === "--resume" && bare(words[at + 1]))),
+    (word, at) =>
+      !(
+        word === "--out" ||
+        words[at - 1] === "--out" ||
+        word.startsWith("--out=") ||
+        (word === "--resume" && bare(words[at + 1]))
+      ),
   );
   const quoted = again.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`));
   return ["trainer", ...quoted].join(" ");

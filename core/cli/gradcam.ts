@@ -5,14 +5,14 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { basename, extname, join, resolve } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
-import { Option, type Command } from "commander";
+import { type Command, Option } from "commander";
 import type { Data, DataSource, Picture, Split } from "../data/dataset.js";
 import { spread } from "../data/holdout.js";
 import { dataSource } from "../data/index.js";
 import { normalised } from "../data/normalise.js";
 import { TrainerError } from "../errors.js";
 import { sheet } from "../image/sheet.js";
-import { gradCam, type GradCamOptions } from "../interpret/grad-cam.js";
+import { type GradCamOptions, gradCam } from "../interpret/grad-cam.js";
 import { overlay, rowPng } from "../interpret/overlay.js";
 import { foursOf, grid, lies, peak, quarters, toleranceOf } from "../interpret/pointing-game.js";
 import type { Session } from "../loop/session.js";
@@ -24,8 +24,8 @@ import { weightsFromSafetensors } from "../nn/weights-file.js";
 import { suggestion } from "../options.js";
 import { toJson } from "../run/json.js";
 import { mustExist, openClassifier } from "./classifier.js";
-import { whole } from "./options.js";
 import { openRun } from "./open-run.js";
+import { whole } from "./options.js";
 import { writing } from "./output.js";
 import { percent, print, table, tell, tellWarnings } from "./terminal.js";
 
@@ -92,7 +92,10 @@ Examples:
 async function run(path: string, images: string[], options: GradCamCommand): Promise<void> {
   const own = (["pictures", "split", "data"] as const).find((name) => images.length > 0 && options[name] !== undefined);
   if (own) {
-    throw new TrainerError("ERR_OPTION", `--${own} is for the run's own pictures, and you name yours. Leave one or the other out.`);
+    throw new TrainerError(
+      "ERR_OPTION",
+      `--${own} is for the run's own pictures, and you name yours. Leave one or the other out.`,
+    );
   }
   const folder = resolve(options.out ?? join(path, "gradcam", "command"));
   const found = images.length > 0 ? await ofFiles(path, images, folder, options) : await ofSplit(path, folder, options);
@@ -118,7 +121,9 @@ function formatted({ folder, drawn, gallery, pointing, grid }: Found): string {
   ]);
   const heads = ["picture", "map of", "probability", ...(drawn[0]?.truth === undefined ? [] : ["true class"]), "file"];
   const scores = Object.entries({ "pointing game": pointing, "grid game": grid }).flatMap(([name, score]) =>
-    score ? [[name, percent(score.hits / score.pictures), percent(score.guess / score.pictures), `${score.pictures}`]] : [],
+    score
+      ? [[name, percent(score.hits / score.pictures), percent(score.guess / score.pictures), `${score.pictures}`]]
+      : [],
   );
   return [
     table([heads, ...rows]),
@@ -175,7 +180,9 @@ function createDrawer(folder: string): {
     },
     async gallery() {
       if (pairs.length < 2) return undefined;
-      const rows = Array.from({ length: Math.ceil(pairs.length / inRow) }, (_, row) => pairs.slice(row * inRow, (row + 1) * inRow).flat());
+      const rows = Array.from({ length: Math.ceil(pairs.length / inRow) }, (_, row) =>
+        pairs.slice(row * inRow, (row + 1) * inRow).flat(),
+      );
       return write("gallery.png", await sheet([{ rows }], { side: 96 }));
     },
   };

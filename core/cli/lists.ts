@@ -1,6 +1,6 @@
 /** `trainer presets` and `trainer plugins`. */
 import type { Command } from "commander";
-import { z } from "zod";
+import type { z } from "zod";
 import { plugins } from "../../plugins/index.js";
 import { presets } from "../../presets/index.js";
 import { TrainerError } from "../errors.js";
@@ -22,11 +22,7 @@ export function addLists(program: Command): void {
     .option("--json", "as JSON")
     .action(({ json }: { json?: boolean }) => {
       const rows = Object.entries(presets).map(([name, { summary }]) => ({ name, summary }));
-      print(
-        json
-          ? JSON.stringify(rows)
-          : rows.map(({ name, summary }) => `${name.padEnd(20)}${summary}`).join("\n"),
-      );
+      print(json ? JSON.stringify(rows) : rows.map(({ name, summary }) => `${name.padEnd(20)}${summary}`).join("\n"));
     });
   program
     .command("plugins [name]")
@@ -38,9 +34,7 @@ export function addLists(program: Command): void {
           name: definition.name,
           summary: definition.summary,
         }));
-        print(
-          json ? JSON.stringify(rows) : rows.map((row) => `${row.name.padEnd(26)}${row.summary}`).join("\n"),
-        );
+        print(json ? JSON.stringify(rows) : rows.map((row) => `${row.name.padEnd(26)}${row.summary}`).join("\n"));
         return;
       }
       const definition = definitions.get(name);
@@ -51,11 +45,7 @@ export function addLists(program: Command): void {
         );
       }
       const rows = optionRows(definition);
-      print(
-        json
-          ? JSON.stringify({ name, summary: definition.summary, options: rows })
-          : describe(definition, rows),
-      );
+      print(json ? JSON.stringify({ name, summary: definition.summary, options: rows }) : describe(definition, rows));
     });
 }
 
@@ -90,4 +80,3 @@ function describe({ name, summary }: PluginDefinition<z.ZodObject>, rows: Option
     `card: plugins/${name}/README.md`,
   ].join("\n");
 }
-

@@ -1,12 +1,20 @@
 /** `trainer lr-find`: which learning rate a run could bear, by a short run of its own whose rate grows step by step. */
 import type { Command } from "commander";
 import { TrainerError } from "../errors.js";
-import { createSmoothing, explodes, rateAt, smoothed, suggestRates, type RatePoint, type RateSuggestion } from "../interpret/rate-range.js";
+import {
+  createSmoothing,
+  explodes,
+  type RatePoint,
+  type RateSuggestion,
+  rateAt,
+  smoothed,
+  suggestRates,
+} from "../interpret/rate-range.js";
 import { blockChart } from "../loop/plan.js";
 import type { Plugin } from "../loop/plugin.js";
 import { Trainer } from "../loop/trainer.js";
 import { toJson } from "../run/json.js";
-import { addRunOptions, configFrom, positive, whole, type RunOptions } from "./options.js";
+import { addRunOptions, configFrom, positive, type RunOptions, whole } from "./options.js";
 import { columns, liveLine, print, shortened, table, tell, tellWarnings } from "./terminal.js";
 
 interface LrFindOptions extends RunOptions {
@@ -67,7 +75,10 @@ async function lrFind({ from, to, steps, ...options }: LrFindOptions): Promise<v
     points.push({ rate: learningRate, loss });
     const now = smooth(loss);
     lowest = Math.min(lowest, now);
-    if (watched) live.draw((width) => shortened(`step ${step}/${planned}  rate ${short(learningRate)}  loss ${short(now)}`, width));
+    if (watched)
+      live.draw((width) =>
+        shortened(`step ${step}/${planned}  rate ${short(learningRate)}  loss ${short(now)}`, width),
+      );
     if (step >= planned || explodes(now, lowest)) stop.abort("tested"); // nothing is evaluated
   });
   try {
@@ -98,7 +109,9 @@ function described(points: readonly RatePoint[], suggestion: RateSuggestion | un
   );
   const margin = Math.max(...numbers.map((number) => number.length));
   const width = Math.min(columns(process.stdout), 72) - margin;
-  const chart = blockChart(heights, width, chartRows).map((line, row) => `${numbers[row]!.padStart(margin)}${line}`.trimEnd());
+  const chart = blockChart(heights, width, chartRows).map((line, row) =>
+    `${numbers[row]!.padStart(margin)}${line}`.trimEnd(),
+  );
   const shown = Math.min(points.length, width - 4);
   const [first, last] = [points[0]!.rate, points.at(-1)!.rate];
   const marks = suggestion && marksOf({ s: suggestion.steepest, a: suggestion.safe }, { first, last, width: shown });

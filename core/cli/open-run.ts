@@ -12,9 +12,9 @@ import type { Trainer } from "../loop/trainer.js";
 import type { Evaluation } from "../loop/types.js";
 import { modelByName } from "../models/index.js";
 import type { Weights } from "../nn/layer.js";
-import { optimizers, type Optimizer } from "../nn/optimizers.js";
+import { type Optimizer, optimizers } from "../nn/optimizers.js";
 import { toJson } from "../run/json.js";
-import { runFiles, type RunConfigRecord } from "../run/record.js";
+import { type RunConfigRecord, runFiles } from "../run/record.js";
 
 export interface OpenedRun {
   readonly path: string;
@@ -55,9 +55,7 @@ export function readRecord(path: string): RunConfigRecord {
     return recordShape.parse(JSON.parse(readFileSync(path, "utf8"))) as unknown as RunConfigRecord;
   } catch (cause) {
     const problem =
-      cause instanceof z.ZodError
-        ? "lacks parts of a run's config"
-        : `is not JSON: ${(cause as Error).message}`;
+      cause instanceof z.ZodError ? "lacks parts of a run's config" : `is not JSON: ${(cause as Error).message}`;
     throw new TrainerError("ERR_DATA", `${path} ${problem}. It is damaged, or of another program.`, {
       cause,
     });
@@ -102,10 +100,12 @@ export function asOfNow(record: RunConfigRecord): RunConfigRecord {
   };
 }
 
-const pluginOf = ({ name, options }: PartRecord): Plugin => (plugins as unknown as Record<string, PluginFactory>)[name]!(options);
+const pluginOf = ({ name, options }: PartRecord): Plugin =>
+  (plugins as unknown as Record<string, PluginFactory>)[name]!(options);
 
 function optimizerOf({ name, options }: PartRecord): Optimizer {
-  if (!Object.hasOwn(optimizers, name)) throw new TrainerError("ERR_CONFIG", `There is no built-in optimizer "${name}".`);
+  if (!Object.hasOwn(optimizers, name))
+    throw new TrainerError("ERR_CONFIG", `There is no built-in optimizer "${name}".`);
   const make: (options: object) => Optimizer = optimizers[name as keyof typeof optimizers];
   return make(options);
 }

@@ -1,5 +1,5 @@
 /** The options that `fit` and `plan` share, and the config they make. */
-import { Command, InvalidArgumentError, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { finetune, plugins } from "../../plugins/index.js";
 import { presets } from "../../presets/index.js";
 import { configSchema, type TrainerConfig } from "../config/config.js";
@@ -71,18 +71,15 @@ export function addRunOptions(command: Command): Command {
     .option("--learning-rate <x>", "base rate, before the schedule", positive)
     .option("--seed <n>", "every draw of the run follows from it", whole(0))
     .addOption(
-      new Option("--backend <name>", "default: tensorflow where it is installed").choices([
-        "tensorflow",
-        "wasm",
+      new Option("--backend <name>", "default: tensorflow where it is installed").choices(["tensorflow", "wasm"]),
+    )
+    .addOption(
+      new Option("--precision <name>", "storage of activations; bfloat16 needs TensorFlow").choices([
+        "float32",
+        "bfloat16",
       ]),
     )
-    .addOption(new Option("--precision <name>", "storage of activations; bfloat16 needs TensorFlow").choices(["float32", "bfloat16"]))
-    .option(
-      "--without <plugin>",
-      "leave a plugin out; may be repeated",
-      (name, all: string[]) => [...all, name],
-      [],
-    )
+    .option("--without <plugin>", "leave a plugin out; may be repeated", (name, all: string[]) => [...all, name], [])
     .option("--holdout <fraction>", "share of the training set held out for validation", fraction)
     .option("--limit-train <n>", "use only so many training pictures, balanced over classes", whole(1))
     .option("--limit-test <n>", "use only so many test pictures", whole(1))
@@ -103,10 +100,7 @@ export interface NamedConfig {
  * @param otherwise gives it where they name none; left out: the config file here or above
  * @throws TrainerError for names that are not there
  */
-export async function configFrom(
-  options: RunOptions,
-  otherwise?: () => Promise<TrainerConfig>,
-): Promise<NamedConfig> {
+export async function configFrom(options: RunOptions, otherwise?: () => Promise<TrainerConfig>): Promise<NamedConfig> {
   if (options.preset !== undefined && options.config !== undefined) {
     throw new TrainerError("ERR_OPTION", "--preset and --config both name the run. Give one of them.");
   }
@@ -182,10 +176,7 @@ function withoutPlugins(all: Plugins, without: readonly string[]): Plugins {
   for (const name of without) {
     if (names.includes(name)) continue;
     const exists = Object.hasOwn(plugins, name) ? "is not in this run" : "does not exist";
-    throw new TrainerError(
-      "ERR_UNKNOWN_NAME",
-      `--without ${name}: this plugin ${exists}${suggestion(name, names)}.`,
-    );
+    throw new TrainerError("ERR_UNKNOWN_NAME", `--without ${name}: this plugin ${exists}${suggestion(name, names)}.`);
   }
   return all.filter(({ name }) => !without.includes(name));
 }

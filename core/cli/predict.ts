@@ -49,7 +49,10 @@ async function predict(run: string, images: string[], { top, json }: PredictOpti
       .slice(0, top);
     const lines = json
       ? [toJson({ image, predictions })]
-      : [plain(image), ...predictions.map((each) => `  ${percent(each.probability).padStart(7)}  ${plain(each.class)}`)];
+      : [
+          plain(image),
+          ...predictions.map((each) => `  ${percent(each.probability).padStart(7)}  ${plain(each.class)}`),
+        ];
     print(lines.join("\n"));
   }
 }

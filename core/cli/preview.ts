@@ -14,7 +14,7 @@ import { progressAt, type Session } from "../loop/session.js";
 import { Trainer } from "../loop/trainer.js";
 import * as ops from "../nn/ops.js";
 import { toJson } from "../run/json.js";
-import { addRunOptions, configFrom, whole, type RunOptions } from "./options.js";
+import { addRunOptions, configFrom, type RunOptions, whole } from "./options.js";
 import { writing } from "./output.js";
 import { plain, print, tell, tellWarnings } from "./terminal.js";
 
@@ -106,7 +106,10 @@ async function variantsOf(
   const { data, trainIndices } = session;
   const count = Math.min(pictures, trainIndices.length);
   // Spread evenly: data sets are often sorted by class.
-  const places = Array.from({ length: count }, (_, at) => trainIndices[Math.floor((at * trainIndices.length) / count)]!);
+  const places = Array.from(
+    { length: count },
+    (_, at) => trainIndices[Math.floor((at * trainIndices.length) / count)]!,
+  );
   const split = subset(data.train, places);
   const loader = createLoader({
     ...data,
@@ -150,7 +153,13 @@ async function variantsOf(
 function runOf({ config }: Trainer, session: Session): Parameters<Trainer["hooks"]["call"]["onFitStart"]>[0] {
   const { backend, data, model, inputSize, trainIndices, heldIndices } = session;
   return {
-    config, data, model, inputSize, trainIndices, heldIndices, backend,
+    config,
+    data,
+    model,
+    inputSize,
+    trainIndices,
+    heldIndices,
+    backend,
     progress: progressAt(0, config, session),
     plan: () => "",
     weights: () => new Map(),

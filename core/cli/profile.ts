@@ -2,12 +2,12 @@
 import { rmSync, writeFileSync } from "node:fs";
 import type { Command } from "commander";
 import type { Backend } from "../backend/index.js";
-import { meterNative, type CallSpan, type NativeCall } from "../backend/meter.js";
+import { type CallSpan, meterNative, type NativeCall } from "../backend/meter.js";
 import type { TrainerConfig } from "../config/config.js";
 import { TrainerError } from "../errors.js";
 import { Trainer } from "../loop/trainer.js";
 import { toJson } from "../run/json.js";
-import { addRunOptions, configFrom, whole, type RunOptions } from "./options.js";
+import { addRunOptions, configFrom, type RunOptions, whole } from "./options.js";
 import { writing } from "./output.js";
 import { percent, print, table, tell, tellWarnings } from "./terminal.js";
 
@@ -141,9 +141,15 @@ async function measure(
     meter?.stop();
   }
   if (looked.steps === 0) {
-    throw new TrainerError("ERR_OPTION", `The run has ${total} steps, and a profile needs more than ${warmUp}: give --epochs.`);
+    throw new TrainerError(
+      "ERR_OPTION",
+      `The run has ${total} steps, and a profile needs more than ${warmUp}: give --epochs.`,
+    );
   }
-  const native = meter && { millisecondsPerStep: meter.milliseconds() / looked.steps, operations: meter.calls(looked.steps) };
+  const native = meter && {
+    millisecondsPerStep: meter.milliseconds() / looked.steps,
+    operations: meter.calls(looked.steps),
+  };
   const plugins = Object.fromEntries(
     [...after].flatMap(([name, milliseconds]): [string, number][] => {
       const spent = (milliseconds - (before.get(name) ?? 0)) / looked.steps;
@@ -183,7 +189,14 @@ function createTrace(): { process(name: string): Span; events: object[] } {
           lines.push(line);
           events.push({ ph: "M", pid, tid: lines.length, name: "thread_name", args: { name: line } });
         }
-        events.push({ ph: "X", pid, tid: 1 + lines.indexOf(line), name: span, ts: 1000 * start, dur: 1000 * milliseconds });
+        events.push({
+          ph: "X",
+          pid,
+          tid: 1 + lines.indexOf(line),
+          name: span,
+          ts: 1000 * start,
+          dur: 1000 * milliseconds,
+        });
       };
     },
   };
@@ -208,7 +221,13 @@ function described(found: Profile, most: number): string {
     "",
     operationTable(found, most),
   ];
-  if (single) lines.push("", `the same operation by operation (--no-capture): ${single.millisecondsPerStep.toFixed(1)} ms a step`, "", operationTable(single, most));
+  if (single)
+    lines.push(
+      "",
+      `the same operation by operation (--no-capture): ${single.millisecondsPerStep.toFixed(1)} ms a step`,
+      "",
+      operationTable(single, most),
+    );
   const taps = Object.entries(plugins).sort(([, a], [, b]) => b - a);
   if (taps.length > 0) {
     const rows = taps.map(([name, spent]) => row(name, spent, each));
@@ -227,7 +246,8 @@ const row = (name: string, milliseconds: number, each: number, ...more: string[]
 function operationTable({ native, rest, millisecondsPerStep: each }: Measured, most: number): string {
   const listed = native?.operations.slice(0, most) ?? [];
   const others = native?.operations.slice(most) ?? [];
-  const sum = (key: "calls" | "milliseconds", of: readonly NativeCall[]): number => of.reduce((total, call) => total + call[key], 0);
+  const sum = (key: "calls" | "milliseconds", of: readonly NativeCall[]): number =>
+    of.reduce((total, call) => total + call[key], 0);
   return table([
     ["", "ms a step", "share", "calls"],
     ...(native

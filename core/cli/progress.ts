@@ -5,7 +5,19 @@
 import type { Emitter } from "mitt";
 import type { Events, MetricsRecord, SummaryRecord } from "../loop/events.js";
 import type { Progress } from "../loop/types.js";
-import { colorsFor, columns, displayWidth, duration, liveLine, percent, plain, shortened, sparkline, table, tell } from "./terminal.js";
+import {
+  colorsFor,
+  columns,
+  displayWidth,
+  duration,
+  liveLine,
+  percent,
+  plain,
+  shortened,
+  sparkline,
+  table,
+  tell,
+} from "./terminal.js";
 
 /** Epochs in the curve of an epoch's line, and where room is short. */
 const [sparkEpochs, fewEpochs] = [16, 8];
@@ -54,7 +66,8 @@ export function showProgress(events: Emitter<Events>): void {
         const of = String([epochs, steps][place]);
         return `${String(value).padStart(of.length)}/${of}`;
       });
-      const loss = (digits: number): string => (step.loss < 100 ? step.loss.toFixed(digits) : step.loss.toExponential(1));
+      const loss = (digits: number): string =>
+        step.loss < 100 ? step.loss.toFixed(digits) : step.loss.toExponential(1);
       const parts: Part[] = [
         { weight: 7, forms: [`epoch ${epoch}`, epoch!] },
         { weight: 6, forms: [`step ${at}`, at!] },
@@ -73,14 +86,31 @@ export function showProgress(events: Emitter<Events>): void {
     const seconds = (performance.now() - started) / 1000;
     const parts: Part[] = [
       { weight: 7, forms: [`epoch ${epoch.epoch + 1}/${planned(epoch).epochs}`] },
-      { weight: validation ? 4 : 6, forms: [`train ${train.loss.toFixed(3)} ${percent(train.top1)}`, `train ${percent(train.top1)}`, ...(validation ? [""] : [])] },
+      {
+        weight: validation ? 4 : 6,
+        forms: [
+          `train ${train.loss.toFixed(3)} ${percent(train.top1)}`,
+          `train ${percent(train.top1)}`,
+          ...(validation ? [""] : []),
+        ],
+      },
       ...(validation
-        ? [{ weight: 6, forms: [`held out ${validation.loss.toFixed(3)} ${percent(validation.top1)}`, `held out ${percent(validation.top1)}`] }]
+        ? [
+            {
+              weight: 6,
+              forms: [
+                `held out ${validation.loss.toFixed(3)} ${percent(validation.top1)}`,
+                `held out ${percent(validation.top1)}`,
+              ],
+            },
+          ]
         : []),
       { weight: 1, forms: [`lr ${Number(epoch.learningRate.toPrecision(3))}`, ""] },
       { weight: 2, forms: [`${Math.round(epoch.imagesPerSecond)} img/s`, ""] },
       { weight: 3, forms: [duration(seconds), compact(seconds)] },
-      ...(process.stderr.isTTY ? [{ weight: 5, forms: [curveOf(accuracies, sparkEpochs), curveOf(accuracies, fewEpochs), ""] }] : []),
+      ...(process.stderr.isTTY
+        ? [{ weight: 5, forms: [curveOf(accuracies, sparkEpochs), curveOf(accuracies, fewEpochs), ""] }]
+        : []),
     ];
     say(fitting(parts, process.stderr.isTTY ? columns() - 1 : Number.POSITIVE_INFINITY));
   });
@@ -153,10 +183,7 @@ interface ResultsContext {
 /** The results: accuracies, time, and what each plugin cost. */
 export function formatResults(summary: SummaryRecord, { classes, folder, report }: ResultsContext = {}): string {
   const top5 = classes === undefined || classes > 5;
-  const row = (
-    name: string,
-    metrics: Omit<MetricsRecord, "count" | "source"> & { source?: string },
-  ): string[] => [
+  const row = (name: string, metrics: Omit<MetricsRecord, "count" | "source"> & { source?: string }): string[] => [
     name,
     percent(metrics.top1),
     ...(top5 ? [percent(metrics.top5)] : []),
@@ -172,23 +199,20 @@ export function formatResults(summary: SummaryRecord, { classes, folder, report 
     metrics
       ? [
           row(name, metrics),
-          ...(metrics.singleView
-            ? [row(`${name}, one view`, { ...metrics.singleView, source: metrics.source })]
-            : []),
+          ...(metrics.singleView ? [row(`${name}, one view`, { ...metrics.singleView, source: metrics.source })] : []),
         ]
       : [],
   );
   const colors = colorsFor(process.stdout);
-  const costs = Object.entries(summary.costs).filter(
-    ([, { millisecondsPerStep }]) => millisecondsPerStep > 0,
-  );
+  const costs = Object.entries(summary.costs).filter(([, { millisecondsPerStep }]) => millisecondsPerStep > 0);
   const lines = [
     "",
     `${colors.bold(plain(summary.preset))}: ended after ${summary.epochs} epochs and ${summary.steps} steps ` +
       `(${plain(summary.stopReason)})`,
     `training took ${duration(summary.seconds)}, ${Math.round(summary.imagesPerSecond)} images/s`,
   ];
-  if (rows.length > 0) lines.push("", table([["", "top-1", ...(top5 ? ["top-5"] : []), "loss", "weights"], ...rows], "  "));
+  if (rows.length > 0)
+    lines.push("", table([["", "top-1", ...(top5 ? ["top-5"] : []), "loss", "weights"], ...rows], "  "));
   if (costs.length > 0) {
     const cells = costs.map(([name, { millisecondsPerStep, share }]) => [
       name,

@@ -4,12 +4,12 @@ import type { Command } from "commander";
 import { reasonOf, TrainerError } from "../errors.js";
 import type { Events } from "../loop/events.js";
 import { Trainer } from "../loop/trainer.js";
-import { listCheckpoints, readCheckpoint, type Checkpoint } from "../run/checkpoints.js";
+import { type Checkpoint, listCheckpoints, readCheckpoint } from "../run/checkpoints.js";
 import { toJson } from "../run/json.js";
 import { fromCheckpoint, isBetweenSteps } from "../run/keeper.js";
 import { readMetrics } from "../run/metrics.js";
 import { runFiles } from "../run/record.js";
-import { watchedPlugins, type Replayed } from "../run/replay.js";
+import { type Replayed, watchedPlugins } from "../run/replay.js";
 import { whole } from "./options.js";
 import { configOfRun, findRun, type Resumable } from "./resume.js";
 import { print, table, tell, tellWarnings } from "./terminal.js";
@@ -25,7 +25,12 @@ export function addReplay(program: Command): void {
     .command("replay <run>")
     .description("repeat one step of a run and show its loss, gradients and what each plugin changed")
     .requiredOption("--step <n>", "the optimizer step, counted from 1", whole(1))
-    .option("--allow-change <key>", "config: use a changed config file", (key: string, all: string[]) => [...all, key], [])
+    .option(
+      "--allow-change <key>",
+      "config: use a changed config file",
+      (key: string, all: string[]) => [...all, key],
+      [],
+    )
     .option("--json", "as JSON")
     .addHelpText(
       "after",
@@ -90,13 +95,18 @@ async function replay(path: string, { step, json, allowChange }: ReplayOptions):
 }
 
 /** The checkpoint that was named; else the newest whole one from which all of the step's micro-batches are still to come. */
-function checkpointBefore({ folder, checkpoint: named }: Resumable, step: number): (Checkpoint & { path: string }) | undefined {
+function checkpointBefore(
+  { folder, checkpoint: named }: Resumable,
+  step: number,
+): (Checkpoint & { path: string }) | undefined {
   if (named !== undefined) {
     const checkpoint = readCheckpoint(named);
     if (checkpoint.step < step) return { ...checkpoint, path: named };
     throw new TrainerError("ERR_OPTION", `${named} is of step ${checkpoint.step}, and step ${step} lies before it.`);
   }
-  const earlier = listCheckpoints(join(folder, runFiles.checkpoints)).filter((each) => each.step < step && isBetweenSteps(each));
+  const earlier = listCheckpoints(join(folder, runFiles.checkpoints)).filter(
+    (each) => each.step < step && isBetweenSteps(each),
+  );
   for (const { path } of earlier.reverse()) {
     try {
       return { ...readCheckpoint(path), path };
@@ -149,5 +159,12 @@ function describe(step: number, { changes, gradientNorms }: Replayed, { figures,
 /** Rows of text, every column left-aligned. */
 function columnsOf(rows: readonly (readonly string[])[]): string {
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
-  return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column]!)).join("  ").trimEnd()).join("\n");
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column]!))
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n");
 }

@@ -3,12 +3,20 @@ import { accessSync, constants, existsSync, mkdirSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type { Command } from "commander";
 import { TrainerError } from "../errors.js";
-import { compared, comparePage, figureOf, groupsOf, leftOut, unfinishedIn, type ComparedFigure } from "../report/compare-page.js";
+import {
+  type ComparedFigure,
+  compared,
+  comparePage,
+  figureOf,
+  groupsOf,
+  leftOut,
+  unfinishedIn,
+} from "../report/compare-page.js";
 import { pageHtml } from "../report/html.js";
 import { readRun, writeReport } from "../report/read.js";
 import { writeFileAtomic } from "../run/files.js";
-import { isHeld } from "../run/lock.js";
 import { toJson } from "../run/json.js";
+import { isHeld } from "../run/lock.js";
 import { writing } from "./output.js";
 import { percent, print, table, tell } from "./terminal.js";
 
@@ -60,10 +68,14 @@ function readParts(run: string): ReturnType<typeof readRun> {
 
 function compare(given: string[], { out, force, json }: { out: string; force?: boolean; json?: boolean }): void {
   const runs = [...new Set(given.map((run) => resolve(run)))];
-  if (runs.length < 2) throw new TrainerError("ERR_OPTION", `Comparing takes two runs or more, and ${runs.join()} is one.`);
+  if (runs.length < 2)
+    throw new TrainerError("ERR_OPTION", `Comparing takes two runs or more, and ${runs.join()} is one.`);
   const page = resolve(out);
   if (!json && !force && existsSync(page)) {
-    throw new TrainerError("ERR_OPTION", `${page} is there already. Name another file with --out, or write over it with --force.`);
+    throw new TrainerError(
+      "ERR_OPTION",
+      `${page} is there already. Name another file with --out, or write over it with --force.`,
+    );
   }
   const parts = runs.map(readParts);
   const groups = groupsOf(parts);

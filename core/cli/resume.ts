@@ -2,16 +2,16 @@
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
+import { type ConfigRecord, configRecord, type TrainerConfig } from "../config/config.js";
 import { loadConfig } from "../config/load.js";
-import { configRecord, type ConfigRecord, type TrainerConfig } from "../config/config.js";
 import { TrainerError } from "../errors.js";
 import type { Trainer } from "../loop/trainer.js";
 import { suggestion } from "../options.js";
 import { allowable, mustBeContinuable } from "../run/changes.js";
 import { placeName } from "../run/checkpoint-names.js";
-import { newestCheckpoint, readCheckpoint, type Checkpoint } from "../run/checkpoints.js";
+import { type Checkpoint, newestCheckpoint, readCheckpoint } from "../run/checkpoints.js";
 import { toJson } from "../run/json.js";
-import { runFiles, type ConfigSource, type RunConfigRecord } from "../run/record.js";
+import { type ConfigSource, type RunConfigRecord, runFiles } from "../run/record.js";
 import { asOfNow, foreignPlugins, readRecord, rebuilt } from "./open-run.js";
 
 /** A run that may go on. */
@@ -111,7 +111,10 @@ export function checkContinues(
 ): void {
   const unknown = allowed.find((each) => !allowable.includes(each));
   if (unknown !== undefined) {
-    throw new TrainerError("ERR_OPTION", `--allow-change ${unknown}: there is no such field${suggestion(unknown, allowable)}. There are ${allowable.join(", ")}.`);
+    throw new TrainerError(
+      "ERR_OPTION",
+      `--allow-change ${unknown}: there is no such field${suggestion(unknown, allowable)}. There are ${allowable.join(", ")}.`,
+    );
   }
   if (file !== undefined) mustBeTheFile(record, file, allowed);
   const before = asOfNow(record);
@@ -135,8 +138,13 @@ export function chooseCheckpoint({ folder, checkpoint: asked, named }: Resumable
   const { checkpoint, skipped } = newestCheckpoint(join(folder, runFiles.checkpoints));
   const problems = skipped.map(({ path, problem }) => `${path} is passed over: ${problem}`);
   if (problems.length > 0 && (named || !checkpoint)) {
-    const older = checkpoint ? `\nTo go on from an older one: --resume ${join(folder, runFiles.checkpoints, placeName(checkpoint))}` : "";
-    throw new TrainerError("ERR_IO", `The run cannot go on from its newest checkpoint.\n${problems.join("\n")}${older}`);
+    const older = checkpoint
+      ? `\nTo go on from an older one: --resume ${join(folder, runFiles.checkpoints, placeName(checkpoint))}`
+      : "";
+    throw new TrainerError(
+      "ERR_IO",
+      `The run cannot go on from its newest checkpoint.\n${problems.join("\n")}${older}`,
+    );
   }
   return { checkpoint, skipped: problems };
 }

@@ -9,7 +9,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { basename, dirname, extname, join, resolve, sep } from "node:path";
 import { pathToFileURL } from "node:url";
-import { cosmiconfig, type CosmiconfigResult, type Loader } from "cosmiconfig";
+import { type CosmiconfigResult, cosmiconfig, type Loader } from "cosmiconfig";
 import { register } from "tsx/esm/api";
 import { exitCodes, TrainerError } from "../errors.js";
 import { forbidExit } from "../exit.js";
@@ -18,12 +18,7 @@ import { configSchema, type TrainerConfig } from "./config.js";
 import { watch } from "./watchdog.js";
 
 /** Where a config is looked for, in this order, from the working directory upwards. */
-export const configPlaces = [
-  "trainer.config.ts",
-  "trainer.config.mts",
-  "trainer.config.js",
-  "trainer.config.mjs",
-];
+export const configPlaces = ["trainer.config.ts", "trainer.config.mts", "trainer.config.js", "trainer.config.mjs"];
 
 export interface LoadConfigOptions {
   /** Where the search begins. */
@@ -120,15 +115,12 @@ async function importConfig(path: string, patience: number): Promise<TrainerConf
     const { default: exported } = await within(load, patience, "loading it", path);
     const make = (): unknown => (typeof exported === "function" ? (exported as () => unknown)() : exported);
     const config = await within(make, patience, "the function it exports", path);
-    if (config === undefined && exported !== undefined)
-      throw new Error("the function it exports returned nothing");
+    if (config === undefined && exported !== undefined) throw new Error("the function it exports returned nothing");
     if (config === undefined) {
       throw new Error("it has no default export. Write `export default defineConfig({ … })`");
     }
     if (typeof config !== "object" || config === null || Array.isArray(config)) {
-      throw new Error(
-        `its default export must be a config or a function that returns one, and ${show(config)} came`,
-      );
+      throw new Error(`its default export must be a config or a function that returns one, and ${show(config)} came`);
     }
     if (Object.hasOwn(config, "__proto__") || Object.hasOwn(config, "constructor")) {
       throw new Error('it has a key "__proto__" or "constructor", which no config needs');
@@ -160,7 +152,9 @@ function refusedConfig(path: string, mistakes: readonly unknown[]): TrainerError
   if (cause instanceof TrainerError) {
     return new TrainerError(cause.code, `In the config ${path}${place(cause, path)}: ${cause.message}`, { cause });
   }
-  return new TrainerError("ERR_CONFIG", `The config ${path}${place(cause, path)} cannot be used: ${problem(cause)}`, { cause });
+  return new TrainerError("ERR_CONFIG", `The config ${path}${place(cause, path)} cannot be used: ${problem(cause)}`, {
+    cause,
+  });
 }
 
 /** ` (line 12)` where the error's stack or message says so. */
@@ -196,8 +190,7 @@ function problem(cause: unknown): string {
 /** Whether Node takes a file of this folder for a module: the nearest package.json says. */
 function inModulePackage(folder: string): boolean {
   const manifest = join(folder, "package.json");
-  if (existsSync(manifest))
-    return (JSON.parse(readFileSync(manifest, "utf8")) as { type?: string }).type === "module";
+  if (existsSync(manifest)) return (JSON.parse(readFileSync(manifest, "utf8")) as { type?: string }).type === "module";
   return dirname(folder) !== folder && inModulePackage(dirname(folder));
 }
 
@@ -205,12 +198,7 @@ function inModulePackage(folder: string): boolean {
  * Waits for what a config does, but not forever. One that waits itself too long is an error; one that never comes back
  * ends the process, since nothing else can be done about it, and nothing is written yet.
  */
-async function within<T>(
-  act: () => T | PromiseLike<T>,
-  patience: number,
-  what: string,
-  path: string,
-): Promise<T> {
+async function within<T>(act: () => T | PromiseLike<T>, patience: number, what: string, path: string): Promise<T> {
   const late = `${what} took longer than ${patience / 1000} s`;
   let timer: NodeJS.Timeout | undefined;
   const tooLate = new Promise<never>((_, reject) => {

@@ -134,10 +134,7 @@ export async function readArchive(
   // A tar ends with two zero blocks. Without this check a cut between two members would look like a whole
   // archive.
   if (unpacked < endOfEntries + 2 * blockSize) {
-    throw refuse(
-      path,
-      `it is cut short after ${reading}: its end mark of ${2 * blockSize} zero bytes is missing`,
-    );
+    throw refuse(path, `it is cut short after ${reading}: its end mark of ${2 * blockSize} zero bytes is missing`);
   }
   return members;
 }
@@ -158,8 +155,7 @@ async function sniff(path: string, size: number): Promise<boolean> {
     if (head[0] === 0x1f && head[1] === 0x8b) return true;
     if (head.toString("latin1", 257, 262) === "ustar") return false;
     const kind = /^\s*</.test(head.toString("latin1")) ? " It looks like a web page." : "";
-    const found =
-      size === 0 ? "it is empty" : `it begins with ${JSON.stringify(head.toString("latin1", 0, 16))}`;
+    const found = size === 0 ? "it is empty" : `it begins with ${JSON.stringify(head.toString("latin1", 0, 16))}`;
     throw refuse(path, `${found}, which is neither a gzip nor a tar file.${kind}`);
   } finally {
     await file.close();

@@ -15,10 +15,7 @@ export function readNames(file: string, bytes: Uint8Array, expected: number): st
   const twice = names.find((name, at) => names.indexOf(name) !== at);
   if (names.length === expected && twice === undefined) return names;
   const found = twice === undefined ? `${names.length} names` : `the name ${JSON.stringify(twice)} twice`;
-  throw new TrainerError(
-    "ERR_DATA",
-    `${file} has ${found}, expected ${expected} different ones, one a line.`,
-  );
+  throw new TrainerError("ERR_DATA", `${file} has ${found}, expected ${expected} different ones, one a line.`);
 }
 
 /**

@@ -12,7 +12,7 @@ import { z } from "zod";
 
 import { partFactory } from "../options.js";
 import { checkHistogram, familyCheck, readNames } from "./cifar-checks.js";
-import { cachedArchive, type CifarFiles, type Layout, readFiles } from "./cifar-files.js";
+import { type CifarFiles, cachedArchive, type Layout, readFiles } from "./cifar-files.js";
 import { decodeRecords, side } from "./cifar-records.js";
 import type { Data, DataSource, Split } from "./dataset.js";
 import { memorySplit, type Part } from "./memory.js";

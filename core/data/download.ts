@@ -108,11 +108,7 @@ async function fetchWhole(file: RemoteFile, part: string, options: DownloadOptio
     fruitless = after > before ? 0 : fruitless + 1;
     const { message } = failure as Error;
     if (fruitless === fruitlessAttempts) {
-      throw refuse(
-        file,
-        `${fruitlessAttempts} attempts in a row brought nothing, the last: ${message}.`,
-        failure,
-      );
+      throw refuse(file, `${fruitlessAttempts} attempts in a row brought nothing, the last: ${message}.`, failure);
     }
     log(`${basename(file.url)}: ${message}; going on at ${megabytes(after)} of ${megabytes(file.bytes)} MB`);
     await sleep(retryMs * 2 ** fruitless);
@@ -123,12 +119,7 @@ async function fetchWhole(file: RemoteFile, part: string, options: DownloadOptio
  * One request for the bytes from `start` on. A TrainerError is final; any other error is worth another
  * attempt.
  */
-async function fetchRest(
-  file: RemoteFile,
-  part: string,
-  start: number,
-  options: DownloadOptions,
-): Promise<void> {
+async function fetchRest(file: RemoteFile, part: string, start: number, options: DownloadOptions): Promise<void> {
   // Opened first: what arrives while a file opens would be lost if the connection breaks meanwhile.
   const out = await onDisk(part, () => open(part, "a"));
   try {
@@ -188,11 +179,7 @@ async function request(file: RemoteFile, start: number, transport: Transport): P
 }
 
 /** Where the response's bytes begin in the file: `start`, or 0; undefined if they fit nowhere. */
-function checkHead(
-  file: RemoteFile,
-  start: number,
-  { statusCode, headers }: IncomingMessage,
-): number | undefined {
+function checkHead(file: RemoteFile, start: number, { statusCode, headers }: IncomingMessage): number | undefined {
   const status = statusCode!;
   if (status === 408 || status === 429 || status >= 500) throw new Error(`the server answered ${status}`);
   if (status === 416) return undefined;
@@ -202,8 +189,7 @@ function checkHead(
   const from = status === 206 ? start : 0;
   if (status === 206) {
     const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers["content-range"] ?? "");
-    if (Number(range?.[1]) !== start || (range![2] !== "*" && Number(range![2]) !== file.bytes))
-      return undefined;
+    if (Number(range?.[1]) !== start || (range![2] !== "*" && Number(range![2]) !== file.bytes)) return undefined;
   }
   const length = headers["content-length"];
   if (length !== undefined && Number(length) !== file.bytes - from) {

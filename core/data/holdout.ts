@@ -20,10 +20,7 @@ export function stratifiedHoldout(
   seed: number,
 ): { train: Int32Array; held: Int32Array } {
   if (!(fraction >= 0 && fraction < 1)) {
-    throw new TrainerError(
-      "ERR_OPTION",
-      `The held-out fraction is ${fraction}, expected a number in [0, 1).`,
-    );
+    throw new TrainerError("ERR_OPTION", `The held-out fraction is ${fraction}, expected a number in [0, 1).`);
   }
   const classes = placesByClass(labels);
   const quotas = shareOut(
@@ -44,9 +41,7 @@ export function stratifiedHoldout(
 function shareOut(shares: readonly number[], caps: readonly number[], total: number): number[] {
   const quotas = shares.map((share, at) => Math.min(Math.floor(share), caps[at]!));
   let left = total - quotas.reduce((sum, quota) => sum + quota, 0);
-  const byRemainder = [...shares.keys()].sort(
-    (a, b) => shares[b]! - quotas[b]! - (shares[a]! - quotas[a]!) || a - b,
-  );
+  const byRemainder = [...shares.keys()].sort((a, b) => shares[b]! - quotas[b]! - (shares[a]! - quotas[a]!) || a - b);
   while (left > 0) {
     const open = byRemainder.filter((at) => quotas[at]! < caps[at]!);
     if (open.length === 0) break;

@@ -14,7 +14,7 @@ import { z } from "zod";
 import { TrainerError } from "../errors.js";
 import { partFactory } from "../options.js";
 import type { Data, DataSource, Picture, Split } from "./dataset.js";
-import { type Damaged, damagedError, type Decoder, findDamaged, oneLine, openDecoder } from "./decode.js";
+import { type Damaged, type Decoder, damagedError, findDamaged, oneLine, openDecoder } from "./decode.js";
 
 export interface ImageFolderOptions {
   path: string;
@@ -45,54 +45,54 @@ interface Folder {
 }
 
 /** A data set of picture files (.jpg, .jpeg, .png, .webp), decoded when they are read. */
-export const imageFolder: (options: ImageFolderOptions) => DataSource = partFactory("data", "imageFolder", schema, (options) => {
-  const { size, validateAll } = options;
-  const path = resolve(options.path);
-  return {
-    name: "imageFolder",
-    options: { path, size, validateAll },
-    async load({ log = () => {} }) {
-      const roots = await findSplits(path, log);
-      const train = await readClasses(roots.train, log);
-      const classes = train.map(({ name }) => name);
-      if (classes.length < 2) {
-        const found = classes.length ? `only the class folder ${classes[0]}` : "no class folder";
-        throw new TrainerError(
-          "ERR_DATA",
-          `${roots.train} has ${found}, expected one folder for each of two or more classes.`,
-        );
-      }
-      const test = roots.test === undefined ? undefined : await readClasses(roots.test, log);
-      if (test && roots.test !== undefined) checkTestClasses(classes, test, roots.test);
+export const imageFolder: (options: ImageFolderOptions) => DataSource = partFactory(
+  "data",
+  "imageFolder",
+  schema,
+  (options) => {
+    const { size, validateAll } = options;
+    const path = resolve(options.path);
+    return {
+      name: "imageFolder",
+      options: { path, size, validateAll },
+      async load({ log = () => {} }) {
+        const roots = await findSplits(path, log);
+        const train = await readClasses(roots.train, log);
+        const classes = train.map(({ name }) => name);
+        if (classes.length < 2) {
+          const found = classes.length ? `only the class folder ${classes[0]}` : "no class folder";
+          throw new TrainerError(
+            "ERR_DATA",
+            `${roots.train} has ${found}, expected one folder for each of two or more classes.`,
+          );
+        }
+        const test = roots.test === undefined ? undefined : await readClasses(roots.test, log);
+        if (test && roots.test !== undefined) checkTestClasses(classes, test, roots.test);
 
-      const files = [...train, ...(test ?? [])].flatMap((folder) => folder.files);
-      const decoder = await openDecoder();
-      const bytes = new Map<string, number>();
-      const damaged = await findDamaged(files, async (file) => {
-        bytes.set(file, (await stat(file)).size);
-        await (validateAll ? decoder.decode(file, size) : decoder.checkHeader(file));
-      });
-      if (damaged.length) throw damagedError(damaged, files.length);
-      return {
-        classes,
-        height: size,
-        width: size,
-        train: folderSplit(train, classes, size, decoder),
-        ...(test && { test: folderSplit(test, classes, size, decoder) }),
-        ...imageNetStatistics,
-        fingerprint: fingerprintOf(files.map((file) => [relative(path, file), bytes.get(file)!])),
-      } satisfies Data;
-    },
-  };
-});
+        const files = [...train, ...(test ?? [])].flatMap((folder) => folder.files);
+        const decoder = await openDecoder();
+        const bytes = new Map<string, number>();
+        const damaged = await findDamaged(files, async (file) => {
+          bytes.set(file, (await stat(file)).size);
+          await (validateAll ? decoder.decode(file, size) : decoder.checkHeader(file));
+        });
+        if (damaged.length) throw damagedError(damaged, files.length);
+        return {
+          classes,
+          height: size,
+          width: size,
+          train: folderSplit(train, classes, size, decoder),
+          ...(test && { test: folderSplit(test, classes, size, decoder) }),
+          ...imageNetStatistics,
+          fingerprint: fingerprintOf(files.map((file) => [relative(path, file), bytes.get(file)!])),
+        } satisfies Data;
+      },
+    };
+  },
+);
 
 /** Decodes when read. */
-function folderSplit(
-  folders: readonly Folder[],
-  classes: readonly string[],
-  size: number,
-  decoder: Decoder,
-): Split {
+function folderSplit(folders: readonly Folder[], classes: readonly string[], size: number, decoder: Decoder): Split {
   const files = folders.flatMap((folder) => folder.files);
   const labels = Int32Array.from(
     folders.flatMap(({ name, files }) => new Array<number>(files.length).fill(classes.indexOf(name))),
@@ -121,25 +121,17 @@ function folderSplit(
 }
 
 /** The folders of the splits below a path. */
-async function findSplits(
-  path: string,
-  log: (line: string) => void,
-): Promise<{ train: string; test?: string }> {
+async function findSplits(path: string, log: (line: string) => void): Promise<{ train: string; test?: string }> {
   const names = new Set((await foldersIn(path)).map((folder) => folder.name));
   const test = names.has("test") ? "test" : names.has("val") ? "val" : undefined;
   if (names.has("train")) {
     if (names.has("test") && names.has("val")) {
-      log(
-        `${join(path, "val")} is not used: test/ is the test split, and validation is held out from train/`,
-      );
+      log(`${join(path, "val")} is not used: test/ is the test split, and validation is held out from train/`);
     }
     return { train: join(path, "train"), ...(test && { test: join(path, test) }) };
   }
   if (test) {
-    throw new TrainerError(
-      "ERR_DATA",
-      `${path} has ${test}/ but no train/. Expected train/<class>/ beside it.`,
-    );
+    throw new TrainerError("ERR_DATA", `${path} has ${test}/ but no train/. Expected train/<class>/ beside it.`);
   }
   return { train: path };
 }
@@ -163,8 +155,7 @@ async function readClasses(path: string, log: (line: string) => void): Promise<F
         `${empty.join(", ")}. Fill or remove ${empty.length > 1 ? "them" : "it"}.`,
     );
   }
-  if (ignored)
-    log(`${path}: ${ignored} entries in class folders are not pictures by their names and are ignored`);
+  if (ignored) log(`${path}: ${ignored} entries in class folders are not pictures by their names and are ignored`);
   return folders;
 }
 
@@ -172,9 +163,7 @@ function checkTestClasses(classes: readonly string[], test: readonly Folder[], p
   const known = new Set(classes);
   const unknown = test.filter(({ name }) => !known.has(name)).map(({ name }) => name);
   if (test.length === 0 || unknown.length) {
-    const problem = unknown.length
-      ? `has classes that train/ lacks: ${unknown.join(", ")}`
-      : "has no class folder";
+    const problem = unknown.length ? `has classes that train/ lacks: ${unknown.join(", ")}` : "has no class folder";
     throw new TrainerError(
       "ERR_DATA",
       `${path} ${problem}. Expected a folder for some or all of the training classes.`,
@@ -202,16 +191,10 @@ async function list(path: string): Promise<Dirent[]> {
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     const problem =
-      code === "ENOENT"
-        ? "does not exist"
-        : code === "ENOTDIR"
-          ? "is not a folder"
-          : `cannot be read (${code})`;
-    throw new TrainerError(
-      "ERR_DATA",
-      `${path} ${problem}. Expected a folder of class folders with pictures.`,
-      { cause },
-    );
+      code === "ENOENT" ? "does not exist" : code === "ENOTDIR" ? "is not a folder" : `cannot be read (${code})`;
+    throw new TrainerError("ERR_DATA", `${path} ${problem}. Expected a folder of class folders with pictures.`, {
+      cause,
+    });
   }
 }
 

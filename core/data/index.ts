@@ -7,14 +7,14 @@ import type { DataSource } from "./dataset.js";
 import { imageFolder } from "./image-folder.js";
 import { shapes } from "./shapes.js";
 
-export { cifar10, cifar100, type CifarOptions } from "./cifar.js";
+export { type CifarOptions, cifar10, cifar100 } from "./cifar.js";
 export type { Box, Data, DataSource, LoadContext, Picture, Sample, Split } from "./dataset.js";
 export { limit, stratifiedHoldout, subset } from "./holdout.js";
-export { imageFolder, type ImageFolderOptions, imageNetStatistics } from "./image-folder.js";
+export { type ImageFolderOptions, imageFolder, imageNetStatistics } from "./image-folder.js";
 export { createLoader, type Loader, type LoaderOptions, type RawBatch } from "./loader.js";
 export { memorySplit, type Part } from "./memory.js";
-export { shapes, type ShapesOptions } from "./shapes.js";
-export { formatVerify, verifyData, type VerifyReport } from "./verify.js";
+export { type ShapesOptions, shapes } from "./shapes.js";
+export { formatVerify, type VerifyReport, verifyData } from "./verify.js";
 
 const factories: Readonly<Record<string, (options: never) => DataSource>> = {
   cifar10,

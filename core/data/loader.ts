@@ -49,14 +49,9 @@ export interface Loader {
 export function createLoader(options: LoaderOptions): Loader {
   const { split, height, width, batchSize, seed, shuffle, transform, dropLast = false } = options;
   if (!Number.isInteger(batchSize) || batchSize < 1) {
-    throw new TrainerError(
-      "ERR_OPTION",
-      `The batch size is ${batchSize}, expected a whole number from 1 on.`,
-    );
+    throw new TrainerError("ERR_OPTION", `The batch size is ${batchSize}, expected a whole number from 1 on.`);
   }
-  const batchesInEpoch = dropLast
-    ? Math.floor(split.length / batchSize)
-    : Math.ceil(split.length / batchSize);
+  const batchesInEpoch = dropLast ? Math.floor(split.length / batchSize) : Math.ceil(split.length / batchSize);
   if (batchesInEpoch === 0) {
     const dropped = dropLast ? " when the last one is dropped" : "";
     throw new TrainerError("ERR_OPTION", `${split.length} pictures give no batch of ${batchSize}${dropped}.`);
@@ -69,12 +64,7 @@ export function createLoader(options: LoaderOptions): Loader {
     return Int32Array.from({ length: split.length }, (_, place) => place);
   }
 
-  function assemble(
-    pictures: readonly Picture[],
-    indices: Int32Array,
-    epoch: number,
-    batchInEpoch: number,
-  ): RawBatch {
+  function assemble(pictures: readonly Picture[], indices: Int32Array, epoch: number, batchInEpoch: number): RawBatch {
     const size = indices.length;
     if (pictures.length !== size) {
       throw new TrainerError("ERR_DATA", `The data set read ${pictures.length} pictures, expected ${size}.`);

@@ -101,11 +101,14 @@ function drawnSplit(name: "train" | "test", length: number, { classes, size, sca
     length,
     labels,
     read: (indices) =>
-      Array.from(indices, (index): Picture => ({
-        pixels: draw(index).pixels.slice(),
-        height: size,
-        width: size,
-      })),
+      Array.from(
+        indices,
+        (index): Picture => ({
+          pixels: draw(index).pixels.slice(),
+          height: size,
+          width: size,
+        }),
+      ),
     box: (index) => draw(index).box,
     describe: (index) => `shapes/${name}#${index}`,
   };
@@ -161,10 +164,7 @@ export function composeScene(
     angle: rng.range(0, 2 * Math.PI),
     colour: hsv(hue, rng.range(0.7, 1), rng.range(0.7, 1)),
     accent: groundValue > 0.5 ? [12, 12, 12] : [243, 243, 243],
-    ground: [
-      hsv(rng.uniform(), rng.range(0, 0.3), groundValue),
-      hsv(rng.uniform(), rng.range(0, 0.3), endValue),
-    ],
+    ground: [hsv(rng.uniform(), rng.range(0, 0.3), groundValue), hsv(rng.uniform(), rng.range(0, 0.3), endValue)],
     slope: rng.range(0, 2 * Math.PI),
     noise: rng.range(6, 20),
   };

@@ -1,9 +1,8 @@
 /** `trainer data verify`: reads every picture of a data set and says what is in it. */
 
 import { createHash } from "node:crypto";
-
-import type { Data, DataSource, Split } from "./dataset.js";
 import { TrainerError } from "../errors.js";
+import type { Data, DataSource, Split } from "./dataset.js";
 
 /** How many of a kind are listed by name; the counts are of all. */
 const listed = 20;
@@ -180,15 +179,11 @@ export function formatVerify(report: VerifyReport): string {
   if (sharedCount) {
     lines.push(`${sharedCount} test pictures are also in the training split:`);
     lines.push(
-      ...shared.map(
-        (pair) => `  ${pair.test} = ${pair.train}${pair.sameLabel ? "" : ", with another label"}`,
-      ),
+      ...shared.map((pair) => `  ${pair.test} = ${pair.train}${pair.sameLabel ? "" : ", with another label"}`),
     );
     if (sharedCount > shared.length) lines.push(`  … and ${sharedCount - shared.length} more`);
   }
-  lines.push(
-    report.clean ? "Every picture can be read, and every class has some." : "There are problems, see above.",
-  );
+  lines.push(report.clean ? "Every picture can be read, and every class has some." : "There are problems, see above.");
   return lines.join("\n");
 }
 
@@ -200,9 +195,7 @@ function splitLines(name: string, split: SplitReport, classes: readonly string[]
   ];
   const missing = classes.filter((_, label) => split.counts[label] === 0);
   if (missing.length)
-    lines.push(
-      `       no picture of ${missing.slice(0, listed).join(", ")}${missing.length > listed ? ", …" : ""}`,
-    );
+    lines.push(`       no picture of ${missing.slice(0, listed).join(", ")}${missing.length > listed ? ", …" : ""}`);
   if (split.repeatedCount) lines.push(`       ${split.repeatedCount} repeat an earlier picture of the split`);
   if (split.damagedCount) {
     lines.push(

@@ -6,11 +6,11 @@
  * *below* its probability (there: not above), so that probability 0 never fires.
  */
 import type { Picture } from "../data/dataset.js";
-import type { Stream } from "../rng.js";
 import { TrainerError } from "../errors.js";
+import type { Stream } from "../rng.js";
 import * as color from "./color.js";
-import * as geometry from "./geometry.js";
 import type { Sampling, Size } from "./geometry.js";
+import * as geometry from "./geometry.js";
 
 export type Operation =
   | "Identity"
@@ -43,31 +43,106 @@ export type PolicyStep = readonly [op: Operation, probability: number, level: nu
  * authors' code draws from 95 others; this is the published table, as torchvision has it.
  */
 export const cifar10Policy: readonly (readonly [PolicyStep, PolicyStep])[] = [
-  [["Invert", 0.1, 7], ["Contrast", 0.2, 6]],
-  [["Rotate", 0.7, 2], ["TranslateX", 0.3, 9]],
-  [["Sharpness", 0.8, 1], ["Sharpness", 0.9, 3]],
-  [["ShearY", 0.5, 8], ["TranslateY", 0.7, 9]],
-  [["AutoContrast", 0.5, 8], ["Equalize", 0.9, 2]],
-  [["ShearY", 0.2, 7], ["Posterize", 0.3, 7]],
-  [["Color", 0.4, 3], ["Brightness", 0.6, 7]],
-  [["Sharpness", 0.3, 9], ["Brightness", 0.7, 9]],
-  [["Equalize", 0.6, 5], ["Equalize", 0.5, 1]],
-  [["Contrast", 0.6, 7], ["Sharpness", 0.6, 5]],
-  [["Color", 0.7, 7], ["TranslateX", 0.5, 8]],
-  [["Equalize", 0.3, 7], ["AutoContrast", 0.4, 8]],
-  [["TranslateY", 0.4, 3], ["Sharpness", 0.2, 6]],
-  [["Brightness", 0.9, 6], ["Color", 0.2, 8]],
-  [["Solarize", 0.5, 2], ["Invert", 0, 3]],
-  [["Equalize", 0.2, 0], ["AutoContrast", 0.6, 0]],
-  [["Equalize", 0.2, 8], ["Equalize", 0.6, 4]],
-  [["Color", 0.9, 9], ["Equalize", 0.6, 6]],
-  [["AutoContrast", 0.8, 4], ["Solarize", 0.2, 8]],
-  [["Brightness", 0.1, 3], ["Color", 0.7, 0]],
-  [["Solarize", 0.4, 5], ["AutoContrast", 0.9, 3]],
-  [["TranslateY", 0.9, 9], ["TranslateY", 0.7, 9]],
-  [["AutoContrast", 0.9, 2], ["Solarize", 0.8, 3]],
-  [["Equalize", 0.8, 8], ["Invert", 0.1, 3]],
-  [["TranslateY", 0.7, 9], ["AutoContrast", 0.9, 1]],
+  [
+    ["Invert", 0.1, 7],
+    ["Contrast", 0.2, 6],
+  ],
+  [
+    ["Rotate", 0.7, 2],
+    ["TranslateX", 0.3, 9],
+  ],
+  [
+    ["Sharpness", 0.8, 1],
+    ["Sharpness", 0.9, 3],
+  ],
+  [
+    ["ShearY", 0.5, 8],
+    ["TranslateY", 0.7, 9],
+  ],
+  [
+    ["AutoContrast", 0.5, 8],
+    ["Equalize", 0.9, 2],
+  ],
+  [
+    ["ShearY", 0.2, 7],
+    ["Posterize", 0.3, 7],
+  ],
+  [
+    ["Color", 0.4, 3],
+    ["Brightness", 0.6, 7],
+  ],
+  [
+    ["Sharpness", 0.3, 9],
+    ["Brightness", 0.7, 9],
+  ],
+  [
+    ["Equalize", 0.6, 5],
+    ["Equalize", 0.5, 1],
+  ],
+  [
+    ["Contrast", 0.6, 7],
+    ["Sharpness", 0.6, 5],
+  ],
+  [
+    ["Color", 0.7, 7],
+    ["TranslateX", 0.5, 8],
+  ],
+  [
+    ["Equalize", 0.3, 7],
+    ["AutoContrast", 0.4, 8],
+  ],
+  [
+    ["TranslateY", 0.4, 3],
+    ["Sharpness", 0.2, 6],
+  ],
+  [
+    ["Brightness", 0.9, 6],
+    ["Color", 0.2, 8],
+  ],
+  [
+    ["Solarize", 0.5, 2],
+    ["Invert", 0, 3],
+  ],
+  [
+    ["Equalize", 0.2, 0],
+    ["AutoContrast", 0.6, 0],
+  ],
+  [
+    ["Equalize", 0.2, 8],
+    ["Equalize", 0.6, 4],
+  ],
+  [
+    ["Color", 0.9, 9],
+    ["Equalize", 0.6, 6],
+  ],
+  [
+    ["AutoContrast", 0.8, 4],
+    ["Solarize", 0.2, 8],
+  ],
+  [
+    ["Brightness", 0.1, 3],
+    ["Color", 0.7, 0],
+  ],
+  [
+    ["Solarize", 0.4, 5],
+    ["AutoContrast", 0.9, 3],
+  ],
+  [
+    ["TranslateY", 0.9, 9],
+    ["TranslateY", 0.7, 9],
+  ],
+  [
+    ["AutoContrast", 0.9, 2],
+    ["Solarize", 0.8, 3],
+  ],
+  [
+    ["Equalize", 0.8, 8],
+    ["Invert", 0.1, 3],
+  ],
+  [
+    ["TranslateY", 0.7, 9],
+    ["AutoContrast", 0.9, 1],
+  ],
 ];
 
 /** The magnitude of a level (0 to bins - 1), before its sign is drawn. */
@@ -147,13 +222,7 @@ const randAugmentOperations = Object.keys(randAugmentSpace) as Operation[];
 const trivialAugmentOperations = Object.keys(trivialAugmentSpace) as Operation[];
 
 /** The magnitude of an operation at a level (0 to bins - 1) for pictures of this size, without its sign. */
-export function magnitudeAt(
-  space: OperationSpace,
-  op: Operation,
-  level: number,
-  bins: number,
-  size: Size,
-): number {
+export function magnitudeAt(space: OperationSpace, op: Operation, level: number, bins: number, size: Size): number {
   const scale = space[op];
   if (!scale) {
     throw new TrainerError(
@@ -204,11 +273,7 @@ export function randAugmentDraw(
 }
 
 /** One operation at one level, both uniform. */
-export function trivialAugmentDraw(
-  stream: Stream,
-  size: Size,
-  { bins = 31 }: { bins?: number } = {},
-): Step[] {
+export function trivialAugmentDraw(stream: Stream, size: Size, { bins = 31 }: { bins?: number } = {}): Step[] {
   const op = trivialAugmentOperations[stream.int(trivialAugmentOperations.length)]!;
   return [signedStep(trivialAugmentSpace, op, stream.int(bins), bins, size, stream.chance(0.5))];
 }
@@ -219,12 +284,7 @@ export function trivialAugmentDraw(
  * (Posterize), the threshold (Solarize); the others have none. `sampling` holds for shears, translations and
  * Rotate.
  */
-export function applyOperation(
-  picture: Picture,
-  op: Operation,
-  magnitude: number,
-  sampling: Sampling = {},
-): Picture {
+export function applyOperation(picture: Picture, op: Operation, magnitude: number, sampling: Sampling = {}): Picture {
   switch (op) {
     case "Identity":
       return picture;
@@ -261,10 +321,7 @@ export function applyOperation(
 
 /** Applies drawn steps one after the other. */
 export function applySteps(picture: Picture, steps: readonly Step[], sampling: Sampling = {}): Picture {
-  return steps.reduce(
-    (current, { op, magnitude }) => applyOperation(current, op, magnitude, sampling),
-    picture,
-  );
+  return steps.reduce((current, { op, magnitude }) => applyOperation(current, op, magnitude, sampling), picture);
 }
 
 function policyStep([op, , level]: PolicyStep, negative: boolean, size: Size): Step {

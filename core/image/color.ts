@@ -152,10 +152,7 @@ export function posterize(picture: Picture, bits: number): Picture {
  */
 export function solarize(picture: Picture, threshold: number): Picture {
   if (Number.isNaN(threshold)) {
-    throw new TrainerError(
-      "ERR_OPTION",
-      "solarize: the threshold is NaN; it must be a number from 0 to 255.",
-    );
+    throw new TrainerError("ERR_OPTION", "solarize: the threshold is NaN; it must be a number from 0 to 255.");
   }
   const limit = f32(threshold);
   for (let value = 0; value < 256; value++) red[value] = value >= limit ? 255 - value : value;

@@ -51,11 +51,7 @@ const black: Color = [0, 0, 0];
  * Cuts a rectangle out; where it leaves the picture, `fill` comes in. Padding by p and cropping at (y, x) is
  * a crop at (y - p, x - p).
  */
-export function crop(
-  picture: Picture,
-  { top, left, height, width }: Rectangle,
-  fill: Color = black,
-): Picture {
+export function crop(picture: Picture, { top, left, height, width }: Rectangle, fill: Color = black): Picture {
   if (![top, left, height, width].every(Number.isInteger) || height < 1 || width < 1) {
     throw new TrainerError(
       "ERR_OPTION",

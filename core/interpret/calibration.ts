@@ -58,13 +58,16 @@ export function calibration(
     trust[bin]! += confidence[picture]!;
     hits[bin]! += correct[picture]!;
   }
-  const bins = Array.from(counts, (inBin, at): CalibrationBin => ({
-    from: at / count,
-    to: (at + 1) / count,
-    count: inBin,
-    confidence: trust[at]! / inBin,
-    accuracy: hits[at]! / inBin,
-  }));
+  const bins = Array.from(
+    counts,
+    (inBin, at): CalibrationBin => ({
+      from: at / count,
+      to: (at + 1) / count,
+      count: inBin,
+      confidence: trust[at]! / inBin,
+      accuracy: hits[at]! / inBin,
+    }),
+  );
   const ece = bins.reduce(
     (sum, each) => sum + (each.count > 0 ? (each.count / total) * Math.abs(each.accuracy - each.confidence) : 0),
     0,

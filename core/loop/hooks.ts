@@ -6,12 +6,14 @@
  */
 import type * as tf from "@tensorflow/tfjs-core";
 import { AsyncSeriesHook, AsyncSeriesWaterfallHook, SyncBailHook, SyncHook, SyncWaterfallHook } from "tapable";
-import { reasonOf, TrainerError } from "../errors.js";
 import type { Sample } from "../data/dataset.js";
+import { reasonOf, TrainerError } from "../errors.js";
 import type { Layer } from "../nn/layer.js";
 import type { BlockInfo, HeadInfo } from "../nn/model.js";
-import { stream, type Stream } from "../rng.js";
 import { suggestion } from "../options.js";
+import { type Stream, stream } from "../rng.js";
+import * as check from "./checks.js";
+import { createLedger, type Ledger, type TellLeak } from "./leaks.js";
 import type {
   Batch,
   EpochSummary,
@@ -24,8 +26,6 @@ import type {
   Run,
   Step,
 } from "./types.js";
-import * as check from "./checks.js";
-import { createLedger, type Ledger, type TellLeak } from "./leaks.js";
 
 /** What a tap of each hook is: its arguments and what it returns. */
 export interface HookSignatures {
@@ -234,7 +234,8 @@ export function createHooks({ seed, timeout = 600, onObserverFailure, onLeak = (
     if (!stages.includes(stage)) refuse(`unknown stage "${String(stage)}"${suggestion(String(stage), stages)}.`);
     const unknown = Object.keys(options).filter((key) => key !== "stage" && key !== "pure");
     if (unknown.length > 0) refuse(`unknown tap option "${unknown[0]}"; there are "stage" and "pure".`);
-    if (options.pure && hook !== "afterLoss" && hook !== "beforeStep") refuse('"pure" is for "afterLoss" and "beforeStep" alone.');
+    if (options.pure && hook !== "afterLoss" && hook !== "beforeStep")
+      refuse('"pure" is for "afterLoss" and "beforeStep" alone.');
     if (!asynchronous && handler.constructor.name === "AsyncFunction") {
       refuse("this hook is synchronous, and an asynchronous function came. Everything inside a step is synchronous.");
     }

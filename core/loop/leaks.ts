@@ -47,7 +47,14 @@ export function createLedger(tell: TellLeak): Ledger {
   const accountOf = (plugin: string): Account => {
     const known = accounts.get(plugin);
     if (known) return known;
-    const account = { held: 0, recent: new Map(), total: new Map(), levels: [], told: new Set<string>(), unknown: false };
+    const account = {
+      held: 0,
+      recent: new Map(),
+      total: new Map(),
+      levels: [],
+      told: new Set<string>(),
+      unknown: false,
+    };
     accounts.set(plugin, account);
     return account;
   };
@@ -103,12 +110,15 @@ export function createLedger(tell: TellLeak): Ledger {
     close(plugin) {
       const { held, total, told, unknown } = accountOf(plugin);
       if (held <= 0 || told.size > 0 || unknown) return;
-      tell(`Plugin "${plugin}" has left ${held} tensors behind, made in ${where(largest(total))}. It must dispose of them.`);
+      tell(
+        `Plugin "${plugin}" has left ${held} tensors behind, made in ${where(largest(total))}. It must dispose of them.`,
+      );
     },
   };
 }
 
-const where = (place: string): string => (["apply", "save", "load"].includes(place) ? `its ${place}` : `hook "${place}"`);
+const where = (place: string): string =>
+  ["apply", "save", "load"].includes(place) ? `its ${place}` : `hook "${place}"`;
 
 const largest = (sums: ReadonlyMap<string, number>): string =>
   [...sums].reduce((most, each) => (each[1] > most[1] ? each : most))[0];
@@ -116,7 +126,10 @@ const largest = (sums: ReadonlyMap<string, number>): string =>
 /** Tensors that live until somebody disposes of them: those of open scopes, and what the tape keeps, apart. */
 function ownedTensors(): number {
   const { numTensors, scopeStack, activeTape } = engine().state;
-  const scoped = scopeStack.reduce((sum, { track }) => sum + track.reduce((count, each) => count + Number(isLoose(each)), 0), 0);
+  const scoped = scopeStack.reduce(
+    (sum, { track }) => sum + track.reduce((count, each) => count + Number(isLoose(each)), 0),
+    0,
+  );
   const taped = (activeTape ?? []).reduce((sum, { saved }) => sum + (saved?.filter(isLiving).length ?? 0), 0);
   return numTensors - scoped - taped;
 }

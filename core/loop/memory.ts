@@ -6,7 +6,7 @@ import { DivergedError } from "./divergence.js";
 import type { Events } from "./events.js";
 import type { AppliedPlugin } from "./plugin.js";
 import { leaveOut, type Position } from "./position.js";
-import { disposeSnapshot, restore, takeSnapshot, type Snapshot } from "./snapshot.js";
+import { disposeSnapshot, restore, type Snapshot, takeSnapshot } from "./snapshot.js";
 import type { TrainState } from "./step.js";
 
 /**
@@ -36,7 +36,12 @@ export function createMemory(
   state: TrainState,
   position: Position,
   plugins: readonly AppliedPlugin[],
-  { keep, policy, events, anchor: given }: {
+  {
+    keep,
+    policy,
+    events,
+    anchor: given,
+  }: {
     keep?: Keep;
     policy: DivergencePolicy;
     events: Emitter<Events>;

@@ -5,8 +5,8 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { heldBytes } from "../nn/backward.js";
 import { forward, zeroWeights } from "../nn/layer.js";
-import { planNotes } from "./notes.js";
 import type { HookName, TapInfo } from "./hooks.js";
+import { planNotes } from "./notes.js";
 import { progressAt, type Session } from "./session.js";
 import { initialState } from "./step.js";
 import type { Trainer } from "./trainer.js";
@@ -50,8 +50,7 @@ export function makePlan(trainer: Trainer, session: Session): Plan {
   const totalSteps = config.epochs * stepsPerEpoch;
   // Nothing here depends on the values, and drawing the initial ones of a large network takes a second.
   const state = initialState(zeroWeights(model.layer), session.parameters.keys(), config.optimizer);
-  const size = (tensors: Iterable<tf.Tensor>): number =>
-    [...tensors].reduce((sum, tensor) => sum + tensor.size, 0);
+  const size = (tensors: Iterable<tf.Tensor>): number => [...tensors].reduce((sum, tensor) => sum + tensor.size, 0);
   const weights = size(state.weights.values()) * 4;
   const optimizer = size(state.slots.values()) * 4;
   const pass = (pictures: number, onCount?: (path: string, multiplyAdds: number) => void): number =>
@@ -153,8 +152,7 @@ export function formatPlan(plan: Plan, width = 80): string {
   return lines.join("\n");
 }
 
-const tapText = ({ plugin, stage }: TapInfo): string =>
-  stage === "normal" ? plugin : `${plugin} (${stage})`;
+const tapText = ({ plugin, stage }: TapInfo): string => (stage === "normal" ? plugin : `${plugin} (${stage})`);
 
 const short = (value: number): string => String(Number(value.toPrecision(3)));
 

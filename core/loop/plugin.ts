@@ -1,12 +1,12 @@
 /** The plugin contract, and what makes a list of plugins one composition. */
 import type { Emitter } from "mitt";
 import type { z } from "zod";
+import type { ResolvedConfig } from "../config/config.js";
 import { reasonOf, TrainerError } from "../errors.js";
 import { partFactory } from "../options.js";
-import { stream, type Stream } from "../rng.js";
-import type { ResolvedConfig } from "../config/config.js";
+import { type Stream, stream } from "../rng.js";
 import type { Events } from "./events.js";
-import type { Hooks, HookSet } from "./hooks.js";
+import type { HookSet, Hooks } from "./hooks.js";
 import type { Ledger } from "./leaks.js";
 
 /** What a plugin is given once for each trainer it serves. State lives in the closure of `apply`. */
@@ -86,23 +86,30 @@ export interface PluginFactory<S extends z.ZodObject = z.ZodObject> {
  */
 export function definePlugin<S extends z.ZodObject>(definition: PluginDefinition<S>): PluginFactory<S> {
   const { name, requires, conflicts, slot, observer } = definition;
-  const factory = partFactory("plugin", name, definition.options, (options): Plugin =>
-    Object.freeze({
-      name,
-      options: options as Readonly<Record<string, unknown>>,
-      requires,
-      conflicts,
-      slot,
-      observer,
-      check: (config: ResolvedConfig) => definition.check?.(options, config) ?? [],
-      apply: (context: PluginContext) => definition.apply(options, context),
-    }),
+  const factory = partFactory(
+    "plugin",
+    name,
+    definition.options,
+    (options): Plugin =>
+      Object.freeze({
+        name,
+        options: options as Readonly<Record<string, unknown>>,
+        requires,
+        conflicts,
+        slot,
+        observer,
+        check: (config: ResolvedConfig) => definition.check?.(options, config) ?? [],
+        apply: (context: PluginContext) => definition.apply(options, context),
+      }),
   );
   return Object.assign(factory, { definition });
 }
 
 /** The options of a plugin in a config, or undefined when it is not there. */
-export function optionsOf<S extends z.ZodObject>(config: ResolvedConfig, factory: PluginFactory<S>): z.output<S> | undefined {
+export function optionsOf<S extends z.ZodObject>(
+  config: ResolvedConfig,
+  factory: PluginFactory<S>,
+): z.output<S> | undefined {
   return config.plugins.find(({ name }) => name === factory.definition.name)?.options as z.output<S> | undefined;
 }
 
@@ -197,7 +204,8 @@ function checked(instance: PluginInstance): PluginInstance {
       const state = save.call(instance);
       if (state === null || typeof state !== "object") throw new Error("save returns { values?, tensors? }.");
       const strange = notPlain(state.values, "values");
-      if (strange !== undefined) throw new Error(`${strange}, and a checkpoint keeps plain data: numbers, text, lists, objects.`);
+      if (strange !== undefined)
+        throw new Error(`${strange}, and a checkpoint keeps plain data: numbers, text, lists, objects.`);
       return state;
     },
     load: instance.load && ((state) => instance.load!(state)),

@@ -73,7 +73,12 @@ export interface StepFigures {
 }
 
 /** Counts a micro-batch that took `seconds`; the figures of the optimizer step where it ended one. */
-export function advance(position: Position, { size }: RawBatch, result: StepResult, seconds: number): StepFigures | undefined {
+export function advance(
+  position: Position,
+  { size }: RawBatch,
+  result: StepResult,
+  seconds: number,
+): StepFigures | undefined {
   const { window, sums } = position;
   position.skipped = 0;
   position.microBatch++;

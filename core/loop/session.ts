@@ -1,6 +1,6 @@
 /** What a run is before its first step: backend, data, network, weights and loaders, made from a config. */
-import { createCapture, eager, type Capture } from "../backend/capture.js";
-import { loadBackend, type Backend } from "../backend/index.js";
+import { type Capture, createCapture, eager } from "../backend/capture.js";
+import { type Backend, loadBackend } from "../backend/index.js";
 import { bfloat16Instructions } from "../backend/processor.js";
 import type { ResolvedConfig } from "../config/config.js";
 import type { Data } from "../data/dataset.js";

@@ -7,7 +7,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { TrainerError } from "../errors.js";
-import { failureIn, type AppliedPlugin, type PluginState } from "./plugin.js";
+import { type AppliedPlugin, failureIn, type PluginState } from "./plugin.js";
 import type { Position } from "./position.js";
 import type { TrainState } from "./step.js";
 
@@ -39,11 +39,7 @@ const cloned = (tensors: Tensors): Map<string, tf.Tensor> =>
   new Map([...tensors].map(([name, value]) => [name, shared(value)]));
 
 /** @throws TrainerError ERR_PLUGIN where a plugin's `save` fails; nothing is left behind */
-export function takeSnapshot(
-  state: TrainState,
-  position: Position,
-  plugins: readonly AppliedPlugin[],
-): Snapshot {
+export function takeSnapshot(state: TrainState, position: Position, plugins: readonly AppliedPlugin[]): Snapshot {
   const saved = new Map<string, PluginState>();
   for (const { plugin, instance } of plugins) {
     if (!instance.save) continue;
@@ -136,7 +132,8 @@ function mustFit(what: string, given: Tensors, expected: Tensors): void {
   for (const [name, { shape }] of expected) {
     const found = given.get(name);
     if (!found) throw refused(`its ${what} lack "${name}"`);
-    if (String(found.shape) !== String(shape)) throw refused(`its "${name}" is [${found.shape}], and the run's [${shape}]`);
+    if (String(found.shape) !== String(shape))
+      throw refused(`its "${name}" is [${found.shape}], and the run's [${shape}]`);
   }
   const more = [...given.keys()].find((name) => !expected.has(name));
   if (more !== undefined) throw refused(`its ${what} have "${more}", which the run has not`);

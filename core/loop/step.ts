@@ -7,10 +7,10 @@
  * `afterLoss` inside the first.
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { TrainerError } from "../errors.js";
 import type { Capture } from "../backend/capture.js";
 import type { Compute, Spoil, Tensors } from "../backend/record.js";
 import type { RawBatch } from "../data/loader.js";
+import { TrainerError } from "../errors.js";
 import { valueAndGradients } from "../nn/backward.js";
 import { computeJoined } from "../nn/join.js";
 import { forward, type Weights } from "../nn/layer.js";
@@ -75,7 +75,8 @@ export function replaceWeights(state: TrainState, weights: ReadonlyMap<string, t
   if (step > 0) refuse(`${step} steps are done, and the optimizer's state belongs to the weights they left.`);
   for (const [name, value] of weights) {
     const known = state.weights.get(name) ?? refuse(`the model has no "${name}".`);
-    if (String(known.shape) !== String(value.shape)) refuse(`"${name}" is [${known.shape}], and [${value.shape}] came.`);
+    if (String(known.shape) !== String(value.shape))
+      refuse(`"${name}" is [${known.shape}], and [${value.shape}] came.`);
   }
   commit(state.weights, new Map(weights));
 }
@@ -119,7 +120,12 @@ export function runStep(
       });
     };
 
-    const passes = capture.run("forward and backward pass", differentiate(context, step), differentiated(state, step), random);
+    const passes = capture.run(
+      "forward and backward pass",
+      differentiate(context, step),
+      differentiated(state, step),
+      random,
+    );
     step.logits = passes.logits as tf.Tensor2D;
     step.loss = numberIn(passes.loss!);
     const correct = countCorrect(step.logits, raw.labels);
@@ -137,7 +143,12 @@ export function runStep(
     step.learningRate = learningRate;
     const used = context.isPure("beforeStep") ? gradients : hooks.beforeStep(gradients, step);
     const parts = partsOf(context, state, used, learningRate);
-    const next = capture.run("optimizer's step", update(context, parts, step), updated(context, state, used, parts), random);
+    const next = capture.run(
+      "optimizer's step",
+      update(context, parts, step),
+      updated(context, state, used, parts),
+      random,
+    );
     const gradientNorm = Math.sqrt(numberIn(next.squares!));
     step.gradientNorm = gradientNorm;
     mustBeFinite("gradient norm", gradientNorm, used);
@@ -158,7 +169,11 @@ const numberIn = (scalar: tf.Tensor): number => (scalar.dataSync() as Float32Arr
 const prefixed = (prefix: string, values: Iterable<readonly [string, tf.Tensor]>): Tensors =>
   Object.fromEntries([...values].map(([name, value]) => [prefix + name, value]));
 const under = (prefix: string, values: Tensors): Map<string, tf.Tensor> =>
-  new Map(Object.entries(values).flatMap(([name, value]) => (name.startsWith(prefix) ? [[name.slice(prefix.length), value]] : [])));
+  new Map(
+    Object.entries(values).flatMap(([name, value]) =>
+      name.startsWith(prefix) ? [[name.slice(prefix.length), value]] : [],
+    ),
+  );
 
 // ------------------------------------------------------------------------------------------ forward and backward
 
@@ -168,7 +183,10 @@ const trainedOf = ({ groups }: Pick<Step, "groups">): string[] =>
 /** What `differentiate` takes: the batch, the parameters that train, and the other weights. */
 function differentiated({ weights }: TrainState, step: Step): Tensors {
   const trained = new Set(trainedOf(step));
-  const values = [...weights].map(([name, value]): [string, tf.Tensor] => [`${trained.has(name) ? "trained" : "weight"}/${name}`, value]);
+  const values = [...weights].map(([name, value]): [string, tf.Tensor] => [
+    `${trained.has(name) ? "trained" : "weight"}/${name}`,
+    value,
+  ]);
   return { images: step.batch!.images, targets: step.batch!.targets, ...Object.fromEntries(values) };
 }
 
@@ -209,7 +227,10 @@ const differentiate =
         loss: value,
         squares: ops.squaredNorm(buffers),
         ...prefixed("gradient/", named),
-        ...prefixed("", [...kept].map(([name, each]) => [name, each.clone()] as const)),
+        ...prefixed(
+          "",
+          [...kept].map(([name, each]) => [name, each.clone()] as const),
+        ),
       };
     } finally {
       for (const value of kept.values()) value.dispose();
@@ -226,10 +247,20 @@ const changingOfBatch = ["labels", "indices"] as const;
  */
 function watched(step: Step, spoil: Spoil): Step {
   const guard = <T extends object>(what: T, names: readonly (keyof T & string)[], whose: string): T =>
-    Object.defineProperties({ ...what }, Object.fromEntries(names.filter((name) => what[name] !== undefined).map((name) => [name, {
-      enumerable: true,
-      get: () => (spoil(`it looks at ${whose} ${name}`), what[name]),
-    }])));
+    Object.defineProperties(
+      { ...what },
+      Object.fromEntries(
+        names
+          .filter((name) => what[name] !== undefined)
+          .map((name) => [
+            name,
+            {
+              enumerable: true,
+              get: () => (spoil(`it looks at ${whose} ${name}`), what[name]),
+            },
+          ]),
+      ),
+    );
   const batch = step.batch && guard(step.batch, changingOfBatch, "the batch's");
   return guard({ ...step, batch }, changing, "the step's");
 }
@@ -242,15 +273,25 @@ interface Part {
   factors: Readonly<Record<string, number>>;
 }
 
-function partsOf({ groups, optimizer }: StepContext, { counts }: TrainState, gradients: Gradients, rate: number): Part[] {
-  return groups.filter(({ trains }) => trains).flatMap(({ parameters, rateFactor, decays }) => {
-    const byCount = new Map<number, string[]>();
-    for (const name of parameters.filter((each) => gradients.has(each))) {
-      const count = (counts.get(name) ?? 0) + 1;
-      byCount.set(count, [...(byCount.get(count) ?? []), name]);
-    }
-    return [...byCount].map(([count, names]) => ({ names, factors: optimizer.factors({ rate: rate * rateFactor, count, decays }) }));
-  });
+function partsOf(
+  { groups, optimizer }: StepContext,
+  { counts }: TrainState,
+  gradients: Gradients,
+  rate: number,
+): Part[] {
+  return groups
+    .filter(({ trains }) => trains)
+    .flatMap(({ parameters, rateFactor, decays }) => {
+      const byCount = new Map<number, string[]>();
+      for (const name of parameters.filter((each) => gradients.has(each))) {
+        const count = (counts.get(name) ?? 0) + 1;
+        byCount.set(count, [...(byCount.get(count) ?? []), name]);
+      }
+      return [...byCount].map(([count, names]) => ({
+        names,
+        factors: optimizer.factors({ rate: rate * rateFactor, count, decays }),
+      }));
+    });
 }
 
 /** What `update` takes, named by the part it belongs to, so that other parts are other inputs. */
@@ -283,9 +324,13 @@ const update =
   (inputs, _, spoil) => {
     const next: Record<string, tf.Tensor> = {};
     const all = (what: string): Map<string, tf.Tensor> =>
-      new Map(parts.flatMap(({ names }, part) => names.map((name) => [name, inputs[`${part}/${what}/${name}`]!] as const)));
+      new Map(
+        parts.flatMap(({ names }, part) => names.map((name) => [name, inputs[`${part}/${what}/${name}`]!] as const)),
+      );
     const weights = new Map([...all("value"), ...under("weight/", inputs)]);
-    const gradients = isPure("beforeStep") ? hooks.beforeStep(all("gradient"), watched({ ...step, weights }, spoil)) : all("gradient");
+    const gradients = isPure("beforeStep")
+      ? hooks.beforeStep(all("gradient"), watched({ ...step, weights }, spoil))
+      : all("gradient");
     parts.forEach((part, index) => {
       const of = (name: string): tf.Tensor => inputs[`${index}/${name}`]!;
       const factors = Object.fromEntries(Object.keys(part.factors).map((factor) => [factor, of(factor) as tf.Scalar]));

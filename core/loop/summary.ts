@@ -1,7 +1,8 @@
 /** From what the loop knows to what a record holds. */
+
+import type { ResolvedConfig } from "../config/config.js";
 import type { EpochRecord, MetricsRecord, SummaryRecord } from "./events.js";
 import type { HookName, TapCost } from "./hooks.js";
-import type { ResolvedConfig } from "../config/config.js";
 import type { Position } from "./position.js";
 import type { Session } from "./session.js";
 import type { EpochSummary, FitSummary, Metrics, Progress } from "./types.js";

@@ -1,14 +1,14 @@
 /** The loop. Everything a run can do beyond it is a plugin at one of its hooks; docs/hooks.md shows them in order. */
 import type { Emitter } from "mitt";
-import { checkComposition, applyPlugins, disposePlugins, type AppliedPlugin, type Plugin } from "./plugin.js";
-import { resolveConfig, type ResolvedConfig, type TrainerConfig } from "../config/config.js";
+import { type ResolvedConfig, resolveConfig, type TrainerConfig } from "../config/config.js";
 import { reasonOf, TrainerError } from "../errors.js";
 import { sgd } from "../nn/optimizers.js";
-import { createEvents, type Events } from "./events.js";
 import { evaluate, plainView } from "./evaluate.js";
+import { createEvents, type Events } from "./events.js";
 import { createHooks, type HookSet } from "./hooks.js";
 import { createMemory, type Keep } from "./memory.js";
 import { formatPlan, makePlan } from "./plan.js";
+import { type AppliedPlugin, applyPlugins, checkComposition, disposePlugins, type Plugin } from "./plugin.js";
 import { advance, beginning, nextEpoch } from "./position.js";
 import { createSession, type Session } from "./session.js";
 import { resume, type Snapshot } from "./snapshot.js";
@@ -41,7 +41,10 @@ export class Trainer {
   /** `extensions` are applied after the config's plugins and are no part of its record. */
   constructor(config: TrainerConfig, extensions: readonly Plugin[] = []) {
     this.config = resolveConfig(config, { optimizer: sgd() });
-    this.notes = checkComposition(this.config, extensions.map(({ name }) => name));
+    this.notes = checkComposition(
+      this.config,
+      extensions.map(({ name }) => name),
+    );
     this.hooks = createHooks({
       seed: this.config.seed,
       timeout: this.config.hookTimeout,
@@ -91,12 +94,14 @@ export class Trainer {
     const position = beginning();
     const anchor = from && resume(from(), state, position, this.#plugins);
     const since = { ...position };
-    const interrupted = (): string | undefined => signal?.aborted ? `interrupted (${signal.reason ?? "stopped"})` : undefined;
+    const interrupted = (): string | undefined =>
+      signal?.aborted ? `interrupted (${signal.reason ?? "stopped"})` : undefined;
     const progress = (): Progress => {
       const { epoch, step } = position;
       return { epoch, epochs: config.epochs, step, stepsPerEpoch, totalSteps };
     };
-    const enough = (): string | undefined => (position.step >= (config.maxSteps ?? Number.POSITIVE_INFINITY) ? "max steps" : undefined);
+    const enough = (): string | undefined =>
+      position.step >= (config.maxSteps ?? Number.POSITIVE_INFINITY) ? "max steps" : undefined;
     let stopReason = position.ended ?? enough();
     let test: Metrics | undefined;
     let plan: string | undefined;
@@ -109,7 +114,11 @@ export class Trainer {
       const raw = await evaluate({ model, classes, ...sizes, loader, evaluation, cancelled });
       if (!raw) return undefined;
       const metrics = await call.afterEvaluate(raw, progress());
-      events.emit("evaluate:end", { ...progress(), ...metricsRecord(metrics)!, purpose: split === "test" ? "test" : evaluation.purpose });
+      events.emit("evaluate:end", {
+        ...progress(),
+        ...metricsRecord(metrics)!,
+        purpose: split === "test" ? "test" : evaluation.purpose,
+      });
       return metrics;
     };
     const choose = (purpose: Evaluation["purpose"]): Evaluation =>
@@ -119,7 +128,13 @@ export class Trainer {
 
     try {
       await call.onFitStart({
-        config, data, model, inputSize, folder, trainIndices, heldIndices,
+        config,
+        data,
+        model,
+        inputSize,
+        folder,
+        trainIndices,
+        heldIndices,
         backend: session.backend,
         progress: progress(),
         plan: () => (plan ??= formatPlan(makePlan(this, session))),
@@ -128,8 +143,16 @@ export class Trainer {
       });
       const { parameters, backend, backendVersion: _, threads, seed } = summary();
       events.emit("fit:start", {
-        ...progress(), name: config.name, seed, backend, threads, parameters, folder,
-        batchSize: config.batchSize, classes, lastStep: Math.min(totalSteps, config.maxSteps ?? totalSteps),
+        ...progress(),
+        name: config.name,
+        seed,
+        backend,
+        threads,
+        parameters,
+        folder,
+        batchSize: config.batchSize,
+        classes,
+        lastStep: Math.min(totalSteps, config.maxSteps ?? totalSteps),
         trainSamples: session.samples.train,
         heldSamples: session.samples.validation,
         testSamples: session.samples.test,
@@ -141,8 +164,16 @@ export class Trainer {
         const groups: readonly ParamGroup[] = call.resolveParamGroups(session.groups, progress());
         capture.renew();
         const context = {
-          model, classes, ...sizes, groups, hooks: call, isPure: this.hooks.isPure, capture,
-          optimizer: config.optimizer, learningRate: config.learningRate * position.rateFactor, seed: config.seed,
+          model,
+          classes,
+          ...sizes,
+          groups,
+          hooks: call,
+          isPure: this.hooks.isPure,
+          capture,
+          optimizer: config.optimizer,
+          learningRate: config.learningRate * position.rateFactor,
+          seed: config.seed,
         };
         let at = performance.now();
         let again = false; // back to an earlier place
@@ -181,7 +212,8 @@ export class Trainer {
 
       if (!signal?.aborted) {
         const final = choose("final");
-        if (final.source !== position.validation?.source) position.validation = metricsRecord(await measure(final, "validation"));
+        if (final.source !== position.validation?.source)
+          position.validation = metricsRecord(await measure(final, "validation"));
         test = await measure(final, "test");
         stopReason ??= interrupted();
       }

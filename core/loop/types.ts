@@ -1,10 +1,10 @@
 /** The values that travel through the hooks and events. */
 import type * as tf from "@tensorflow/tfjs-core";
-import type { Data } from "../data/dataset.js";
 import type { Backend } from "../backend/index.js";
-import type { Model } from "../nn/model.js";
-import type { Weights } from "../nn/layer.js";
 import type { ResolvedConfig } from "../config/config.js";
+import type { Data } from "../data/dataset.js";
+import type { Weights } from "../nn/layer.js";
+import type { Model } from "../nn/model.js";
 
 /** One micro-batch on the device. */
 export interface Batch {

@@ -1,7 +1,7 @@
 /** What the residual networks share: a block whose branch plugins may extend. */
 import type * as tf from "@tensorflow/tfjs-core";
 import { TrainerError } from "../errors.js";
-import { run, type Layer, type Pass } from "../nn/layer.js";
+import { type Layer, type Pass, run } from "../nn/layer.js";
 
 type Parts = Readonly<Record<string, Layer>>;
 

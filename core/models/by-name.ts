@@ -3,8 +3,8 @@ import { TrainerError } from "../errors.js";
 import type { ModelSource } from "../nn/model.js";
 import { suggestion } from "../options.js";
 import { efficientNetB0 } from "./efficientnet.js";
+import { resnet18, resnet34, resnet50, resnet101 } from "./resnet.js";
 import { resnet9 } from "./resnet9.js";
-import { resnet101, resnet18, resnet34, resnet50 } from "./resnet.js";
 import { wrn } from "./wide-resnet.js";
 
 /** Factories by the `name` of what they make. */

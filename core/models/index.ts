@@ -1,6 +1,6 @@
 /** The package entry `fitloop/models`. */
-export { modelByName, models, type ModelName } from "./by-name.js";
-export { efficientNetB0, type EfficientNetOptions } from "./efficientnet.js";
-export { resnet9, type ResNet9Options } from "./resnet9.js";
-export { resnet101, resnet18, resnet34, resnet50, type ResNetOptions } from "./resnet.js";
-export { wrn, type WideResNetOptions } from "./wide-resnet.js";
+export { type ModelName, modelByName, models } from "./by-name.js";
+export { type EfficientNetOptions, efficientNetB0 } from "./efficientnet.js";
+export { type ResNetOptions, resnet18, resnet34, resnet50, resnet101 } from "./resnet.js";
+export { type ResNet9Options, resnet9 } from "./resnet9.js";
+export { type WideResNetOptions, wrn } from "./wide-resnet.js";

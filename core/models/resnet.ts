@@ -3,7 +3,7 @@
  * ("v1.5"), as torchvision and most published figures do.
  */
 import { z } from "zod";
-import { run, type Layer } from "../nn/layer.js";
+import { type Layer, run } from "../nn/layer.js";
 import { batchNorm, conv2d, identity, linear, sequential } from "../nn/layers.js";
 import type { BuildContext, Model, ModelSource } from "../nn/model.js";
 import * as ops from "../nn/ops.js";
@@ -80,9 +80,7 @@ function build(
   const layer: Layer = {
     kind: name,
     parts: {
-      conv1: small
-        ? conv2d({ in: 3, out: width, kernel: 3 })
-        : conv2d({ in: 3, out: width, kernel: 7, stride: 2 }),
+      conv1: small ? conv2d({ in: 3, out: width, kernel: 3 }) : conv2d({ in: 3, out: width, kernel: 7, stride: 2 }),
       bn1: batchNorm(width),
       ...Object.fromEntries(stages.map((stage, place) => [stageNames[place]!, stage])),
       head: context.buildHead(identity, { features: channels, classes: context.classes }),

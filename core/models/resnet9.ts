@@ -4,7 +4,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { z } from "zod";
-import { run, type Layer } from "../nn/layer.js";
+import { type Layer, run } from "../nn/layer.js";
 import { batchNorm, conv2d, identity, linear } from "../nn/layers.js";
 import type { BuildContext, Model, ModelSource } from "../nn/model.js";
 import * as ops from "../nn/ops.js";
@@ -21,11 +21,16 @@ export type ResNet9Options = z.input<typeof resnet9Options>;
 const logitScale = 0.125;
 
 /** 6,619,200 parameters at 100 classes; 379 M multiply-adds a picture of 32 pixels. Any size from 8 will do. */
-export const resnet9: (options?: ResNet9Options) => ModelSource = partFactory("model", "resnet9", resnet9Options, (options) => ({
-  name: "resnet9",
-  options,
-  build: (context) => build(options, context),
-}));
+export const resnet9: (options?: ResNet9Options) => ModelSource = partFactory(
+  "model",
+  "resnet9",
+  resnet9Options,
+  (options) => ({
+    name: "resnet9",
+    options,
+    build: (context) => build(options, context),
+  }),
+);
 
 function build({ width }: z.output<typeof resnet9Options>, context: BuildContext): Model {
   const residual = (layer: string, index: number, channels: number): Layer => {

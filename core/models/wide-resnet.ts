@@ -3,7 +3,7 @@
  * used PyTorch port ("block1.layer.0.convShortcut").
  */
 import { z } from "zod";
-import { run, type Layer } from "../nn/layer.js";
+import { type Layer, run } from "../nn/layer.js";
 import { activation, batchNorm, conv2d, identity, linear, sequential } from "../nn/layers.js";
 import type { BuildContext, Model, ModelSource } from "../nn/model.js";
 import * as ops from "../nn/ops.js";

@@ -50,7 +50,10 @@ export function heldBytes(f: () => tf.Tensor, known: Iterable<tf.Tensor>): numbe
 }
 
 /** Runs `f` on a tape, and `use` on that. */
-function taped<V extends tf.Tensor, T extends tf.TensorContainer>(f: () => V, use: (tape: readonly TapeNode[], value: V) => T): T {
+function taped<V extends tf.Tensor, T extends tf.TensorContainer>(
+  f: () => V,
+  use: (tape: readonly TapeNode[], value: V) => T,
+): T {
   const recorder = tf.engine() as unknown as Recorder;
   if (recorder.state.gradientDepth > 0) throw new Error("This cannot be differentiated itself.");
   recorder.startTape();
@@ -97,7 +100,11 @@ function backward(tape: readonly TapeNode[], value: tf.Scalar, xs: readonly tf.T
 }
 
 /** The gradients by `inputs`, each a tensor of its own: a function may give one twice, or the very one it was given. */
-function gradientsOf({ kernelName, gradient }: TapeNode, dys: (tf.Tensor | null)[], inputs: [string, tf.Tensor][]): tf.Tensor[] {
+function gradientsOf(
+  { kernelName, gradient }: TapeNode,
+  dys: (tf.Tensor | null)[],
+  inputs: [string, tf.Tensor][],
+): tf.Tensor[] {
   if (inputs.length === 0) return [];
   if (!gradient) throw new Error(`${kernelName} has no gradient.`);
   const found = gradient(dys);

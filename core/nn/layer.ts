@@ -4,7 +4,7 @@
  * that averaged, best and current weights can be run through one and the same model.
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { stream, type Stream } from "../rng.js";
+import { type Stream, stream } from "../rng.js";
 import type { Precision } from "./ops.js";
 
 /** Full name -> value: parameters and running statistics together. */

@@ -1,7 +1,7 @@
 /** The layers networks are built from. Each is a plain value; parameter names are PyTorch's. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Stream } from "../rng.js";
-import { run, type Layer, type Parameter } from "./layer.js";
+import { type Layer, type Parameter, run } from "./layer.js";
 import * as ops from "./ops.js";
 
 /** A plain loop: `Float32Array.from` takes half as long again, which shows at tens of millions of numbers. */
@@ -123,9 +123,7 @@ export function linear(input: number, out: number, { bias = true } = {}): Layer 
     kind: "linear",
     parameters: {
       weight: { shape: [input, out], layout: "linear", decays: true, initial: uniformFanIn(input * out, input) },
-      ...(bias
-        ? { bias: { ...vector(out, 0), initial: uniformFanIn(out, input) } }
-        : {}),
+      ...(bias ? { bias: { ...vector(out, 0), initial: uniformFanIn(out, input) } } : {}),
     },
     forward(x, pass) {
       const y = tf.matMul(x as tf.Tensor2D, pass.value("weight") as tf.Tensor2D);

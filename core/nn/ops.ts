@@ -72,7 +72,8 @@ function defineNative(
     outputsToSave: saves.outputs ?? [],
     gradFunc: (dy, saved, attributes) => {
       // Native calls are on no tape: a gradient of this gradient would be missing, and nobody would notice.
-      if (tf.engine().state.gradientDepth > 0) throw new Error(`${name} has no second derivative; tf.js' own operations do.`);
+      if (tf.engine().state.gradientDepth > 0)
+        throw new Error(`${name} has no second derivative; tf.js' own operations do.`);
       return gradient(tf.backend() as unknown as NativeBackend, Array.isArray(dy) ? dy : [dy], saved, attributes);
     },
   });
@@ -183,9 +184,12 @@ function filterGradient(
   const [kernel, , channels] = w.shape as [number, number, number, number];
   const positions = dy.shape[1]! * dy.shape[2]!;
   const precision = isBfloat16(x) ? "bfloat16" : "float32";
-  if (isProduct({ kernel, stride, channels, positions, precision })) return filterProduct(backend, dy, x, w, { stride, padding });
+  if (isProduct({ kernel, stride, channels, positions, precision }))
+    return filterProduct(backend, dy, x, w, { stride, padding });
   const [seen, used] =
-    wanted.padding === "EXPLICIT" ? [padZeros(x, padding), { ...wanted, padding: "VALID", explicit_paddings: [] }] : [x, wanted];
+    wanted.padding === "EXPLICIT"
+      ? [padZeros(x, padding), { ...wanted, padding: "VALID", explicit_paddings: [] }]
+      : [x, wanted];
   return execute(backend, "Conv2DBackpropFilter", [seen, shapeTensor(w.shape), dy], used)[0]!;
 }
 
@@ -235,8 +239,7 @@ const defineConvolution = (operation: string) =>
   defineNative(
     operation,
     { inputs: ["x", "w"] },
-    (backend, { x, w }, attributes) =>
-      execute(backend, operation, [x!, w!], convolutionAttributes(attributes, w!)),
+    (backend, { x, w }, attributes) => execute(backend, operation, [x!, w!], convolutionAttributes(attributes, w!)),
     (backend, [dy], [x, w], attributes) => ({
       x: () => inputGradient(backend, `${operation}BackpropInput`, dy!, x!, w!, attributes),
       w: () => filterGradient(backend, operation, dy!, x!, w!, attributes),
@@ -271,7 +274,16 @@ export function depthwiseConv2d(
 
 function padZeros(x: tf.Tensor, padding: number, value = 0): tf.Tensor4D {
   if (padding === 0) return x as tf.Tensor4D;
-  return tf.pad4d(x as tf.Tensor4D, [[0, 0], [padding, padding], [padding, padding], [0, 0]], value);
+  return tf.pad4d(
+    x as tf.Tensor4D,
+    [
+      [0, 0],
+      [padding, padding],
+      [padding, padding],
+      [0, 0],
+    ],
+    value,
+  );
 }
 
 // ----------------------------------------------------------------------------------------------- batch norm

@@ -76,10 +76,7 @@ export function writeSafetensors(
     if (name === metadataName) throw damaged("Writing safetensors", `"${metadataName}" cannot name a tensor`);
     if (!(data instanceof arrays[dtype]) || data.length !== elements(shape)) {
       const found = `${data.constructor.name} of ${data.length}`;
-      throw damaged(
-        "Writing safetensors",
-        `"${name}" is ${dtype} ${showShape(shape)}, and its data is ${found}`,
-      );
+      throw damaged("Writing safetensors", `"${name}" is ${dtype} ${showShape(shape)}, and its data is ${found}`);
     }
     const begin = end;
     end += data.byteLength;
@@ -154,10 +151,7 @@ interface Entry {
   end: number;
 }
 
-function readHeader(
-  bytes: Uint8Array,
-  where: string,
-): { header: Record<string, unknown>; dataStart: number } {
+function readHeader(bytes: Uint8Array, where: string): { header: Record<string, unknown>; dataStart: number } {
   if (bytes.length < 8) {
     throw damaged(where, `${bytes.length} bytes came, and the length of the header alone takes 8`);
   }
@@ -167,10 +161,7 @@ function readHeader(
   }
   const dataStart = 8 + Number(length);
   if (dataStart > bytes.length) {
-    throw damaged(
-      where,
-      `the header claims ${length} bytes, and only ${bytes.length - 8} follow: it is cut short`,
-    );
+    throw damaged(where, `the header claims ${length} bytes, and only ${bytes.length - 8} follow: it is cut short`);
   }
   let text: string;
   try {
@@ -234,9 +225,7 @@ function readEntry(name: string, value: unknown, where: string): Entry {
   const wanted = elements(shape) * arrays[dtype as Dtype].BYTES_PER_ELEMENT;
   if (!Number.isSafeInteger(wanted)) throw fail(`has shape ${showShape(shape)}, which no file can hold`);
   if (end - begin !== wanted) {
-    throw fail(
-      `is ${dtype} ${showShape(shape)}, which takes ${wanted} bytes, and its offsets leave ${end - begin}`,
-    );
+    throw fail(`is ${dtype} ${showShape(shape)}, which takes ${wanted} bytes, and its offsets leave ${end - begin}`);
   }
   return { name, dtype: dtype as Dtype, shape, begin, end };
 }

@@ -1,6 +1,6 @@
 /** Squeeze-and-excitation (Hu et al. 2018): channels are weighed by what the whole picture shows. */
 import * as tf from "@tensorflow/tfjs-core";
-import { run, type Layer } from "./layer.js";
+import { type Layer, run } from "./layer.js";
 import { conv2d } from "./layers.js";
 import * as ops from "./ops.js";
 

@@ -1,8 +1,8 @@
 /** Moving a model's weights to and from safetensors with PyTorch's names and layouts. */
 import * as tf from "@tensorflow/tfjs-core";
 import { TrainerError } from "../errors.js";
-import { namedBuffers, namedParameters, type Layer, type Layout, type Weights } from "./layer.js";
-import { readSafetensors, toFloat32, writeSafetensors, type StoredTensor } from "./safetensors.js";
+import { type Layer, type Layout, namedBuffers, namedParameters, type Weights } from "./layer.js";
+import { readSafetensors, type StoredTensor, toFloat32, writeSafetensors } from "./safetensors.js";
 
 /** PyTorch's axes as places of ours: [out, in, height, width] of [height, width, in, out]. */
 const torchAxes: Readonly<Record<Layout, readonly number[]>> = {
@@ -112,9 +112,7 @@ export function commonWeights(bytes: Uint8Array, layer: Layer, where = "The weig
     weights,
     different,
     missing: [...wanted.keys()].filter((name) => !tensors.has(name)),
-    unexpected: [...tensors.keys()].filter(
-      (name) => !wanted.has(name) && !name.endsWith(".num_batches_tracked"),
-    ),
+    unexpected: [...tensors.keys()].filter((name) => !wanted.has(name) && !name.endsWith(".num_batches_tracked")),
   };
 }
 
@@ -128,11 +126,7 @@ function turnedBack(tensor: StoredTensor, { axes, shape }: TorchPlace): tf.Tenso
 type Found = Pick<StoredTensor, "shape"> & { readonly dtype: string };
 
 /** Everything that does not fit, in one error: one name at a time would take a try for each mistake. */
-function checkFit(
-  found: ReadonlyMap<string, Found>,
-  wanted: ReadonlyMap<string, TorchPlace>,
-  where: string,
-): void {
+function checkFit(found: ReadonlyMap<string, Found>, wanted: ReadonlyMap<string, TorchPlace>, where: string): void {
   const missing = [...wanted.keys()].filter((name) => !found.has(name));
   const unexpected = [...found.keys()].filter((name) => !wanted.has(name));
   const different = [...wanted].flatMap(([name, { shape }]) => {

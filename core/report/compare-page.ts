@@ -1,8 +1,8 @@
 /** Several runs beside each other: curves over each other, what their configs differ in, means over seeds. */
 import { sep } from "node:path";
-import { deviation, mean } from "../statistics.js";
 import { toJson } from "../run/json.js";
 import type { RunConfigRecord } from "../run/record.js";
+import { deviation, mean } from "../statistics.js";
 import { aligned, type Block, type Format, type Page } from "./blocks.js";
 import type { RunParts } from "./run-page.js";
 
@@ -50,7 +50,8 @@ export function namesOf(runs: readonly RunParts[]): (run: RunParts) => string {
 }
 
 /** Whether a run came to the end that its config gave it: one cut short has figures too, but of less training. */
-const isFinished = ({ summary }: RunParts): boolean => summary !== undefined && !/^(interrupted \(|failed: )/.test(summary.stopReason);
+const isFinished = ({ summary }: RunParts): boolean =>
+  summary !== undefined && !/^(interrupted \(|failed: )/.test(summary.stopReason);
 
 const stateOf = ({ summary, status }: RunParts): string => summary?.stopReason ?? status;
 
@@ -90,7 +91,9 @@ export function groupsOf(runs: readonly RunParts[]): Group[] {
 function groupName(runs: readonly RunParts[], first: string): string {
   const seeds = seedsOf({ runs }).length;
   const repeats = runs.length - seeds;
-  return first + (seeds > 1 ? ` and ${seeds - 1} more of its seeds` : "") + (repeats > 0 ? `, ${repeats} repeated` : "");
+  return (
+    first + (seeds > 1 ? ` and ${seeds - 1} more of its seeds` : "") + (repeats > 0 ? `, ${repeats} repeated` : "")
+  );
 }
 
 /** A group's runs by seed. Two of one seed are one run made twice: what they agree in says nothing about chance. */
@@ -109,9 +112,13 @@ export function leftOut(groups: readonly Group[]): string[] {
     .flatMap((group) => seedsOf({ runs: group.runs.filter(isFinished) }))
     .flatMap(([first, ...others]) => others.map((other) => `${nameOf(other)} (that of ${nameOf(first!)})`));
   return [
-    ...(unfinished.length > 0 ? [`Runs that did not finish are left out of means and deviations: ${unfinished.join(", ")}.`] : []),
+    ...(unfinished.length > 0
+      ? [`Runs that did not finish are left out of means and deviations: ${unfinished.join(", ")}.`]
+      : []),
     ...(repeats.length > 0
-      ? [`Runs that repeat a seed are not independent, and each seed counts once in means and deviations: ${repeats.join(", ")}.`]
+      ? [
+          `Runs that repeat a seed are not independent, and each seed counts once in means and deviations: ${repeats.join(", ")}.`,
+        ]
       : []),
   ];
 }
@@ -157,7 +164,10 @@ export function comparePage(runs: readonly RunParts[]): Page {
     {
       kind: "table",
       title: "Groups of seeds",
-      note: ["Runs that differ in the seed alone are one group: mean and deviation over them.", ...leftOut(groups)].join(" "),
+      note: [
+        "Runs that differ in the seed alone are one group: mean and deviation over them.",
+        ...leftOut(groups),
+      ].join(" "),
       columns: [
         { name: "runs", format: "text" },
         { name: "seeds", format: "integer" },
@@ -169,7 +179,12 @@ export function comparePage(runs: readonly RunParts[]): Page {
       ],
       rows: groups.map((group) => {
         const found = figures.map((figure) => figureOf(group, figure));
-        return [group.name, seedsOf(group).length, countOf(group, found), ...found.flatMap((each) => [each.mean ?? null, each.deviation ?? null])];
+        return [
+          group.name,
+          seedsOf(group).length,
+          countOf(group, found),
+          ...found.flatMap((each) => [each.mean ?? null, each.deviation ?? null]),
+        ];
       }),
     },
     ...(["loss", "top1"] as const).flatMap((figure): Block[] => {

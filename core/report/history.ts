@@ -44,7 +44,11 @@ export function createHistory(most = 1500): History {
   };
 }
 
-function merge({ figures }: Bucket, name: string, more: { sum: number; count: number; low: number; high: number }): void {
+function merge(
+  { figures }: Bucket,
+  name: string,
+  more: { sum: number; count: number; low: number; high: number },
+): void {
   const known = figures.get(name);
   if (!known) return void figures.set(name, { ...more });
   known.sum += more.sum;

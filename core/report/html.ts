@@ -29,8 +29,7 @@ function pageParts(): Parts {
 
 const hashOf = (text: string): string => `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
 
-const escapeText = (text: string): string =>
-  text.replaceAll(/[&<>"']/g, (letter) => `&#${letter.charCodeAt(0)};`);
+const escapeText = (text: string): string => text.replaceAll(/[&<>"']/g, (letter) => `&#${letter.charCodeAt(0)};`);
 
 /** JSON inside a script element: nothing in it can end the element, or be taken for a comment. */
 const escapeJson = (json: string): string =>

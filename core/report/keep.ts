@@ -1,20 +1,21 @@
 /** Keeps what a run's report needs, and writes the report: at the start, after each epoch, and at the end. */
-import * as tf from "@tensorflow/tfjs-core";
+
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import * as tf from "@tensorflow/tfjs-core";
 import type { Picture, Split } from "../data/dataset.js";
 import { asPicture, normalised } from "../data/normalise.js";
 import { confusion, saidOf } from "../interpret/confusion.js";
 import { gradCam } from "../interpret/grad-cam.js";
 import { overlay, rowPng } from "../interpret/overlay.js";
-import { fitEndRecord } from "../loop/summary.js";
 import type { Plugin } from "../loop/plugin.js";
+import { fitEndRecord } from "../loop/summary.js";
 import type { Evaluation, Outputs, Run } from "../loop/types.js";
 import { resize } from "../nn/ops.js";
 import { writeFileAtomic } from "../run/files.js";
 import { toJson } from "../run/json.js";
 import { visitMetrics } from "../run/metrics.js";
-import { runFiles, type RunConfigRecord } from "../run/record.js";
+import { type RunConfigRecord, runFiles } from "../run/record.js";
 import { keptFile, keptFolder, pictureReader, readKept, reportFile, writeReport } from "./read.js";
 import { createTold, type Kept, type PictureRecord, type RunParts, type SplitRecord } from "./run-page.js";
 
@@ -68,7 +69,14 @@ export function createReport({ command }: { command?: string } = {}): Plugin {
         const told = createTold();
         visitMetrics(join(started.folder, runFiles.metrics), (line) => told.add(line));
         const record = JSON.parse(readFileSync(join(started.folder, runFiles.config), "utf8")) as RunConfigRecord;
-        parts = { folder: started.folder, told, record, kept, status: "running", picture: pictureReader(started.folder) };
+        parts = {
+          folder: started.folder,
+          told,
+          record,
+          kept,
+          status: "running",
+          picture: pictureReader(started.folder),
+        };
         writeReport(parts);
       });
       events.on("step", (step) => guarded(() => parts!.told.add({ event: "step", ...step })));
@@ -119,10 +127,14 @@ export function createReport({ command }: { command?: string } = {}): Plugin {
       const drawAll = async (step: number): Promise<void> => {
         report();
         if (!run || !parts) return;
-        const emit = (tag: string, { path, caption }: PictureRecord): void => events.emit("picture", { step, tag, path, caption });
+        const emit = (tag: string, { path, caption }: PictureRecord): void =>
+          events.emit("picture", { step, tag, path, caption });
         if (seen.length > 0) {
           writeFileSync(inFolder("augmented.png"), await rowPng(seen, 96));
-          kept.augmented = { path: `${keptFolder}/augmented.png`, caption: `of a micro-batch of the epoch that ended at step ${step}` };
+          kept.augmented = {
+            path: `${keptFolder}/augmented.png`,
+            caption: `of a micro-batch of the epoch that ended at step ${step}`,
+          };
           emit("augmented", kept.augmented);
           seen = [];
         }
@@ -191,8 +203,18 @@ async function drawWorst(
   const pictures = await source.read(places);
   const answers = rows.map((row) => saidOf(probabilities, row, classes.length));
   const maps = tf.tidy(() => {
-    const images = resize(tf.tensor4d(normalised(pictures, data), [rows.length, height, width, 3]), inputSize, inputSize) as tf.Tensor4D;
-    return gradCam({ model, weights, images, classes: answers, size: [height, width] }).upsampled.dataSync() as Float32Array;
+    const images = resize(
+      tf.tensor4d(normalised(pictures, data), [rows.length, height, width, 3]),
+      inputSize,
+      inputSize,
+    ) as tf.Tensor4D;
+    return gradCam({
+      model,
+      weights,
+      images,
+      classes: answers,
+      size: [height, width],
+    }).upsampled.dataSync() as Float32Array;
   });
   const area = height * width;
   const name = split.replaceAll(" ", "-");

@@ -3,7 +3,6 @@
  * configs, and may be anything. Plain script: it runs inside the report, and is read as it is when one is written.
  */
 (() => {
-  "use strict";
   const page = JSON.parse(document.getElementById("data").textContent);
   const root = document.getElementById("page");
 
@@ -56,7 +55,12 @@
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
   const draw = {
-    facts: ({ rows }) => make("dl", {}, ...rows.flatMap(([label, value]) => [make("dt", { textContent: label }), make("dd", { textContent: value })])),
+    facts: ({ rows }) =>
+      make(
+        "dl",
+        {},
+        ...rows.flatMap(([label, value]) => [make("dt", { textContent: label }), make("dd", { textContent: value })]),
+      ),
     text: ({ text }) => make("pre", { textContent: text, tabIndex: 0 }),
     pictures: ({ items }) =>
       make(
@@ -86,10 +90,12 @@
       });
       return make("th", { scope: "col", className: format === "text" ? "" : "figure" }, button);
     });
-    const compare = (a, b) => (typeof a === "number" && typeof b === "number" ? a - b : String(a ?? "").localeCompare(String(b ?? "")));
+    const compare = (a, b) =>
+      typeof a === "number" && typeof b === "number" ? a - b : String(a ?? "").localeCompare(String(b ?? ""));
     function fill() {
       const order = [...rows];
-      if (state.column !== null) order.sort((a, b) => (state.down ? -1 : 1) * compare(a[state.column], b[state.column]));
+      if (state.column !== null)
+        order.sort((a, b) => (state.down ? -1 : 1) * compare(a[state.column], b[state.column]));
       heads.forEach((head, at) => {
         if (state.column === at) head.setAttribute("aria-sort", state.down ? "descending" : "ascending");
         else head.removeAttribute("aria-sort");
@@ -114,7 +120,13 @@
     const whole = make(
       "div",
       { className: "scroll", tabIndex: 0, role: "group", "aria-label": title },
-      make("table", {}, make("caption", { textContent: `${counted(rows.length, "row")}; a column's name sorts by it` }), make("thead", {}, make("tr", {}, ...heads)), body),
+      make(
+        "table",
+        {},
+        make("caption", { textContent: `${counted(rows.length, "row")}; a column's name sorts by it` }),
+        make("thead", {}, make("tr", {}, ...heads)),
+        body,
+      ),
     );
     if (all) return whole;
     const more = make("button", { type: "button", className: "more", textContent: `show all ${rows.length}` });
@@ -129,7 +141,12 @@
 
   function chart({ title, format, xLabel, x, series, best }) {
     const keys = "Left and right move along it, Home and End go to its ends.";
-    const place = make("div", { tabIndex: 0, role: "application", "aria-roledescription": "chart", "aria-label": `${title}: ${series.map(described).join("; ")}. ${keys}` });
+    const place = make("div", {
+      tabIndex: 0,
+      role: "application",
+      "aria-roledescription": "chart",
+      "aria-label": `${title}: ${series.map(described).join("; ")}. ${keys}`,
+    });
     const legend = make(
       "ul",
       { className: "legend" },
@@ -144,16 +161,26 @@
       const known = y.filter((value) => value !== null);
       if (known.length === 0) return `${name} has no points`;
       const extreme = known.reduce((one, other) => (best === "least" ? Math.min(one, other) : Math.max(one, other)));
-      return [`${name}: first ${shown(known[0], format)}`, ...(best ? [`best ${shown(extreme, format)}`] : []), `last ${shown(known.at(-1), format)}`].join(", ");
+      return [
+        `${name}: first ${shown(known[0], format)}`,
+        ...(best ? [`best ${shown(extreme, format)}`] : []),
+        `last ${shown(known.at(-1), format)}`,
+      ].join(", ");
     }
     let drawn;
     let at = null;
     function tell(index) {
       at = index ?? null;
       const figures = ({ name, y }) => (y[at] === null ? [] : [`${name} ${shown(y[at], format)}`]);
-      readout.textContent = at === null ? "\u00a0" : [`${xLabel} ${x[at].toLocaleString("en")}`, ...series.flatMap(figures)].join("   ");
+      readout.textContent =
+        at === null ? "\u00a0" : [`${xLabel} ${x[at].toLocaleString("en")}`, ...series.flatMap(figures)].join("   ");
     }
-    const moves = { ArrowLeft: () => (at ?? x.length) - 1, ArrowRight: () => (at ?? -1) + 1, Home: () => 0, End: () => x.length - 1 };
+    const moves = {
+      ArrowLeft: () => (at ?? x.length) - 1,
+      ArrowRight: () => (at ?? -1) + 1,
+      Home: () => 0,
+      End: () => x.length - 1,
+    };
     place.addEventListener("keydown", (event) => {
       if (!moves[event.key] || x.length === 0) return;
       event.preventDefault();
@@ -178,10 +205,15 @@
         });
         if (!low || !high) return;
         data.push(high, low);
-        for (const edge of ["high", "low"]) lines.push({ label: `${name}, ${edge}`, stroke: "transparent", points: { show: false } });
+        for (const edge of ["high", "low"])
+          lines.push({ label: `${name}, ${edge}`, stroke: "transparent", points: { show: false } });
         bands.push({ series: [data.length - 2, data.length - 1], fill: `${stroke}33` });
       });
-      const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line") } };
+      const axis = {
+        stroke: colour("--soft"),
+        grid: { stroke: colour("--line"), width: 1 },
+        ticks: { stroke: colour("--line") },
+      };
       const ticks = (_, values) => values.map((value) => (value === null ? "" : shown(value, format)));
       drawn = new uPlot(
         {
@@ -192,7 +224,10 @@
           scales: { x: { time: false } },
           series: lines,
           bands,
-          axes: [{ ...axis, values: (_, values) => values.map((value) => value.toLocaleString("en")) }, { ...axis, size: 64, values: ticks }],
+          axes: [
+            { ...axis, values: (_, values) => values.map((value) => value.toLocaleString("en")) },
+            { ...axis, size: 64, values: ticks },
+          ],
           hooks: { setCursor: [({ cursor: { idx } }) => tell(idx)] },
         },
         data,
@@ -204,7 +239,9 @@
 
   function confusion({ title, classes, counts }) {
     const size = classes.length;
-    const totals = classes.map((_, row) => counts.slice(row * size, (row + 1) * size).reduce((sum, count) => sum + count, 0));
+    const totals = classes.map((_, row) =>
+      counts.slice(row * size, (row + 1) * size).reduce((sum, count) => sum + count, 0),
+    );
     const accuracy = classes.map((_, row) => counts[row * size + row] / (totals[row] || 1));
     const orders = {
       "as in the data": (a, b) => a - b,
@@ -212,13 +249,20 @@
       "best first": (a, b) => accuracy[b] - accuracy[a],
       "by name": (a, b) => classes[a].localeCompare(classes[b]),
     };
-    const choice = make("select", { id: `order-${later.length}` }, ...Object.keys(orders).map((name) => make("option", { value: name, textContent: name })));
+    const choice = make(
+      "select",
+      { id: `order-${later.length}` },
+      ...Object.keys(orders).map((name) => make("option", { value: name, textContent: name })),
+    );
     choice.value = memory.get(`order ${title}`) ?? "as in the data";
     const cell = Math.max(size > 200 ? 3 : 7, Math.min(40, Math.floor(640 / size)));
     const font = "11px system-ui, sans-serif";
     const every = Math.ceil(13 / cell); // names closer than that would lie on each other
     const canvas = make("canvas", { tabIndex: 0, role: "application", "aria-describedby": `worst-${later.length}` });
-    canvas.setAttribute("aria-label", `${title}: rows are true classes, columns what was said. Arrow keys move, Home goes to the first cell.`);
+    canvas.setAttribute(
+      "aria-label",
+      `${title}: rows are true classes, columns what was said. Arrow keys move, Home goes to the first cell.`,
+    );
     const context = canvas.getContext("2d");
     const plane = make("div", { className: "plane" }, canvas);
     const said = make("p", { "aria-live": "polite" });
@@ -230,7 +274,8 @@
     const worst = make("p", {
       id: canvas.getAttribute("aria-describedby"),
       className: "unseen",
-      textContent: mistakes.length === 0 ? "No mistakes." : `Most confused: ${mistakes.slice(0, 10).map(told).join(" ")}`,
+      textContent:
+        mistakes.length === 0 ? "No mistakes." : `Most confused: ${mistakes.slice(0, 10).map(told).join(" ")}`,
     });
     let order = [];
     let chosen = keep(`cell ${title}`, () => chosen);
@@ -244,13 +289,17 @@
     function cut(name, width) {
       if (context.measureText(name).width <= width) return name;
       let letters = [...name];
-      while (letters.length > 1 && context.measureText(`${letters.join("")}…`).width > width) letters = letters.slice(0, -1);
+      while (letters.length > 1 && context.measureText(`${letters.join("")}…`).width > width)
+        letters = letters.slice(0, -1);
       return `${letters.join("")}…`;
     }
     function paint() {
       order = classes.map((_, index) => index).sort(orders[choice.value] ?? orders["as in the data"]);
       context.font = font;
-      const names = Math.min(innerWidth < 600 ? 70 : 130, Math.max(...classes.map((name) => context.measureText(name).width)));
+      const names = Math.min(
+        innerWidth < 600 ? 70 : 130,
+        Math.max(...classes.map((name) => context.measureText(name).width)),
+      );
       const title = 20; // of an axis
       margins = { left: title + names + 8, top: title + names + 8 };
       const [width, height] = [margins.left + size * cell, margins.top + size * cell];
@@ -262,7 +311,12 @@
       context.font = font;
       context.textBaseline = "middle";
       const { left, top } = margins;
-      const [heat, ink, card, turn] = [colour("--heat"), colour("--ink"), colour("--card"), Number(colour("--heat-turn"))];
+      const [heat, ink, card, turn] = [
+        colour("--heat"),
+        colour("--ink"),
+        colour("--card"),
+        Number(colour("--heat-turn")),
+      ];
       context.fillStyle = card;
       context.fillRect(0, 0, width, height);
       const upwards = (text, x, y, align) => {
@@ -305,7 +359,12 @@
       if (!chosen) return;
       context.strokeStyle = colour("--series-1");
       context.lineWidth = 2;
-      context.strokeRect(left + order.indexOf(chosen.answer) * cell + 1, top + order.indexOf(chosen.truth) * cell + 1, cell - 2, cell - 2);
+      context.strokeRect(
+        left + order.indexOf(chosen.answer) * cell + 1,
+        top + order.indexOf(chosen.truth) * cell + 1,
+        cell - 2,
+        cell - 2,
+      );
     }
     function show() {
       said.textContent = chosen ? told(chosen) : "Choose a cell: a click, or the arrow keys.";
@@ -321,7 +380,18 @@
           "table",
           {},
           make("caption", { textContent: `What ${classes[truth]} was taken for` }),
-          make("tbody", {}, ...answers.map((each) => make("tr", {}, make("th", { scope: "row", textContent: each.name }), make("td", { className: "figure", textContent: each.count })))),
+          make(
+            "tbody",
+            {},
+            ...answers.map((each) =>
+              make(
+                "tr",
+                {},
+                make("th", { scope: "row", textContent: each.name }),
+                make("td", { className: "figure", textContent: each.count }),
+              ),
+            ),
+          ),
         ),
       );
     }
@@ -334,7 +404,10 @@
     function cellAt(event) {
       const box = canvas.getBoundingClientRect();
       const scale = parseFloat(canvas.style.width) / box.width;
-      const [x, y] = [(event.clientX - box.left) * scale - margins.left, (event.clientY - box.top) * scale - margins.top];
+      const [x, y] = [
+        (event.clientX - box.left) * scale - margins.left,
+        (event.clientY - box.top) * scale - margins.top,
+      ];
       const label = (offset) => order[Math.max(0, Math.min(size - 1, Math.floor(offset / cell)))];
       if (x >= 0 && y >= 0) return { truth: label(y), answer: label(x) };
       if (x < 0 && y < 0) return null;
@@ -360,7 +433,8 @@
       event.preventDefault();
       const [right, down] = moves[event.key] ?? [0, 0];
       const moved = (label, by) => Math.max(0, Math.min(size - 1, order.indexOf(label) + by));
-      const [x, y] = event.key === "Home" || !chosen ? [0, 0] : [moved(chosen.answer, right), moved(chosen.truth, down)];
+      const [x, y] =
+        event.key === "Home" || !chosen ? [0, 0] : [moved(chosen.answer, right), moved(chosen.truth, down)];
       choose({ truth: order[y], answer: order[x] });
       // Into sight, with the names of the rows beside it.
       const from = x * cell;
@@ -371,7 +445,12 @@
     later.push(paint);
     const label = make("label", { htmlFor: choice.id, textContent: "order of the classes " }, choice);
     const scale = make("p", { className: "scale" }, "0 % ", make("i"), " 100 % of the true class's pictures");
-    return make("div", { className: "matrix" }, plane, make("div", { className: "said" }, label, scale, said, row, worst));
+    return make(
+      "div",
+      { className: "matrix" },
+      plane,
+      make("div", { className: "said" }, label, scale, said, row, worst),
+    );
   }
 
   const later = []; // drawings that need their place to have a size, and again when it or the colours change
@@ -388,10 +467,19 @@
       const details = make("details", {}, make("summary", { textContent: block.title }), content);
       details.open = keep(`open ${block.title}`, () => details.open) === true;
       section.append(details);
-    } else section.append(make("h2", { textContent: block.title }), ...(block.note ? [make("p", { className: "note", textContent: block.note })] : []), content);
+    } else
+      section.append(
+        make("h2", { textContent: block.title }),
+        ...(block.note ? [make("p", { className: "note", textContent: block.note })] : []),
+        content,
+      );
     blocks.append(section);
   }
-  root.append(make("p", { className: "summary", textContent: page.summary }), ...(page.reload ? [reloading(page.reload)] : []), blocks);
+  root.append(
+    make("p", { className: "summary", textContent: page.summary }),
+    ...(page.reload ? [reloading(page.reload)] : []),
+    blocks,
+  );
 
   function reloading(seconds) {
     const button = make("button", { type: "button", className: "more" });

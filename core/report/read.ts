@@ -7,9 +7,9 @@ import type { SummaryRecord } from "../loop/events.js";
 import { writeFileAtomic } from "../run/files.js";
 import { toJson } from "../run/json.js";
 import { visitMetrics } from "../run/metrics.js";
-import { runFiles, type RunConfigRecord } from "../run/record.js";
+import { type RunConfigRecord, runFiles } from "../run/record.js";
 import { pageHtml } from "./html.js";
-import { createTold, runPage, type Kept, type RunParts } from "./run-page.js";
+import { createTold, type Kept, type RunParts, runPage } from "./run-page.js";
 
 export const reportFile = "report.html";
 /** Inside a run's folder: what only the report needs. */
@@ -33,7 +33,15 @@ const shapes = {
     optimizer: part,
     plugins: z.array(part),
     source: z.looseObject({ path: z.string() }).optional(),
-    environment: z.looseObject({ backend: z.string(), threads: z.number(), node: z.string(), processor: z.string().optional(), fitloop: z.string().optional() }).optional(),
+    environment: z
+      .looseObject({
+        backend: z.string(),
+        threads: z.number(),
+        node: z.string(),
+        processor: z.string().optional(),
+        fitloop: z.string().optional(),
+      })
+      .optional(),
   }),
   summary: z.looseObject({
     parameters: z.number(),
@@ -103,7 +111,8 @@ export function pictureReader(folder: string): (path: string) => string | undefi
 }
 
 /** What a run's `report/kept.json` holds, where it is whole. */
-export const readKept = (folder: string): Kept => contentOf<Kept>(join(folder, keptFolder, keptFile), shapes.kept) ?? { splits: {} };
+export const readKept = (folder: string): Kept =>
+  contentOf<Kept>(join(folder, keptFolder, keptFile), shapes.kept) ?? { splits: {} };
 
 /** What a folder holds of a run. What is damaged there counts up to where it is. @throws TrainerError ERR_DATA */
 export function readRun(folder: string, running: boolean): RunParts & { problem?: string } {

@@ -1,12 +1,12 @@
 /** A run's page, from what the run keeps of itself and nothing else. */
 import { basename } from "node:path";
-import { confusionFigures } from "./classes.js";
 import type { ConfigRecord } from "../config/config.js";
 import type { EpochRecord, MetricsRecord, SummaryRecord } from "../loop/events.js";
 import { toJson } from "../run/json.js";
 import type { MetricsLine } from "../run/metrics.js";
 import type { RunConfigRecord } from "../run/record.js";
 import { aligned, type Block, type Page, type Series } from "./blocks.js";
+import { confusionFigures } from "./classes.js";
 import { createHistory, type History } from "./history.js";
 
 /** What the lines of `metrics.jsonl` come to. */
@@ -44,12 +44,22 @@ export function createTold(): Told {
 
 const isFigure = (value: unknown): boolean => typeof value === "number" || typeof value === "string"; // "NaN", read back
 const isFigures = (value: unknown): boolean =>
-  typeof value === "object" && value !== null && "loss" in value && isFigure(value.loss) && "top1" in value && isFigure(value.top1);
+  typeof value === "object" &&
+  value !== null &&
+  "loss" in value &&
+  isFigure(value.loss) &&
+  "top1" in value &&
+  isFigure(value.top1);
 
 function isEpoch(line: MetricsLine): line is MetricsLine & EpochRecord {
   const { event, epoch, step, train, validation, learningRate, imagesPerSecond } = line;
   if (event !== "epoch:end" || typeof epoch !== "number" || typeof step !== "number") return false;
-  return isFigures(train) && (validation === undefined || isFigures(validation)) && isFigure(learningRate) && isFigure(imagesPerSecond);
+  return (
+    isFigures(train) &&
+    (validation === undefined || isFigures(validation)) &&
+    isFigure(learningRate) &&
+    isFigure(imagesPerSecond)
+  );
 }
 
 /** What a run keeps for its report alone: `report/kept.json`. */
@@ -137,8 +147,17 @@ function facts({ record, summary, kept, folder, told }: RunParts): Block {
     ["seed", record && String(record.seed)],
     ["epochs", summary && `${summary.epochs} of ${record?.epochs ?? "?"}`],
     ["optimizer steps", String(summary?.steps ?? told.steps.buckets.at(-1)?.step ?? 0)],
-    ["training", seconds === undefined ? undefined : `${Math.round(seconds).toLocaleString("en")} s, ${Math.round(summary!.imagesPerSecond).toLocaleString("en")} images/s`],
-    ["backend", environment && `${environment.backend} ${environment.backendVersion} on ${counted(environment.threads, "thread")}`],
+    [
+      "training",
+      seconds === undefined
+        ? undefined
+        : `${Math.round(seconds).toLocaleString("en")} s, ${Math.round(summary!.imagesPerSecond).toLocaleString("en")} images/s`,
+    ],
+    [
+      "backend",
+      environment &&
+        `${environment.backend} ${environment.backendVersion} on ${counted(environment.threads, "thread")}`,
+    ],
     ["processor", environment?.processor],
     ["fitloop", environment?.fitloop],
     ["Node", environment && `${environment.node}, ${environment.platform}`],
@@ -153,8 +172,19 @@ function facts({ record, summary, kept, folder, told }: RunParts): Block {
 
 function results(summary: SummaryRecord | undefined): Block[] {
   if (!summary) return [];
-  const row = (name: string, { top1, top5, loss }: Pick<MetricsRecord, "top1" | "top5" | "loss">, weights: string) => [name, top1, top5, loss, weights];
-  const rows = ([["held out", summary.validation], ["test", summary.test]] as const).flatMap(([name, metrics]) =>
+  const row = (name: string, { top1, top5, loss }: Pick<MetricsRecord, "top1" | "top5" | "loss">, weights: string) => [
+    name,
+    top1,
+    top5,
+    loss,
+    weights,
+  ];
+  const rows = (
+    [
+      ["held out", summary.validation],
+      ["test", summary.test],
+    ] as const
+  ).flatMap(([name, metrics]) =>
     metrics
       ? [
           row(name, metrics, metrics.source),
@@ -193,7 +223,11 @@ function ofSteps({ steps }: Told, figure: string, name: string): Series & { x: n
 }
 
 /** A curve of steps, and figures of epochs among its points. */
-function joined(curve: Series & { x: number[] }, name: string, points: ReadonlyMap<number, number>): { x: number[]; series: Series[] } {
+function joined(
+  curve: Series & { x: number[] },
+  name: string,
+  points: ReadonlyMap<number, number>,
+): { x: number[]; series: Series[] } {
   const { x, series } = aligned([
     { name: curve.name, points: pairs(curve.x, curve.y) },
     { name, points, dots: true },
@@ -226,8 +260,22 @@ function charts(told: Told): Block[] {
     return { kind: "chart", title, format: "number", xLabel, x, series: [series] };
   };
   return [
-    { kind: "chart", title: "Loss", format: "number", best: "least", xLabel, ...joined(ofSteps(told, "loss", "training"), "held out", evaluated("loss")) },
-    { kind: "chart", title: "Accuracy", format: "percent", best: "greatest", xLabel, ...joined(ofSteps(told, "top1", "training, as augmented"), "held out", evaluated("top1")) },
+    {
+      kind: "chart",
+      title: "Loss",
+      format: "number",
+      best: "least",
+      xLabel,
+      ...joined(ofSteps(told, "loss", "training"), "held out", evaluated("loss")),
+    },
+    {
+      kind: "chart",
+      title: "Accuracy",
+      format: "percent",
+      best: "greatest",
+      xLabel,
+      ...joined(ofSteps(told, "top1", "training, as augmented"), "held out", evaluated("top1")),
+    },
     plain("Learning rate", "learningRate", "learning rate"),
     plain("Gradient norm", "gradientNorm", "norm of all gradients"),
     plain("Throughput", "imagesPerSecond", "images per second"),
@@ -250,15 +298,17 @@ function epochs(all: readonly EpochRecord[]): Block[] {
         { name: "learning rate", format: "number" },
         { name: "images/s", format: "integer" },
       ],
-      rows: [...all].reverse().map(({ epoch, train, validation, learningRate, imagesPerSecond }) => [
-        epoch + 1,
-        train.loss,
-        train.top1,
-        validation?.loss ?? null,
-        validation?.top1 ?? null,
-        learningRate,
-        imagesPerSecond,
-      ]),
+      rows: [...all]
+        .reverse()
+        .map(({ epoch, train, validation, learningRate, imagesPerSecond }) => [
+          epoch + 1,
+          train.loss,
+          train.top1,
+          validation?.loss ?? null,
+          validation?.top1 ?? null,
+          learningRate,
+          imagesPerSecond,
+        ]),
     },
   ];
 }
@@ -266,7 +316,13 @@ function epochs(all: readonly EpochRecord[]): Block[] {
 function classes(split: string, { classes: names, counts, worst, source }: SplitRecord, parts: RunParts): Block[] {
   const { figures, confused } = confusionFigures(counts, names);
   return [
-    { kind: "confusion", title: `What was taken for what: ${split}`, note: `weights: ${source}`, classes: names, counts },
+    {
+      kind: "confusion",
+      title: `What was taken for what: ${split}`,
+      note: `weights: ${source}`,
+      classes: names,
+      counts,
+    },
     {
       kind: "table",
       title: `Classes: ${split}`,
@@ -304,7 +360,11 @@ function pictures(title: string, records: readonly PictureRecord[], { picture }:
 }
 
 function costs(summary: SummaryRecord | undefined): Block[] {
-  const rows = Object.entries(summary?.costs ?? {}).map(([name, { millisecondsPerStep, share }]) => [name, millisecondsPerStep, share]);
+  const rows = Object.entries(summary?.costs ?? {}).map(([name, { millisecondsPerStep, share }]) => [
+    name,
+    millisecondsPerStep,
+    share,
+  ]);
   if (rows.length === 0) return [];
   return [
     {

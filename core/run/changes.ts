@@ -1,5 +1,5 @@
 /** What may differ between a run and its continuation: every field of a config is fixed, free or extendable. */
-import { configSchema, type ConfigRecord } from "../config/config.js";
+import { type ConfigRecord, configSchema } from "../config/config.js";
 import { TrainerError } from "../errors.js";
 
 /**
@@ -32,7 +32,10 @@ export const fieldClasses = {
 export type ConfigField = keyof typeof fieldClasses;
 
 /** What may be insisted on: a field of the config, or `config`, the file that holds plugins of the user's own. */
-export const allowable: readonly string[] = [...Object.keys(fieldClasses).filter((field) => fieldClasses[field as ConfigField] !== "free"), "config"];
+export const allowable: readonly string[] = [
+  ...Object.keys(fieldClasses).filter((field) => fieldClasses[field as ConfigField] !== "free"),
+  "config",
+];
 
 /** One difference between a run's record and what it is to go on with. */
 export interface Change {
@@ -47,17 +50,15 @@ export interface Change {
  * an extendable one that shrank below what the run is. A field that `record` lacks had not been thought of when the run
  * was made: it ran as the default says.
  */
-export function forbiddenChanges(
-  record: ConfigRecord,
-  after: ConfigRecord,
-  allowed: readonly string[] = [],
-): Change[] {
+export function forbiddenChanges(record: ConfigRecord, after: ConfigRecord, allowed: readonly string[] = []): Change[] {
   const fields = Object.keys(fieldClasses) as ConfigField[];
   const before = withDefaults(record);
   return fields.flatMap((field) => {
     if (allowed.includes(field) || fieldClasses[field] === "free") return [];
     if (fieldClasses[field] === "extendable") {
-      return Number(after[field]) < Number(before[field]) ? [{ path: field, before: before[field], after: after[field] }] : [];
+      return Number(after[field]) < Number(before[field])
+        ? [{ path: field, before: before[field], after: after[field] }]
+        : [];
     }
     const changes = differences(field, comparable(before, field), comparable(after, field));
     return changes.filter(({ path }) => path !== "data.options.path" && path !== "plugins.finetune.path");
@@ -67,7 +68,10 @@ export function forbiddenChanges(
 /** A field without a default stays as it is, there or not. */
 function withDefaults(record: ConfigRecord): ConfigRecord {
   const lacking = Object.entries(configSchema.shape).filter(([field]) => record[field as ConfigField] === undefined);
-  return { ...record, ...Object.fromEntries(lacking.map(([field, schema]) => [field, schema.safeParse(undefined).data])) };
+  return {
+    ...record,
+    ...Object.fromEntries(lacking.map(([field, schema]) => [field, schema.safeParse(undefined).data])),
+  };
 }
 
 /** Plugins by name, so that a difference names them; their order counts too. */

@@ -10,7 +10,7 @@ import { basename, join } from "node:path";
 import { TrainerError } from "../errors.js";
 import { readSafetensors, writeSafetensors } from "../nn/safetensors.js";
 import { show } from "../options.js";
-import { namedPlace, placeName, type Place } from "./checkpoint-names.js";
+import { namedPlace, type Place, placeName } from "./checkpoint-names.js";
 import { system } from "./files.js";
 import { fromExactJson, toExactJson } from "./json.js";
 

@@ -9,14 +9,14 @@
 import { dirname, join } from "node:path";
 import { TrainerError } from "../errors.js";
 import {
+  type Checkpoint,
+  type CheckpointFiles,
   decodeCheckpoint,
   encodeCheckpoint,
   manifestName,
   readVerified,
-  type Checkpoint,
-  type CheckpointFiles,
 } from "./checkpoint-files.js";
-import { comparePlaces, namedPlace, placeName, temporaryPath, type Place } from "./checkpoint-names.js";
+import { comparePlaces, namedPlace, type Place, placeName, temporaryPath } from "./checkpoint-names.js";
 import { flushFolder, ioError, system, writeFlushed } from "./files.js";
 
 export type { Checkpoint, CheckpointTensor } from "./checkpoint-files.js";

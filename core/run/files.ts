@@ -7,9 +7,9 @@ import {
   linkSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   readSync,
-  readdirSync,
   renameSync,
   rmSync,
   statfsSync,
@@ -38,7 +38,7 @@ export const system = {
 
 /** Writes all of `bytes`, however little each call takes. */
 export function writeAll(file: number, bytes: Uint8Array): void {
-  for (let offset = 0; offset < bytes.length;) {
+  for (let offset = 0; offset < bytes.length; ) {
     const taken = system.writeSync(file, bytes, offset, bytes.length - offset);
     if (taken === 0) throw new Error(`the system takes no more than ${offset} of ${bytes.length} bytes`);
     offset += taken;

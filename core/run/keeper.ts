@@ -1,10 +1,10 @@
 /** Between a run and its checkpoints: which moments are kept, and what a snapshot is on disk. */
 import * as tf from "@tensorflow/tfjs-core";
+import type { Keep } from "../loop/memory.js";
 import type { PluginState } from "../loop/plugin.js";
 import type { Position } from "../loop/position.js";
 import type { Snapshot } from "../loop/snapshot.js";
-import type { Keep } from "../loop/memory.js";
-import { listCheckpoints, readCheckpoint, saveCheckpoint, type Checkpoint } from "./checkpoints.js";
+import { type Checkpoint, listCheckpoints, readCheckpoint, saveCheckpoint } from "./checkpoints.js";
 import type { MetricsLog } from "./metrics.js";
 import { discardAfter, pruneCheckpoints } from "./retention.js";
 
@@ -30,7 +30,9 @@ const anchorPrefix = "anchor";
 /** A snapshot as numbers; reads every tensor from the device. `metricsBytes` are of the snapshot and of its anchor. */
 export function toCheckpoint(snapshot: Snapshot, metricsBytes: number, anchorBytes = 0): Checkpoint {
   const { anchor } = snapshot;
-  const anchorValues = anchor ? [...valuesOf(anchor)].map(([name, value]) => [`${anchorPrefix}/${name}`, value] as const) : [];
+  const anchorValues = anchor
+    ? [...valuesOf(anchor)].map(([name, value]) => [`${anchorPrefix}/${name}`, value] as const)
+    : [];
   return {
     ...placeOf(snapshot.position),
     tensors: new Map([...valuesOf(snapshot), ...anchorValues]),
@@ -59,10 +61,17 @@ function valuesOf(snapshot: Snapshot): Values {
 /** A snapshot again; its tensors are the caller's. */
 export function fromCheckpoint({ tensors, meta }: Checkpoint): Snapshot {
   const { anchor } = meta as CheckpointMeta;
-  return { ...snapshotOf(tensors, meta as CheckpointMeta), ...(anchor && { anchor: snapshotOf(tensors, anchor, `${anchorPrefix}/`) }) };
+  return {
+    ...snapshotOf(tensors, meta as CheckpointMeta),
+    ...(anchor && { anchor: snapshotOf(tensors, anchor, `${anchorPrefix}/`) }),
+  };
 }
 
-function snapshotOf(tensors: Checkpoint["tensors"], { position, counts, plugins }: CheckpointMeta, whose = ""): Snapshot {
+function snapshotOf(
+  tensors: Checkpoint["tensors"],
+  { position, counts, plugins }: CheckpointMeta,
+  whose = "",
+): Snapshot {
   const under = (what: string): Map<string, tf.Tensor> => {
     const prefix = `${whose}${what}/`;
     const found = [...tensors].filter(([name]) => name.startsWith(prefix));

@@ -2,11 +2,12 @@
  * What a run keeps of itself: config, metrics, the final weights and the summary. A plugin like any other,
  * but one that the command line adds and no config names.
  */
-import type * as tf from "@tensorflow/tfjs-core";
+
 import { cpus } from "node:os";
 import { join } from "node:path";
+import type * as tf from "@tensorflow/tfjs-core";
 import { packageVersion } from "../backend/native-sources.js";
-import { configRecord, type ConfigRecord } from "../config/config.js";
+import { type ConfigRecord, configRecord } from "../config/config.js";
 import { reasonOf, TrainerError } from "../errors.js";
 import type { SummaryRecord } from "../loop/events.js";
 import type { Plugin } from "../loop/plugin.js";
@@ -16,7 +17,7 @@ import { readSafetensors } from "../nn/safetensors.js";
 import { weightsToSafetensors } from "../nn/weights-file.js";
 import { system, writeFileAtomic } from "./files.js";
 import { toJson } from "./json.js";
-import { openMetrics, type MetricsLog } from "./metrics.js";
+import { type MetricsLog, openMetrics } from "./metrics.js";
 
 /** Names inside a run's folder. */
 export const runFiles = {
@@ -99,10 +100,7 @@ function weightsFile({ model, data, inputSize }: Run, weights: ReadonlyMap<strin
 export function readPreprocessing(bytes: Uint8Array, where: string): Preprocessing {
   const text = readSafetensors(bytes, where).metadata[preprocessingKey];
   if (text === undefined) {
-    throw new TrainerError(
-      "ERR_WEIGHTS",
-      `${where} does not say how its pictures are prepared: no run wrote it.`,
-    );
+    throw new TrainerError("ERR_WEIGHTS", `${where} does not say how its pictures are prepared: no run wrote it.`);
   }
   return JSON.parse(text) as Preprocessing;
 }

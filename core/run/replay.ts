@@ -1,6 +1,6 @@
 /** Looking into one step of a run: what each tap made of what it was given, and how large each gradient was. */
 import * as tf from "@tensorflow/tfjs-core";
-import type { HookName, Hooks, HookSignatures, TapOptions } from "../loop/hooks.js";
+import type { HookName, HookSignatures, Hooks, TapOptions } from "../loop/hooks.js";
 import type { Plugin } from "../loop/plugin.js";
 import type { Batch, Gradients } from "../loop/types.js";
 

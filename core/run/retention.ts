@@ -1,8 +1,8 @@
 /** What is taken out of a run's `checkpoints`: old ones, those of another future, what dead writers left. */
 import { join } from "node:path";
 import { readVerified } from "./checkpoint-files.js";
-import { comparePlaces, isTemporary, temporaryPath, type Place } from "./checkpoint-names.js";
-import { listCheckpoints, namesIn, type ListedCheckpoint } from "./checkpoints.js";
+import { comparePlaces, isTemporary, type Place, temporaryPath } from "./checkpoint-names.js";
+import { type ListedCheckpoint, listCheckpoints, namesIn } from "./checkpoints.js";
 import { flushFolder, ioError, system } from "./files.js";
 
 /**

@@ -10,20 +10,14 @@ import { resolveConfig, type TrainerConfig } from "../config/config.js";
 import { shapes } from "../data/shapes.js";
 import { createEvents } from "../loop/events.js";
 import { createHooks, type HookCalls, type TapInfo } from "../loop/hooks.js";
-import {
-  applyPlugins,
-  checkComposition,
-  disposePlugins,
-  type Plugin,
-  type PluginInstance,
-} from "../loop/plugin.js";
-import { Trainer, type FitOptions } from "../loop/trainer.js";
+import { applyPlugins, checkComposition, disposePlugins, type Plugin, type PluginInstance } from "../loop/plugin.js";
+import { type FitOptions, Trainer } from "../loop/trainer.js";
 import type { EpochSummary, FitSummary, Metrics, Progress, Run, Step } from "../loop/types.js";
 import { sgd } from "../nn/optimizers.js";
 import { microNet } from "./micro-net.js";
 
-export { microNet } from "./micro-net.js";
 export type { HookCalls } from "../loop/hooks.js";
+export { microNet } from "./micro-net.js";
 
 /**
  * A whole run that takes milliseconds: 18 drawn pictures of 8 pixels in 4 classes, 4 of them held out, so that each
@@ -62,10 +56,7 @@ export interface Mounted {
  *
  * @throws TrainerError ERR_COMPOSITION, ERR_PLUGIN, ERR_OPTION
  */
-export function mountPlugin(
-  plugin: Plugin,
-  { config: overrides }: { config?: Partial<TrainerConfig> } = {},
-): Mounted {
+export function mountPlugin(plugin: Plugin, { config: overrides }: { config?: Partial<TrainerConfig> } = {}): Mounted {
   const plugins = [...(overrides?.plugins ?? []), plugin];
   const config = resolveConfig(microConfig({ ...overrides, plugins }), { optimizer: sgd() });
   const notes = checkComposition(config);
@@ -157,9 +148,7 @@ export async function fitWeights(
       });
       hooks.onFitEnd.tap({ stage: "last" }, () => {
         const weights = run!.weights();
-        const plain = [...weights].map(
-          ([name, value]) => [name, [...(value.dataSync() as Float32Array)]] as const,
-        );
+        const plain = [...weights].map(([name, value]) => [name, [...(value.dataSync() as Float32Array)]] as const);
         fitted = { hash: weightsHash(weights), weights: Object.fromEntries(plain) };
       });
     },

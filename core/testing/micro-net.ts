@@ -1,6 +1,6 @@
 /** The smallest network with everything a plugin may touch: a norm, a residual branch, a head, statistics. */
 import { z } from "zod";
-import { run, type Layer } from "../nn/layer.js";
+import { type Layer, run } from "../nn/layer.js";
 import { append, batchNorm, conv2d, identity, linear } from "../nn/layers.js";
 import type { ModelSource } from "../nn/model.js";
 import * as ops from "../nn/ops.js";

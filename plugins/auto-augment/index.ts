@@ -10,10 +10,7 @@ const options = z.strictObject({
     .default("cifar10")
     .describe("the published table; the one of CIFAR-10 serves CIFAR-100 too"),
   probability: z.number().min(0).max(1).default(1).describe("share of pictures that are changed"),
-  fill: z
-    .tuple([byte, byte, byte])
-    .optional()
-    .describe("what comes in from outside, R G B; black when left out"),
+  fill: z.tuple([byte, byte, byte]).optional().describe("what comes in from outside, R G B; black when left out"),
   interpolation: z.enum(["nearest", "bilinear"]).default("nearest").describe("for turns and slants"),
 });
 

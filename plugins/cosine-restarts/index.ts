@@ -4,11 +4,7 @@ import { definePlugin } from "../../core/index.js";
 
 const options = z.strictObject({
   firstCycle: z.int().positive().default(10).describe("epochs of the first cycle: T_0"),
-  factor: z
-    .int()
-    .positive()
-    .default(2)
-    .describe("each cycle is so many times as long as the one before: T_mult"),
+  factor: z.int().positive().default(2).describe("each cycle is so many times as long as the one before: T_mult"),
   minimum: z.number().min(0).default(1e-6).describe("the rate that a cycle falls towards: eta_min"),
 });
 
@@ -27,13 +23,7 @@ export function cycleAt(place: number, first: number, factor: number): { start: 
 }
 
 /** eta = min + (peak - min) / 2 (1 + cos(pi T_cur / T_i)): equation 5, T in optimizer steps. */
-export function restartedCosine(
-  step: number,
-  peak: number,
-  first: number,
-  factor: number,
-  minimum: number,
-): number {
+export function restartedCosine(step: number, peak: number, first: number, factor: number, minimum: number): number {
   const { start, length } = cycleAt(step, first, factor);
   return minimum + ((peak - minimum) / 2) * (1 + Math.cos((Math.PI * (step - start)) / length));
 }

@@ -1,7 +1,7 @@
 /** CutMix (Yun et al. 2019): each picture gets a box of another one, and its target a share by area. */
 import * as tf from "@tensorflow/tfjs-core";
 import { z } from "zod";
-import { definePlugin, type Batch, type Stream } from "../../core/index.js";
+import { type Batch, definePlugin, type Stream } from "../../core/index.js";
 
 const options = z.strictObject({
   alpha: z.number().positive().default(1).describe("the kept share is drawn from Beta(alpha, alpha)"),

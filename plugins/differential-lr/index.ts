@@ -1,26 +1,16 @@
 /** Layer-wise rates and gradual unfreezing (Howard and Ruder 2018): early layers learn slower, or later. */
 import { z } from "zod";
-import { definePlugin, TrainerError, type ParamGroup } from "../../core/index.js";
+import { definePlugin, type ParamGroup, TrainerError } from "../../core/index.js";
 
 const options = z.strictObject({
   form: z
     .enum(["factor", "absolute"])
     .default("factor")
-    .describe(
-      '"factor": bottom and head multiply the learning rate; "absolute": they are learning rates themselves',
-    ),
+    .describe('"factor": bottom and head multiply the learning rate; "absolute": they are learning rates themselves'),
   bottom: z.number().positive().optional().describe("at the input; 0.1 as a factor, 1e-5 as a rate"),
   head: z.number().positive().optional().describe("at the classifier; 1 as a factor, 1e-3 as a rate"),
-  freeze: z
-    .int()
-    .min(0)
-    .default(0)
-    .describe("stages at the input that do not train, norm statistics included"),
-  unfreezeEvery: z
-    .int()
-    .min(0)
-    .default(0)
-    .describe("epochs after which one more stage trains; 0 keeps them frozen"),
+  freeze: z.int().min(0).default(0).describe("stages at the input that do not train, norm statistics included"),
+  unfreezeEvery: z.int().min(0).default(0).describe("epochs after which one more stage trains; 0 keeps them frozen"),
 });
 
 const defaults = { factor: { bottom: 0.1, head: 1 }, absolute: { bottom: 1e-5, head: 1e-3 } } as const;
@@ -31,10 +21,7 @@ export function rateAt(depth: number, stages: number, bottom: number, head: numb
 }
 
 /** Stages that are frozen in an epoch (from 0). */
-export function frozenAt(
-  epoch: number,
-  { freeze, unfreezeEvery }: { freeze: number; unfreezeEvery: number },
-): number {
+export function frozenAt(epoch: number, { freeze, unfreezeEvery }: { freeze: number; unfreezeEvery: number }): number {
   return unfreezeEvery === 0 ? freeze : Math.max(0, freeze - Math.floor(epoch / unfreezeEvery));
 }
 

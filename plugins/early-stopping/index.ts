@@ -2,7 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { z } from "zod";
 import { definePlugin, type Evaluation, type ResolvedConfig, type Run } from "../../core/index.js";
-import { exhausted, figureOf, fresh, metrics, next, type Cycles, type Patience } from "./patience.js";
+import { type Cycles, exhausted, figureOf, fresh, metrics, next, type Patience } from "./patience.js";
 
 const options = z.strictObject({
   patience: z.int().min(0).default(5).describe("evaluations in a row without improvement that stop the run"),
@@ -17,8 +17,7 @@ const cyclesOf = ({ plugins }: ResolvedConfig): Cycles | undefined =>
 type Kept = ReadonlyMap<string, tf.Tensor>;
 
 /** Clones share their values with the originals and outlive them: the loop replaces weights at every step. */
-const copied = (weights: Kept): Kept =>
-  new Map([...weights].map(([name, value]) => [name, tf.keep(value.clone())]));
+const copied = (weights: Kept): Kept => new Map([...weights].map(([name, value]) => [name, tf.keep(value.clone())]));
 
 export const earlyStopping = definePlugin({
   name: "early-stopping",

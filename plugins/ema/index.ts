@@ -4,12 +4,7 @@ import { z } from "zod";
 import { definePlugin } from "../../core/index.js";
 
 const options = z.strictObject({
-  decay: z
-    .number()
-    .min(0)
-    .max(1)
-    .default(0.999)
-    .describe("share of the average that stays at each optimizer step"),
+  decay: z.number().min(0).max(1).default(0.999).describe("share of the average that stays at each optimizer step"),
   warmUp: z
     .boolean()
     .default(true)

@@ -1,21 +1,17 @@
 /** Fine-tuning: a run begins with the weights of a file instead of random ones. */
 import { readFile } from "node:fs/promises";
 import { z } from "zod";
-import { commonWeights, definePlugin, TrainerError, type CommonWeights } from "../../core/index.js";
+import { type CommonWeights, commonWeights, definePlugin, TrainerError } from "../../core/index.js";
 
 const options = z.strictObject({
   path: z
     .string()
     .describe("a safetensors file with PyTorch's names and layouts: PyTorch's, or a checkpoint's weights"),
-  head: z
-    .array(z.string())
-    .optional()
-    .describe("parts that may stay new where shapes differ; the model's last stage"),
+  head: z.array(z.string()).optional().describe("parts that may stay new where shapes differ; the model's last stage"),
   newHead: z.boolean().default(false).describe("leave the head new even where its shapes agree"),
 });
 
-const partOf = (name: string, parts: readonly string[]): boolean =>
-  parts.some((part) => name.startsWith(`${part}.`));
+const partOf = (name: string, parts: readonly string[]): boolean => parts.some((part) => name.startsWith(`${part}.`));
 
 /**
  * Which weights of a file a model takes: those of its own names and shapes, and of the head none where one of
@@ -37,10 +33,7 @@ export function chooseWeights(
   const fresh = newHead || different.length > 0;
   const taken = [...weights.keys()].filter((name) => !fresh || !partOf(name, head));
   if (taken.length > 0) return taken;
-  throw new TrainerError(
-    "ERR_WEIGHTS",
-    `No weight of ${path} has a name of the model's. Is it of this network?`,
-  );
+  throw new TrainerError("ERR_WEIGHTS", `No weight of ${path} has a name of the model's. Is it of this network?`);
 }
 
 export const finetune = definePlugin({

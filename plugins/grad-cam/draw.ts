@@ -1,8 +1,9 @@
 /** From a run's pictures to files that people look at. */
-import * as tf from "@tensorflow/tfjs-core";
+
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { createLoader, gradCam, ops, overlay, rowPng, spread, subset, type Run } from "../../core/index.js";
+import * as tf from "@tensorflow/tfjs-core";
+import { createLoader, gradCam, ops, overlay, type Run, rowPng, spread, subset } from "../../core/index.js";
 
 export interface DrawSettings {
   pictures: number;

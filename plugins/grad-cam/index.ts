@@ -1,26 +1,16 @@
 /** Grad-CAM (Selvaraju et al. 2017): draws where the network looks, on the same pictures again and again. */
-import type * as tf from "@tensorflow/tfjs-core";
+
 import { join, relative, sep } from "node:path";
+import type * as tf from "@tensorflow/tfjs-core";
 import { z } from "zod";
 import { definePlugin, type Run } from "../../core/index.js";
 import { draw } from "./draw.js";
 
 const options = z.strictObject({
-  every: z
-    .int()
-    .min(0)
-    .default(10)
-    .describe("epochs between drawings; 0 draws at the end alone, which is always done"),
-  pictures: z
-    .int()
-    .positive()
-    .default(8)
-    .describe("held-out pictures, spread evenly; training ones without a holdout"),
+  every: z.int().min(0).default(10).describe("epochs between drawings; 0 draws at the end alone, which is always done"),
+  pictures: z.int().positive().default(8).describe("held-out pictures, spread evenly; training ones without a holdout"),
   of: z.enum(["predicted", "true"]).default("predicted").describe("the class whose evidence is drawn"),
-  layer: z
-    .string()
-    .optional()
-    .describe("full name of the layer to look at; the last feature map when left out"),
+  layer: z.string().optional().describe("full name of the layer to look at; the last feature map when left out"),
 });
 
 export const gradCam = definePlugin({

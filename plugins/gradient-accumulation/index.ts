@@ -4,11 +4,7 @@ import { z } from "zod";
 import { definePlugin, type Gradients } from "../../core/index.js";
 
 const options = z.strictObject({
-  factor: z
-    .int()
-    .positive()
-    .default(4)
-    .describe("micro-batches of one optimizer step; the last step may have fewer"),
+  factor: z.int().positive().default(4).describe("micro-batches of one optimizer step; the last step may have fewer"),
 });
 
 /** Whether a window ends here: when it is full, and at the end of an epoch, so that nothing leaks into the next. */
@@ -58,9 +54,7 @@ export const gradientAccumulation = definePlugin({
       replace(new Map(), 0);
       return mean;
     });
-    hooks.shouldStep.tap(({ batchInEpoch, batchesInEpoch }) =>
-      endsWindow(batchInEpoch, batchesInEpoch, factor),
-    );
+    hooks.shouldStep.tap(({ batchInEpoch, batchesInEpoch }) => endsWindow(batchInEpoch, batchesInEpoch, factor));
     return {
       save: () => ({ values: { samples }, tensors: sums }),
       load: ({ values, tensors }) => replace(tensors ?? new Map(), (values as { samples: number }).samples),

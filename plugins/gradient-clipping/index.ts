@@ -1,7 +1,7 @@
 /** Gradient clipping by global norm (Pascanu et al. 2013). */
 import * as tf from "@tensorflow/tfjs-core";
 import { z } from "zod";
-import { definePlugin, ops, type Gradients } from "../../core/index.js";
+import { definePlugin, type Gradients, ops } from "../../core/index.js";
 
 const options = z.strictObject({
   maximum: z.number().positive().default(1).describe("largest norm of all gradients together"),

@@ -4,12 +4,7 @@ import { z } from "zod";
 import { definePlugin } from "../../core/index.js";
 
 const options = z.strictObject({
-  smoothing: z
-    .number()
-    .min(0)
-    .lt(1)
-    .default(0.1)
-    .describe("share of each target that is spread over all classes"),
+  smoothing: z.number().min(0).lt(1).default(0.1).describe("share of each target that is spread over all classes"),
 });
 
 /** q = (1 - e) t + e / K, over K classes and so the true one too: section 7. `targets` [batch, classes]. */

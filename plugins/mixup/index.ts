@@ -1,7 +1,7 @@
 /** MixUp (Zhang et al. 2018): each picture is averaged with another one, and its target alike. */
 import * as tf from "@tensorflow/tfjs-core";
 import { z } from "zod";
-import { definePlugin, type Batch } from "../../core/index.js";
+import { type Batch, definePlugin } from "../../core/index.js";
 
 const options = z.strictObject({
   alpha: z

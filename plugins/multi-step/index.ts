@@ -3,10 +3,7 @@ import { z } from "zod";
 import { definePlugin } from "../../core/index.js";
 
 const options = z.strictObject({
-  milestones: z
-    .array(z.number().min(0))
-    .default([60, 120, 160])
-    .describe("epochs after which the rate drops"),
+  milestones: z.array(z.number().min(0)).default([60, 120, 160]).describe("epochs after which the rate drops"),
   gamma: z.number().positive().default(0.2).describe("what the rate is multiplied by each time"),
 });
 
@@ -23,9 +20,7 @@ export const multiStep = definePlugin({
   check({ milestones }, { epochs }) {
     const never = milestones.filter((milestone) => milestone >= epochs);
     if (never.length === 0) return [];
-    return [
-      { level: "note", text: `multi-step never reaches ${never.join(", ")}: the run has ${epochs} epochs.` },
-    ];
+    return [{ level: "note", text: `multi-step never reaches ${never.join(", ")}: the run has ${epochs} epochs.` }];
   },
   apply({ milestones, gamma }, { hooks }) {
     hooks.resolveLearningRate.tap((rate, { step, stepsPerEpoch }) =>

@@ -29,8 +29,6 @@ export const oneCycle = definePlugin({
   options,
   slot: "schedule",
   apply(settings, { hooks }) {
-    hooks.resolveLearningRate.tap((rate, { step, totalSteps }) =>
-      oneCycleRate(step, totalSteps, rate, settings),
-    );
+    hooks.resolveLearningRate.tap((rate, { step, totalSteps }) => oneCycleRate(step, totalSteps, rate, settings));
   },
 });

@@ -1,16 +1,11 @@
 /** Progressive resizing: small pictures first, which take less time, and full ones at the end. */
-import * as tf from "@tensorflow/tfjs-core";
+import type * as tf from "@tensorflow/tfjs-core";
 import { z } from "zod";
 import { definePlugin, ops } from "../../core/index.js";
 
 const options = z.strictObject({
   from: z.number().positive().max(1).default(0.5).describe("first size as a share of the full one"),
-  fullFor: z
-    .number()
-    .gt(0)
-    .max(1)
-    .default(0.2)
-    .describe("share of the epochs, at the end, that train at full size"),
+  fullFor: z.number().gt(0).max(1).default(0.2).describe("share of the epochs, at the end, that train at full size"),
 });
 
 /**

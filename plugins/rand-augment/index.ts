@@ -7,10 +7,7 @@ const byte = z.int().min(0).max(255);
 const options = z.strictObject({
   operations: z.int().min(0).default(2).describe("operations a picture, one after another"),
   level: z.int().min(0).max(30).default(9).describe("strength of all of them, 0 to 30"),
-  fill: z
-    .tuple([byte, byte, byte])
-    .optional()
-    .describe("what comes in from outside, R G B; black when left out"),
+  fill: z.tuple([byte, byte, byte]).optional().describe("what comes in from outside, R G B; black when left out"),
   interpolation: z.enum(["nearest", "bilinear"]).default("nearest").describe("for turns and slants"),
 });
 

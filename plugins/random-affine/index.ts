@@ -14,14 +14,8 @@ const options = z.strictObject({
     .describe("zoom, uniform in this range"),
   translate: z.number().min(0).max(1).default(0).describe("largest shift each way, as a share of the side"),
   shear: range.default([0, 0]).describe("slant along the rows in degrees, uniform in this range"),
-  fill: z
-    .tuple([byte, byte, byte])
-    .optional()
-    .describe("what comes in from outside, R G B; black when left out"),
-  interpolation: z
-    .enum(["bilinear", "nearest"])
-    .default("bilinear")
-    .describe("how pixels are read between pixels"),
+  fill: z.tuple([byte, byte, byte]).optional().describe("what comes in from outside, R G B; black when left out"),
+  interpolation: z.enum(["bilinear", "nearest"]).default("bilinear").describe("how pixels are read between pixels"),
 });
 
 export const randomAffine = definePlugin({
@@ -31,11 +25,7 @@ export const randomAffine = definePlugin({
   apply({ probability, degrees, scale, translate, shear, fill, interpolation }, { hooks }) {
     hooks.beforeSample.tap((sample, rng) => {
       if (!rng.chance(probability)) return sample;
-      const drawn = image.randomAffineDraw(
-        rng,
-        { degrees, scale, translate: [translate, translate], shear },
-        sample,
-      );
+      const drawn = image.randomAffineDraw(rng, { degrees, scale, translate: [translate, translate], shear }, sample);
       return { ...sample, ...image.affine(sample, drawn, { interpolation, fill }) };
     });
   },

@@ -8,11 +8,7 @@ const options = z.strictObject({
 });
 
 /** A crop, then a flip: the order of torchvision's recipes. He et al. 2016, section 4.2. */
-export function cropAndFlip(
-  sample: Sample,
-  rng: Stream,
-  { padding, flip }: z.output<typeof options>,
-): Sample {
+export function cropAndFlip(sample: Sample, rng: Stream, { padding, flip }: z.output<typeof options>): Sample {
   const cropped = image.crop(sample, image.randomCropDraw(rng, sample, padding));
   return { ...sample, ...(rng.chance(flip) ? image.flipHorizontal(cropped) : cropped) };
 }

@@ -34,11 +34,7 @@ export const randomErasing = definePlugin({
   apply({ probability, scale, ratio, value }, { hooks }) {
     let mean: image.Color = [0, 0, 0];
     hooks.onFitStart.tap(({ data }) => {
-      const [red, green, blue] = data.mean.map((share) => Math.round(255 * share)) as [
-        number,
-        number,
-        number,
-      ];
+      const [red, green, blue] = data.mean.map((share) => Math.round(255 * share)) as [number, number, number];
       mean = [red, green, blue];
     });
     // Late: a crop or a rotation after it would cut the rectangle or turn it.

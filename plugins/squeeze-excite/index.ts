@@ -1,6 +1,6 @@
 /** Squeeze-and-excitation (Hu et al. 2018) at the end of every residual branch. */
 import { z } from "zod";
-import { definePlugin, layers, squeezeExcite as block, TrainerError } from "../../core/index.js";
+import { squeezeExcite as block, definePlugin, layers, TrainerError } from "../../core/index.js";
 
 const options = z.strictObject({
   reduction: z.int().positive().default(16).describe("channels of the branch to channels in the middle"),

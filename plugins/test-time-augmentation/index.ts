@@ -5,11 +5,7 @@ import { definePlugin, TrainerError, type View } from "../../core/index.js";
 
 const options = z.strictObject({
   flip: z.boolean().default(true).describe("also look at the mirrored picture"),
-  shift: z
-    .int()
-    .min(0)
-    .default(0)
-    .describe("also look at it moved so many pixels up and left, and down and right"),
+  shift: z.int().min(0).default(0).describe("also look at it moved so many pixels up and left, and down and right"),
 });
 
 /** [batch, height, width, 3], left and right swapped. */
@@ -54,10 +50,12 @@ export function moreViews({ flip, shift }: { flip: boolean; shift: number }): Vi
         ];
   const mirrors: View[] = [
     { name: "mirrored", apply: mirrored },
-    ...shifts.map(({ name, apply }): View => ({
-      name: `${name}, mirrored`,
-      apply: (images) => mirrored(apply(images)),
-    })),
+    ...shifts.map(
+      ({ name, apply }): View => ({
+        name: `${name}, mirrored`,
+        apply: (images) => mirrored(apply(images)),
+      }),
+    ),
   ];
   return flip ? [...shifts, ...mirrors] : shifts;
 }

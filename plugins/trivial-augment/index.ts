@@ -6,10 +6,7 @@ const byte = z.int().min(0).max(255);
 
 const options = z.strictObject({
   probability: z.number().min(0).max(1).default(1).describe("share of pictures that are changed"),
-  fill: z
-    .tuple([byte, byte, byte])
-    .optional()
-    .describe("what comes in from outside, R G B; black when left out"),
+  fill: z.tuple([byte, byte, byte]).optional().describe("what comes in from outside, R G B; black when left out"),
   interpolation: z.enum(["nearest", "bilinear"]).default("nearest").describe("for turns and slants"),
 });
 

@@ -71,7 +71,11 @@ export function histogramOf(numbers: ArrayLike<number>, bins = 30): Histogram {
  * A picture is taken for one of the class where its probability is at least the threshold. VisualDL's own way of
  * counting: thresholds are i / (count - 1), and precision without any picture said is 0.
  */
-export function prCurveOf(probabilities: ArrayLike<number>, isClass: (picture: number) => boolean, thresholds = 101): PrCurve {
+export function prCurveOf(
+  probabilities: ArrayLike<number>,
+  isClass: (picture: number) => boolean,
+  thresholds = 101,
+): PrCurve {
   const positive = new Array<number>(thresholds).fill(0);
   const negative = new Array<number>(thresholds).fill(0);
   for (let picture = 0; picture < probabilities.length; picture++) {

@@ -1,6 +1,6 @@
 /** What the classifier sees of pictures: the numbers before its last layer. */
 import * as tf from "@tensorflow/tfjs-core";
-import { createLoader, forward, ops, spread, subset, type Run } from "../../core/index.js";
+import { createLoader, forward, ops, type Run, spread, subset } from "../../core/index.js";
 
 /** Vectors of held-out pictures (training ones without a holdout) and the names of their classes. */
 export async function lastFeatures(

@@ -1,5 +1,16 @@
 /** A file of records that grows at its end, and goes back to where a resumed run goes on. */
-import { closeSync, existsSync, fstatSync, ftruncateSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 
 /** A place in a file: what a checkpoint keeps. */
@@ -47,7 +58,7 @@ export function openLog(folder: string, { name, head, pattern, whole }: LogForma
     },
     append(record) {
       try {
-        for (let done = 0; done < record.length;) done += writeSync(file, record, done);
+        for (let done = 0; done < record.length; ) done += writeSync(file, record, done);
         bytes += record.length;
       } catch (cause) {
         // Part of a record would spoil the whole file for its reader.

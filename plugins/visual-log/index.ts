@@ -1,21 +1,40 @@
 /** Logs for the viewers that people have: VisualDL and TensorBoard read what this writes, and need no server of ours. */
-import type * as tf from "@tensorflow/tfjs-core";
+
 import { readFileSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { basename, join } from "node:path";
+import type * as tf from "@tensorflow/tfjs-core";
 import { z } from "zod";
-import { configRecord, definePlugin, type Evaluation, type Events, type Metrics, type Run, type Step } from "../../core/index.js";
-import { histogramOf, prCurveOf, type Entry, type Hyperparameter } from "./entries.js";
+import {
+  configRecord,
+  definePlugin,
+  type Evaluation,
+  type Events,
+  type Metrics,
+  type Run,
+  type Step,
+} from "../../core/index.js";
+import { type Entry, type Hyperparameter, histogramOf, prCurveOf } from "./entries.js";
 import { lastFeatures } from "./features.js";
-import { openLog, type LogFile, type LogFormat, type LogPlace } from "./file.js";
-import { projectorFiles, tensorBoardHead, tensorBoardName, tensorBoardRecords, wholeTensorBoard } from "./tensorboard.js";
+import { type LogFile, type LogFormat, type LogPlace, openLog } from "./file.js";
+import {
+  projectorFiles,
+  tensorBoardHead,
+  tensorBoardName,
+  tensorBoardRecords,
+  wholeTensorBoard,
+} from "./tensorboard.js";
 import { visualDlHead, visualDlName, visualDlRecord, wholeVisualDl } from "./visualdl.js";
 
 const formats = ["visualdl", "tensorboard"] as const;
 type Format = (typeof formats)[number];
 
 const options = z.strictObject({
-  formats: z.array(z.enum(formats)).min(1).default([...formats]).describe("whose files to write"),
+  formats: z
+    .array(z.enum(formats))
+    .min(1)
+    .default([...formats])
+    .describe("whose files to write"),
   every: z.int().positive().default(10).describe("optimizer steps between figures of training"),
   histograms: z
     .int()
@@ -218,7 +237,11 @@ export const visualLog = definePlugin({
       if (!run || logs.size === 0) return;
       const { folder } = run;
       const values = hyperparametersOf(run);
-      const ended = stopReason.startsWith("failed") ? "failure" : stopReason.startsWith("interrupted") ? undefined : "success";
+      const ended = stopReason.startsWith("failed")
+        ? "failure"
+        : stopReason.startsWith("interrupted")
+          ? undefined
+          : "success";
       log({ kind: "hyperparameters", tag: "", step: 0, run: basename(folder!), values, metrics: [...metrics], ended });
       if (settings.embeddings > 0 && ended === "success") {
         const features = await lastFeatures(run, evaluated?.weights ?? run.weights(), settings.embeddings);

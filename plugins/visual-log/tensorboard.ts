@@ -17,9 +17,7 @@ export function tensorBoardHead(seconds: number): Uint8Array {
 
 /** One entry as its records. Embeddings are not events here: the projector reads files of its own. */
 export function tensorBoardRecords(entry: Entry, seconds: number): Uint8Array {
-  const records = summaries(entry, seconds).map((write) =>
-    framed(event(seconds, entry.step, write)),
-  );
+  const records = summaries(entry, seconds).map((write) => framed(event(seconds, entry.step, write)));
   return Buffer.concat(records);
 }
 
@@ -120,7 +118,10 @@ type Of<K extends Entry["kind"]> = Extract<Entry, { kind: K }>;
 function writeHistogram(pbf: PbfWriter, { counts, edges, sum, sumOfSquares }: Of<"histogram">["histogram"]): void {
   pbf.writeDoubleField(1, edges[0]!);
   pbf.writeDoubleField(2, edges.at(-1)!);
-  pbf.writeDoubleField(3, counts.reduce((total, count) => total + count, 0));
+  pbf.writeDoubleField(
+    3,
+    counts.reduce((total, count) => total + count, 0),
+  );
   pbf.writeDoubleField(4, sum);
   pbf.writeDoubleField(5, sumOfSquares);
   pbf.writePackedDouble(6, edges.slice(1)); // of each bin the right edge

@@ -31,7 +31,10 @@ it("does not agree with float32 to the bit, and stays close", async () => {
   const whole = join(inside, "whole");
   await trainer("--config", config, "--backend", "tensorflow", "--out", whole, "--epochs", "3", "--quiet");
   const lines = (folder: string): { loss: number }[] =>
-    readFileSync(join(folder, "metrics.jsonl"), "utf8").split("\n").filter((line) => line.includes('"event":"step"')).map((line) => JSON.parse(line));
+    readFileSync(join(folder, "metrics.jsonl"), "utf8")
+      .split("\n")
+      .filter((line) => line.includes('"event":"step"'))
+      .map((line) => JSON.parse(line));
   const [mine, plain] = [lines(run), lines(whole)];
   expect(mine).toHaveLength(plain.length);
   expect(mine[0]!.loss).not.toBe(plain[0]!.loss);

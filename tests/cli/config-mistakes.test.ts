@@ -8,7 +8,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { configSchema } from "../../core/config/config.js";
 import { configPlaces } from "../../core/config/load.js";
 import { miniCifar100 } from "../core/data/mini-cifar.js";
-import { trainer, workplace, type Ran } from "./run-cli.js";
+import { type Ran, trainer, workplace } from "./run-cli.js";
 
 const { base, inside } = workplace();
 const configs = join(base, "configs");
@@ -61,7 +61,11 @@ describe.each(Object.entries(slips))("%s", (_, slip) => {
 });
 
 it("a wrong value is named with its line, and all of them at once", async () => {
-  const { code, stderr, file } = await runWith('epochs: "three"', "learningRate: -1,\n  sed: 1", '...Object.fromEntries([["hold" + "out", 2]])');
+  const { code, stderr, file } = await runWith(
+    'epochs: "three"',
+    "learningRate: -1,\n  sed: 1",
+    '...Object.fromEntries([["hold" + "out", 2]])',
+  );
   expect(code).toBe(2);
   expect(stderr.trim().split("\n").at(-1)).toBe(
     `trainer: The config ${file}: "learningRate" (line 6) Too small: expected number to be >0, and -1 came; ` +

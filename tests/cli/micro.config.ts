@@ -18,8 +18,7 @@ const foreign = definePlugin({
     hooks.onStep.tap(({ step }) => {
       if (MICRO === "throws" && step === 1) throw new Error("as told");
       if (MICRO === "exits" && step === 1) process.exit(0);
-      if (MICRO === "throws later" && step === 1)
-        setTimeout(() => Promise.reject(new Error("nobody waits for me")));
+      if (MICRO === "throws later" && step === 1) setTimeout(() => Promise.reject(new Error("nobody waits for me")));
     });
     if (MICRO === "timer") setInterval(() => {}, 1000);
     if (MICRO === "slow end") hooks.onFitEnd.tap(() => new Promise((resolve) => setTimeout(resolve, 60_000)));

@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import sharp from "sharp";
 import { afterEach, expect, it } from "vitest";
-import { gzip, miniCifar100, recordFile, tarOfFiles, type Files } from "../core/data/mini-cifar.js";
+import { type Files, gzip, miniCifar100, recordFile, tarOfFiles } from "../core/data/mini-cifar.js";
 import { trainer, workplace } from "./run-cli.js";
 
 const { base, inside } = workplace();
@@ -16,7 +16,8 @@ const small = (data: string): string[] => ["--preset", "cifar100-small", "--data
 function cifar(name: string, replaced: Files): string {
   const folder = join(base, name);
   mkdirSync(folder);
-  for (const [file, bytes] of Object.entries({ ...miniCifar100(), ...replaced })) writeFileSync(join(folder, file), bytes);
+  for (const [file, bytes] of Object.entries({ ...miniCifar100(), ...replaced }))
+    writeFileSync(join(folder, file), bytes);
   return folder;
 }
 const badLabel = cifar("bad-label", { "train.bin": recordFile([[3, 100]]) });
@@ -36,7 +37,9 @@ function pictures(name: string, bytes?: Buffer): string {
   }
   return join(base, name);
 }
-const png = await sharp({ create: { width: 8, height: 8, channels: 3, background: "#336699" } }).png().toBuffer();
+const png = await sharp({ create: { width: 8, height: 8, channels: 3, background: "#336699" } })
+  .png()
+  .toBuffer();
 const verify = (path: string): string[] => ["data", "verify", "--kind", "image-folder", "--data", path];
 
 /** A config file of these fields. */
@@ -48,48 +51,23 @@ function config(name: string, fields: string): string[] {
 /** Arguments, exit code, what standard error says. */
 const mistakes: [string, string[], number, RegExp][] = [
   // Names that are not there.
-  [
-    "a preset",
-    ["--preset", "quikstart"],
-    2,
-    /There is no preset "quikstart" \(did you mean "quickstart"\?\)/,
-  ],
+  ["a preset", ["--preset", "quikstart"], 2, /There is no preset "quikstart" \(did you mean "quickstart"\?\)/],
   ["a preset in capitals", ["--preset", "CIFAR100-Small"], 2, /did you mean "cifar100-small"\?/],
-  [
-    "a preset like nothing",
-    ["--preset", "zzzzzzzzzzzz"],
-    2,
-    /there are: quickstart, cifar100-small, .*transfer\)/,
-  ],
+  ["a preset like nothing", ["--preset", "zzzzzzzzzzzz"], 2, /there are: quickstart, cifar100-small, .*transfer\)/],
   ["a preset named like a property", ["--preset", "constructor"], 2, /There is no preset "constructor"/],
   ["a command", ["evalute", "runs/a"], 2, /There is no command "evalute" \(did you mean "evaluate"\?\)/],
   ["a command before options", ["plna", ...quick], 2, /did you mean "plan"\?/],
   ["a command of a group", ["data", "verfy"], 2, /unknown command 'verfy'\n\(Did you mean verify\?\)/],
   ["an option", ["--prest", "quickstart"], 2, /unknown option '--prest'\n\(Did you mean --preset\?\)/],
-  [
-    "an option of plan",
-    ["plan", ...quick, "--epoch", "2"],
-    2,
-    /unknown option '--epoch'\n\(Did you mean --epochs\?\)/,
-  ],
+  ["an option of plan", ["plan", ...quick, "--epoch", "2"], 2, /unknown option '--epoch'\n\(Did you mean --epochs\?\)/],
   [
     "a plugin to leave out",
     [...quick, "--without", "label-smothing"],
     2,
     /does not exist \(did you mean "label-smoothing"\?\)/,
   ],
-  [
-    "a plugin of two letters",
-    [...quick, "--without", "zz"],
-    2,
-    /does not exist \(there are: random-crop-flip, /,
-  ],
-  [
-    "a plugin of another run",
-    [...quick, "--without", "mixup"],
-    2,
-    /this plugin is not in this run \(there are: /,
-  ],
+  ["a plugin of two letters", [...quick, "--without", "zz"], 2, /does not exist \(there are: random-crop-flip, /],
+  ["a plugin of another run", [...quick, "--without", "mixup"], 2, /this plugin is not in this run \(there are: /],
   ["a plugin to describe", ["plugins", "mixpu"], 2, /There is no plugin "mixpu" \(did you mean "mixup"\?\)/],
   ["a backend", [...quick, "--backend", "tensorflw"], 2, /Allowed choices are tensorflow, wasm/],
   [
@@ -130,12 +108,7 @@ const mistakes: [string, string[], number, RegExp][] = [
   ["another precision", [...quick, "--precision", "int8"], 2, /Allowed choices are float32, bfloat16/],
   // What does not go together.
   ["a preset and a config", [...quick, "--config", "a.ts"], 2, /Give one of them/],
-  [
-    "neither",
-    [],
-    2,
-    /neither --preset nor --config came, and there is no trainer\.config\.ts in .*inside or above it/,
-  ],
+  ["neither", [], 2, /neither --preset nor --config came, and there is no trainer\.config\.ts in .*inside or above it/],
   ["data for drawn shapes", [...quick, "--data", "."], 2, /its data, shapes, needs no file/],
   ["a word too many", ["fit", ...quick, "more"], 2, /too many arguments for 'fit'/],
   ["predict without pictures", ["predict", "runs/a"], 2, /missing required argument 'images'/],
@@ -151,12 +124,7 @@ const mistakes: [string, string[], number, RegExp][] = [
     /absent is not a finished run: it has no config\.resolved\.json/,
   ],
   ["a run that is none", ["predict", base, join(base, "notes.txt")], 65, /is not a finished run/],
-  [
-    "a picture that is not there",
-    ["predict", base, "cat.jpg", "dog.jpg"],
-    65,
-    /No such picture: cat\.jpg, dog\.jpg/,
-  ],
+  ["a picture that is not there", ["predict", base, "cat.jpg", "dog.jpg"], 65, /No such picture: cat\.jpg, dog\.jpg/],
   // Bad data.
   ...cuts.map((path, at): [string, string[], number, RegExp] => [
     `an archive cut in its ${at + 1}. tenth`,

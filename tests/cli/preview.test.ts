@@ -26,7 +26,10 @@ describe("data preview", () => {
     const { width, height } = await sharp(one).metadata();
     expect([width, height], "3 columns and 3 rows of 32 pixels, 2 apart, doubled, below a heading").toEqual([208, 238]);
     const cell = (column: number) =>
-      sharp(one).extract({ left: 4 + 68 * column, top: 34, width: 64, height: 64 }).raw().toBuffer();
+      sharp(one)
+        .extract({ left: 4 + 68 * column, top: 34, width: 64, height: 64 })
+        .raw()
+        .toBuffer();
     expect((await cell(0)).equals(await cell(1)), "a variant is no copy").toBe(false);
     expect((await cell(1)).equals(await cell(2)), "nor of the other variant").toBe(false);
   });
@@ -71,19 +74,41 @@ describe("pictures", () => {
 
   it("stand in rows and columns on white", async () => {
     const dot = (value: number) => ({ pixels: Uint8Array.of(value, value, value), height: 1, width: 1 });
-    const png = await sheet([{ rows: [[dot(1), dot(2)], [dot(3), dot(4)]] }], { gap: 1, side: 1 });
+    const png = await sheet(
+      [
+        {
+          rows: [
+            [dot(1), dot(2)],
+            [dot(3), dot(4)],
+          ],
+        },
+      ],
+      { gap: 1, side: 1 },
+    );
     const grey = [...(await sharp(png).raw().toBuffer())].filter((_, at) => at % 3 === 0);
     const w = 255;
-    expect(grey).toEqual([[w, w, w, w, w], [w, 1, w, 2, w], [w, w, w, w, w], [w, 3, w, 4, w], [w, w, w, w, w]].flat());
+    expect(grey).toEqual(
+      [
+        [w, w, w, w, w],
+        [w, 1, w, 2, w],
+        [w, w, w, w, w],
+        [w, 3, w, 4, w],
+        [w, w, w, w, w],
+      ].flat(),
+    );
   });
 
   it("stand in blocks, each below its own heading, whatever that is called", async () => {
     const grey = { pixels: new Uint8Array(3 * 60 * 200).fill(128), height: 60, width: 200 };
     const heights = async (headings: (string | undefined)[]): Promise<number[]> => {
-      const png = await sheet(headings.map((heading) => ({ heading, rows: [[grey]] })), { side: 60 });
+      const png = await sheet(
+        headings.map((heading) => ({ heading, rows: [[grey]] })),
+        { side: 60 },
+      );
       const { data, info } = await sharp(png).greyscale().raw().toBuffer({ resolveWithObject: true });
       expect(info.width).toBeGreaterThanOrEqual(204);
-      const dark = (y: number): boolean => data.subarray(y * info.width, (y + 1) * info.width).some((value) => value < 100);
+      const dark = (y: number): boolean =>
+        data.subarray(y * info.width, (y + 1) * info.width).some((value) => value < 100);
       return [info.height, Array.from({ length: info.height }, (_, y) => y).filter(dark).length];
     };
     expect(await heights([undefined])).toEqual([64, 0]);

@@ -1,6 +1,6 @@
 /** What only a process of its own shows: signals, a reader that leaves, errors that nobody waits for, npx. */
-import { execFileSync, spawn, type ChildProcess } from "node:child_process";
-import { existsSync, readdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -142,9 +142,7 @@ it("a reader that leaves takes nothing with it", () => {
 it("a plugin that throws is named with its place, and the run is kept", async () => {
   const { code, stderr } = await start(run("throws"), undefined, "throws");
   expect(code).toBe(70);
-  expect(stderr).toMatch(
-    /trainer: Plugin "foreign" failed in hook "onStep": as told\n +at .*micro\.config\.ts:\d+/,
-  );
+  expect(stderr).toMatch(/trainer: Plugin "foreign" failed in hook "onStep": as told\n +at .*micro\.config\.ts:\d+/);
   expect(JSON.parse(read("throws", "summary.json")).stopReason).toMatch(/^failed: /);
 });
 
@@ -157,8 +155,16 @@ it("an error while the data loads that nobody waits for is one message and 70, a
 });
 
 it.each([
-  ["an error that nobody waits for", "throws later", /^trainer: An error that nobody waited for ended the run: nobody waits for me\. .*--resume.*\n +at .*micro\.config\.ts:\d+/m],
-  ["a plugin that ends the process", "exits", /^trainer: Plugin "foreign" failed in hook "onStep": process\.exit\(0\) was called/m],
+  [
+    "an error that nobody waits for",
+    "throws later",
+    /^trainer: An error that nobody waited for ended the run: nobody waits for me\. .*--resume.*\n +at .*micro\.config\.ts:\d+/m,
+  ],
+  [
+    "a plugin that ends the process",
+    "exits",
+    /^trainer: Plugin "foreign" failed in hook "onStep": process\.exit\(0\) was called/m,
+  ],
 ])("%s ends the run with a checkpoint and 70, not the process", async (_, micro, said) => {
   const { code, stderr } = await start(run(micro, "--epochs", "100000"), undefined, micro);
   expect({ code, stderr }).toMatchObject({ code: 70, stderr: expect.stringMatching(said) });

@@ -1,7 +1,19 @@
 /** What people watch: a live line that fits its terminal, and lines that do not depend on one. */
 import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
-import { createEstimate, fitting, formatResults, showProgress, type Part } from "../../core/cli/progress.js";
-import { colorsFor, columns, displayWidth, duration, percent, plain, print, shortened, sparkline, table, tell } from "../../core/cli/terminal.js";
+import { createEstimate, fitting, formatResults, type Part, showProgress } from "../../core/cli/progress.js";
+import {
+  colorsFor,
+  columns,
+  displayWidth,
+  duration,
+  percent,
+  plain,
+  print,
+  shortened,
+  sparkline,
+  table,
+  tell,
+} from "../../core/cli/terminal.js";
 import { createEvents, type Events } from "../../core/loop/events.js";
 
 const parts: Part[] = [
@@ -30,9 +42,22 @@ const step = (at: number, more: Partial<Events["step"]> = {}): Events["step"] =>
   ...more,
 });
 const start: Events["fit:start"] = {
-  epoch: 0, epochs: 6, step: 0, stepsPerEpoch: 50, totalSteps: 300, lastStep: 300,
-  name: "p\x1b]0;title\x07", seed: 1, backend: "wasm", threads: 2, parameters: 1000, batchSize: 8, classes: 4,
-  trainSamples: 400, heldSamples: 8, testSamples: 8,
+  epoch: 0,
+  epochs: 6,
+  step: 0,
+  stepsPerEpoch: 50,
+  totalSteps: 300,
+  lastStep: 300,
+  name: "p\x1b]0;title\x07",
+  seed: 1,
+  backend: "wasm",
+  threads: 2,
+  parameters: 1000,
+  batchSize: 8,
+  classes: 4,
+  trainSamples: 400,
+  heldSamples: 8,
+  testSamples: 8,
 };
 function watch(
   isTTY: boolean,
@@ -79,9 +104,7 @@ describe("the live line", () => {
     for (const line of lines) expect(line.length).toBeLessThan(width);
     expect(text()).not.toContain("\n");
     if (width === 200)
-      expect(lines[1]).toBe(
-        "epoch 1/2  step   2/100  loss  2.500  acc  25.0 %    64 img/s  lr 0.0123    20 s left",
-      );
+      expect(lines[1]).toBe("epoch 1/2  step   2/100  loss  2.500  acc  25.0 %    64 img/s  lr 0.0123    20 s left");
     if (width === 40) expect(lines[1]).toBe("epoch 1/2    2/100   2.50   25%  20s");
   });
 
@@ -138,15 +161,25 @@ describe("the live line", () => {
 
 describe("an epoch's line", () => {
   const epoch = (at: number, held: number | undefined): Events["epoch:end"] => ({
-    epoch: at, epochs: 200, step: 390 * (at + 1), stepsPerEpoch: 390, totalSteps: 78_000,
-    whole: true, learningRate: 0.0999, seconds: 30, imagesPerSecond: 1234,
+    epoch: at,
+    epochs: 200,
+    step: 390 * (at + 1),
+    stepsPerEpoch: 390,
+    totalSteps: 78_000,
+    whole: true,
+    learningRate: 0.0999,
+    seconds: 30,
+    imagesPerSecond: 1234,
     train: { loss: 2.345, top1: 0.412 },
     validation: held === undefined ? undefined : { count: 10, loss: 2.1, top1: held, top5: 1, source: "current" },
   });
   it.each([
     [40, "epoch 20/200  held out 19.0 %  12h34m"],
     [80, "epoch 20/200  train 41.2 %  held out 2.100 19.0 %  12h34m  ▁▁▂▂▃▃▄▄▅▅▆▆▇▇██"],
-    [120, "epoch 20/200  train 2.345 41.2 %  held out 2.100 19.0 %  lr 0.0999  1234 img/s  12 h 34 min  ▁▁▂▂▃▃▄▄▅▅▆▆▇▇██"],
+    [
+      120,
+      "epoch 20/200  train 2.345 41.2 %  held out 2.100 19.0 %  lr 0.0999  1234 img/s  12 h 34 min  ▁▁▂▂▃▃▄▄▅▅▆▆▇▇██",
+    ],
   ])("of %i columns keeps the held-out accuracy, and the curve where it can", (width, line) => {
     const { events, text, at } = watch(true, width);
     at(45_240_000);
@@ -213,9 +246,18 @@ describe("names from outside", () => {
   });
 
   it("are measured in columns", () => {
-    expect(["abc", "猫", "e\u0301", "👨‍👩‍👧", "❤️", "한국", "é", "ｱ", "🇩🇪"].map(displayWidth)).toEqual([3, 2, 1, 2, 2, 4, 1, 1, 2]);
-    expect(table([["猫", "1"], ["🐈", "2"], ["cat", "3"]])).toBe("猫   1\n🐈   2\ncat  3");
-    for (let width = 0; width < 16; width++) expect(displayWidth(shortened("漢字 and letters", width))).toBeLessThanOrEqual(width);
+    expect(["abc", "猫", "e\u0301", "👨‍👩‍👧", "❤️", "한국", "é", "ｱ", "🇩🇪"].map(displayWidth)).toEqual([
+      3, 2, 1, 2, 2, 4, 1, 1, 2,
+    ]);
+    expect(
+      table([
+        ["猫", "1"],
+        ["🐈", "2"],
+        ["cat", "3"],
+      ]),
+    ).toBe("猫   1\n🐈   2\ncat  3");
+    for (let width = 0; width < 16; width++)
+      expect(displayWidth(shortened("漢字 and letters", width))).toBeLessThanOrEqual(width);
     expect(shortened("a-long-name.png", 9)).toBe("a-lo….png");
   });
 });
@@ -274,19 +316,40 @@ describe("words", () => {
   });
 
   it("tables fit a screen: the first column gives way, then the last ones go", () => {
-    const rows = [["a picture of a cat.png", "41.2 %", "cat", "a-cat.png"], ["b", "9.0 %", "dog", "b.png"]];
+    const rows = [
+      ["a picture of a cat.png", "41.2 %", "cat", "a-cat.png"],
+      ["b", "9.0 %", "dog", "b.png"],
+    ];
     expect(table(rows, "", 60)).toBe(table(rows));
     expect(table(rows, "", 20)).toBe("a pict…t.png  41.2 %\nb              9.0 %");
-    expect(table(rows, "", 40)).toBe("a pictur…cat.png  41.2 %  cat  a-cat.png\nb                  9.0 %  dog      b.png");
+    expect(table(rows, "", 40)).toBe(
+      "a pictur…cat.png  41.2 %  cat  a-cat.png\nb                  9.0 %  dog      b.png",
+    );
     expect(table(rows, "", 30)).toBe("a pictur… cat.png  41.2 %  cat\nb                   9.0 %  dog");
     for (let width = 10; width < 60; width++) {
-      for (const line of table(rows, "", width).split("\n")) expect(displayWidth(line), `${width}`).toBeLessThanOrEqual(width);
+      for (const line of table(rows, "", width).split("\n"))
+        expect(displayWidth(line), `${width}`).toBeLessThanOrEqual(width);
     }
   });
 
   it("results leave top-5 out where five classes or fewer are", () => {
     const metrics = { count: 1, loss: 1, top1: 0.5, top5: 1, source: "current" };
-    const summary = { preset: "p", seed: 1, backend: "wasm", backendVersion: "1", precision: "float32", threads: 2, parameters: 1, epochs: 1, steps: 1, seconds: 1, imagesPerSecond: 1, stopReason: "epochs", costs: {}, test: metrics } as const;
+    const summary = {
+      preset: "p",
+      seed: 1,
+      backend: "wasm",
+      backendVersion: "1",
+      precision: "float32",
+      threads: 2,
+      parameters: 1,
+      epochs: 1,
+      steps: 1,
+      seconds: 1,
+      imagesPerSecond: 1,
+      stopReason: "epochs",
+      costs: {},
+      test: metrics,
+    } as const;
     expect(formatResults(summary, { classes: 5 })).not.toContain("top-5");
     expect(formatResults(summary, { classes: 6 })).toMatch(/top-1 +top-5[^]*50\.0 % +100\.0 %/);
   });
@@ -307,8 +370,6 @@ describe("words", () => {
       stopReason: "interrupted (SIGINT)",
       costs: {},
     });
-    expect(text).toBe(
-      "\np: ended after 0 epochs and 1 steps (interrupted (SIGINT))\ntraining took 0 s, 0 images/s",
-    );
+    expect(text).toBe("\np: ended after 0 epochs and 1 steps (interrupted (SIGINT))\ntraining took 0 s, 0 images/s");
   });
 });

@@ -58,9 +58,14 @@ it("of a step of several micro-batches shows all of them, from a checkpoint betw
   );
   const made = await trainer("--config", "windows.config.mts", "--out", "windows", "--checkpoint-every", "1", "--json");
   expect(made).toMatchObject({ code: 0 });
-  const { changes, figures, recorded } = JSON.parse((await trainer("replay", "windows", "--step", "3", "--json")).stdout);
+  const { changes, figures, recorded } = JSON.parse(
+    (await trainer("replay", "windows", "--step", "3", "--json")).stdout,
+  );
   expect(figures.loss).toBe(recorded.loss);
-  const of = (hook: string): number[] => changes.filter((each: { hook: string }) => each.hook === hook).map(({ microBatch }: { microBatch: number }) => microBatch);
+  const of = (hook: string): number[] =>
+    changes
+      .filter((each: { hook: string }) => each.hook === hook)
+      .map(({ microBatch }: { microBatch: number }) => microBatch);
   expect(of("afterBackward")).toEqual([8, 9, 10, 11]);
   expect(of("resolveLearningRate")).toEqual([11]);
 });

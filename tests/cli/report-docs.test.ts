@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import { describe, expect, it } from "vitest";
 import { createProgram } from "../../core/cli/program.js";
-import { trainer, workplace, type Ran } from "./run-cli.js";
+import { type Ran, trainer, workplace } from "./run-cli.js";
 
 const { inside } = workplace();
 const page = readFileSync(fileURLToPath(new URL("../../docs/report.md", import.meta.url)), "utf8");
@@ -42,7 +42,9 @@ describe("its options are the command's", () => {
 
   it.each(["report", "compare", "data preview", "lr-find", "gradcam"])("%s", (name) => {
     const section = page.split(`\n## trainer ${name}\n`)[1]!.split("\n## ")[0]!;
-    const listed = [...section.matchAll(/^\|.*$/gm)].flatMap(([row]) => [...row.split("|")[1]!.matchAll(/--[a-z][\w-]*/g)].map(([option]) => option));
+    const listed = [...section.matchAll(/^\|.*$/gm)].flatMap(([row]) =>
+      [...row.split("|")[1]!.matchAll(/--[a-z][\w-]*/g)].map(([option]) => option),
+    );
     const there = names(find(name.split(" ")));
     expect(listed.filter((option) => !there.includes(option))).toEqual([]);
     const own = ["lr-find", "data preview"].includes(name) ? there.filter((option) => !shared.includes(option)) : there;

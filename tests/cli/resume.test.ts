@@ -4,14 +4,16 @@ import { cpSync, existsSync, readdirSync, readFileSync, rmSync, truncateSync, wr
 import { join } from "node:path";
 import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { readMetrics } from "../../core/run/metrics.js";
-import { trainer, workplace, type Ran } from "./run-cli.js";
+import { type Ran, trainer, workplace } from "./run-cli.js";
 
 const { inside } = workplace();
 const config = join(import.meta.dirname, "micro.config.ts");
 const fit = (out: string, ...more: string[]): Promise<Ran> =>
   trainer("--config", config, "--out", out, "--epochs", "3", "--checkpoint-every", "2", "--json", ...more);
 const hashOf = (run: string): string =>
-  createHash("sha256").update(readFileSync(join(inside, run, "weights.safetensors"))).digest("hex");
+  createHash("sha256")
+    .update(readFileSync(join(inside, run, "weights.safetensors")))
+    .digest("hex");
 /** What the metrics say, wall clock apart. */
 const metricsOf = (run: string): unknown[] => {
   const { lines, problem } = readMetrics(join(inside, run, "metrics.jsonl"));
@@ -79,7 +81,10 @@ describe("--resume RUN", () => {
     delete record.plugins.find(({ name }: { name: string }) => name === "early-stopping").options.minDelta;
     delete record.environment.threads;
     writeFileSync(file, JSON.stringify(record));
-    expect(await trainer("--resume", "older", "--max-steps", "7")).toMatchObject({ code: 0, stderr: expect.not.stringContaining("warning") });
+    expect(await trainer("--resume", "older", "--max-steps", "7")).toMatchObject({
+      code: 0,
+      stderr: expect.not.stringContaining("warning"),
+    });
     writeFileSync(file, JSON.stringify(record));
     const refused = await trainer("--resume", "older", "--seed", "9");
     expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining("  seed: 1 -> 9\nLeave") });
@@ -108,7 +113,8 @@ describe("--resume RUN", () => {
   it("keeps what was said up to the old end where it extends a run", async () => {
     copy("whole", "prefix");
     expect((await trainer("--resume", "prefix", "--epochs", "5")).code).toBe(0);
-    const steps = (run: string): unknown[] => metricsOf(run).filter((line) => (line as { event: string }).event === "step");
+    const steps = (run: string): unknown[] =>
+      metricsOf(run).filter((line) => (line as { event: string }).event === "step");
     expect(steps("prefix").slice(0, 12)).toEqual(steps("whole"));
     expect(steps("prefix")).toHaveLength(20);
   });
@@ -189,7 +195,9 @@ describe("a run's folder", () => {
   it("holds no code: a run with plugins of its own wants its config back, unchanged", async () => {
     const own = join(import.meta.dirname, `own-${process.pid}.config.ts`); // where "fitloop" is found
     onTestFinished(() => rmSync(own, { force: true }));
-    const text = readFileSync(config, "utf8").replaceAll('name: "micro"', 'name: "own"').replace('MICRO = ""', 'MICRO = "own"');
+    const text = readFileSync(config, "utf8")
+      .replaceAll('name: "micro"', 'name: "own"')
+      .replace('MICRO = ""', 'MICRO = "own"');
     writeFileSync(own, text);
     expect((await trainer("--config", own, "--out", "own", "--max-steps", "5")).code).toBe(0);
     writeFileSync(own, `${text}\n// changed`);
@@ -204,7 +212,8 @@ describe("a run's folder", () => {
 
 it("what a process was killed over while it wrote it is gone after the next start", async () => {
   copy("part", "unfinished");
-  for (const name of [".tmp-77-weights.safetensors", ".tmp-78-summary.json"]) writeFileSync(join(inside, "unfinished", name), "{");
+  for (const name of [".tmp-77-weights.safetensors", ".tmp-78-summary.json"])
+    writeFileSync(join(inside, "unfinished", name), "{");
   writeFileSync(join(inside, "unfinished", ".tmp-mine"), "{");
   expect((await trainer("--resume", "unfinished")).code).toBe(0);
   expect(readdirSync(join(inside, "unfinished")).filter((name) => name.startsWith(".tmp"))).toEqual([".tmp-mine"]);

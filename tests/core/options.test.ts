@@ -41,7 +41,10 @@ describe("a name that is not there", () => {
 });
 
 describe("options", () => {
-  const schema = z.strictObject({ rate: z.number().max(1).default(0.5), inner: z.strictObject({ deep: z.int() }).optional() });
+  const schema = z.strictObject({
+    rate: z.number().max(1).default(0.5),
+    inner: z.strictObject({ deep: z.int() }).optional(),
+  });
   const said = (input: unknown, placeOf?: (key: string) => string): string => {
     try {
       parseOptions("plugin x", schema, input, placeOf);
@@ -57,8 +60,14 @@ describe("options", () => {
     [undefined, ""],
     [{ rate: 2 }, 'Plugin x: "rate" Too big: expected number to be <=1, and 2 came.'],
     [{ rate: "a" }, 'Plugin x: "rate" expected number, and "a" came.'],
-    [{ inner: { deep: 1.5, deeep: 2 } }, 'Plugin x: "inner.deep" expected int, and 1.5 came; unknown option "inner.deeep" (did you mean "deep"?).'],
-    [{ inner: 3, other: 1 }, 'Plugin x: "inner" expected object, and 3 came; unknown option "other" (there are: rate, inner).'],
+    [
+      { inner: { deep: 1.5, deeep: 2 } },
+      'Plugin x: "inner.deep" expected int, and 1.5 came; unknown option "inner.deeep" (did you mean "deep"?).',
+    ],
+    [
+      { inner: 3, other: 1 },
+      'Plugin x: "inner" expected object, and 3 came; unknown option "other" (there are: rate, inner).',
+    ],
     [7, "Plugin x: expected object, and 7 came."],
     [[], "Plugin x: expected object, and [] came."],
   ])("%j", (input, words) => expect(said(input)).toBe(words));

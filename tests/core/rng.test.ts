@@ -5,7 +5,11 @@ import { hashName, philox, stream } from "../../core/rng.js";
 
 /** Known answers of Random123's own test file for philox4x32-10: counter, key, result. */
 const knownAnswers: [number[], number[], number[]][] = [
-  [[0, 0, 0, 0], [0, 0], [0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8]],
+  [
+    [0, 0, 0, 0],
+    [0, 0],
+    [0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8],
+  ],
   [
     [0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff],
     [0xffffffff, 0xffffffff],
@@ -117,7 +121,9 @@ describe("the draws of a key are for ever", () => {
 
   test("numbers of a range, whole numbers, chances", () => {
     const [ranged, whole, chance] = [pinned(), pinned(), pinned()];
-    expect(times(3, () => ranged.range(-2, 3))).toEqual(near([1.8388670491985977, 1.4882557683158666, 1.595791911939159]));
+    expect(times(3, () => ranged.range(-2, 3))).toEqual(
+      near([1.8388670491985977, 1.4882557683158666, 1.595791911939159]),
+    );
     expect(times(8, () => whole.int(10))).toEqual([7, 6, 7, 1, 0, 0, 5, 9]);
     expect(times(8, () => chance.chance(0.5))).toEqual([false, false, false, true, true, true, false, false]);
   });
@@ -138,7 +144,10 @@ describe("the draws of a key are for ever", () => {
 
   test("a thousand of Beta, some of which are refused on the way", () => {
     const random = pinned();
-    expect(times(1000, () => random.beta(0.7, 1.5)).reduce((sum, value) => sum + value)).toBeCloseTo(318.57007718587596, 8);
+    expect(times(1000, () => random.beta(0.7, 1.5)).reduce((sum, value) => sum + value)).toBeCloseTo(
+      318.57007718587596,
+      8,
+    );
   });
 
   test("an order, and what is drawn after it", () => {
@@ -167,7 +176,8 @@ test("every order of three is as frequent as any other", () => {
     counts.set(order, (counts.get(order) ?? 0) + 1);
   }
   expect(counts.size).toBe(6);
-  for (const count of counts.values()) expect(Math.abs(count - 1000)).toBeLessThan(5 * Math.sqrt(6000 * (1 / 6) * (5 / 6)));
+  for (const count of counts.values())
+    expect(Math.abs(count - 1000)).toBeLessThan(5 * Math.sqrt(6000 * (1 / 6) * (5 / 6)));
 });
 
 test("nobody draws from anywhere else", () => {

@@ -2,8 +2,8 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
-import { adamw, loadBackend, sgd, type Plugin, type TrainerConfig } from "../../core/index.js";
 import { shapes } from "../../core/data/index.js";
+import { adamw, loadBackend, type Plugin, sgd, type TrainerConfig } from "../../core/index.js";
 import { models } from "../../core/models/index.js";
 import { fitWeights, microConfig } from "../../core/testing/index.js";
 import { gradientClipping, l2 } from "../../plugins/index.js";
@@ -46,7 +46,13 @@ it.each(Object.entries(models))(
   "%s",
   async (_, model) => {
     const pictures = shapes({ classes: 4, size: 32, train: 40, test: 4 });
-    const config = microConfig({ data: pictures, model: model({}), epochs: 1, holdout: 0, optimizer: sgd({ nesterov: true }) });
+    const config = microConfig({
+      data: pictures,
+      model: model({}),
+      epochs: 1,
+      holdout: 0,
+      optimizer: sgd({ nesterov: true }),
+    });
     await mustBeEqual(config);
   },
   600_000,
@@ -54,14 +60,26 @@ it.each(Object.entries(models))(
 
 it.each([24, 28])("maps of %i px, whose sizes are no powers of two", async (size) => {
   const pictures = shapes({ classes: 4, size, train: 60, test: 4 });
-  await mustBeEqual(microConfig({ data: pictures, model: models.resnet18({ width: 8, stem: "cifar" }), epochs: 1, holdout: 0, batchSize: 6 }));
+  await mustBeEqual(
+    microConfig({
+      data: pictures,
+      model: models.resnet18({ width: 8, stem: "cifar" }),
+      epochs: 1,
+      holdout: 0,
+      batchSize: 6,
+    }),
+  );
 });
 
-it.each(Object.entries(models))("%s with frozen layers", async (_, model) => {
-  const pictures = shapes({ classes: 4, size: 32, train: 48, test: 4 });
-  // Trained for an epoch, so that norms have statistics, and frozen but for the head from then on.
-  await mustBeEqual(microConfig({ data: pictures, model: model({}), plugins: [freezing()], epochs: 2, holdout: 0 }));
-}, 600_000);
+it.each(Object.entries(models))(
+  "%s with frozen layers",
+  async (_, model) => {
+    const pictures = shapes({ classes: 4, size: 32, train: 48, test: 4 });
+    // Trained for an epoch, so that norms have statistics, and frozen but for the head from then on.
+    await mustBeEqual(microConfig({ data: pictures, model: model({}), plugins: [freezing()], epochs: 2, holdout: 0 }));
+  },
+  600_000,
+);
 
 it("an optimizer with decay, clipping and many parameters", async () => {
   const pictures = shapes({ classes: 4, size: 32, train: 48, test: 4 });

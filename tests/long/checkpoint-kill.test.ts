@@ -2,18 +2,13 @@
  * A process that is killed at each system call of a save, or for which each fails, with the real kernel:
  * strace is attached once the process is ready, and hits its n-th call from then on.
  */
-import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import {
-  listCheckpoints,
-  newestCheckpoint,
-  readCheckpoint,
-  saveCheckpoint,
-} from "../../core/run/checkpoints.js";
+import { listCheckpoints, newestCheckpoint, readCheckpoint, saveCheckpoint } from "../../core/run/checkpoints.js";
 import { pruneCheckpoints, removeLeftovers } from "../../core/run/retention.js";
 import { sampleCheckpoint } from "../core/run/sample-checkpoint.js";
 
@@ -49,16 +44,7 @@ async function writeUnder(folder: string, call: string, what: string, nth: numbe
   const ended = ending(child);
   await said(child, child.stdout, "ready");
   const inject = `inject=${call}:${what}:when=${nth}`;
-  const strace = spawn("strace", [
-    "-o",
-    "/dev/null",
-    "-e",
-    `trace=${call}`,
-    "-e",
-    inject,
-    "-p",
-    String(child.pid),
-  ]);
+  const strace = spawn("strace", ["-o", "/dev/null", "-e", `trace=${call}`, "-e", inject, "-p", String(child.pid)]);
   const detached = ending(strace);
   await said(strace, strace.stderr, "attached");
   child.stdin.end("g");
@@ -83,11 +69,7 @@ function ending(child: ChildProcessWithoutNullStreams): Promise<Ending> {
 }
 
 /** Waits for a word; a process that ends without it fails the test, and so does a missing strace. */
-function said(
-  child: ChildProcessWithoutNullStreams,
-  stream: NodeJS.ReadableStream,
-  word: string,
-): Promise<void> {
+function said(child: ChildProcessWithoutNullStreams, stream: NodeJS.ReadableStream, word: string): Promise<void> {
   let text = "";
   return new Promise((resolve, reject) => {
     stream.on("data", (chunk) => {
@@ -153,9 +135,7 @@ describe("a writer whose call fails", () => {
         const folder = prepare();
         const end = await writeUnder(folder, call, `error=${code}`, nth);
         expect({ call, nth, ...end }).toMatchObject({ code: 74, signal: null });
-        expect(end.errors).toMatch(
-          /^(Saving the checkpoint|Removing old checkpoints in) .* failed: .*--out\.$/,
-        );
+        expect(end.errors).toMatch(/^(Saving the checkpoint|Removing old checkpoints in) .* failed: .*--out\.$/);
         expect(end.errors).toContain(folder);
         recover(folder);
       }

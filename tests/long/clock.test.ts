@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { readMetrics } from "../../core/run/metrics.js";
-import { command, eventsOf, finished, start, type Ended } from "./trainer-process.js";
+import { command, type Ended, eventsOf, finished, start } from "./trainer-process.js";
 
 const base = mkdtempSync(join(tmpdir(), "fitloop-clock-"));
 afterAll(() => rmSync(base, { recursive: true, force: true }));

@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { build } from "esbuild";
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
-import { TrainerError } from "../../core/errors.js";
-import { newestCheckpoint, saveCheckpoint, type Checkpoint } from "../../core/run/checkpoints.js";
+import type { TrainerError } from "../../core/errors.js";
+import { type Checkpoint, newestCheckpoint, saveCheckpoint } from "../../core/run/checkpoints.js";
 import { sampleCheckpoint } from "../core/run/sample-checkpoint.js";
 
 const base = fs.mkdtempSync(join(tmpdir(), "fitloop-full-"));
@@ -76,17 +76,11 @@ it("where files may not be so large, keeps the old checkpoint and says so", asyn
     format: "esm",
   });
   const limited = `ulimit -f 512 && exec "$0" "$@"`; // 512 KiB
-  const { status, stderr } = spawnSync(
-    "bash",
-    ["-c", limited, process.execPath, writer, folder, String(numbers)],
-    {
-      input: "g",
-      encoding: "utf8",
-    },
-  );
-  expect(stderr).toMatch(
-    /step-00000003 failed: the file is larger than this process may write\. It needed \d+ bytes/,
-  );
+  const { status, stderr } = spawnSync("bash", ["-c", limited, process.execPath, writer, folder, String(numbers)], {
+    input: "g",
+    encoding: "utf8",
+  });
+  expect(stderr).toMatch(/step-00000003 failed: the file is larger than this process may write\. It needed \d+ bytes/);
   expect(status).toBe(74);
   expect(fs.readdirSync(folder)).toEqual(["step-00000001"]);
   mustFind(old);

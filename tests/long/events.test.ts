@@ -5,8 +5,8 @@
 import * as tf from "@tensorflow/tfjs-core";
 import fc from "fast-check";
 import { beforeAll, expect, it } from "vitest";
-import { loadBackend, Trainer, type TrainerConfig } from "../../core/index.js";
 import { shapes } from "../../core/data/index.js";
+import { loadBackend, Trainer, type TrainerConfig } from "../../core/index.js";
 import type { Snapshot } from "../../core/loop/snapshot.js";
 import type { Checkpoint } from "../../core/run/checkpoints.js";
 import { fromCheckpoint, toCheckpoint } from "../../core/run/keeper.js";
@@ -49,7 +49,11 @@ interface Part {
   stopped: boolean;
 }
 
-async function fit(config: TrainerConfig, from: Checkpoint | undefined, { stopAt, loses, keeps }: Treatment): Promise<Part> {
+async function fit(
+  config: TrainerConfig,
+  from: Checkpoint | undefined,
+  { stopAt, loses, keeps }: Treatment,
+): Promise<Part> {
   const trainer = new Trainer(config);
   const controller = new AbortController();
   const part: Part = { said: [], hash: "", stopped: false };
@@ -77,10 +81,18 @@ const never: Treatment = { stopAt: Number.POSITIVE_INFINITY, loses: 0, keeps: tr
 
 /** fit:start (epoch:start step* evaluate:end? epoch:end)* evaluate:end* fit:end */
 const grammar = /^S(E(s*)v?e)*[vt]*F$/;
-const letters: Record<string, string> = { "fit:start": "S", "epoch:start": "E", step: "s", "epoch:end": "e", "fit:end": "F" };
+const letters: Record<string, string> = {
+  "fit:start": "S",
+  "epoch:start": "E",
+  step: "s",
+  "epoch:end": "e",
+  "fit:end": "F",
+};
 
 function mustKeepToTheGrammar({ said, stopped }: Part): void {
-  const word = said.map(({ name, purpose }) => (name === "evaluate:end" ? (purpose === "test" ? "t" : "v") : letters[name])).join("");
+  const word = said
+    .map(({ name, purpose }) => (name === "evaluate:end" ? (purpose === "test" ? "t" : "v") : letters[name]))
+    .join("");
   expect(word).toMatch(grammar);
   const steps = said.filter(({ name }) => name === "step").map(({ step }) => step!);
   steps.forEach((step, index) => index > 0 && expect(step).toBe(steps[index - 1]! + 1));
@@ -99,7 +111,10 @@ it("300 random lives of a run end as the quiet one does", async () => {
     loses: fc.integer({ min: 0, max: 4 }),
     keeps: fc.boolean(),
   });
-  const life = fc.record({ treatments: fc.array(treatment, { maxLength: 4 }), evaluateEvery: fc.integer({ min: 1, max: 4 }) });
+  const life = fc.record({
+    treatments: fc.array(treatment, { maxLength: 4 }),
+    evaluateEvery: fc.integer({ min: 1, max: 4 }),
+  });
   await fc.assert(
     fc.asyncProperty(life, async ({ treatments, evaluateEvery }) => {
       const config = micro({ evaluateEvery });

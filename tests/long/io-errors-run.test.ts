@@ -9,7 +9,7 @@ import { afterEach, expect, it } from "vitest";
 import { listCheckpoints, readCheckpoint } from "../../core/run/checkpoints.js";
 import { system } from "../../core/run/files.js";
 import { readMetrics } from "../../core/run/metrics.js";
-import { trainer, workplace, type Ran } from "../cli/run-cli.js";
+import { type Ran, trainer, workplace } from "../cli/run-cli.js";
 
 const { base } = workplace();
 const config = join(import.meta.dirname, "..", "cli", "micro.config.ts");
@@ -19,7 +19,9 @@ afterEach(() => void Object.assign(system, real));
 const fit = (out: string): Promise<Ran> =>
   trainer("--config", config, "--out", out, "--epochs", "2", "--checkpoint-every", "3", "--resume");
 const hashOf = (run: string): string =>
-  createHash("sha256").update(fs.readFileSync(join(run, "weights.safetensors"))).digest("hex");
+  createHash("sha256")
+    .update(fs.readFileSync(join(run, "weights.safetensors")))
+    .digest("hex");
 const stepsOf = (run: string): unknown[] => {
   const { lines, problem } = readMetrics(join(run, "metrics.jsonl"));
   expect(problem).toBeUndefined();

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { stream } from "../../core/rng.js";
 import { readVisualDl } from "../plugins/visual-log/read.js";
-import { command, eventsOf, finished, start, type Ended } from "./trainer-process.js";
+import { command, type Ended, eventsOf, finished, start } from "./trainer-process.js";
 
 const base = mkdtempSync(join(tmpdir(), "fitloop-killed-"));
 afterAll(() => rmSync(base, { recursive: true, force: true }));
@@ -45,51 +45,57 @@ const loggedIn = (folder: string): string[] =>
 const steppedTo = (ended: Ended, event: string): number =>
   Math.max(0, ...eventsOf(ended).flatMap((each) => (each.event === event ? [Number(each.step)] : [])));
 
-it(`${runs} runs killed one to five times each end like one that was not (KILL_SEED=${seed})`, async () => {
-  let kills = 0;
-  const one = async (number: number): Promise<void> => {
-    const random = stream(seed, "kills", number);
-    const out = join(base, `killed-${number}`);
-    let left = 1 + Math.floor(5 * random.uniform());
-    let saved = 0; // the last checkpoint that was said to be safe
-    for (;;) {
-      // Half of the kills come at any time, from the first moment on; the other half while a checkpoint is written:
-      // a step's line goes out, and its checkpoint is next.
-      const anyTime = random.uniform() < 0.5;
-      const at = anyTime ? random.uniform() * milliseconds : 1 + Math.floor(random.uniform() * lines);
-      const going = start(command(out), {
-        onLine: (line, count) => void (left > 0 && !anyTime && count >= at && line.includes('"step"') && going.kill("SIGKILL")),
-      });
-      const timer = left > 0 && anyTime ? setTimeout(() => going.kill("SIGKILL"), at) : undefined;
-      const ended = await going.ended;
-      clearTimeout(timer);
-      const from = eventsOf(ended).find(({ event }) => event === "fit:resume");
-      if (from) expect(Number(from.step)).toBeGreaterThanOrEqual(saved);
-      saved = Math.max(saved, steppedTo(ended, "checkpoint:saved"));
-      if (ended.signal === null) {
-        expect({ ...ended, number }).toMatchObject({ code: 0 });
-        break;
+it(
+  `${runs} runs killed one to five times each end like one that was not (KILL_SEED=${seed})`,
+  async () => {
+    let kills = 0;
+    const one = async (number: number): Promise<void> => {
+      const random = stream(seed, "kills", number);
+      const out = join(base, `killed-${number}`);
+      let left = 1 + Math.floor(5 * random.uniform());
+      let saved = 0; // the last checkpoint that was said to be safe
+      for (;;) {
+        // Half of the kills come at any time, from the first moment on; the other half while a checkpoint is written:
+        // a step's line goes out, and its checkpoint is next.
+        const anyTime = random.uniform() < 0.5;
+        const at = anyTime ? random.uniform() * milliseconds : 1 + Math.floor(random.uniform() * lines);
+        const going = start(command(out), {
+          onLine: (line, count) =>
+            void (left > 0 && !anyTime && count >= at && line.includes('"step"') && going.kill("SIGKILL")),
+        });
+        const timer = left > 0 && anyTime ? setTimeout(() => going.kill("SIGKILL"), at) : undefined;
+        const ended = await going.ended;
+        clearTimeout(timer);
+        const from = eventsOf(ended).find(({ event }) => event === "fit:resume");
+        if (from) expect(Number(from.step)).toBeGreaterThanOrEqual(saved);
+        saved = Math.max(saved, steppedTo(ended, "checkpoint:saved"));
+        if (ended.signal === null) {
+          expect({ ...ended, number }).toMatchObject({ code: 0 });
+          break;
+        }
+        left--;
+        kills++;
       }
-      left--;
-      kills++;
-    }
-    expect(finished(out), `run ${number}`).toBe(whole);
-    expect(loggedIn(out), `log of run ${number}`).toEqual(logged);
-    rmSync(out, { recursive: true });
-  };
-  let next = 0;
-  const worker = async (): Promise<void> => {
-    while (next < runs) await one(next++);
-  };
-  await Promise.all([worker(), worker()]);
-  console.log(`${runs} runs, ${kills} kills, KILL_SEED=${seed}`);
-  expect(kills).toBeGreaterThan(runs);
-}, runs * 60_000);
+      expect(finished(out), `run ${number}`).toBe(whole);
+      expect(loggedIn(out), `log of run ${number}`).toEqual(logged);
+      rmSync(out, { recursive: true });
+    };
+    let next = 0;
+    const worker = async (): Promise<void> => {
+      while (next < runs) await one(next++);
+    };
+    await Promise.all([worker(), worker()]);
+    console.log(`${runs} runs, ${kills} kills, KILL_SEED=${seed}`);
+    expect(kills).toBeGreaterThan(runs);
+  },
+  runs * 60_000,
+);
 
 it("killed for memory, the next start says that the run before ended without a word, and goes on", async () => {
   const out = join(base, "hungry");
   const undisturbed = join(base, "sated");
-  const hungry = await start(command(out), { env: { APPETITE: "hungry", NODE_OPTIONS: "--max-old-space-size=400" } }).ended;
+  const hungry = await start(command(out), { env: { APPETITE: "hungry", NODE_OPTIONS: "--max-old-space-size=400" } })
+    .ended;
   expect(hungry.stderr).toContain("JavaScript heap out of memory");
   expect([hungry.code, hungry.signal]).not.toEqual([0, null]);
   const next = await start(command(out), { env: { APPETITE: "sated" } }).ended;

@@ -1,10 +1,10 @@
 /** The lock on a run's folder, at length: many processes, one stopped for long, kills at every call. */
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
 import { lockFile, lockRun } from "../../core/run/lock.js";
-import { buildMember, contend, stop, type Member } from "../core/run/lock-crew.js";
+import { buildMember, contend, type Member, stop } from "../core/run/lock-crew.js";
 
 const base = mkdtempSync(join(tmpdir(), "fitloop-lock-"));
 const folder = join(base, "run");

@@ -9,8 +9,8 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { loadBackend, Trainer, type Plugin } from "../../core/index.js";
 import { shapes } from "../../core/data/index.js";
+import { loadBackend, type Plugin, Trainer } from "../../core/index.js";
 import { newestCheckpoint } from "../../core/run/checkpoints.js";
 import { createKeeper, fromCheckpoint } from "../../core/run/keeper.js";
 import { createRunRecord } from "../../core/run/record.js";
@@ -71,7 +71,10 @@ async function train(more: Plugin[], { maxSteps = total, resumes = false } = {})
   const samples: Sample[] = [];
   const tensors = new Set<string>();
   const accused: string[] = [];
-  trainer.events.on("warning", ({ message }) => void (/ leaks|left \d+ tensors/.test(message) && accused.push(message)));
+  trainer.events.on(
+    "warning",
+    ({ message }) => void (/ leaks|left \d+ tensors/.test(message) && accused.push(message)),
+  );
   trainer.events.on("step", ({ step }) => {
     const { numTensors, numBytes } = tf.memory();
     if (step > warmUp) tensors.add(`${numTensors} tensors, ${numBytes} bytes`);
@@ -120,7 +123,10 @@ describe(`${total} steps of all that goes together`, () => {
     const greedy: Plugin = {
       name: "greedy",
       options: {},
-      apply: ({ hooks }) => hooks.onStep.tap(() => void (kept.push(new Uint8Array(1024)), lists.push(Array.from({ length: 128 }, Math.sin)))),
+      apply: ({ hooks }) =>
+        hooks.onStep.tap(
+          () => void (kept.push(new Uint8Array(1024)), lists.push(Array.from({ length: 128 }, Math.sin))),
+        ),
     };
     const { samples } = await train([greedy], { maxSteps: 4_000 });
     expect(slope(samples, "outside")).toBeGreaterThan(limits.outside);

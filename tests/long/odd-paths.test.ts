@@ -3,9 +3,9 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { readMetrics } from "../../core/run/metrics.js";
+import { trainer, workplace } from "../cli/run-cli.js";
 import { miniCifar100 } from "../core/data/mini-cifar.js";
 import { oddNames } from "../odd-names.js";
-import { trainer, workplace } from "../cli/run-cli.js";
 
 const { base, inside } = workplace();
 afterAll(() => process.chdir(inside));
@@ -24,16 +24,43 @@ it.each(oddNames.map((name) => [JSON.stringify(name).slice(0, 20), name]))("%s",
     writeFileSync(join(name, file), content);
   }
   const run = `./${name}/${name}`;
-  const small = ["--limit-train", "12", "--limit-test", "4", "--batch-size", "6", "--holdout", "0", "--backend", "wasm"];
+  const small = [
+    "--limit-train",
+    "12",
+    "--limit-test",
+    "4",
+    "--batch-size",
+    "6",
+    "--holdout",
+    "0",
+    "--backend",
+    "wasm",
+  ];
   const first = await trainer(
-    "--preset", "cifar100-small", "--epochs", "2", "--max-steps", "2", "--checkpoint-every", "1",
-    "--data", `./${name}`, "--out", run, ...small,
+    "--preset",
+    "cifar100-small",
+    "--epochs",
+    "2",
+    "--max-steps",
+    "2",
+    "--checkpoint-every",
+    "1",
+    "--data",
+    `./${name}`,
+    "--out",
+    run,
+    ...small,
   ); // prettier-ignore
   expect(first.stderr).not.toContain("trainer: ");
   expect(first.code).toBe(0);
   const second = await trainer("--resume", run, "--max-steps", "4", "--json");
   expect(second.code).toBe(0);
-  expect(second.stdout.trim().split("\n").map((line) => JSON.parse(line).event)).toContain("fit:resume");
+  expect(
+    second.stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line).event),
+  ).toContain("fit:resume");
 
   const { lines, problem } = readMetrics(join(here, run, "metrics.jsonl"));
   expect(problem).toBeUndefined();

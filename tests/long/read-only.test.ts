@@ -37,7 +37,10 @@ afterAll(() => {
 });
 
 function run(cwd: string, ...args: string[]) {
-  const { status, stderr } = spawnSync(process.execPath, [join(root, "bin", "trainer.mjs"), ...args], { cwd, encoding: "utf8" });
+  const { status, stderr } = spawnSync(process.execPath, [join(root, "bin", "trainer.mjs"), ...args], {
+    cwd,
+    encoding: "utf8",
+  });
   return { status, stderr };
 }
 const listing = (): string[] => fs.readdirSync(open, { recursive: false }).map(String).sort();

@@ -7,7 +7,7 @@ import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync,
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { chromium, type Browser, type Page as Tab } from "playwright-core";
+import { type Browser, chromium, type Page as Tab } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadBackend, Trainer } from "../../core/index.js";
 import type { Block, Page } from "../../core/report/blocks.js";
@@ -25,8 +25,15 @@ let browser: Browser;
 let run: string;
 
 beforeAll(async () => {
-  if (!existsSync(path)) throw new Error(`These tests need Chromium, and ${path} is not there. Install it, or name it in FITLOOP_CHROMIUM.`);
-  const quiet = ["--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+  if (!existsSync(path))
+    throw new Error(`These tests need Chromium, and ${path} is not there. Install it, or name it in FITLOOP_CHROMIUM.`);
+  const quiet = [
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+  ];
   browser = await chromium.launch({ executablePath: path, args: ["--no-sandbox", "--disable-gpu", ...quiet] });
   await loadBackend();
   run = mkdtempSync(join(base, "run-"));
@@ -54,7 +61,8 @@ async function open(page: Page | string, { dark = false, width = 1200, hash = ""
   tab.on("dialog", (dialog) => trouble.push(`dialog: ${dialog.message()}`));
   tab.on("request", (request) => {
     const [address] = request.url().split("#");
-    if (!request.url().startsWith("data:") && address !== pathToFileURL(file).href) trouble.push(`request: ${request.url()}`);
+    if (!request.url().startsWith("data:") && address !== pathToFileURL(file).href)
+      trouble.push(`request: ${request.url()}`);
   });
   await tab.goto(`${pathToFileURL(file).href}${hash}`);
   return { tab, trouble };
@@ -78,25 +86,39 @@ const inked = (tab: Tab): Promise<number[]> =>
 /** A matrix whose classes are right nine times of ten, and once taken for the next. */
 const matrixOf = (size: number): Page => {
   const classes = Array.from({ length: size }, (_, at) => `class ${at}`);
-  const counts = classes.flatMap((_, truth) => classes.map((_, said) => (said === truth ? 9 : said === (truth + 1) % size ? 1 : 0)));
+  const counts = classes.flatMap((_, truth) =>
+    classes.map((_, said) => (said === truth ? 9 : said === (truth + 1) % size ? 1 : 0)),
+  );
   return { title: "t", summary: "s", blocks: [{ kind: "confusion", title: `m ${size}`, classes, counts }] };
 };
-const rowsOf = (count: number): Block => ({ kind: "table", title: "rows", first: 5, columns: [{ name: "row", format: "integer" }], rows: Array.from({ length: count }, (_, at) => [at]) });
+const rowsOf = (count: number): Block => ({
+  kind: "table",
+  title: "rows",
+  first: 5,
+  columns: [{ name: "row", format: "integer" }],
+  rows: Array.from({ length: count }, (_, at) => [at]),
+});
 
 describe("a run's report", () => {
-  it.each([{ dark: false }, { dark: true }])("draws every chart without a word in the console, $dark", async ({ dark }) => {
-    const { tab, trouble } = await open(join(run, "report.html"), { dark });
-    const ink = await inked(tab);
-    expect(ink).toHaveLength(5);
-    for (const [at, pixels] of ink.entries()) expect(pixels, `chart ${at}`).toBeGreaterThan(20);
-    const background = await tab.evaluate(() => getComputedStyle(document.body).backgroundColor);
-    const [red] = background.match(/\d+/g)!.map(Number) as [number];
-    expect(red < 128).toBe(dark);
-    const broken = await tab.$$eval("img", (images) => images.filter((image) => (image as HTMLImageElement).naturalWidth === 0).length);
-    expect(broken).toBe(0);
-    expect(trouble).toEqual([]);
-    await tab.close();
-  });
+  it.each([{ dark: false }, { dark: true }])(
+    "draws every chart without a word in the console, $dark",
+    async ({ dark }) => {
+      const { tab, trouble } = await open(join(run, "report.html"), { dark });
+      const ink = await inked(tab);
+      expect(ink).toHaveLength(5);
+      for (const [at, pixels] of ink.entries()) expect(pixels, `chart ${at}`).toBeGreaterThan(20);
+      const background = await tab.evaluate(() => getComputedStyle(document.body).backgroundColor);
+      const [red] = background.match(/\d+/g)!.map(Number) as [number];
+      expect(red < 128).toBe(dark);
+      const broken = await tab.$$eval(
+        "img",
+        (images) => images.filter((image) => (image as HTMLImageElement).naturalWidth === 0).length,
+      );
+      expect(broken).toBe(0);
+      expect(trouble).toEqual([]);
+      await tab.close();
+    },
+  );
 
   it("fits a phone: nothing is wider than 360 pixels", async () => {
     const { tab, trouble } = await open(join(run, "report.html"), { width: 360 });
@@ -110,7 +132,8 @@ describe("a run's report", () => {
     const section = tab.locator("section", { hasText: /^Epochs/ });
     const button = section.getByRole("button", { name: "training loss" });
     await button.focus();
-    const column = async (): Promise<number[]> => (await section.locator("tbody tr td:nth-child(2)").allTextContents()).map(Number);
+    const column = async (): Promise<number[]> =>
+      (await section.locator("tbody tr td:nth-child(2)").allTextContents()).map(Number);
     for (const direction of ["descending", "ascending"]) {
       await tab.keyboard.press("Enter");
       expect(await section.locator(`th[aria-sort="${direction}"]`).count()).toBe(1);
@@ -124,7 +147,11 @@ describe("a run's report", () => {
 
   it("sorts the matrix, and tells what is in a cell by click and by key", async () => {
     const counts = [9, 1, 0, 0, 4, 6, 0, 0, 10];
-    const { tab, trouble } = await open({ title: "t", summary: "s", blocks: [{ kind: "confusion", title: "m", classes: ["ant", "bee", "cow"], counts }] });
+    const { tab, trouble } = await open({
+      title: "t",
+      summary: "s",
+      blocks: [{ kind: "confusion", title: "m", classes: ["ant", "bee", "cow"], counts }],
+    });
     const canvas = tab.locator(".matrix canvas");
     const said = tab.locator('.matrix [aria-live="polite"]');
     expect(await tab.locator(`#${await canvas.getAttribute("aria-describedby")}`).textContent()).toBe(
@@ -182,30 +209,57 @@ describe("a run's report", () => {
     const size = await tab.$eval(".matrix canvas", (node) => {
       const canvas = node as HTMLCanvasElement;
       const context = canvas.getContext("2d")!;
-      return parseFloat(context.font) * context.getTransform().a * (canvas.getBoundingClientRect().width / canvas.width);
+      return (
+        parseFloat(context.font) * context.getTransform().a * (canvas.getBoundingClientRect().width / canvas.width)
+      );
     });
     expect(await tab.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
     await tab.close();
     return { texts, size };
   };
 
-  it.each([1200, 360])("names classes and axes of a matrix at %i pixels, and counts where cells have room", async (width) => {
-    const few = await written(matrixOf(3), width);
-    for (const [text, times] of [["class 0", 2], ["class 2", 2], ["9", 3], ["said to be →", 1], ["← true class", 1]] as const) {
-      expect(few.texts.filter((each) => each === text), text).toHaveLength(times);
-    }
-    const many = await written(matrixOf(100), width);
-    expect(many.texts.filter((text) => text.startsWith("class "))).toHaveLength(100); // each second, twice
-    expect(many.texts).not.toContain("9");
-    for (const { size } of [few, many]) expect(size).toBeGreaterThanOrEqual(10);
-  });
+  it.each([1200, 360])(
+    "names classes and axes of a matrix at %i pixels, and counts where cells have room",
+    async (width) => {
+      const few = await written(matrixOf(3), width);
+      for (const [text, times] of [
+        ["class 0", 2],
+        ["class 2", 2],
+        ["9", 3],
+        ["said to be →", 1],
+        ["← true class", 1],
+      ] as const) {
+        expect(
+          few.texts.filter((each) => each === text),
+          text,
+        ).toHaveLength(times);
+      }
+      const many = await written(matrixOf(100), width);
+      expect(many.texts.filter((text) => text.startsWith("class "))).toHaveLength(100); // each second, twice
+      expect(many.texts).not.toContain("9");
+      for (const { size } of [few, many]) expect(size).toBeGreaterThanOrEqual(10);
+    },
+  );
 
   it("tells a chart's values by keys, and what it comes to by its name", async () => {
-    const series = [{ name: "training", y: [4, 1, 2] }, { name: "held out", y: [null, 3, null] }];
-    const block: Block = { kind: "chart", title: "Loss", format: "number", best: "least", xLabel: "step", x: [1, 2, 3], series };
+    const series = [
+      { name: "training", y: [4, 1, 2] },
+      { name: "held out", y: [null, 3, null] },
+    ];
+    const block: Block = {
+      kind: "chart",
+      title: "Loss",
+      format: "number",
+      best: "least",
+      xLabel: "step",
+      x: [1, 2, 3],
+      series,
+    };
     const { tab, trouble } = await open({ title: "t", summary: "s", blocks: [block] });
     const chart = tab.getByRole("application");
-    expect(await chart.getAttribute("aria-label")).toMatch(/^Loss: training: first 4, best 1, last 2; held out: first 3, best 3, last 3\./);
+    expect(await chart.getAttribute("aria-label")).toMatch(
+      /^Loss: training: first 4, best 1, last 2; held out: first 3, best 3, last 3\./,
+    );
     await tab.keyboard.press("Tab");
     const heard: (string | null)[] = [];
     for (const key of ["ArrowLeft", "ArrowLeft", "ArrowLeft", "ArrowLeft", "ArrowRight", "End"]) {
@@ -224,8 +278,12 @@ describe("a run's report", () => {
       const state = ((window as any).listeners = { count: 0 });
       const own = "dppxchange"; // what a chart listens for on the window until it is destroyed
       const { addEventListener: add, removeEventListener: remove } = window;
-      window.addEventListener = (...given: any) => ((state.count += Number(given[0] === own)), (add as any).apply(window, given));
-      window.removeEventListener = (...given: any) => ((state.count -= Number(given[0] === own)), (remove as any).apply(window, given));
+      window.addEventListener = (...given: any) => (
+        (state.count += Number(given[0] === own)), (add as any).apply(window, given)
+      );
+      window.removeEventListener = (...given: any) => (
+        (state.count -= Number(given[0] === own)), (remove as any).apply(window, given)
+      );
     });
     await tab.goto(pathToFileURL(join(run, "report.html")).href);
     const listeners = (): Promise<number> => tab.evaluate(() => (window as any).listeners.count);
@@ -238,16 +296,28 @@ describe("a run's report", () => {
   });
 
   it("prints all of itself in light colours, and is then as it was", async () => {
-    const { tab, trouble } = await open({ ...pageOf("x".repeat(300)), blocks: [...pageOf("x".repeat(300)).blocks, rowsOf(30), matrixOf(100).blocks[0]!] }, { dark: true });
+    const { tab, trouble } = await open(
+      { ...pageOf("x".repeat(300)), blocks: [...pageOf("x".repeat(300)).blocks, rowsOf(30), matrixOf(100).blocks[0]!] },
+      { dark: true },
+    );
     const state = (): Promise<object> =>
       tab.evaluate(() => {
         const canvas = Array.from(document.querySelectorAll<HTMLCanvasElement>(".matrix canvas")).at(-1)!;
         const [red] = canvas.getContext("2d")!.getImageData(1, 1, 1, 1).data;
-        return { open: document.querySelectorAll("details[open]").length, rows: document.querySelectorAll("section:nth-last-child(2) tbody tr").length, light: red! > 128 };
+        return {
+          open: document.querySelectorAll("details[open]").length,
+          rows: document.querySelectorAll("section:nth-last-child(2) tbody tr").length,
+          light: red! > 128,
+        };
       });
     const before = { open: 0, rows: 5, light: false };
     expect(await state()).toEqual(before);
-    await tab.evaluate(() => addEventListener("beforeprint", () => ((window as any).printed = document.querySelectorAll("details:not([open])").length)));
+    await tab.evaluate(() =>
+      addEventListener(
+        "beforeprint",
+        () => ((window as any).printed = document.querySelectorAll("details:not([open])").length),
+      ),
+    );
     expect((await tab.pdf({ format: "A4" })).length).toBeGreaterThan(1000);
     expect(await tab.evaluate(() => (window as any).printed)).toBe(0); // the browser says that it prints
     expect(await state()).toEqual(before);
@@ -257,7 +327,11 @@ describe("a run's report", () => {
     await tab.evaluate(() => dispatchEvent(new Event("beforeprint")));
     expect(await state()).toEqual({ open: 2, rows: 30, light: true });
     expect(await tab.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(718);
-    const cut = await tab.$$eval(".scroll, .plane, pre, section", (nodes) => nodes.filter((node) => node.scrollWidth > node.clientWidth + 1).map((node) => `${node.className} ${node.scrollWidth} ${node.clientWidth} ${node.textContent!.slice(0, 40)}`));
+    const cut = await tab.$$eval(".scroll, .plane, pre, section", (nodes) =>
+      nodes
+        .filter((node) => node.scrollWidth > node.clientWidth + 1)
+        .map((node) => `${node.className} ${node.scrollWidth} ${node.clientWidth} ${node.textContent!.slice(0, 40)}`),
+    );
     expect(cut).toEqual([]);
     expect(await tab.$eval(".legend i", (mark) => getComputedStyle(mark).printColorAdjust)).toBe("exact");
     expect(trouble.filter((text) => !text.includes("willReadFrequently"))).toEqual([]); // what this test itself does
@@ -289,7 +363,15 @@ describe("a run's report", () => {
 
   it("lets long names of rows go over several lines", async () => {
     const name = "x".repeat(200);
-    const block: Block = { kind: "table", title: "t", columns: [{ name: "class", format: "text" }, { name: "accuracy", format: "percent" }], rows: [[name, 0.5]] };
+    const block: Block = {
+      kind: "table",
+      title: "t",
+      columns: [
+        { name: "class", format: "text" },
+        { name: "accuracy", format: "percent" },
+      ],
+      rows: [[name, 0.5]],
+    };
     const { tab } = await open({ title: "t", summary: "s", blocks: [block] }, { width: 700 });
     const room = await tab.$eval(".scroll", ({ scrollWidth, clientWidth }) => scrollWidth - clientWidth);
     expect(room).toBe(0);
@@ -298,11 +380,13 @@ describe("a run's report", () => {
 
   it("is read in full without a mouse: every control has a name, every picture a text", async () => {
     const { tab } = await open(join(run, "report.html"));
-    const nameless = await tab.$$eval("button, select, canvas[tabindex], img, [role=application]", (nodes) =>
-      nodes.filter((node) => {
-        const label = node.getAttribute("aria-label") ?? node.getAttribute("alt") ?? node.textContent ?? "";
-        return label.trim() === "" && document.querySelector(`label[for="${node.id}"]`) === null;
-      }).length,
+    const nameless = await tab.$$eval(
+      "button, select, canvas[tabindex], img, [role=application]",
+      (nodes) =>
+        nodes.filter((node) => {
+          const label = node.getAttribute("aria-label") ?? node.getAttribute("alt") ?? node.textContent ?? "";
+          return label.trim() === "" && document.querySelector(`label[for="${node.id}"]`) === null;
+        }).length,
     );
     expect(nameless).toBe(0);
     expect(await tab.locator("h1").count()).toBe(1);
@@ -365,12 +449,47 @@ function pageOf(text: string): Page {
     folder: join(base, "x"),
     told,
     status: "ended",
-    record: { name: text, seed: 1, epochs: 1, data: { name: text, options: { [text]: text } }, model: { name: text, options: {} }, optimizer: { name: text, options: {} }, plugins: [{ name: text, options: { [text]: text } }], source: { path: text, sha256: "" }, environment: { backend: text, backendVersion: text, threads: 1, node: text, platform: text, processor: text, fitloop: text } } as never,
-    summary: { ...(readRun(run, false).summary as object), stopReason: text, costs: { [text]: { millisecondsPerStep: 1, share: 0.1 } } } as never,
-    kept: { command: text, plan: text, splits: { [text]: { step: 1, source: text, classes: [text, `${text} 2`], counts, worst: [picture] } }, augmented: picture },
-    picture: () => "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==",
+    record: {
+      name: text,
+      seed: 1,
+      epochs: 1,
+      data: { name: text, options: { [text]: text } },
+      model: { name: text, options: {} },
+      optimizer: { name: text, options: {} },
+      plugins: [{ name: text, options: { [text]: text } }],
+      source: { path: text, sha256: "" },
+      environment: {
+        backend: text,
+        backendVersion: text,
+        threads: 1,
+        node: text,
+        platform: text,
+        processor: text,
+        fitloop: text,
+      },
+    } as never,
+    summary: {
+      ...(readRun(run, false).summary as object),
+      stopReason: text,
+      costs: { [text]: { millisecondsPerStep: 1, share: 0.1 } },
+    } as never,
+    kept: {
+      command: text,
+      plan: text,
+      splits: { [text]: { step: 1, source: text, classes: [text, `${text} 2`], counts, worst: [picture] } },
+      augmented: picture,
+    },
+    picture: () =>
+      "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==",
   });
-  const more: Block = { kind: "chart", title: text, format: "number", xLabel: text, x: [1, 2], series: [{ name: text, y: [1, 2] }] };
+  const more: Block = {
+    kind: "chart",
+    title: text,
+    format: "number",
+    xLabel: text,
+    x: [1, 2],
+    series: [{ name: text, y: [1, 2] }],
+  };
   return { ...page, blocks: [...page.blocks, more] };
 }
 
@@ -381,16 +500,34 @@ function pageOf(text: string): Page {
 function comparisonOf(text: string): Page {
   const folders = ["", " 2", ""].map((mark, at) => {
     // The only two characters that no file system takes.
-    const folder = join(base, `compared-${pages}`, String(at), `${text.replaceAll("/", "\u2215").replaceAll("\0", "\u2400")}${mark}`);
+    const folder = join(
+      base,
+      `compared-${pages}`,
+      String(at),
+      `${text.replaceAll("/", "\u2215").replaceAll("\0", "\u2400")}${mark}`,
+    );
     mkdirSync(folder, { recursive: true });
     copyFileSync(join(run, "metrics.jsonl"), join(folder, "metrics.jsonl"));
     const part = { name: `${text}${mark}`, options: { [text]: `${text}${mark}` } };
     const record = JSON.parse(readFileSync(join(run, "config.resolved.json"), "utf8"));
     const environment = { ...record.environment, backend: text };
-    const named = { ...record, name: part.name, seed: 1, data: part, model: part, optimizer: part, plugins: [part], environment, [`${text}.${text}`]: part.name };
+    const named = {
+      ...record,
+      name: part.name,
+      seed: 1,
+      data: part,
+      model: part,
+      optimizer: part,
+      plugins: [part],
+      environment,
+      [`${text}.${text}`]: part.name,
+    };
     writeFileSync(join(folder, "config.resolved.json"), JSON.stringify(named));
     const summary = JSON.parse(readFileSync(join(run, "summary.json"), "utf8"));
-    writeFileSync(join(folder, "summary.json"), JSON.stringify({ ...summary, stopReason: `${text}${mark}`, costs: {} }));
+    writeFileSync(
+      join(folder, "summary.json"),
+      JSON.stringify({ ...summary, stopReason: `${text}${mark}`, costs: {} }),
+    );
     return folder;
   });
   return comparePage(folders.map((folder) => readRun(folder, false)));
@@ -401,7 +538,13 @@ const textsOf = ({ title, summary, blocks }: Page): string[] => [
   title,
   summary,
   ...blocks.flatMap((block) => {
-    if (block.kind === "table") return [block.title, ...(block.note ? [block.note] : []), ...block.columns.map(({ name }) => name), ...block.rows.flat().filter((cell) => typeof cell === "string")];
+    if (block.kind === "table")
+      return [
+        block.title,
+        ...(block.note ? [block.note] : []),
+        ...block.columns.map(({ name }) => name),
+        ...block.rows.flat().filter((cell) => typeof cell === "string"),
+      ];
     if (block.kind === "chart") return [block.title, ...block.series.map(({ name }) => name)];
     throw new Error(`A comparison has a block of kind ${block.kind}, whose texts nobody checks.`);
   }),
@@ -417,7 +560,9 @@ describe("names that would be code elsewhere", () => {
     expect(await hasRun(tab)).toBeUndefined();
     // HTML itself turns NUL into another character, wherever it stands.
     const visible = payload.replaceAll("\0", "\ufffd");
-    expect(await tab.locator("h1").textContent()).toContain(visible.trim() === "" ? "" : payload.includes("\0") ? "script" : visible);
+    expect(await tab.locator("h1").textContent()).toContain(
+      visible.trim() === "" ? "" : payload.includes("\0") ? "script" : visible,
+    );
     expect(trouble).toEqual([]);
     await tab.close();
   });
@@ -427,10 +572,14 @@ describe("names that would be code elsewhere", () => {
     const expected = textsOf(page);
     expect(page.blocks[0]!.note).toMatch(/each seed counts once in means and deviations: 2\/[^]* \(that of 0\//);
     // What is put through: groups, legends, columns, fields, values, reasons.
-    expect(expected.filter((text) => text.includes(payload.replaceAll("/", "\u2215").replaceAll("\0", "\u2400"))).length).toBeGreaterThan(12);
+    expect(
+      expected.filter((text) => text.includes(payload.replaceAll("/", "\u2215").replaceAll("\0", "\u2400"))).length,
+    ).toBeGreaterThan(12);
     expect(expected.filter((text) => text.includes(payload)).length).toBeGreaterThan(12);
     const { tab, trouble } = await open(page);
-    const shown = new Set(await tab.$$eval("h1, h2, p, th, td, li, button", (nodes) => nodes.map((node) => node.textContent)));
+    const shown = new Set(
+      await tab.$$eval("h1, h2, p, th, td, li, button", (nodes) => nodes.map((node) => node.textContent)),
+    );
     expect(expected.filter((text) => !shown.has(text))).toEqual([]);
     const plot = tab.locator(".u-over").first();
     await plot.hover({ position: { x: 40, y: 40 } }); // the names are drawn beside the figures there
@@ -462,9 +611,25 @@ describe("pages of many", () => {
   it("a run of a million steps is a page of less than two megabytes that opens in ten seconds, and every step counts in it", async () => {
     const told = createTold();
     for (let step = 1; step <= 1_000_000; step++) {
-      told.add({ event: "step", step, loss: 2 + Math.sin(step / 1e4), top1: 0.5, learningRate: 0.1, gradientNorm: 1, imagesPerSecond: 100 });
+      told.add({
+        event: "step",
+        step,
+        loss: 2 + Math.sin(step / 1e4),
+        top1: 0.5,
+        learningRate: 0.1,
+        gradientNorm: 1,
+        imagesPerSecond: 100,
+      });
     }
-    told.add({ event: "step", step: 1_000_001, loss: 50, top1: 0.5, learningRate: 0.1, gradientNorm: 1, imagesPerSecond: 100 });
+    told.add({
+      event: "step",
+      step: 1_000_001,
+      loss: 50,
+      top1: 0.5,
+      learningRate: 0.1,
+      gradientNorm: 1,
+      imagesPerSecond: 100,
+    });
     const page = runPage({ ...readRun(run, false), told });
     expect(Buffer.byteLength(pageHtml(page))).toBeLessThan(2e6);
     const from = performance.now();

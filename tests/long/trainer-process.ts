@@ -1,5 +1,5 @@
 /** The trainer in a process group of its own, for tests that kill it, stop it or lie to it; and what a run leaves. */
-import { spawn, type ChildProcess } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

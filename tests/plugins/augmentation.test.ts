@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { image, stream, type Data, type Plugin, type Run, type Sample } from "../../core/index.js";
-import { mountPlugin, type Mounted } from "../../core/testing/index.js";
+import { type Data, image, type Plugin, type Run, type Sample, stream } from "../../core/index.js";
+import { type Mounted, mountPlugin } from "../../core/testing/index.js";
 import {
   autoAugment,
   colorJitter,
@@ -23,8 +23,7 @@ function picture(index: number, size = 16): Sample {
 }
 
 /** What a tap's stream is: named after plugin and hook, keyed by epoch and sample. */
-const streamOf = (plugin: string, epoch: number, index: number) =>
-  stream(1, `${plugin}/beforeSample`, epoch, index);
+const streamOf = (plugin: string, epoch: number, index: number) => stream(1, `${plugin}/beforeSample`, epoch, index);
 
 /** How often each outcome came up in `count` pictures. */
 function tally(count: number, outcome: (index: number) => string): Map<string, number> {
@@ -57,9 +56,7 @@ describe.each(all)("%s", (_, plugin) => {
       expect(first).toMatchObject({ label: 3, index, height: 16, width: 16 });
       expect(call.beforeSample(sample, 0).pixels).toEqual(first.pixels);
       differs.epoch += Number(String(call.beforeSample(sample, 1).pixels) !== String(first.pixels));
-      differs.sample += Number(
-        String(call.beforeSample(picture(index + 1), 0).pixels) !== String(first.pixels),
-      );
+      differs.sample += Number(String(call.beforeSample(picture(index + 1), 0).pixels) !== String(first.pixels));
       differs.seed += Number(String(other.call.beforeSample(sample, 0).pixels) !== String(first.pixels));
     }
     expect(Math.min(...Object.values(differs))).toBeGreaterThan(20);
@@ -118,10 +115,7 @@ describe("color-jitter", () => {
   it("keeps brightness factors in [1 - x, 1 + x], on both sides alike", () => {
     const { call } = mountPlugin(colorJitter({ brightness: 0.2, contrast: 0, saturation: 0 }));
     const flat = { ...picture(0), pixels: new Uint8Array(16 * 16 * 3).fill(100) };
-    const values = Array.from(
-      { length: 2000 },
-      (_, index) => call.beforeSample({ ...flat, index }, 0).pixels[0]!,
-    );
+    const values = Array.from({ length: 2000 }, (_, index) => call.beforeSample({ ...flat, index }, 0).pixels[0]!);
     expect(Math.min(...values)).toBe(80);
     expect(Math.max(...values)).toBeGreaterThanOrEqual(119);
     expect(Math.abs(values.reduce((sum, value) => sum + value) / 2000 - 99.5)).toBeLessThan(1.5);
@@ -146,8 +140,7 @@ describe("random-erasing", () => {
       erased++;
       let [top, left, bottom, right, count] = [32, 32, 0, 0, 0];
       for (let at = 0; at < 32 * 32; at++) {
-        if (next.pixels[3 * at] !== 128 || next.pixels[3 * at + 1] !== 64 || next.pixels[3 * at + 2] !== 255)
-          continue;
+        if (next.pixels[3 * at] !== 128 || next.pixels[3 * at + 1] !== 64 || next.pixels[3 * at + 2] !== 255) continue;
         const [y, x] = [Math.floor(at / 32), at % 32];
         [top, left, bottom, right, count] = [
           Math.min(top, y),
@@ -196,12 +189,8 @@ describe("policies", () => {
         rand: image.randAugmentDraw(streamOf("rand-augment", 0, index), sample, { operations: 3, level: 20 }),
         trivial: image.trivialAugmentDraw(gated("trivial-augment"), sample),
       };
-      expect(auto.beforeSample(sample, 0).pixels).toEqual(
-        image.applySteps(sample, expected.auto, sampling).pixels,
-      );
-      expect(rand.beforeSample(sample, 0).pixels).toEqual(
-        image.applySteps(sample, expected.rand, sampling).pixels,
-      );
+      expect(auto.beforeSample(sample, 0).pixels).toEqual(image.applySteps(sample, expected.auto, sampling).pixels);
+      expect(rand.beforeSample(sample, 0).pixels).toEqual(image.applySteps(sample, expected.rand, sampling).pixels);
       expect(trivial.beforeSample(sample, 0).pixels).toEqual(
         image.applySteps(sample, expected.trivial, sampling).pixels,
       );
@@ -223,8 +212,6 @@ describe("policies", () => {
 
   it("are one to a run", () => {
     const mount = () => mountPlugin(autoAugment(), { config: { plugins: [randAugment()] } });
-    expect(mount).toThrow(
-      'Plugins "rand-augment" and "auto-augment" both set the policy. Remove one of them.',
-    );
+    expect(mount).toThrow('Plugins "rand-augment" and "auto-augment" both set the policy. Remove one of them.');
   });
 });

@@ -1,15 +1,9 @@
 /** dropout and squeeze-excite: what they make of a network. */
-import * as tf from "@tensorflow/tfjs-core";
+
 import { readFileSync } from "node:fs";
+import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import {
-  forward,
-  loadBackend,
-  type Model,
-  type ModelSource,
-  type Plugin,
-  type Weights,
-} from "../../core/index.js";
+import { forward, loadBackend, type Model, type ModelSource, type Plugin, type Weights } from "../../core/index.js";
 import { resnet18, resnet50 } from "../../core/models/index.js";
 import { initialWeights, namedBuffers, namedParameters } from "../../core/nn/layer.js";
 import { fitWeights, microConfig, microNet, mountPlugin } from "../../core/testing/index.js";
@@ -24,10 +18,7 @@ function built(source: ModelSource, plugin?: Plugin): Model {
   return source.build({ classes: 100, buildBlock: call.buildBlock, buildHead: call.buildHead });
 }
 const parameters = (model: Model): number =>
-  [...namedParameters(model.layer).values()].reduce(
-    (sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1),
-    0,
-  );
+  [...namedParameters(model.layer).values()].reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
 
 describe("squeeze-excite", () => {
   it("adds 2,530,992 parameters to ResNet-50: 26,243,924 with the ImageNet stem", () => {
@@ -43,9 +34,7 @@ describe("squeeze-excite", () => {
     const added = [...excited!].filter(([name]) => !plain!.has(name));
     expect([...plain!.keys()].every((name) => excited!.has(name))).toBe(true);
     expect(
-      added
-        .filter(([name]) => name.startsWith("layer2.1"))
-        .map(([name, { shape, decays }]) => [name, shape, decays]),
+      added.filter(([name]) => name.startsWith("layer2.1")).map(([name, { shape, decays }]) => [name, shape, decays]),
     ).toEqual([
       ["layer2.1.se.fc1.weight", [1, 1, 128, 8], true],
       ["layer2.1.se.fc1.bias", [8], false],
@@ -84,9 +73,9 @@ describe("squeeze-excite", () => {
       ]);
       const far = (a: tf.Tensor, b: tf.Tensor): number => tf.max(tf.abs(tf.sub(a, b))).dataSync()[0]!;
       expect(far(run(gate(30)), plain)).toBeLessThan(1e-6);
-      expect(
-        far(run(gate(0)), forward(built(microNet({ norm: false })).layer, x, { weights: halved })),
-      ).toBeLessThan(1e-6);
+      expect(far(run(gate(0)), forward(built(microNet({ norm: false })).layer, x, { weights: halved }))).toBeLessThan(
+        1e-6,
+      );
       expect(far(run(gate(0)), plain)).toBeGreaterThan(1e-3);
     });
   });

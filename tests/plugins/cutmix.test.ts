@@ -1,7 +1,7 @@
-import * as tf from "@tensorflow/tfjs-core";
 import { readFileSync } from "node:fs";
+import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { loadBackend, stream, type Batch } from "../../core/index.js";
+import { type Batch, loadBackend, stream } from "../../core/index.js";
 import { mountPlugin, stepAt } from "../../core/testing/index.js";
 import { cutBox, cutmix, keptShare, pasteBox } from "../../plugins/cutmix/index.js";
 
@@ -48,18 +48,7 @@ describe("cutmix", () => {
   it("cuts torchvision's boxes, clipped, and keeps its shares", () => {
     const ours = golden.boxes.map(([height, width, share, x, y]) => {
       const box = cutBox(height!, width!, share!, x!, y!);
-      return [
-        height,
-        width,
-        share,
-        x,
-        y,
-        box.left,
-        box.top,
-        box.right,
-        box.bottom,
-        keptShare(height!, width!, box),
-      ];
+      return [height, width, share, x, y, box.left, box.top, box.right, box.bottom, keptShare(height!, width!, box)];
     });
     expect(ours.length).toBeGreaterThan(100);
     expect(ours).toEqual(golden.boxes);
@@ -85,27 +74,24 @@ describe("cutmix", () => {
     });
   });
 
-  it.each([128, 7, 2])(
-    "moves as much of the targets as of the pixels, batch after batch: %i pictures",
-    (size) => {
-      const { call } = mountPlugin(cutmix());
-      let seen = 0;
-      for (let microBatch = 0; microBatch < 40; microBatch++) {
-        tf.tidy(() => {
-          const batch = ramp(size, 6, 9);
-          const next = call.beforeBatch(batch, stepAt({ microBatch }));
-          const targets = next.targets.arraySync();
-          changedShares(batch, next).forEach((changed, row) => {
-            expect(1 - targets[row]![row]!).toBeCloseTo(changed, 5); // a row that met itself changed nothing
-            expect(targets[row]!.reduce((sum, share) => sum + share)).toBeCloseTo(1, 5);
-            seen += Number(changed > 0);
-          });
-          expect(next.labels).toBe(batch.labels);
+  it.each([128, 7, 2])("moves as much of the targets as of the pixels, batch after batch: %i pictures", (size) => {
+    const { call } = mountPlugin(cutmix());
+    let seen = 0;
+    for (let microBatch = 0; microBatch < 40; microBatch++) {
+      tf.tidy(() => {
+        const batch = ramp(size, 6, 9);
+        const next = call.beforeBatch(batch, stepAt({ microBatch }));
+        const targets = next.targets.arraySync();
+        changedShares(batch, next).forEach((changed, row) => {
+          expect(1 - targets[row]![row]!).toBeCloseTo(changed, 5); // a row that met itself changed nothing
+          expect(targets[row]!.reduce((sum, share) => sum + share)).toBeCloseTo(1, 5);
+          seen += Number(changed > 0);
         });
-      }
-      expect(seen).toBeGreaterThan(20);
-    },
-  );
+        expect(next.labels).toBe(batch.labels);
+      });
+    }
+    expect(seen).toBeGreaterThan(20);
+  });
 
   it("reads every pasted pixel from the batch as it came", () => {
     tf.tidy(() => {

@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { adamw, loadBackend, sgd, type ParamGroup, type Plugin } from "../../core/index.js";
+import { adamw, loadBackend, type ParamGroup, type Plugin, sgd } from "../../core/index.js";
 import { fitWeights, microConfig, mountPlugin, progressAt } from "../../core/testing/index.js";
 import { differentialLr, frozenAt, rateAt } from "../../plugins/differential-lr/index.js";
 
@@ -38,8 +38,7 @@ describe("differential-lr", () => {
     const half: Plugin = {
       name: "half",
       options: {},
-      apply: ({ hooks }) =>
-        hooks.resolveParamGroups.tap((all) => all.map((group) => ({ ...group, rateFactor: 0.5 }))),
+      apply: ({ hooks }) => hooks.resolveParamGroups.tap((all) => all.map((group) => ({ ...group, rateFactor: 0.5 }))),
     };
     const { call } = mountPlugin(differentialLr(), { config: { plugins: [half] } });
     expect(call.resolveParamGroups(groups, progressAt())[5]!.rateFactor).toBe(0.5);
@@ -104,9 +103,7 @@ describe("differential-lr", () => {
       apply({ hooks }) {
         let weights: (() => ReadonlyMap<string, tf.Tensor>) | undefined;
         const look = (): void =>
-          void history.push(
-            Object.fromEntries([...weights!()].map(([name, value]) => [name, [...value.dataSync()]])),
-          );
+          void history.push(Object.fromEntries([...weights!()].map(([name, value]) => [name, [...value.dataSync()]])));
         hooks.onFitStart.tap((run) => {
           weights = () => run.weights();
           look();
@@ -114,9 +111,7 @@ describe("differential-lr", () => {
         hooks.onEpochEnd.tap(look);
       },
     };
-    await fitWeights(
-      microConfig({ epochs: 3, plugins: [differentialLr({ freeze: 2, unfreezeEvery: 1 }), watch] }),
-    );
+    await fitWeights(microConfig({ epochs: 3, plugins: [differentialLr({ freeze: 2, unfreezeEvery: 1 }), watch] }));
     const moved = (name: string): boolean[] =>
       [1, 2, 3].map((epoch) => String(history[epoch]![name]) !== String(history[epoch - 1]![name]));
     expect(moved("fc.weight")).toEqual([true, true, true]);

@@ -1,17 +1,10 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { loadBackend, plainView, type Evaluation, type Plugin, type Run } from "../../core/index.js";
-import {
-  epochEnd,
-  fitWeights,
-  microConfig,
-  mountPlugin,
-  progressAt,
-  weightsHash,
-} from "../../core/testing/index.js";
+import { type Evaluation, loadBackend, type Plugin, plainView, type Run } from "../../core/index.js";
+import { epochEnd, fitWeights, microConfig, mountPlugin, progressAt, weightsHash } from "../../core/testing/index.js";
 import { cosineRestarts } from "../../plugins/cosine-restarts/index.js";
 import { earlyStopping } from "../../plugins/early-stopping/index.js";
-import { exhausted, figureOf, fresh, next, type Cycles, type Rule } from "../../plugins/early-stopping/patience.js";
+import { type Cycles, exhausted, figureOf, fresh, next, type Rule } from "../../plugins/early-stopping/patience.js";
 
 beforeAll(async () => void (await loadBackend()));
 
@@ -102,12 +95,7 @@ describe("early-stopping", () => {
       await call.onEpochEnd(summary);
       stops.push(call.shouldStop(summary));
     }
-    expect(stops).toEqual([
-      undefined,
-      undefined,
-      undefined,
-      "early stopping: loss did not improve in 2 evaluations",
-    ]);
+    expect(stops).toEqual([undefined, undefined, undefined, "early stopping: loss did not improve in 2 evaluations"]);
     const final = call.beforeEvaluate(evaluation("final", live), progressAt());
     expect(final).toMatchObject({ source: "best of epoch 2", purpose: "final", views: [plainView] });
     expect(final.weights.get("w")!.dataSync()[0]).toBe(1);
@@ -177,9 +165,7 @@ describe("early-stopping", () => {
         });
       },
     };
-    const { summary } = await fitWeights(
-      microConfig({ epochs: 9, plugins: [earlyStopping({ patience: 2 }), script] }),
-    );
+    const { summary } = await fitWeights(microConfig({ epochs: 9, plugins: [earlyStopping({ patience: 2 }), script] }));
     expect(summary).toMatchObject({
       epochs: 4,
       stopReason: "early stopping: loss did not improve in 2 evaluations",
@@ -200,12 +186,8 @@ describe("early-stopping", () => {
 
   it("says how it counts beside restarts, and refuses a figure that the run does not have", () => {
     const { notes } = mountPlugin(earlyStopping(), { config: { epochs: 30, plugins: [cosineRestarts()] } });
-    expect(notes).toEqual([
-      expect.stringMatching(/second half of each cycle.*no cycle under 10 epochs/),
-    ]);
+    expect(notes).toEqual([expect.stringMatching(/second half of each cycle.*no cycle under 10 epochs/)]);
     expect(() => mountPlugin(earlyStopping(), { config: { holdout: 0 } })).toThrow('metric: "train-loss"');
-    expect(() =>
-      mountPlugin(earlyStopping({ metric: "train-loss" }), { config: { holdout: 0 } }),
-    ).not.toThrow();
+    expect(() => mountPlugin(earlyStopping({ metric: "train-loss" }), { config: { holdout: 0 } })).not.toThrow();
   });
 });

@@ -1,15 +1,8 @@
-import * as tf from "@tensorflow/tfjs-core";
 import { readFileSync } from "node:fs";
+import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { loadBackend, type Plugin, type Run } from "../../core/index.js";
-import {
-  fitWeights,
-  microConfig,
-  mountPlugin,
-  progressAt,
-  stepAt,
-  type Mounted,
-} from "../../core/testing/index.js";
+import { fitWeights, type Mounted, microConfig, mountPlugin, progressAt, stepAt } from "../../core/testing/index.js";
 import { decayAt, ema } from "../../plugins/ema/index.js";
 import { earlyStopping, gradientAccumulation } from "../../plugins/index.js";
 

@@ -1,28 +1,28 @@
-import * as tf from "@tensorflow/tfjs-core";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { shapes } from "../../core/data/shapes.js";
 import {
   commonWeights,
-  loadBackend,
-  Trainer,
   type Layer,
+  loadBackend,
   type Plugin,
   type Run,
+  Trainer,
   type TrainerConfig,
 } from "../../core/index.js";
-import { fitWeights, microConfig, microNet } from "../../core/testing/index.js";
+import type { Keep } from "../../core/loop/memory.js";
+import { resnet18 } from "../../core/models/index.js";
 import { initialWeights } from "../../core/nn/layer.js";
 import { readSafetensors, toFloat32, writeSafetensors } from "../../core/nn/safetensors.js";
 import { weightsToSafetensors } from "../../core/nn/weights-file.js";
-import { resnet18 } from "../../core/models/index.js";
-import { shapes } from "../../core/data/shapes.js";
-import type { Keep } from "../../core/loop/memory.js";
 import type { Checkpoint } from "../../core/run/checkpoints.js";
 import { fromCheckpoint, toCheckpoint } from "../../core/run/keeper.js";
-import { differentialLr, ema, finetune, gradientAccumulation, squeezeExcite } from "../../plugins/index.js";
+import { fitWeights, microConfig, microNet } from "../../core/testing/index.js";
 import { chooseWeights } from "../../plugins/finetune/index.js";
+import { differentialLr, ema, finetune, gradientAccumulation, squeezeExcite } from "../../plugins/index.js";
 
 const folder = mkdtempSync(join(tmpdir(), "fitloop-finetune-"));
 const through = (layer: Layer): Layer => layer;
@@ -40,9 +40,7 @@ beforeAll(async () => void (await loadBackend()));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 /** Weights as the first step finds them, and what was said. */
-async function firstWeights(
-  config: TrainerConfig,
-): Promise<{ weights: Map<string, number[]>; said: string[] }> {
+async function firstWeights(config: TrainerConfig): Promise<{ weights: Map<string, number[]>; said: string[] }> {
   const weights = new Map<string, number[]>();
   const said: string[] = [];
   const probe: Plugin = {
@@ -78,12 +76,7 @@ describe("finetune", () => {
     const data = shapes({ classes, size: 8, train: 4 * classes, test: 10 });
     const config = microConfig({ model, data, plugins: [finetune({ path: golden })] });
     const { weights } = await firstWeights(config);
-    const [out, input, height, width] = tensors.get("layer2.0.conv1.weight")!.shape as [
-      number,
-      number,
-      number,
-      number,
-    ];
+    const [out, input, height, width] = tensors.get("layer2.0.conv1.weight")!.shape as [number, number, number, number];
     const theirs = toFloat32(tensors.get("layer2.0.conv1.weight")!)!;
     const ours = weights.get("layer2.0.conv1.weight")!;
     for (const [o, i, y, x] of [
@@ -138,22 +131,13 @@ describe("finetune", () => {
 
   it("lets a head be named, and takes none of it where a part of it differs", () => {
     const weights = new Map(["a.w", "fc.bias", "last.w"].map((name) => [name, {} as tf.Tensor]));
-    expect(chooseWeights({ weights, different: [] }, ["fc"], false, "f")).toEqual([
-      "a.w",
-      "fc.bias",
-      "last.w",
-    ]);
-    expect(chooseWeights({ weights, different: ["fc.weight"] }, ["fc"], false, "f")).toEqual([
-      "a.w",
-      "last.w",
-    ]);
+    expect(chooseWeights({ weights, different: [] }, ["fc"], false, "f")).toEqual(["a.w", "fc.bias", "last.w"]);
+    expect(chooseWeights({ weights, different: ["fc.weight"] }, ["fc"], false, "f")).toEqual(["a.w", "last.w"]);
     expect(chooseWeights({ weights, different: ["last.v"] }, ["fc", "last"], false, "f")).toEqual(["a.w"]);
     expect(() => chooseWeights({ weights, different: ["fcx.weight"] }, ["fc"], false, "f")).toThrow(
       "fcx.weight differ",
     );
-    expect(() => chooseWeights({ weights: new Map(), different: [] }, ["fc"], false, "f")).toThrow(
-      "No weight of f",
-    );
+    expect(() => chooseWeights({ weights: new Map(), different: [] }, ["fc"], false, "f")).toThrow("No weight of f");
   });
 
   it("finds weights that stay put once a step was made", async () => {

@@ -3,12 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { loadBackend, Trainer, type Plugin } from "../../core/index.js";
 import { limit, stratifiedHoldout } from "../../core/data/holdout.js";
 import { shapes } from "../../core/data/shapes.js";
+import { loadBackend, type Plugin, spread, Trainer } from "../../core/index.js";
 import { fitWeights, microConfig } from "../../core/testing/index.js";
 import { earlyStopping, gradCam } from "../../plugins/index.js";
-import { spread } from "../../core/index.js";
 
 const folder = mkdtempSync(join(tmpdir(), "fitloop-gradcam-"));
 const runFolder = (): string => mkdtempSync(join(folder, "run-"));
@@ -129,9 +128,9 @@ describe("grad-cam", () => {
         }),
     };
     const failed = runFolder();
-    await expect(
-      fitWeights(microConfig({ plugins: [gradCam(), broken] }), { folder: failed }),
-    ).rejects.toThrow("on purpose");
+    await expect(fitWeights(microConfig({ plugins: [gradCam(), broken] }), { folder: failed })).rejects.toThrow(
+      "on purpose",
+    );
     expect(existsSync(join(failed, "gradcam"))).toBe(false);
 
     const run = runFolder();

@@ -1,8 +1,9 @@
 /** l2, gradient-clipping and gradient-accumulation: what they make of gradients. */
-import * as tf from "@tensorflow/tfjs-core";
+
 import { readFileSync } from "node:fs";
+import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { adamw, loadBackend, sgd, type Gradients, type ParamGroup } from "../../core/index.js";
+import { adamw, type Gradients, loadBackend, type ParamGroup, sgd } from "../../core/index.js";
 import { fitWeights, microConfig, microNet, mountPlugin, stepAt } from "../../core/testing/index.js";
 import { endsWindow, gradientAccumulation } from "../../plugins/gradient-accumulation/index.js";
 import { clipFactor, gradientClipping } from "../../plugins/gradient-clipping/index.js";
@@ -46,10 +47,7 @@ describe("l2", () => {
       const plugins = [l2({ decay: 0.5 }), gradientClipping({ maximum: 1 })];
       for (const [first, second] of [plugins, [...plugins].reverse()]) {
         const { call } = mountPlugin(second!, { config: { plugins: [first!] } });
-        const next = call.beforeStep(
-          gradientsOf({ kernel: [30, 40] }),
-          stepAt({ groups, weights: weights() }),
-        );
+        const next = call.beforeStep(gradientsOf({ kernel: [30, 40] }), stepAt({ groups, weights: weights() }));
         const [a, b] = next.get("kernel")!.dataSync();
         expect(a).toBeCloseTo(0.6 + 1, 6);
         expect(b).toBeCloseTo(0.8 - 2, 6);
@@ -94,9 +92,9 @@ describe("gradient-clipping", () => {
     limit: number;
     clipped: Record<string, number[]>;
   }
-  const { cases } = JSON.parse(
-    readFileSync(new URL("../golden/torch/grad-clip.json", import.meta.url), "utf8"),
-  ) as { cases: Case[] };
+  const { cases } = JSON.parse(readFileSync(new URL("../golden/torch/grad-clip.json", import.meta.url), "utf8")) as {
+    cases: Case[];
+  };
 
   it.each(cases)("is clip_grad_norm_: $name", ({ gradients, limit, clipped }) => {
     tf.tidy(() => {
@@ -191,9 +189,7 @@ describe("gradient-accumulation", () => {
     expect(small.summary.steps).toBe(2);
     expect(large.summary.steps).toBe(2);
     for (const [name, values] of Object.entries(large.weights)) {
-      values.forEach((value, at) =>
-        expect(Math.abs(small.weights[name]![at]! - value), name).toBeLessThan(1e-6),
-      );
+      values.forEach((value, at) => expect(Math.abs(small.weights[name]![at]! - value), name).toBeLessThan(1e-6));
     }
   });
 });

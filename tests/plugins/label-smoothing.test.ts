@@ -1,7 +1,7 @@
-import * as tf from "@tensorflow/tfjs-core";
 import { readFileSync } from "node:fs";
+import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { loadBackend, ops, type Batch, type Plugin } from "../../core/index.js";
+import { type Batch, loadBackend, ops, type Plugin } from "../../core/index.js";
 import { mountPlugin, stepAt } from "../../core/testing/index.js";
 import { labelSmoothing, smooth } from "../../plugins/label-smoothing/index.js";
 
@@ -40,24 +40,21 @@ const mixing: Plugin = {
 };
 
 describe("label-smoothing", () => {
-  it.each(golden.cases)(
-    "gives PyTorch's targets and loss: $name",
-    ({ smoothing, share, logits, targets, loss }) => {
-      tf.tidy(() => {
-        const mixed = golden.labels.map((label, row) =>
-          Array.from(
-            { length: golden.classes },
-            (_, at) => share * Number(at === label) + (1 - share) * Number(at === golden.others[row]),
-          ),
-        );
-        const smoothed = smooth(tf.tensor2d(mixed), smoothing);
-        const off = tf.max(tf.abs(tf.sub(smoothed, tf.tensor2d(targets)))).dataSync()[0]!;
-        expect(off).toBeLessThan(1e-7);
-        const ours = ops.softCrossEntropy(tf.tensor2d(logits), smoothed).dataSync()[0]!;
-        expect(Math.abs(ours - loss)).toBeLessThan(1e-6 * Math.max(1, loss));
-      });
-    },
-  );
+  it.each(golden.cases)("gives PyTorch's targets and loss: $name", ({ smoothing, share, logits, targets, loss }) => {
+    tf.tidy(() => {
+      const mixed = golden.labels.map((label, row) =>
+        Array.from(
+          { length: golden.classes },
+          (_, at) => share * Number(at === label) + (1 - share) * Number(at === golden.others[row]),
+        ),
+      );
+      const smoothed = smooth(tf.tensor2d(mixed), smoothing);
+      const off = tf.max(tf.abs(tf.sub(smoothed, tf.tensor2d(targets)))).dataSync()[0]!;
+      expect(off).toBeLessThan(1e-7);
+      const ours = ops.softCrossEntropy(tf.tensor2d(logits), smoothed).dataSync()[0]!;
+      expect(Math.abs(ours - loss)).toBeLessThan(1e-6 * Math.max(1, loss));
+    });
+  });
 
   it("makes ln K of zero logits for any smoothing, and has its floor at the targets' entropy", () => {
     tf.tidy(() => {

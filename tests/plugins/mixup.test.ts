@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { loadBackend, type Batch } from "../../core/index.js";
+import { type Batch, loadBackend } from "../../core/index.js";
 import { mountPlugin, stepAt } from "../../core/testing/index.js";
 import { mixRows, mixup } from "../../plugins/mixup/index.js";
 

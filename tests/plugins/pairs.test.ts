@@ -2,18 +2,19 @@
  * Every two plugins of the folder: they train together, or are refused with a reason. And where the order of
  * a list decides what comes out, that is known.
  */
-import * as tf from "@tensorflow/tfjs-core";
+
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   hookNames,
   loadBackend,
-  Trainer,
-  weightsToSafetensors,
   type Plugin,
   type PluginFactory,
+  Trainer,
+  weightsToSafetensors,
 } from "../../core/index.js";
 import { initialWeights } from "../../core/nn/layer.js";
 import { fitWeights, microConfig, mountPlugin } from "../../core/testing/index.js";
@@ -56,9 +57,7 @@ function meetings(first: string, second: string): string[] {
   const places = (name: string): string[] => {
     const mounted = mountPlugin(make(name));
     mounted.dispose();
-    return mounted.taps
-      .filter(({ hook }) => !hook.startsWith("on"))
-      .map(({ hook, stage }) => `${hook} (${stage})`);
+    return mounted.taps.filter(({ hook }) => !hook.startsWith("on")).map(({ hook, stage }) => `${hook} (${stage})`);
   };
   const theirs = places(second);
   return places(first).filter((place) => theirs.includes(place));
@@ -154,14 +153,11 @@ describe("the order of the list", () => {
     expect(found).toEqual(orderMatters);
   });
 
-  it.each(["cutmix", "mixup"])(
-    "is free for label-smoothing and %s: targets and weights are the same",
-    async (name) => {
-      const hash = async (list: string[]): Promise<string> =>
-        (await fitWeights(microConfig({ plugins: list.map(make) }))).hash;
-      expect(await hash([name, "label-smoothing"])).toBe(await hash(["label-smoothing", name]));
-    },
-  );
+  it.each(["cutmix", "mixup"])("is free for label-smoothing and %s: targets and weights are the same", async (name) => {
+    const hash = async (list: string[]): Promise<string> =>
+      (await fitWeights(microConfig({ plugins: list.map(make) }))).hash;
+    expect(await hash([name, "label-smoothing"])).toBe(await hash(["label-smoothing", name]));
+  });
 
   it("is the order of the stages first, at every hook", () => {
     const list = [
@@ -175,8 +171,7 @@ describe("the order of the list", () => {
     ];
     const plugins = list.map(make);
     const { taps } = mountPlugin(make("progressive-resizing"), { config: { plugins } });
-    const stagesOf = (hook: string): string[] =>
-      taps.filter((tap) => tap.hook === hook).map(({ stage }) => stage);
+    const stagesOf = (hook: string): string[] => taps.filter((tap) => tap.hook === hook).map(({ stage }) => stage);
     const rank = ["first", "early", "normal", "late", "last"];
     for (const hook of hookNames) {
       const ranks = stagesOf(hook).map((stage) => rank.indexOf(stage));

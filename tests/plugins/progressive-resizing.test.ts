@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { loadBackend, type Batch, type Plugin } from "../../core/index.js";
+import { type Batch, loadBackend, type Plugin } from "../../core/index.js";
 import { fitWeights, microConfig, mountPlugin, stepAt } from "../../core/testing/index.js";
 import { cutmix, progressiveResizing } from "../../plugins/index.js";
 import { sizeAt } from "../../plugins/progressive-resizing/index.js";
@@ -9,9 +9,7 @@ beforeAll(async () => void (await loadBackend()));
 
 describe("progressive-resizing", () => {
   it("grows from half to full size, in multiples of 4, and ends with full size", () => {
-    const sizes = Array.from({ length: 10 }, (_, epoch) =>
-      sizeAt(32, epoch, 10, { from: 0.5, fullFor: 0.2 }),
-    );
+    const sizes = Array.from({ length: 10 }, (_, epoch) => sizeAt(32, epoch, 10, { from: 0.5, fullFor: 0.2 }));
     expect(sizes).toEqual([16, 16, 20, 20, 24, 24, 28, 28, 32, 32]);
   });
 
@@ -28,9 +26,7 @@ describe("progressive-resizing", () => {
           expect(sizes.at(-1)).toBe(full);
           expect(atFull).toBeGreaterThanOrEqual(Math.ceil(epochs * settings.fullFor));
           expect(sizes).toEqual([...sizes].sort((a, b) => a - b));
-          expect(sizes.every((size) => size === full || (size % 4 === 0 && size >= 4 && size <= full))).toBe(
-            true,
-          );
+          expect(sizes.every((size) => size === full || (size % 4 === 0 && size >= 4 && size <= full))).toBe(true);
         }
       }
     }

@@ -1,11 +1,11 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { mountPlugin, progressAt } from "../../core/testing/index.js";
 import { annealed, cosine } from "../../plugins/cosine/index.js";
 import { cosineRestarts, cycleAt, restartedCosine } from "../../plugins/cosine-restarts/index.js";
 import { multiStep, stepped } from "../../plugins/multi-step/index.js";
 import { oneCycle, oneCycleRate } from "../../plugins/one-cycle/index.js";
 import { warmth, warmup } from "../../plugins/warmup/index.js";
-import { mountPlugin, progressAt } from "../../core/testing/index.js";
 
 interface Golden {
   peak: number;
@@ -22,9 +22,7 @@ interface Golden {
   warmUp: { steps: number; rates: number[] }[];
   multiStep: { at: number[]; gamma: number; rates: number[] }[];
 }
-const golden = JSON.parse(
-  readFileSync(new URL("../golden/torch/schedules.json", import.meta.url), "utf8"),
-) as Golden;
+const golden = JSON.parse(readFileSync(new URL("../golden/torch/schedules.json", import.meta.url), "utf8")) as Golden;
 const { peak } = golden;
 
 /** PyTorch goes from value to value in some schedules, so its last digits wander; ours are closed forms. */
@@ -81,8 +79,7 @@ describe("cosine-restarts", () => {
         for (let start = 0, length = first; start < 5000; start += length, length *= factor) {
           const last = cycleAt(start + length - 1, first, factor);
           const peakAtStart = restartedCosine(start, 0.1, first, factor, 1e-6) === 0.1;
-          const lowAtEnd =
-            length === 1 || restartedCosine(start + length - 1, 0.1, first, factor, 1e-6) < 0.1;
+          const lowAtEnd = length === 1 || restartedCosine(start + length - 1, 0.1, first, factor, 1e-6) < 0.1;
           if (!peakAtStart || !lowAtEnd || last.start !== start || last.length !== length) {
             wrong.push(`${first} × ${factor} at ${start}`);
           }
@@ -102,8 +99,7 @@ describe("cosine-restarts", () => {
   });
 
   it("notes a run that ends inside a cycle, and only that", () => {
-    const notes = (epochs: number): readonly string[] =>
-      mountPlugin(cosineRestarts(), { config: { epochs } }).notes;
+    const notes = (epochs: number): readonly string[] => mountPlugin(cosineRestarts(), { config: { epochs } }).notes;
     expect(notes(30)).toEqual([]);
     expect(notes(10)).toEqual([]);
     expect(notes(50)).toEqual([expect.stringContaining("Whole cycles end after 30 or 70 epochs")]);
@@ -122,9 +118,7 @@ describe("schedules at their hook", () => {
   it("one-cycle without a rise, and over a single step, stays finite", () => {
     const settings = { pctStart: 0, divFactor: 25, finalDivFactor: 1e4 };
     const rates = Array.from({ length: 10 }, (_, step) => oneCycleRate(step, 10, 1, settings));
-    expect(
-      rates.every((rate, step) => Number.isFinite(rate) && (step === 0 || rate < rates[step - 1]!)),
-    ).toBe(true);
+    expect(rates.every((rate, step) => Number.isFinite(rate) && (step === 0 || rate < rates[step - 1]!))).toBe(true);
     expect(oneCycleRate(0, 1, 1, settings)).toBeCloseTo(4e-6, 12);
   });
 

@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { forward, layers, loadBackend, stream, type Layer } from "../../core/index.js";
+import { forward, type Layer, layers, loadBackend, stream } from "../../core/index.js";
 import { mountPlugin } from "../../core/testing/index.js";
 import { squeezeExcite, stochasticDepth } from "../../plugins/index.js";
 import { dropRate } from "../../plugins/stochastic-depth/index.js";
@@ -22,9 +22,7 @@ function run(layer: Layer, batch: number, training: boolean, seed = 1): number[]
 
 describe("stochastic-depth", () => {
   it("rises linearly to its rate at the last block: l / L of it", () => {
-    expect([0, 1, 2, 3].map((index) => dropRate(0.2, index, 4))).toEqual([
-      0.05, 0.1, 0.15000000000000002, 0.2,
-    ]);
+    expect([0, 1, 2, 3].map((index) => dropRate(0.2, index, 4))).toEqual([0.05, 0.1, 0.15000000000000002, 0.2]);
     expect(dropRate(0.5, 53, 54)).toBe(0.5);
   });
 

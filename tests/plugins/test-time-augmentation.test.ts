@@ -8,8 +8,7 @@ import { mirrored, moreViews, moved } from "../../plugins/test-time-augmentation
 beforeAll(async () => void (await loadBackend()));
 
 /** One picture of one row or column of pixels. */
-const row = (...values: number[]): tf.Tensor4D =>
-  tf.tile(tf.tensor4d(values, [1, 1, values.length, 1]), [1, 3, 1, 3]);
+const row = (...values: number[]): tf.Tensor4D => tf.tile(tf.tensor4d(values, [1, 1, values.length, 1]), [1, 3, 1, 3]);
 const firstRow = (images: tf.Tensor4D): number[] => images.arraySync()[0]![0]!.map((pixel) => pixel[0]!);
 
 describe("test-time-augmentation", () => {
@@ -39,18 +38,11 @@ describe("test-time-augmentation", () => {
   });
 
   it("looks once more for the mirror, and twice each for a shift", () => {
-    const names = (flip: boolean, shift: number): string[] =>
-      moreViews({ flip, shift }).map(({ name }) => name);
+    const names = (flip: boolean, shift: number): string[] => moreViews({ flip, shift }).map(({ name }) => name);
     expect(names(false, 0)).toEqual([]);
     expect(names(true, 0)).toEqual(["mirrored"]);
     expect(names(false, 1)).toEqual(["up-left", "down-right"]);
-    expect(names(true, 2)).toEqual([
-      "up-left",
-      "down-right",
-      "mirrored",
-      "up-left, mirrored",
-      "down-right, mirrored",
-    ]);
+    expect(names(true, 2)).toEqual(["up-left", "down-right", "mirrored", "up-left, mirrored", "down-right, mirrored"]);
   });
 
   it("averages probabilities, and reports the plain picture's own figures beside", async () => {

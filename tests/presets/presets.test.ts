@@ -4,14 +4,14 @@
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, describe, expect, it } from "vitest";
 import sharp from "sharp";
+import { beforeAll, describe, expect, it } from "vitest";
 import { configRecord, loadBackend, Trainer } from "../../core/index.js";
 import { makePlan, type Plan } from "../../core/loop/plan.js";
-import { resnet101, resnet50 } from "../../core/models/index.js";
+import { resnet50, resnet101 } from "../../core/models/index.js";
 import { initialWeights } from "../../core/nn/layer.js";
 import { weightsToSafetensors } from "../../core/nn/weights-file.js";
-import { cifar100Strong, presets, type PresetOptions } from "../../presets/index.js";
+import { cifar100Strong, type PresetOptions, presets } from "../../presets/index.js";
 import { miniCifar100, temporaryFolder } from "../core/data/mini-cifar.js";
 
 const data = join(temporaryFolder(), "cifar");

@@ -5,7 +5,7 @@ import { isBfloat16 } from "../../../core/backend/bfloat16.js";
 import { layers, loadBackend, ops } from "../../../core/index.js";
 import { models } from "../../../core/models/index.js";
 import { valueAndGradients } from "../../../core/nn/backward.js";
-import { forward, initialWeights, inPrecision, namedParameters, type Layer } from "../../../core/nn/layer.js";
+import { forward, initialWeights, inPrecision, type Layer, namedParameters } from "../../../core/nn/layer.js";
 
 beforeAll(async () => void (await loadBackend({ name: "tensorflow" })));
 
@@ -18,7 +18,8 @@ const half = (x: tf.Tensor): tf.Tensor => {
 const whole = (shape: number[], seed: number): tf.Tensor => tf.round(tf.mul(normal(shape, seed), 8));
 const apart = (a: tf.Tensor, b: tf.Tensor): number => {
   const [x, y] = [a.dataSync(), b.dataSync()];
-  const norm = (values: ArrayLike<number>): number => Math.sqrt(Array.from(values).reduce((sum, value) => sum + value ** 2, 0));
+  const norm = (values: ArrayLike<number>): number =>
+    Math.sqrt(Array.from(values).reduce((sum, value) => sum + value ** 2, 0));
   return norm(Array.from(x, (value, index) => value - y[index]!)) / norm(y);
 };
 
@@ -30,7 +31,18 @@ describe("an operation", () => {
     ["multiply", true, 2 ** -8, (x, y) => tf.mul(x, y)],
     ["relu", true, 0, (x) => ops.relu(x)],
     ["max pool", true, 0, (x) => ops.maxPool(x, 3, 2, 1)],
-    ["pad", true, 0, (x) => tf.pad4d(x as tf.Tensor4D, [[0, 0], [1, 1], [1, 1], [0, 0]])],
+    [
+      "pad",
+      true,
+      0,
+      (x) =>
+        tf.pad4d(x as tf.Tensor4D, [
+          [0, 0],
+          [1, 1],
+          [1, 1],
+          [0, 0],
+        ]),
+    ],
     ["reshape", true, 0, (x) => tf.reshape(x, [-1, 8])],
     ["transpose", true, 0, (x) => tf.transpose(x, [0, 3, 1, 2])],
     ["slice", true, 0, (x) => tf.slice(x, [0, 1, 1, 0], [2, 2, 2, 8])],
@@ -72,44 +84,64 @@ describe("a convolution", () => {
     [1, 2, 5, 8, 16], // uncertain in oneDNN
     [1, 1, 8, 16, 16],
     [7, 2, 3, 32, 8],
-  ])("of %i x %i, stride %i, and its gradients are float32's but for rounding", (kernel, stride, channels, size, out) => {
-    tf.tidy(() => {
-      const padding = (kernel - 1) / 2;
-      const [x, w] = [normal([4, size, size, channels], 1), normal([kernel, kernel, channels, out], 2)];
-      const of = (precision: "float32" | "bfloat16") => (a: tf.Tensor, b: tf.Tensor) => ops.conv2d(a, b, { stride, padding, precision });
-      const dy = normal(of("float32")(x, w).shape, 3);
-      expect(isBfloat16(of("bfloat16")(x, w))).toBe(true);
-      expect(apart(of("bfloat16")(x, w), of("float32")(x, w))).toBeLessThan(4e-3);
-      const [mine, plain] = (["bfloat16", "float32"] as const).map((precision) => tf.grads(of(precision))([x, w], dy));
-      for (const place of [0, 1]) {
-        expect(isBfloat16(mine![place]!), "gradients of parameters and pictures are float32").toBe(false);
-        expect(apart(mine![place]!, plain![place]!)).toBeLessThan(4e-3);
-      }
-    });
-  });
+  ])(
+    "of %i x %i, stride %i, and its gradients are float32's but for rounding",
+    (kernel, stride, channels, size, out) => {
+      tf.tidy(() => {
+        const padding = (kernel - 1) / 2;
+        const [x, w] = [normal([4, size, size, channels], 1), normal([kernel, kernel, channels, out], 2)];
+        const of = (precision: "float32" | "bfloat16") => (a: tf.Tensor, b: tf.Tensor) =>
+          ops.conv2d(a, b, { stride, padding, precision });
+        const dy = normal(of("float32")(x, w).shape, 3);
+        expect(isBfloat16(of("bfloat16")(x, w))).toBe(true);
+        expect(apart(of("bfloat16")(x, w), of("float32")(x, w))).toBeLessThan(4e-3);
+        const [mine, plain] = (["bfloat16", "float32"] as const).map((precision) =>
+          tf.grads(of(precision))([x, w], dy),
+        );
+        for (const place of [0, 1]) {
+          expect(isBfloat16(mine![place]!), "gradients of parameters and pictures are float32").toBe(false);
+          expect(apart(mine![place]!, plain![place]!)).toBeLessThan(4e-3);
+        }
+      });
+    },
+  );
 
   // In float32 too: the product stands in for what oneDNN does now and then wrong.
   it("of any shape has the gradients that tf.js' own definition has", () => {
     tf.tidy(() => {
       for (const kernel of [1, 3, 5])
-        for (const [stride, size, channels] of [[1, 8, 5], [2, 8, 5], [2, 9, 16], [3, 10, 4]] as const) {
+        for (const [stride, size, channels] of [
+          [1, 8, 5],
+          [2, 8, 5],
+          [2, 9, 16],
+          [3, 10, 4],
+        ] as const) {
           const padding = (kernel - 1) / 2;
           const [x, w] = [normal([2, size, size, channels], 1), normal([kernel, kernel, channels, 6], 2)];
           const mine = (a: tf.Tensor, b: tf.Tensor): tf.Tensor => ops.conv2d(a, b, { stride, padding });
           const plain = (a: tf.Tensor, b: tf.Tensor): tf.Tensor => {
-            const padded = tf.pad4d(a as tf.Tensor4D, [[0, 0], [padding, padding], [padding, padding], [0, 0]]);
+            const padded = tf.pad4d(a as tf.Tensor4D, [
+              [0, 0],
+              [padding, padding],
+              [padding, padding],
+              [0, 0],
+            ]);
             return tf.conv2d(padded, b as tf.Tensor4D, stride, "valid");
           };
           const dy = normal(mine(x, w).shape, 3);
           const [ours, theirs] = [tf.grads(mine)([x, w], dy), tf.grads(plain)([x, w], dy)];
-          for (const place of [0, 1]) expect(apart(ours[place]!, theirs[place]!), `${kernel} ${stride} ${size}`).toBeLessThan(1e-5);
+          for (const place of [0, 1])
+            expect(apart(ours[place]!, theirs[place]!), `${kernel} ${stride} ${size}`).toBeLessThan(1e-5);
         }
     });
   });
 });
 
 describe("a network", () => {
-  const inputs = (classes: number) => ({ images: normal([8, 32, 32, 3], 5) as tf.Tensor4D, targets: tf.oneHot(tf.range(0, 8, 1, "int32"), classes).toFloat() });
+  const inputs = (classes: number) => ({
+    images: normal([8, 32, 32, 3], 5) as tf.Tensor4D,
+    targets: tf.oneHot(tf.range(0, 8, 1, "int32"), classes).toFloat(),
+  });
   const through = <T>(layer: T): T => layer;
 
   // With the statistics of a batch of 8, deep networks at their first weights turn any rounding into another gradient:
@@ -127,7 +159,10 @@ describe("a network", () => {
           expect(isBfloat16(logits)).toBe(false);
           return ops.softCrossEntropy(logits, targets) as tf.Scalar;
         };
-        const { value, gradients } = valueAndGradients(loss, names.map((each) => weights.get(each)!));
+        const { value, gradients } = valueAndGradients(
+          loss,
+          names.map((each) => weights.get(each)!),
+        );
         return { loss: value.dataSync()[0]!, gradients: gradients.map((each) => each!) };
       };
       const [mine, plain] = [run(inPrecision(layer, "bfloat16")), run(layer)];
@@ -136,14 +171,20 @@ describe("a network", () => {
       // Rounding to 8 bits at each of dozens of layers, with batches of 8 behind each norm.
       const flat = (tensors: tf.Tensor[]): tf.Tensor => tf.concat(tensors.map((each) => tf.reshape(each, [-1])));
       const [a, b] = [flat(mine.gradients), flat(plain.gradients)];
-      const cosine = tf.sum(tf.mul(a, b)).div(tf.norm(a).mul(tf.norm(b))).dataSync()[0]!;
+      const cosine = tf
+        .sum(tf.mul(a, b))
+        .div(tf.norm(a).mul(tf.norm(b)))
+        .dataSync()[0]!;
       expect(cosine, name).toBeGreaterThan(0.9);
     });
     for (const value of weights.values()) value.dispose();
   });
 
   it("reads activations back as numbers, and leaves nothing behind", () => {
-    const layer = inPrecision(layers.sequential([layers.conv2d({ in: 3, out: 8, kernel: 3 }), layers.batchNorm(8)]), "bfloat16");
+    const layer = inPrecision(
+      layers.sequential([layers.conv2d({ in: 3, out: 8, kernel: 3 }), layers.batchNorm(8)]),
+      "bfloat16",
+    );
     const weights = initialWeights(layer, 1);
     const { binding } = tf.backend() as unknown as { binding: { getNumOfTensors(): number } };
     const look = (): number[] =>

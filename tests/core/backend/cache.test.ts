@@ -4,6 +4,7 @@ import { homedir, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import {
+  type BackendLocation,
   cacheRoot,
   entryName,
   listEntries,
@@ -11,7 +12,6 @@ import {
   readEntry,
   removeLeftovers,
   verifyEntry,
-  type BackendLocation,
 } from "../../../core/backend/cache.js";
 import { hashSources } from "../../../core/backend/native-sources.js";
 import { writeEntry } from "./workshop.js";

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { findCandidates, type Candidate } from "../../../core/backend/candidates.js";
+import { type Candidate, findCandidates } from "../../../core/backend/candidates.js";
 import { findNativeSources } from "../../../core/backend/native-sources.js";
 import { recipeFor } from "../../../core/backend/recipe.js";
 import { nameOf, writeEntry } from "./workshop.js";

@@ -1,10 +1,11 @@
 /** A function of tensors as one graph: the same bits, and never a number of another step. */
-import * as tf from "@tensorflow/tfjs-core";
+
 import { existsSync, readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
+import * as tf from "@tensorflow/tfjs-core";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { currentBorder } from "../../../core/backend/border.js";
-import { createCapture, eager, type Capture } from "../../../core/backend/capture.js";
+import { type Capture, createCapture, eager } from "../../../core/backend/capture.js";
 import { meterNative } from "../../../core/backend/meter.js";
 import type { Compute, Draw } from "../../../core/backend/record.js";
 import { loadBackend, ops } from "../../../core/index.js";
@@ -20,7 +21,11 @@ const start = (): void => void (capture = createCapture((message) => told.push(m
 const noDraw: Draw = () => expect.fail("nothing is drawn");
 
 /** Calls with 1, 2, 3, … as `x`, and gives what came out as `y`; graphs run are counted. */
-function calls(compute: Compute, count: number, { draw = noDraw, from = 1 }: { draw?: Draw; from?: number } = {}): { found: number[]; graphs: number } {
+function calls(
+  compute: Compute,
+  count: number,
+  { draw = noDraw, from = 1 }: { draw?: Draw; from?: number } = {},
+): { found: number[]; graphs: number } {
   const meter = meterNative()!;
   try {
     const found = Array.from({ length: count }, (_, index) =>
@@ -65,14 +70,18 @@ describe("a function of tensors", () => {
     const found = calls(thirds, 40).found;
     expect(found).toEqual(Array.from({ length: 40 }, (_, at) => Math.fround((1 + at) / 3)));
     capture.dispose(); // another computation under the same name
-    const pooled: Compute = ({ x }) => ({ y: tf.grad((map: tf.Tensor) => ops.globalAveragePool(map))(tf.zeros([1, 7, 7, 2]), tf.reshape(x!, [1, 2])) });
+    const pooled: Compute = ({ x }) => ({
+      y: tf.grad((map: tf.Tensor) => ops.globalAveragePool(map))(tf.zeros([1, 7, 7, 2]), tf.reshape(x!, [1, 2])),
+    });
     expect(calls(pooled, 40).found).toEqual(Array.from({ length: 40 }, (_, at) => Math.fround((1 + at) / 49)));
     expect(told).toEqual([]);
   });
 
   it("does not come from a graph that TensorFlow computes to other bits", () => {
     start();
-    const softmax: Compute = ({ x }) => ({ y: tf.sum(tf.mul(tf.softmax(tf.mul(x!, tf.range(1, 3))), tf.tensor1d([1, 3]))) });
+    const softmax: Compute = ({ x }) => ({
+      y: tf.sum(tf.mul(tf.softmax(tf.mul(x!, tf.range(1, 3))), tf.tensor1d([1, 3]))),
+    });
     const found = calls(softmax, 5);
     const plain = Array.from({ length: 5 }, (_, at) =>
       tf.tidy(() => softmax({ x: tf.tensor1d([1 + at, 0.5]) }, noDraw, () => {}).y!.dataSync()[0]!),
@@ -85,10 +94,21 @@ describe("a function of tensors", () => {
   it("keeps a convolution and a norm with given statistics apart", () => {
     start();
     const compute: Compute = ({ x, w, c }) => ({
-      y: ops.relu(ops.batchNormInference(ops.conv2d(x!, w!, { padding: 1 }), c!, tf.neg(c!), { mean: c!, variance: tf.square(c!) }, 1e-5)),
+      y: ops.relu(
+        ops.batchNormInference(
+          ops.conv2d(x!, w!, { padding: 1 }),
+          c!,
+          tf.neg(c!),
+          { mean: c!, variance: tf.square(c!) },
+          1e-5,
+        ),
+      ),
     });
     tf.tidy(() => {
-      const [w, c] = [tf.randomNormal([3, 3, 8, 16], 0, 1, "float32", 2), tf.randomUniform([16], 0.5, 1.5, "float32", 3)];
+      const [w, c] = [
+        tf.randomNormal([3, 3, 8, 16], 0, 1, "float32", 2),
+        tf.randomUniform([16], 0.5, 1.5, "float32", 3),
+      ];
       for (let call = 0; call < 5; call++) {
         const inputs = { x: tf.randomNormal([4, 9, 9, 8], 0, 1, "float32", 4 + call), w, c };
         const [mine, plain] = [capture, eager].map((way) => way.run("test", compute, inputs, noDraw).y!.dataSync());
@@ -100,7 +120,9 @@ describe("a function of tensors", () => {
 
   it("may be bfloat16, which stays known", () => {
     start();
-    const compute: Compute = ({ x }) => ({ y: ops.conv2d(tf.reshape(x!, [1, 1, 2, 1]), tf.ones([1, 1, 1, 1]), { precision: "bfloat16" }) });
+    const compute: Compute = ({ x }) => ({
+      y: ops.conv2d(tf.reshape(x!, [1, 1, 2, 1]), tf.ones([1, 1, 1, 1]), { precision: "bfloat16" }),
+    });
     const sums = Array.from({ length: 5 }, (_, at) =>
       tf.tidy(() => tf.sum(capture.run("test", compute, { x: tf.tensor1d([1 + at, 0.5]) }, noDraw).y!).dataSync()[0]!),
     );
@@ -115,9 +137,13 @@ describe("a function of tensors", () => {
     const at = (a: number, b?: number): number =>
       tf.tidy(() => {
         const first = tf.scalar(a);
-        return capture.run("test", compute, { a: first, b: b === undefined ? first.clone() : tf.scalar(b) }, noDraw).y!.dataSync()[0]!;
+        return capture
+          .run("test", compute, { a: first, b: b === undefined ? first.clone() : tf.scalar(b) }, noDraw)
+          .y!.dataSync()[0]!;
       });
-    expect([at(1), at(2), at(3), at(1, 3), at(2, 3), at(3, 4), at(4, 5)]).toEqual([1001, 2002, 3003, 1003, 2003, 3004, 4005]);
+    expect([at(1), at(2), at(3), at(1, 3), at(2, 3), at(3, 4), at(4, 5)]).toEqual([
+      1001, 2002, 3003, 1003, 2003, 3004, 4005,
+    ]);
     capture.renew(); // the graph goes when the next look sees one value, and goes once
     expect([at(5), at(1, 3), at(2, 3), at(3, 4), at(6)]).toEqual([5005, 1003, 2003, 3004, 6006]);
     expect(told).toEqual([]);
@@ -138,9 +164,14 @@ describe("a function of tensors", () => {
   it("draws as often and in the shapes that its operations do, under one name too", () => {
     start();
     let drawn = 0;
-    const compute: Compute = ({ x }, draw) => ({ y: tf.add(tf.mul(x!, draw("noise", [2])), tf.sum(draw("noise", [3, 1]))) });
+    const compute: Compute = ({ x }, draw) => ({
+      y: tf.add(tf.mul(x!, draw("noise", [2])), tf.sum(draw("noise", [3, 1]))),
+    });
     const draw: Draw = (_, shape) => tf.fill(shape, ++drawn);
-    expect(calls(compute, 5, { draw })).toEqual({ found: [1 + 6, 2 * 3 + 12, 3 * 5 + 18, 4 * 7 + 24, 5 * 9 + 30], graphs: 3 });
+    expect(calls(compute, 5, { draw })).toEqual({
+      found: [1 + 6, 2 * 3 + 12, 3 * 5 + 18, 4 * 7 + 24, 5 * 9 + 30],
+      graphs: 3,
+    });
     expect(told).toEqual([]);
   });
 
@@ -173,7 +204,9 @@ describe("a function of tensors", () => {
     const before = [tf.memory().numTensors, native()];
     calls(compute, 6, { draw: (_, shape) => tf.zeros(shape) });
     expect([tf.memory().numTensors, native()]).toEqual(before);
-    expect(existsSync(tmpdir()) && readdirSync(tmpdir()).filter((name) => name.startsWith("fitloop-graph-"))).toEqual([]);
+    expect(existsSync(tmpdir()) && readdirSync(tmpdir()).filter((name) => name.startsWith("fitloop-graph-"))).toEqual(
+      [],
+    );
   });
 });
 
@@ -183,7 +216,9 @@ describe("what would be frozen is noticed", () => {
     let rate = 0;
     const compute: Compute = ({ x }) => ({ y: tf.mul(x!, ++rate) });
     expect(calls(compute, 8)).toEqual({ found: [1, 4, 9, 16, 25, 36, 49, 64], graphs: 0 });
-    expect(told).toEqual([expect.stringMatching(/^The test runs operation by operation, not as one graph: .*no inputs/)]);
+    expect(told).toEqual([
+      expect.stringMatching(/^The test runs operation by operation, not as one graph: .*no inputs/),
+    ]);
   });
 
   it("a number that changes with the epoch: the graph is made anew", () => {

@@ -1,26 +1,26 @@
 /** The installer on a wheel of a kilobyte: what it leaves, whatever happens to it. */
-import { execFileSync, spawn, type ChildProcess } from "node:child_process";
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { addonName, readEntry, verifyEntry, type BackendLocation } from "../../../core/backend/cache.js";
+import { addonName, type BackendLocation, readEntry, verifyEntry } from "../../../core/backend/cache.js";
 import { installRecipe } from "../../../core/backend/install.js";
 import { findNativeSources, type NativeSources } from "../../../core/backend/native-sources.js";
 import { libraries, type Recipe } from "../../../core/backend/recipe.js";
-import { TrainerError, type ErrorCode } from "../../../core/errors.js";
+import { type ErrorCode, TrainerError } from "../../../core/errors.js";
 import {
-  nameOf, openWorkshop, recipeOf, recordOf, sha256, wheelFiles, wheelOf, type Files, type Tool, type Workshop,
+  type Files,
+  nameOf,
+  openWorkshop,
+  recipeOf,
+  recordOf,
+  sha256,
+  type Tool,
+  type Workshop,
+  wheelFiles,
+  wheelOf,
 } from "./workshop.js";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
@@ -519,7 +519,10 @@ function flip(folder: string, name: string): void {
 /** A shared library with one function, as the C API has it. */
 function library(name: string): Buffer {
   const source = join(shop.folder, "library.cc");
-  writeFileSync(source, `extern "C" const char* ${name.includes("cc") ? "TF_Version" : "unused"}() { return "tiny 9.9.9"; }`);
+  writeFileSync(
+    source,
+    `extern "C" const char* ${name.includes("cc") ? "TF_Version" : "unused"}() { return "tiny 9.9.9"; }`,
+  );
   const target = join(shop.folder, name);
   execFileSync("g++", ["-shared", "-fPIC", `-Wl,-soname,${name}`, "-o", target, source]);
   return readFileSync(target);

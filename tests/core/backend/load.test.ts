@@ -8,6 +8,12 @@ it("loads TensorFlow from the cache, once, and computes with it", async () => {
   expect(backend).toMatchObject({ name: "tensorflow", version: "2.21.0", notes: [] });
   expect(await loadBackend({ name: "tensorflow" })).toBe(backend);
   expect(tf.getBackend()).toBe("tensorflow");
-  const product = tf.matMul(tf.tensor2d([[1, 2], [3, 4]]), tf.tensor2d([[5], [6]]));
+  const product = tf.matMul(
+    tf.tensor2d([
+      [1, 2],
+      [3, 4],
+    ]),
+    tf.tensor2d([[5], [6]]),
+  );
   expect([...product.dataSync()]).toEqual([17, 39]);
 });

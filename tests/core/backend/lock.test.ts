@@ -61,9 +61,7 @@ describe("a lock", () => {
   });
 
   it("is given up for a signal, also one that came before", async () => {
-    await expect(acquireLock(folder, { signal: AbortSignal.abort(new Error("enough")) })).rejects.toThrow(
-      "enough",
-    );
+    await expect(acquireLock(folder, { signal: AbortSignal.abort(new Error("enough")) })).rejects.toThrow("enough");
     const release = await acquire();
     await expectHeld();
     await release();

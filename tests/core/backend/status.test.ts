@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { findNativeSources } from "../../../core/backend/native-sources.js";
 import { recipeFor } from "../../../core/backend/recipe.js";
-import { backendStatus, formatStatus, type BackendStatus } from "../../../core/backend/status.js";
+import { type BackendStatus, backendStatus, formatStatus } from "../../../core/backend/status.js";
 import { nameOf, writeEntry } from "./workshop.js";
 
 const name = nameOf(recipeFor("cpu"), findNativeSources());
@@ -36,7 +36,7 @@ it("of a machine without TensorFlow names the way to get it", async () => {
   });
   expect(tried(status)).toEqual({ place: place(), problem: "it is not installed" });
   const lines = formatStatus(status).split("\n");
-  expect(lines[0]).toMatch(/^in use    WebAssembly \(tf\.js\) 4\.22\.0 on CPU.*, 1 thread$/);
+  expect(lines[0]).toMatch(/^in use {4}WebAssembly \(tf\.js\) 4\.22\.0 on CPU.*, 1 thread$/);
   expect(lines[1]).toBe(`          ${status.failure}`);
   expect(lines).toContain(`cache     ${cache}, 0 MB`);
   expect(lines).toContain(`          ${place()}: it is not installed`);
@@ -89,7 +89,7 @@ it("of this machine names TensorFlow, its device and its threads", async () => {
   expect(status.cache.entries).toContainEqual(expect.objectContaining({ name, installedAt: expect.any(String) }));
   expect(status.cache.bytes).toBeGreaterThan(500e6);
   const text = formatStatus(status);
-  expect(text).toMatch(/^in use    TensorFlow 2\.21\.0 on (CPU, .+|GPU), 1 thread\nnode /);
+  expect(text).toMatch(/^in use {4}TensorFlow 2\.21\.0 on (CPU, .+|GPU), 1 thread\nnode /);
   expect(text).toContain("TensorFlow would use 1 thread (TF_NUM_INTRAOP_THREADS)\n");
   expect(text).toMatch(/: found$/m);
 });

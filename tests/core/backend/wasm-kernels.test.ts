@@ -12,7 +12,10 @@ const cases = [1, 3, 5, 7].flatMap((k) =>
 /** Reproducible normal numbers, the same for both backends. */
 function numbers(name: string, shape: number[]): tf.Tensor {
   const draws = stream(7, name);
-  return tf.tensor(Float32Array.from({ length: tf.util.sizeFromShape(shape) }, () => draws.normal()), shape);
+  return tf.tensor(
+    Float32Array.from({ length: tf.util.sizeFromShape(shape) }, () => draws.normal()),
+    shape,
+  );
 }
 
 /** Runs on the cpu backend, then on wasm; both results as plain arrays. */
@@ -63,7 +66,18 @@ describe("convolution and its gradients agree with the cpu backend", () => {
   it("of unequal strides, padding and sides", async () => {
     await expectSame(() =>
       withGradients(
-        (x, w) => tf.conv2d(x as tf.Tensor4D, w as tf.Tensor4D, [2, 3], [[0, 0], [1, 2], [0, 1], [0, 0]]),
+        (x, w) =>
+          tf.conv2d(
+            x as tf.Tensor4D,
+            w as tf.Tensor4D,
+            [2, 3],
+            [
+              [0, 0],
+              [1, 2],
+              [0, 1],
+              [0, 0],
+            ],
+          ),
         [numbers("x", [3, 11, 8, 2]), numbers("w", [3, 4, 2, 5])],
       ),
     );
@@ -108,8 +122,31 @@ describe("other operations of a training step and their gradients agree with the
     "slice of everything": () => withGradients((x) => tf.slice(x, [0, 0, 0, 0], [2, 6, 7, 3]), [x4()]),
     "slice of one dimension": () => withGradients((x) => tf.slice(x, [2], [3]), [numbers("x", [7])]),
     "slice of nothing": () => [tf.slice(x4(), [0, 0, 0, 0], [0, 6, 7, 3])],
-    "slice of integers": () => [tf.slice(tf.tensor2d([[1, 2], [3, 4]], [2, 2], "int32"), [0, 1], [2, 1])],
-    pad: () => withGradients((x) => tf.pad(x, [[0, 0], [1, 2], [3, 1], [0, 0]]), [x4()]),
+    "slice of integers": () => [
+      tf.slice(
+        tf.tensor2d(
+          [
+            [1, 2],
+            [3, 4],
+          ],
+          [2, 2],
+          "int32",
+        ),
+        [0, 1],
+        [2, 1],
+      ),
+    ],
+    pad: () =>
+      withGradients(
+        (x) =>
+          tf.pad(x, [
+            [0, 0],
+            [1, 2],
+            [3, 1],
+            [0, 0],
+          ]),
+        [x4()],
+      ),
     "max pool": () => withGradients((x) => tf.maxPool(x as tf.Tensor4D, 3, 2, "valid"), [x4()]),
     "average pool": () => withGradients((x) => tf.avgPool(x as tf.Tensor4D, 2, 2, "same"), [x4()]),
     mean: () => withGradients((x) => tf.mean(x, [1, 2]), [x4()]),
@@ -119,17 +156,20 @@ describe("other operations of a training step and their gradients agree with the
     sigmoid: () => withGradients((x) => tf.sigmoid(x), [x4()]),
     "log softmax": () => withGradients((x) => tf.logSoftmax(x), [numbers("x", [4, 9])]),
     softmax: () => withGradients((x) => tf.softmax(x), [numbers("x", [4, 9])]),
-    "matrix product": () =>
-      withGradients((a, b) => tf.matMul(a, b), [numbers("a", [5, 4]), numbers("b", [4, 6])]),
+    "matrix product": () => withGradients((a, b) => tf.matMul(a, b), [numbers("a", [5, 4]), numbers("b", [4, 6])]),
     "add and multiply by channel": () =>
       withGradients((x, a, b) => tf.add(tf.mul(x, a), b), [x4(), numbers("a", [3]), numbers("b", [3])]),
-    "divide and subtract": () =>
-      withGradients((x, a) => tf.div(x, tf.add(tf.square(a), 1)), [x4(), numbers("a", [3])]),
+    "divide and subtract": () => withGradients((x, a) => tf.div(x, tf.add(tf.square(a), 1)), [x4(), numbers("a", [3])]),
     rsqrt: () => withGradients((x) => tf.rsqrt(tf.add(tf.square(x), 1)), [x4()]),
     "log of exp": () => withGradients((x) => tf.log(tf.add(tf.exp(x), 1)), [x4()]),
     concat: () => withGradients((a, b) => tf.concat([a, b], 3), [x4(), numbers("y", [2, 6, 7, 2])]),
-    "stack and reverse": () => withGradients((a, b) => tf.reverse(tf.stack([a, b]), 1), [x4(), numbers("y", [2, 6, 7, 3])]),
-    where: () => withGradients((a, b) => tf.where(tf.cast(tf.step(numbers("mask", a.shape)), "bool"), a, b), [x4(), numbers("y", [2, 6, 7, 3])]),
+    "stack and reverse": () =>
+      withGradients((a, b) => tf.reverse(tf.stack([a, b]), 1), [x4(), numbers("y", [2, 6, 7, 3])]),
+    where: () =>
+      withGradients(
+        (a, b) => tf.where(tf.cast(tf.step(numbers("mask", a.shape)), "bool"), a, b),
+        [x4(), numbers("y", [2, 6, 7, 3])],
+      ),
     "broadcast and tile": () =>
       withGradients((x) => tf.tile(tf.broadcastTo(x, [4, 3]), [2, 1]), [numbers("x", [1, 3])]),
     "tile of every axis": () => withGradients((x) => tf.tile(x, [3, 1, 2, 5]), [x4()]),
@@ -153,7 +193,8 @@ it("leaks nothing: the backend holds as many tensors after a step as before", as
     tf.tidy(() => {
       for (const { k, stride, pad } of cases) {
         withGradients(
-          (x, w, d) => tf.depthwiseConv2d(tf.conv2d(x as tf.Tensor4D, w as tf.Tensor4D, stride, pad), d as tf.Tensor4D, 1, "same"),
+          (x, w, d) =>
+            tf.depthwiseConv2d(tf.conv2d(x as tf.Tensor4D, w as tf.Tensor4D, stride, pad), d as tf.Tensor4D, 1, "same"),
           [numbers("x", [2, 10, 9, 3]), numbers("w", [k, k, 3, 4]), numbers("d", [3, 3, 4, 2])],
         );
       }

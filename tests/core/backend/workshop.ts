@@ -4,7 +4,15 @@
  */
 import { createHash } from "node:crypto";
 import {
-  chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync,
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,7 +20,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { deflateRawSync } from "node:zlib";
 import { vi } from "vitest";
 import { compileFlags } from "../../../core/backend/build.js";
-import { addonName, entryName, manifestName, type Manifest } from "../../../core/backend/cache.js";
+import { addonName, entryName, type Manifest, manifestName } from "../../../core/backend/cache.js";
 import { hashSources, type NativeSources } from "../../../core/backend/native-sources.js";
 import { headers, libraries, type Recipe } from "../../../core/backend/recipe.js";
 
@@ -189,7 +197,11 @@ export function openWorkshop(): Workshop {
     },
     breakCompiler: (how) => writeFileSync(at(`compiler.${how}`), ""),
     calls: (tool) =>
-      existsSync(at(`${tool}.calls`)) ? readFileSync(at(`${tool}.calls`), "utf8").trim().split("\n") : [],
+      existsSync(at(`${tool}.calls`))
+        ? readFileSync(at(`${tool}.calls`), "utf8")
+            .trim()
+            .split("\n")
+        : [],
     left: () => (existsSync(cache) ? readdirSync(cache).sort() : []),
     remove: () => rmSync(folder, { recursive: true, force: true }),
   };

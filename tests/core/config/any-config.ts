@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { expect } from "vitest";
 import { configSchema, resolveConfig } from "../../../core/config/config.js";
-import { sgd, TrainerError, type TrainerConfig } from "../../../core/index.js";
+import { sgd, type TrainerConfig, TrainerError } from "../../../core/index.js";
 import { microConfig } from "../../../core/testing/index.js";
 
 /** Checks `runs` configs; returns the milliseconds that the slowest took. */

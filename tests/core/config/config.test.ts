@@ -1,9 +1,9 @@
 /** The schema of a config: every mistake is named, and nothing that comes can break the check itself. */
 import { describe, expect, it } from "vitest";
 import type { z } from "zod";
-import { configRecord, sgd, TrainerError, type TrainerConfig } from "../../../core/index.js";
 import { configSchema, defineConfig, resolveConfig } from "../../../core/config/config.js";
 import { dataSource, shapes } from "../../../core/data/index.js";
+import { configRecord, sgd, type TrainerConfig, TrainerError } from "../../../core/index.js";
 import { models } from "../../../core/models/by-name.js";
 import { optimizers } from "../../../core/nn/optimizers.js";
 import { parseOptions, show } from "../../../core/options.js";
@@ -169,7 +169,12 @@ describe("a wrong value", () => {
 
   it.each<[string, readonly unknown[], readonly unknown[], RegExp]>([
     // A name is a folder's: no part of a path comes through.
-    ["name", ["run", "a_b-1.2"], ["", "../a", "a/b", "/a", "a/", "a b", "a\n"], /must be letters, digits, dots, dashes and underscores/],
+    [
+      "name",
+      ["run", "a_b-1.2"],
+      ["", "../a", "a/b", "/a", "a/", "a b", "a\n"],
+      /must be letters, digits, dots, dashes and underscores/,
+    ],
     ["data", [], [{}, { load: 1 }], /must be a data source, such as cifar100\(\{ path \}\)/],
     ["model", [], [{}], /must be a model, such as resnet18\(\)/],
     ["optimizer", [sgd(), undefined], [{}], /must be an optimizer, such as sgd\(\{ momentum: 0\.9 \}\)/],
@@ -180,11 +185,24 @@ describe("a wrong value", () => {
     ["backend", ["tensorflow", "wasm", undefined], ["webgl", ""], /"tensorflow"\|"wasm"/],
     ["precision", ["float32", "bfloat16"], ["float16", ""], /"float32"\|"bfloat16"/],
     ["capture", [true, false], [0, "no"], /boolean/],
-    ["onDivergence", ["halt", { skip: 1 }, { rollback: 1 }, { rollback: 1, factor: 0.9 }], ["", { skip: 0 }, { rollback: 1, factor: 1 }], /(must be "halt"|>0|<1)/],
+    [
+      "onDivergence",
+      ["halt", { skip: 1 }, { rollback: 1 }, { rollback: 1, factor: 0.9 }],
+      ["", { skip: 0 }, { rollback: 1, factor: 1 }],
+      /(must be "halt"|>0|<1)/,
+    ],
     ["hookTimeout", [0.5, 1_000_000], [0, 1_000_001], /(>0|<=1000000)/],
   ])("of %s is refused from its bound on", (key, good, wrong, words) => {
-    for (const value of good) expect(messageOf(() => resolve({ [key]: value })), show(value)).toBe("");
-    for (const value of wrong) expect(messageOf(() => resolve({ [key]: value })), show(value)).toMatch(words);
+    for (const value of good)
+      expect(
+        messageOf(() => resolve({ [key]: value })),
+        show(value),
+      ).toBe("");
+    for (const value of wrong)
+      expect(
+        messageOf(() => resolve({ [key]: value })),
+        show(value),
+      ).toMatch(words);
   });
 
   it("all of them at once", () => {
@@ -280,7 +298,11 @@ describe("a plugin made by hand", () => {
     ["no name", { options: {}, apply }, /"plugins.0" needs a name in kebab-case/],
     ["another case", { name: "myPlugin", options: {}, apply }, /needs a name in kebab-case/],
     ["no options", { name: "mine", apply }, /needs options, a plain object/],
-    ["a misspelt key", { name: "mine", options: {}, conflict: [], apply }, /unknown key "conflict" \(did you mean "conflicts"\?\)/],
+    [
+      "a misspelt key",
+      { name: "mine", options: {}, conflict: [], apply },
+      /unknown key "conflict" \(did you mean "conflicts"\?\)/,
+    ],
     ["nothing", undefined, /must be a plugin/],
   ])("with %s is refused", (_, plugin, message) => {
     expect(messageOf(() => resolve({ plugins: [plugin] }))).toMatch(message);

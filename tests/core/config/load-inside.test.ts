@@ -23,12 +23,15 @@ afterEach(() => {
   expect(() => sgd({ momentum: 2 }), "and what is wrong with a part is thrown").toThrow("momentum");
 });
 
-it.each(Object.entries(cases).filter(([, { native }]) => !native))("%s", async (name, { gives, says, code = "ERR_CONFIG" }) => {
-  const patience = name.includes("never") ? 500 : undefined;
-  const loading = loadConfig(name, { from: folder, patience });
-  if (says) await expect(loading).rejects.toMatchObject({ code, message: expect.stringMatching(says) });
-  else expect(await loading).toEqual({ config: gives, file: join(folder, name) });
-});
+it.each(Object.entries(cases).filter(([, { native }]) => !native))(
+  "%s",
+  async (name, { gives, says, code = "ERR_CONFIG" }) => {
+    const patience = name.includes("never") ? 500 : undefined;
+    const loading = loadConfig(name, { from: folder, patience });
+    if (says) await expect(loading).rejects.toMatchObject({ code, message: expect.stringMatching(says) });
+    else expect(await loading).toEqual({ config: gives, file: join(folder, name) });
+  },
+);
 
 it("says that a file is not there", async () => {
   await expect(loadConfig("absent.ts", { from: folder })).rejects.toMatchObject({
@@ -44,8 +47,12 @@ it.each(Object.entries(searches))("from %s upwards", async (from, found) => {
 });
 
 it("keeps the causes of what it says", async () => {
-  await expect(loadConfig("module/throws.ts", { from: folder })).rejects.toMatchObject({ cause: { message: "no luck" } });
-  await expect(loadConfig("module/option.ts", { from: folder })).rejects.toMatchObject({ cause: { code: "ERR_OPTION" } });
+  await expect(loadConfig("module/throws.ts", { from: folder })).rejects.toMatchObject({
+    cause: { message: "no luck" },
+  });
+  await expect(loadConfig("module/option.ts", { from: folder })).rejects.toMatchObject({
+    cause: { code: "ERR_OPTION" },
+  });
 });
 
 it("refuses a config again that is asked for again, although Node runs a module once", async () => {
@@ -74,8 +81,39 @@ it.each<[string, () => object, string]>([
 
 it("knows the line of a key that stands there once", () => {
   const path = join(folder, "keys.txt");
-  writeFileSync(path, 'epochs: 1, // seed: 2\n  "holdout": 3,\n  twice: 1,\n twice: 2, late$: [\n{short}, call(value),\n xname: 1, namex: 2\nlast\n');
+  writeFileSync(
+    path,
+    'epochs: 1, // seed: 2\n  "holdout": 3,\n  twice: 1,\n twice: 2, late$: [\n{short}, call(value),\n xname: 1, namex: 2\nlast\n',
+  );
   const lineOf = linesOfKeys(path);
-  const lines = ["epochs", "1", "seed", "holdout", "twice", "late$", "short", "call", "value", "name", "last", "a.b", ""].map(lineOf);
-  expect(lines).toEqual([" (line 1)", "", "", " (line 2)", "", " (line 4)", " (line 5)", " (line 5)", "", "", " (line 7)", "", ""]);
+  const lines = [
+    "epochs",
+    "1",
+    "seed",
+    "holdout",
+    "twice",
+    "late$",
+    "short",
+    "call",
+    "value",
+    "name",
+    "last",
+    "a.b",
+    "",
+  ].map(lineOf);
+  expect(lines).toEqual([
+    " (line 1)",
+    "",
+    "",
+    " (line 2)",
+    "",
+    " (line 4)",
+    " (line 5)",
+    " (line 5)",
+    "",
+    "",
+    " (line 7)",
+    "",
+    "",
+  ]);
 });

@@ -28,9 +28,7 @@ const script = fileURLToPath(new URL("load-each.ts", import.meta.url));
 let loaded: Map<string, Loaded>;
 beforeAll(() => {
   writeConfigs(folder);
-  const paths = [...Object.keys(cases), ...Object.keys(searches), "module/absent.ts"].map((name) =>
-    join(folder, name),
-  );
+  const paths = [...Object.keys(cases), ...Object.keys(searches), "module/absent.ts"].map((name) => join(folder, name));
   const output = execFileSync(process.execPath, ["--import", "tsx", script, ...paths], {
     cwd: root,
     encoding: "utf8",
@@ -70,7 +68,10 @@ describe("loading a config", () => {
       timeout: 200_000,
     });
     expect(stderr).toMatch(
-      new RegExp(`^trainer: The config ${path} cannot be used: ${what} took longer than 1\\.5 s, and it is still busy\\.$`, "m"),
+      new RegExp(
+        `^trainer: The config ${path} cannot be used: ${what} took longer than 1\\.5 s, and it is still busy\\.$`,
+        "m",
+      ),
     );
     expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
   });

@@ -15,7 +15,11 @@ export const sharing = `
 `;
 
 /** A whole config, with its plugins from line 4 on. */
-const whole = (plugins: string, more = "learningRate: 0.1", data = "shapes()"): string => `import { cutmix, l2, labelSmoothing } from "fitloop/plugins";
+const whole = (
+  plugins: string,
+  more = "learningRate: 0.1",
+  data = "shapes()",
+): string => `import { cutmix, l2, labelSmoothing } from "fitloop/plugins";
 import { resnet18 } from "fitloop/models"; import { imageFolder, shapes } from "fitloop/data";
 export default { plugins: [
   ${plugins},
@@ -140,7 +144,10 @@ export const cases: Record<string, Case> = {
     says: /In the config \S+option\.ts \(line 4\): Plugin "label-smoothing": unknown option "smothing" \(did you mean "smoothing"\?\)/,
   },
   "module/options.ts": {
-    text: whole("labelSmoothing({ smothing: 1 } as never),\n  cutmix(7 as never),\n  l2({ decay: -1 })", "learningRate: 0, seeed: 1"),
+    text: whole(
+      "labelSmoothing({ smothing: 1 } as never),\n  cutmix(7 as never),\n  l2({ decay: -1 })",
+      "learningRate: 0, seeed: 1",
+    ),
     code: "ERR_CONFIG",
     says: new RegExp(
       [
@@ -149,7 +156,9 @@ export const cases: Record<string, Case> = {
         /- \(line 5\) Plugin "cutmix": expected object, and 7 came\./,
         /- \(line 6\) Plugin "l2": "decay" Too small: expected number to be >=0, and -1 came\./,
         /- The config: "learningRate" \(line 8\) Too small: .*; unknown option "seeed" \(line 8\) \(did you mean "seed"\?\)\.$/,
-      ].map(({ source }) => source).join("\n"),
+      ]
+        .map(({ source }) => source)
+        .join("\n"),
     ),
   },
   "module/data-and-option.ts": {
@@ -169,12 +178,17 @@ export const cases: Record<string, Case> = {
     says: /In the config \S+spread\.ts \(line 4\): Plugin "label-smoothing": "smoothing"/,
   },
   "module/chosen.ts": {
-    text: whole("...[labelSmoothing({ smoothing: 2 }), l2()].filter(({ options }) => !(\"smoothing\" in options) && false)"),
+    text: whole(
+      '...[labelSmoothing({ smoothing: 2 }), l2()].filter(({ options }) => !("smoothing" in options) && false)',
+    ),
     code: "ERR_OPTION",
     says: /In the config \S+chosen\.ts \(line 4\): Plugin "label-smoothing": "smoothing"/,
   },
   "module/looked-into.ts": {
-    text: whole("labelSmoothing({ smoothing: 2 })", "learningRate: (shapes({ size: 1 }).options.size as number).toFixed()"),
+    text: whole(
+      "labelSmoothing({ smoothing: 2 })",
+      "learningRate: (shapes({ size: 1 }).options.size as number).toFixed()",
+    ),
     code: "ERR_CONFIG",
     says: /cannot be used:\n- \(line 4\) Plugin "label-smoothing": .*\n- \(line 6\) Data "shapes": "size" .*\n- \(line 6\) Cannot read properties of undefined \(reading 'toFixed'\)\.$/,
   },
@@ -210,7 +224,8 @@ export function writeConfigs(folder: string): void {
     symlinkSync(root, join(folder, name, "node_modules", "fitloop"));
     symlinkSync(join(root, "node_modules", "@tensorflow"), join(folder, name, "node_modules", "@tensorflow"));
   }
-  for (const name of ["deeper", "blank", "run"]) mkdirSync(join(folder, "module", "project", name), { recursive: true });
+  for (const name of ["deeper", "blank", "run"])
+    mkdirSync(join(folder, "module", "project", name), { recursive: true });
   writeFileSync(join(folder, "module", "project", "run", "config.resolved.json"), "{}");
   for (const [name, { text }] of Object.entries(cases)) writeFileSync(join(folder, name), text);
 }

@@ -52,17 +52,29 @@ describe("readArchive", () => {
   it.each(["train.bin", "./train.bin", "set/train.bin", "./set/train.bin", "train.bin".padStart(8)])(
     "takes a member called %s",
     async (name) => {
-      expect([...(await readArchive(save(await tarOf([{ name, content }])), names)).keys()]).toEqual([
-        "train.bin",
-      ]);
+      expect([...(await readArchive(save(await tarOf([{ name, content }])), names)).keys()]).toEqual(["train.bin"]);
     },
   );
 
   const passedOver = [
-    "../train.bin", "set/../train.bin", "/train.bin", "/etc/train.bin", "set/../../train.bin",
-    "a/b/train.bin", "..\\train.bin", "set\\train.bin", "C:\\train.bin", "train.bin\u0000x/../y", "TRAIN.BIN",
-    "Train.bin", "set/._train.bin", "train.bin.gz", "train.bin/x", "../set-evil/train.bin",
-    "x".repeat(300) + "/../train.bin", "\u202Etrain.bin",
+    "../train.bin",
+    "set/../train.bin",
+    "/train.bin",
+    "/etc/train.bin",
+    "set/../../train.bin",
+    "a/b/train.bin",
+    "..\\train.bin",
+    "set\\train.bin",
+    "C:\\train.bin",
+    "train.bin\u0000x/../y",
+    "TRAIN.BIN",
+    "Train.bin",
+    "set/._train.bin",
+    "train.bin.gz",
+    "train.bin/x",
+    "../set-evil/train.bin",
+    "x".repeat(300) + "/../train.bin",
+    "\u202Etrain.bin",
   ]; // prettier-ignore
   it.each(passedOver)("passes over a member called %j and writes nothing", async (name) => {
     const before = listing();
@@ -84,9 +96,7 @@ describe("readArchive", () => {
       const path = save(await tarOf([{ name: "set/train.bin", type, linkname: "/etc/passwd" }, good]));
       const error = await failure(readArchive(path, names));
       expect(error.code).toBe("ERR_DATA");
-      expect(error.message).toContain(
-        type === "directory" ? "is a directory" : `is a ${type}, expected a plain file`,
-      );
+      expect(error.message).toContain(type === "directory" ? "is a directory" : `is a ${type}, expected a plain file`);
       expect(error.message).toContain(path);
     },
   );
@@ -127,9 +137,7 @@ describe("readArchive", () => {
   });
 
   it("refuses a member whose size is a lie, and a negative or absurd one in an extended header", async () => {
-    expect((await failure(readArchive(save(claim(await tarOf([good]), 4000)), names))).message).toContain(
-      "cut short",
-    );
+    expect((await failure(readArchive(save(claim(await tarOf([good]), 4000)), names))).message).toContain("cut short");
     for (const size of ["-1", "99999999999999999999", "abc"]) {
       const tar = await tarOf([{ name: "set/train.bin", content, pax: { size } } as never]);
       const error = await failure(readArchive(save(tar), names));

@@ -2,12 +2,20 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
-import { cifar10, cifar100, type CifarOptions } from "../../../core/data/cifar.js";
+import { type CifarOptions, cifar10, cifar100 } from "../../../core/data/cifar.js";
 import { checkHistogram } from "../../../core/data/cifar-checks.js";
 import type { Data, DataSource } from "../../../core/data/dataset.js";
 import { TrainerError } from "../../../core/errors.js";
 import {
-  type Files, gzip, labelsOf, miniCifar10, miniCifar100, pixelOf, recordFile, tarOfFiles, temporaryFolder,
+  type Files,
+  gzip,
+  labelsOf,
+  miniCifar10,
+  miniCifar100,
+  pixelOf,
+  recordFile,
+  tarOfFiles,
+  temporaryFolder,
 } from "./mini-cifar.js"; // prettier-ignore
 
 const root = temporaryFolder();
@@ -123,9 +131,7 @@ describe("CIFAR-100", () => {
 
     it("refuses a byte more, and a web page", async () => {
       const longer = Buffer.concat([whole["train.bin"]!, Buffer.from([0])]);
-      expect((await failureOf({ ...whole, "train.bin": longer })).message).toContain(
-        "100 whole records and 1 bytes",
-      );
+      expect((await failureOf({ ...whole, "train.bin": longer })).message).toContain("100 whole records and 1 bytes");
       const page = Buffer.from("<html><body>Not found</body></html>");
       expect((await failureOf({ ...whole, "test.bin": page })).message).toContain("like a web page");
     });
@@ -150,9 +156,7 @@ describe("CIFAR-100", () => {
       const list = (text: string) => failureOf({ ...whole, "fine_label_names.txt": Buffer.from(text) });
       expect((await list(names.replace("fine_7\n", ""))).message).toContain("99 names, expected 100");
       expect((await list(`${names}more\n`)).message).toContain("101 names");
-      expect((await list(names.replace("fine_7\n", "fine_8\n"))).message).toContain(
-        'the name "fine_8" twice',
-      );
+      expect((await list(names.replace("fine_7\n", "fine_8\n"))).message).toContain('the name "fine_8" twice');
     });
 
     it("takes names with carriage returns", async () => {
@@ -170,18 +174,10 @@ describe("CIFAR-100", () => {
     });
 
     it("says which path does not exist, is no data, or is neither file nor folder", async () => {
-      expect((await failure(cifar100({ path: join(root, "nowhere") }))).message).toContain(
-        "nowhere does not exist",
-      );
-      expect((await failure(cifar100({ path: folderOf({}) }))).message).toContain(
-        "Expected a folder with train.bin",
-      );
-      expect((await failure(cifar100({ path: "/dev/null" }))).message).toContain(
-        "neither a file nor a folder",
-      );
-      expect((await failure(cifar100({ path: join(folderOf(whole), "train.bin", "x") }))).message).toContain(
-        "ENOTDIR",
-      );
+      expect((await failure(cifar100({ path: join(root, "nowhere") }))).message).toContain("nowhere does not exist");
+      expect((await failure(cifar100({ path: folderOf({}) }))).message).toContain("Expected a folder with train.bin");
+      expect((await failure(cifar100({ path: "/dev/null" }))).message).toContain("neither a file nor a folder");
+      expect((await failure(cifar100({ path: join(folderOf(whole), "train.bin", "x") }))).message).toContain("ENOTDIR");
     });
   });
 
@@ -204,14 +200,10 @@ describe("CIFAR-100", () => {
     it("finds a class in two families, within a file and across files", async () => {
       const twice = [...good, [3, 7]];
       const { message } = await failureOf(train(twice));
-      expect(message).toMatch(
-        /train\.bin: record 20 puts the fine class 7 \(fine_7\) into the coarse class 3/,
-      );
+      expect(message).toMatch(/train\.bin: record 20 puts the fine class 7 \(fine_7\) into the coarse class 3/);
       expect(message).toMatch(/record 7 of .*train\.bin into 1/);
       const across = await failureOf({ ...whole, "test.bin": recordFile([[1, 0]]) });
-      expect(across.message).toMatch(
-        /test\.bin: record 0 .* coarse class 1, and record 0 of .*train\.bin into 0/,
-      );
+      expect(across.message).toMatch(/test\.bin: record 0 .* coarse class 1, and record 0 of .*train\.bin into 0/);
     });
 
     it("refuses training labels that are all the same", async () => {
@@ -246,9 +238,7 @@ describe("CIFAR-10", () => {
     const { message } = await failure(cifar10({ path: folderOf(whole) }));
     expect(message).toContain("Expected a folder with data_batch_1.bin");
     const files = { ...miniCifar10(), "data_batch_3.bin": whole["train.bin"]! };
-    expect((await failure(cifar10({ path: folderOf(files) }))).message).toContain(
-      "data_batch_3.bin has 307400 bytes",
-    );
+    expect((await failure(cifar10({ path: folderOf(files) }))).message).toContain("data_batch_3.bin has 307400 bytes");
   });
 });
 

@@ -1,12 +1,6 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import {
-  createServer,
-  get,
-  type IncomingMessage,
-  type RequestListener,
-  type ServerResponse,
-} from "node:http";
+import { createServer, get, type IncomingMessage, type RequestListener, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
@@ -160,9 +154,7 @@ describe("download", () => {
       startOf(request) > 0 ? void response.writeHead(416).end() : honest(request, response);
     const misplaced: RequestListener = (request, response) => {
       if (startOf(request) === 0) return honest(request, response);
-      response
-        .writeHead(206, { "content-range": `bytes 0-${content.length - 1}/${content.length}` })
-        .end(content);
+      response.writeHead(206, { "content-range": `bytes 0-${content.length - 1}/${content.length}` }).end(content);
     };
     for (const [at, behaviour] of [whole, refused, misplaced].entries()) {
       path = join(folder, `again-${at}.tar.gz`);
@@ -187,9 +179,7 @@ describe("download", () => {
     behave = (request, response) => (answers.shift() ?? honest)(request, response);
     await run({ silentMs: 100 });
     expectWhole();
-    expect(log.mock.calls.flat().join("\n")).toMatch(
-      /answered 503[^]*answered 429[^]*nothing came for 0\.1 s/,
-    );
+    expect(log.mock.calls.flat().join("\n")).toMatch(/answered 503[^]*answered 429[^]*nothing came for 0\.1 s/);
   });
 
   it("gives up after five attempts that bring nothing, and keeps what it has", async () => {
@@ -236,19 +226,13 @@ describe("download", () => {
   });
 
   it.each([
-    [
-      "a web page",
-      200,
-      { "content-type": "text/html; charset=utf-8" },
-      "a web page (text/html; charset=utf-8)",
-    ],
+    ["a web page", 200, { "content-type": "text/html; charset=utf-8" }, "a web page (text/html; charset=utf-8)"],
     ["another size", 200, { "content-length": "5" }, "announces 5 bytes, expected 40000"],
     ["404", 404, {}, "answered 404"],
     ["403", 403, {}, "answered 403"],
     ["204", 204, {}, "answered 204"],
   ])("refuses %s at once", async (_, status, headers, message) => {
-    behave = (_, response) =>
-      void response.writeHead(status, headers).end(status === 204 ? undefined : "hello");
+    behave = (_, response) => void response.writeHead(status, headers).end(status === 204 ? undefined : "hello");
     const error = await failure(run());
     expect(error.code).toBe("ERR_DOWNLOAD");
     expect(error.message).toContain(message);
@@ -264,11 +248,7 @@ describe("download", () => {
     expectWhole();
 
     path = join(folder, "other.tar.gz");
-    for (const location of [
-      "http://mirror.example/set.tar.gz",
-      "ftp://mirror.example/x",
-      "file:///etc/passwd",
-    ]) {
+    for (const location of ["http://mirror.example/set.tar.gz", "ftp://mirror.example/x", "file:///etc/passwd"]) {
       behave = (_, response) => void response.writeHead(301, { location }).end();
       expect((await failure(run())).message).toContain(`leads to ${location}, which is not https`);
     }

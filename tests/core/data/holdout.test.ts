@@ -141,7 +141,6 @@ describe("limit", () => {
   it("is the split itself if there is no more, and refuses limits that are none", () => {
     const split = splitOf([0, 1]);
     expect(limit(split, 2, 1)).toBe(split);
-    for (const n of [0, -1, 1.5, NaN])
-      expect(() => limit(split, n, 1)).toThrow("expected a whole number from 1 on");
+    for (const n of [0, -1, 1.5, NaN]) expect(() => limit(split, n, 1)).toThrow("expected a whole number from 1 on");
   });
 });

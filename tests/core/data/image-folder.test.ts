@@ -62,13 +62,7 @@ async function decoded(content: Buffer, name: string, size = 16): Promise<Pictur
   return picture!;
 }
 
-function expectNear(
-  { pixels, width }: Picture,
-  row: number,
-  column: number,
-  { r, g, b }: Colour,
-  within = 3,
-): void {
+function expectNear({ pixels, width }: Picture, row: number, column: number, { r, g, b }: Colour, within = 3): void {
   const found = [...pixels.subarray((row * width + column) * 3, (row * width + column) * 3 + 3)];
   [r, g, b].forEach((value, channel) =>
     expect(Math.abs(found[channel]! - value), `${found}`).toBeLessThanOrEqual(within),
@@ -124,8 +118,12 @@ describe("splits and classes", () => {
 
   it("ignores what is no picture by its name, and says how much", async () => {
     const path = folderOf({
-      "a/1.png": await png(red), "a/notes.txt": Buffer.from("x"), "a/deep/2.png": await png(red),
-      "a/.DS_Store": Buffer.from("x"), "b/1.png": await png(red), ".git/x.png": Buffer.from("x"),
+      "a/1.png": await png(red),
+      "a/notes.txt": Buffer.from("x"),
+      "a/deep/2.png": await png(red),
+      "a/.DS_Store": Buffer.from("x"),
+      "b/1.png": await png(red),
+      ".git/x.png": Buffer.from("x"),
     }); // prettier-ignore
     const log = vi.fn();
     const data = await imageFolder({ path, size: 8 }).load({ log });
@@ -136,33 +134,22 @@ describe("splits and classes", () => {
 
   it("refuses empty classes, one class, unknown test classes and test/ alone, each by name", async () => {
     const picture = await png(red);
-    const failureOf = (files: Record<string, Buffer>) =>
-      failure(imageFolder({ path: folderOf(files), size: 8 }));
+    const failureOf = (files: Record<string, Buffer>) => failure(imageFolder({ path: folderOf(files), size: 8 }));
     const text = Buffer.from("x");
     const empty = await failureOf({ "a/1.png": picture, "hollow/1.txt": text, "void/1.txt": text });
     expect(empty.message).toContain("class folders hollow, void. Fill or remove them");
-    expect((await failureOf({ "train/only/1.png": picture })).message).toContain(
-      "only the class folder only",
-    );
+    expect((await failureOf({ "train/only/1.png": picture })).message).toContain("only the class folder only");
     expect((await failureOf({ "x.png": picture })).message).toContain("no class folder");
     const train = { "train/a/1.png": picture, "train/b/1.png": picture };
-    expect((await failureOf({ ...train, "test/c/1.png": picture })).message).toContain(
-      "that train/ lacks: c",
-    );
+    expect((await failureOf({ ...train, "test/c/1.png": picture })).message).toContain("that train/ lacks: c");
     expect((await failureOf({ ...train, "test/1.png": picture })).message).toContain("has no class folder");
-    expect((await failureOf({ "val/a/1.png": picture, "val/b/1.png": picture })).message).toContain(
-      "but no train/",
-    );
+    expect((await failureOf({ "val/a/1.png": picture, "val/b/1.png": picture })).message).toContain("but no train/");
   });
 
   it("says which path is missing or no folder", async () => {
     const path = folderOf({ file: Buffer.from("x") });
-    expect((await failure(imageFolder({ path: join(path, "nowhere") }))).message).toContain(
-      "nowhere does not exist",
-    );
-    expect((await failure(imageFolder({ path: join(path, "file") }))).message).toContain(
-      "file is not a folder",
-    );
+    expect((await failure(imageFolder({ path: join(path, "nowhere") }))).message).toContain("nowhere does not exist");
+    expect((await failure(imageFolder({ path: join(path, "file") }))).message).toContain("file is not a folder");
   });
 });
 
@@ -215,10 +202,7 @@ describe("decoding", () => {
   });
 
   it("makes RGB of CMYK", async () => {
-    const cmyk = await plain({ r: 255, g: 255, b: 255 })
-      .toColourspace("cmyk")
-      .jpeg({ quality: 100 })
-      .toBuffer();
+    const cmyk = await plain({ r: 255, g: 255, b: 255 }).toColourspace("cmyk").jpeg({ quality: 100 }).toBuffer();
     expect((await sharp(cmyk).metadata()).space).toBe("cmyk");
     expectNear(await decoded(cmyk, "x.jpg"), 8, 8, { r: 255, g: 255, b: 255 }, 8);
   });
@@ -232,10 +216,7 @@ describe("decoding", () => {
 
   it("enlarges what is smaller, and takes the first frame of an animation", async () => {
     expectNear(await decoded(await plain(red, 1, 1).png().toBuffer(), "x.png", 32), 31, 31, red);
-    const frames = Buffer.concat([
-      await plain(red, 8, 8).raw().toBuffer(),
-      await plain(blue, 8, 8).raw().toBuffer(),
-    ]);
+    const frames = Buffer.concat([await plain(red, 8, 8).raw().toBuffer(), await plain(blue, 8, 8).raw().toBuffer()]);
     const animation = await sharp(frames, { raw: { width: 8, height: 16, channels: 3, pageHeight: 8 } })
       .webp({ lossless: true })
       .toBuffer();
@@ -278,8 +259,7 @@ describe("damage", () => {
       "b/good.png": good,
       "b/empty.jpg": Buffer.alloc(0),
     };
-    for (let at = 0; at < 24; at++)
-      files[`a/bad-${String(at).padStart(2, "0")}.png`] = Buffer.from("not a picture");
+    for (let at = 0; at < 24; at++) files[`a/bad-${String(at).padStart(2, "0")}.png`] = Buffer.from("not a picture");
     const { message } = await failure(imageFolder({ path: folderOf(files), size: 8 }));
     expect(message).toContain("25 of 27 pictures cannot be decoded");
     expect(message).toContain("bad-00.png: ");

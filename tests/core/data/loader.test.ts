@@ -70,9 +70,7 @@ describe("batches", () => {
       images.forEach((value, at) => {
         const byte = pixels[indices[Math.floor(at / 18)]! * 18 + (at % 18)]!;
         const channel = at % 3;
-        expect(value).toBe(
-          Math.fround((byte / 255 - statistics.mean[channel]!) / statistics.deviation[channel]!),
-        );
+        expect(value).toBe(Math.fround((byte / 255 - statistics.mean[channel]!) / statistics.deviation[channel]!));
       });
     }
   });
@@ -87,8 +85,7 @@ describe("batches", () => {
 
 describe("order", () => {
   it("is a function of seed and epoch, different in both", async () => {
-    const order = async (seed: number, epoch: number) =>
-      placesOf(await collect(loaderOf({ seed }).epoch(epoch)));
+    const order = async (seed: number, epoch: number) => placesOf(await collect(loaderOf({ seed }).epoch(epoch)));
     expect(await order(9, 0)).toEqual(await order(9, 0));
     const orders = [await order(9, 0), await order(9, 1), await order(10, 0), await order(10, 1)];
     expect(new Set(orders.map(String)).size).toBe(4);
@@ -135,11 +132,7 @@ describe("transform", () => {
 
   it.each([
     ["another size", (sample: Sample) => ({ ...sample, height: 3, width: 2 }), "is 3 x 2 with 18 bytes"],
-    [
-      "too few bytes",
-      (sample: Sample) => ({ ...sample, pixels: new Uint8Array(17) }),
-      "is 2 x 3 with 17 bytes",
-    ],
+    ["too few bytes", (sample: Sample) => ({ ...sample, pixels: new Uint8Array(17) }), "is 2 x 3 with 17 bytes"],
     ["floats", (sample: Sample) => ({ ...sample, pixels: new Float32Array(18) }) as never, "is no picture"],
     ["nothing", () => undefined as never, "is no picture"],
   ])("that returns %s is refused with what was expected", async (_, transform, message) => {
@@ -185,8 +178,21 @@ describe("reading ahead", () => {
       await tick();
     }
     expect(events).toEqual([
-      "read 0", "done 0", "read 1", "train 0", "done 1", "read 2", "train 1", "done 2", "read 3", "train 2",
-      "done 3", "read 4", "train 3", "done 4", "train 4",
+      "read 0",
+      "done 0",
+      "read 1",
+      "train 0",
+      "done 1",
+      "read 2",
+      "train 1",
+      "done 2",
+      "read 3",
+      "train 2",
+      "done 3",
+      "read 4",
+      "train 3",
+      "done 4",
+      "train 4",
     ]); // prettier-ignore
   });
 
@@ -231,9 +237,7 @@ describe("what cannot be", () => {
       expect(() => loaderOf({ batchSize })).toThrow("expected a whole number from 1 on");
     }
     expect(() => loaderOf({ batchSize: 24, dropLast: true })).toThrow("23 pictures give no batch of 24");
-    expect(() => loaderOf({ split: memorySplit([], height, width) })).toThrow(
-      "0 pictures give no batch of 5",
-    );
+    expect(() => loaderOf({ split: memorySplit([], height, width) })).toThrow("0 pictures give no batch of 5");
     for (const start of [-1, 6, 0.5]) {
       await expect(loaderOf().epoch(0, start).next()).rejects.toThrow(`cannot begin at batch ${start}`);
     }

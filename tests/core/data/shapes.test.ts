@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 
 import type { Picture } from "../../../core/data/dataset.js";
-import { drawScene, hsv, shapeKinds, type ShapeKind } from "../../../core/data/draw-shape.js";
-import { composeScene, shapes, type ShapesOptions } from "../../../core/data/shapes.js";
+import { drawScene, hsv, type ShapeKind, shapeKinds } from "../../../core/data/draw-shape.js";
+import { composeScene, type ShapesOptions, shapes } from "../../../core/data/shapes.js";
 import { TrainerError } from "../../../core/errors.js";
 import { stream } from "../../../core/rng.js";
 
@@ -34,8 +34,7 @@ describe("shapes", () => {
     const counts = all(7).map((label) => data.train.labels.filter((found) => found === label).length);
     expect(counts).toEqual(new Array(7).fill(5));
     const pictures = await data.train.read([3, 30]);
-    for (const { pixels, height, width } of pictures)
-      expect([pixels.length, height, width]).toEqual([1200, 20, 20]);
+    for (const { pixels, height, width } of pictures) expect([pixels.length, height, width]).toEqual([1200, 20, 20]);
   });
 
   it("is a function of seed, split and index: order of reading, batch and number do not matter", async () => {
@@ -48,9 +47,7 @@ describe("shapes", () => {
     expect(one.train.box!(17)).toEqual(other.train.box!(17));
 
     const differs = async (pictures: Promise<Picture[]> | Picture[]) => {
-      (await pictures).forEach(({ pixels }, at) =>
-        expect(Buffer.compare(pixels, forward[at]!.pixels)).not.toBe(0),
-      );
+      (await pictures).forEach(({ pixels }, at) => expect(Buffer.compare(pixels, forward[at]!.pixels)).not.toBe(0));
     };
     await differs((await load({ train: 40, seed: 2 })).train.read(all(40)));
     await differs(other.test!.read(all(40)));
@@ -120,24 +117,19 @@ describe("shapes", () => {
     }
   });
 
-  it.each([2, 3, 11, 30, 31, 64, 1000])(
-    "makes %i classes, all named and composed differently",
-    async (classes) => {
-      const data = await load({ classes, train: 2 });
-      expect(new Set(data.classes).size).toBe(classes);
-      const recipes = data.classes.map((_, label) => {
-        // Texture and hue of a class over many pictures; a class of its kind alone has them all.
-        const scenes = all(6).map((index) =>
-          composeScene(label, { classes, size: 32, seed: 1 }, "train", index),
-        );
-        return { kind: scenes[0]!.kind, textures: new Set(scenes.map(({ texture }) => texture)).size };
-      });
-      const kinds = new Set(recipes.map(({ kind }) => kind));
-      expect(kinds.size).toBe(Math.min(classes, 10));
-      if (classes <= 10) expect(recipes.every(({ textures }) => textures > 1)).toBe(true);
-      if (classes >= 20) expect(recipes.every(({ textures }) => textures === 1)).toBe(true);
-    },
-  );
+  it.each([2, 3, 11, 30, 31, 64, 1000])("makes %i classes, all named and composed differently", async (classes) => {
+    const data = await load({ classes, train: 2 });
+    expect(new Set(data.classes).size).toBe(classes);
+    const recipes = data.classes.map((_, label) => {
+      // Texture and hue of a class over many pictures; a class of its kind alone has them all.
+      const scenes = all(6).map((index) => composeScene(label, { classes, size: 32, seed: 1 }, "train", index));
+      return { kind: scenes[0]!.kind, textures: new Set(scenes.map(({ texture }) => texture)).size };
+    });
+    const kinds = new Set(recipes.map(({ kind }) => kind));
+    expect(kinds.size).toBe(Math.min(classes, 10));
+    if (classes <= 10) expect(recipes.every(({ textures }) => textures > 1)).toBe(true);
+    if (classes >= 20) expect(recipes.every(({ textures }) => textures === 1)).toBe(true);
+  });
 
   it("keeps the hue bands of 100 classes apart", () => {
     const hueOf = ([r, g, b]: readonly number[]): number => {
@@ -177,14 +169,7 @@ describe("shapes", () => {
   });
 
   it("refuses what it cannot draw", () => {
-    for (const bad of [
-      { classes: 1 },
-      { size: 7 },
-      { train: 0 },
-      { seed: -1 },
-      { clases: 3 },
-      { classes: 2.5 },
-    ]) {
+    for (const bad of [{ classes: 1 }, { size: 7 }, { train: 0 }, { seed: -1 }, { clases: 3 }, { classes: 2.5 }]) {
       expect(() => shapes(bad as never)).toThrow(TrainerError);
     }
     expect(shapes().options).toEqual({ classes: 10, size: 32, train: 2000, test: 500, seed: 1 });
@@ -200,12 +185,14 @@ describe("drawing", () => {
     angle: 0,
     colour: [255, 0, 0],
     accent: [255, 255, 255],
-    ground: [[0, 0, 255], [0, 0, 255]],
+    ground: [
+      [0, 0, 255],
+      [0, 0, 255],
+    ],
     slope: 0,
     noise: 0,
   } as const; // prettier-ignore
-  const drawn = (kind: ShapeKind, changes = {}) =>
-    drawScene({ ...scene, kind, ...changes }, stream(1, "test"));
+  const drawn = (kind: ShapeKind, changes = {}) => drawScene({ ...scene, kind, ...changes }, stream(1, "test"));
   const areaOf = ({ pixels }: { pixels: Uint8Array }): number => {
     let area = 0;
     for (let at = 0; at < pixels.length; at += 3) area += pixels[at]! / 255;

@@ -91,8 +91,12 @@ describe("verifyData", () => {
       .toBuffer();
     const half = jpeg.subarray(0, Math.floor(jpeg.length / 2));
     const path = save("folder", {
-      "train/a/1.png": await png(1), "train/a/2.jpg": half, "train/b/1.png": await png(2),
-      "train/b/2.jpg": half, "test/a/1.png": await png(3), "test/b/1.jpg": half,
+      "train/a/1.png": await png(1),
+      "train/a/2.jpg": half,
+      "train/b/1.png": await png(2),
+      "train/b/2.jpg": half,
+      "test/a/1.png": await png(3),
+      "test/b/1.jpg": half,
     }); // prettier-ignore
     const report = await verifyData(imageFolder({ path, size: 16 }));
     expect(report.train.damagedCount).toBe(2);

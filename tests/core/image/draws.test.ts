@@ -4,12 +4,13 @@ import {
   autoAugmentSpace,
   cifar10Policy,
   magnitudeAt,
+  type Operation,
   randAugmentDraw,
   randAugmentSpace,
   trivialAugmentDraw,
   trivialAugmentSpace,
-  type Operation,
 } from "../../../core/image/auto-augment.js";
+import * as color from "../../../core/image/color.js";
 import {
   applyColorSteps,
   colorJitterDraw,
@@ -17,7 +18,6 @@ import {
   randomCropDraw,
   randomErasingDraw,
 } from "../../../core/image/draws.js";
-import * as color from "../../../core/image/color.js";
 import { stream } from "../../../core/rng.js";
 
 const size = { height: 32, width: 32 };
@@ -31,9 +31,7 @@ function sample<T>(draw: (random: ReturnType<typeof stream>) => T): T[] {
 /** Within five deviations of a binomial count: a fair draw fails once in two million. */
 function expectShare(count: number, total: number, probability: number, what: string): void {
   const deviation = Math.sqrt(total * probability * (1 - probability));
-  expect(Math.abs(count - total * probability), `${what}: ${count} of ${total}`).toBeLessThanOrEqual(
-    5 * deviation,
-  );
+  expect(Math.abs(count - total * probability), `${what}: ${count} of ${total}`).toBeLessThanOrEqual(5 * deviation);
 }
 
 /** Mean and extremes of a uniform range. */
@@ -60,8 +58,7 @@ describe("AutoAugment", () => {
           ],
         ]),
       );
-      const has = (op: Operation): number =>
-        fired.filter((steps) => steps.some((step) => step.op === op)).length;
+      const has = (op: Operation): number => fired.filter((steps) => steps.some((step) => step.op === op)).length;
       expectShare(has("Posterize"), draws, pair[0][1], "first");
       expectShare(has("Invert"), draws, pair[1][1], "second");
       const both = fired.filter((steps) => steps.length === 2).length;
@@ -127,9 +124,7 @@ describe("AutoAugment", () => {
         .filter(([name]) => name === op)
         .map(([, , level]) => level);
       const expected = new Set(levels.map((level) => magnitudeAt(autoAugmentSpace, op, level, 10, size)));
-      const drawn = new Set(
-        steps.filter((step) => step.op === op).map(({ magnitude }) => Math.abs(magnitude)),
-      );
+      const drawn = new Set(steps.filter((step) => step.op === op).map(({ magnitude }) => Math.abs(magnitude)));
       expect(drawn, op).toEqual(expected);
     }
   });
@@ -210,11 +205,8 @@ test("random affine: every parameter uniform in its range, shifts whole", () => 
   );
   for (const axis of [0, 1] as const) {
     const counts = new Map<number, number>();
-    for (const { translate } of drawn)
-      counts.set(translate[axis] + 0, (counts.get(translate[axis] + 0) ?? 0) + 1);
-    expect([...counts.keys()].sort((a, b) => a - b)).toEqual(
-      Array.from({ length: 21 }, (_, index) => index - 10),
-    );
+    for (const { translate } of drawn) counts.set(translate[axis] + 0, (counts.get(translate[axis] + 0) ?? 0) + 1);
+    expect([...counts.keys()].sort((a, b) => a - b)).toEqual(Array.from({ length: 21 }, (_, index) => index - 10));
     expectShare(counts.get(3)!, draws, 1 / 20, "an inner shift");
     expectShare(counts.get(10)!, draws, 1 / 40, "the last shift has half a pixel");
   }
@@ -231,8 +223,7 @@ describe("color jitter", () => {
     const drawn = sample((random) =>
       colorJitterDraw(random, { brightness: 0.4, contrast: 1.5, saturation: 0.2, hue: 0.1 }),
     );
-    const factors = (op: string): number[] =>
-      drawn.map((steps) => steps.find((step) => step.op === op)!.factor);
+    const factors = (op: string): number[] => drawn.map((steps) => steps.find((step) => step.op === op)!.factor);
     expectUniform(factors("brightness"), 0.6, 1.4);
     expectUniform(factors("contrast"), 0, 2.5);
     expectUniform(factors("saturation"), 0.8, 1.2);
@@ -298,13 +289,9 @@ describe("random erasing", () => {
 
   test("always smaller than the picture; undefined where nothing fits", () => {
     const found = sample((random) => randomErasingDraw(random, size));
-    expect(found.every((rectangle) => !rectangle || (rectangle.height < 32 && rectangle.width < 32))).toBe(
-      true,
-    );
+    expect(found.every((rectangle) => !rectangle || (rectangle.height < 32 && rectangle.width < 32))).toBe(true);
     expect(found.filter(Boolean).length).toBeGreaterThan(draws * 0.999);
-    expect(
-      randomErasingDraw(stream(1, "flat"), { height: 1, width: 400 }, { ratio: [1, 1] }),
-    ).toBeUndefined();
+    expect(randomErasingDraw(stream(1, "flat"), { height: 1, width: 400 }, { ratio: [1, 1] })).toBeUndefined();
     expect(randomErasingDraw(stream(1, "full"), size, { scale: [1, 1] })).toBeUndefined();
   });
 });

@@ -8,26 +8,23 @@
 import { readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
+import type { Picture } from "../../../core/data/dataset.js";
 import {
   applyOperation,
   autoAugmentSpace,
   cifar10Policy,
   magnitudeAt,
+  type Operation,
   randAugmentSpace,
   trivialAugmentSpace,
-  type Operation,
 } from "../../../core/image/auto-augment.js";
 import * as color from "../../../core/image/color.js";
 import * as geometry from "../../../core/image/geometry.js";
-import type { Picture } from "../../../core/data/dataset.js";
 
 interface Golden {
   pictures: { name: string; height: number; width: number }[];
   policy: [string, number, number | null][][];
-  tables: Record<
-    string,
-    { bins: number; operations: Record<string, { signed: boolean; magnitudes: number[] }> }
-  >;
+  tables: Record<string, { bins: number; operations: Record<string, { signed: boolean; magnitudes: number[] }> }>;
   cases: { function: string; arguments: unknown[] }[];
 }
 

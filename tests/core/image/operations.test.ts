@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import type { Picture } from "../../../core/data/dataset.js";
 import { applyOperation, autoAugmentSpace, type Operation } from "../../../core/image/auto-augment.js";
 import * as color from "../../../core/image/color.js";
 import * as geometry from "../../../core/image/geometry.js";
-import type { Picture } from "../../../core/data/dataset.js";
 import { stream } from "../../../core/rng.js";
 
 const gray = [128, 128, 128] as const;
@@ -74,10 +74,7 @@ const operations: Record<string, fc.Arbitrary<(picture: Picture) => Picture>> = 
       angle: fc.double({ min: -180, max: 180, noNaN: true }),
       translate: fc.tuple(fc.integer({ min: -60, max: 60 }), fc.double({ min: -9, max: 9, noNaN: true })),
       scale: fc.double({ min: 0.01, max: 9, noNaN: true }),
-      shear: fc.tuple(
-        fc.double({ min: -80, max: 80, noNaN: true }),
-        fc.double({ min: -80, max: 80, noNaN: true }),
-      ),
+      shear: fc.tuple(fc.double({ min: -80, max: 80, noNaN: true }), fc.double({ min: -80, max: 80, noNaN: true })),
       how: sampling,
     })
     .map(
@@ -113,20 +110,15 @@ describe("any picture, any parameter", () => {
 
   test("bytes may lie anywhere inside a larger buffer, and be a Node Buffer", () => {
     fc.assert(
-      fc.property(
-        somePicture,
-        fc.integer({ min: 0, max: 3 }),
-        fc.record(operations),
-        (picture, offset, functions) => {
-          const buffer = Buffer.alloc(picture.pixels.length + 8, 99);
-          buffer.set(picture.pixels, offset);
-          const inside = { ...picture, pixels: buffer.subarray(offset, offset + picture.pixels.length) };
-          for (const apply of Object.values(functions)) {
-            expect(same(apply(inside).pixels, apply(picture).pixels)).toBe(true);
-          }
-          expect(same(inside.pixels, picture.pixels)).toBe(true);
-        },
-      ),
+      fc.property(somePicture, fc.integer({ min: 0, max: 3 }), fc.record(operations), (picture, offset, functions) => {
+        const buffer = Buffer.alloc(picture.pixels.length + 8, 99);
+        buffer.set(picture.pixels, offset);
+        const inside = { ...picture, pixels: buffer.subarray(offset, offset + picture.pixels.length) };
+        for (const apply of Object.values(functions)) {
+          expect(same(apply(inside).pixels, apply(picture).pixels)).toBe(true);
+        }
+        expect(same(inside.pixels, picture.pixels)).toBe(true);
+      }),
       { numRuns: 25 },
     );
   });
@@ -170,9 +162,7 @@ describe("neutral parameters give the same bytes", () => {
 
   test("hue 0, on a cube of 33 values a side", () => {
     const steps = Array.from({ length: 33 }, (_, step) => Math.min(255, step * 8 - (step % 2)));
-    const pixels = Uint8Array.from(
-      steps.flatMap((r) => steps.flatMap((g) => steps.flatMap((b) => [r, g, b]))),
-    );
+    const pixels = Uint8Array.from(steps.flatMap((r) => steps.flatMap((g) => steps.flatMap((b) => [r, g, b]))));
     const picture = { pixels, height: 33, width: 33 * 33 };
     expect(same(color.hue(picture, 0).pixels, pixels)).toBe(true);
   });
@@ -184,13 +174,9 @@ test("the largest factor cuts off, it does not wrap", () => {
     height: 5,
     width: 5,
   };
-  expect([...color.brightness(picture, 1e6).pixels]).toEqual(
-    [...picture.pixels].map((value) => (value ? 255 : 0)),
-  );
+  expect([...color.brightness(picture, 1e6).pixels]).toEqual([...picture.pixels].map((value) => (value ? 255 : 0)));
   const gray = color.grayscale(picture).pixels;
-  const expected = [...picture.pixels].map((value, at) =>
-    value > gray[at]! ? 255 : value < gray[at]! ? 0 : value,
-  );
+  const expected = [...picture.pixels].map((value, at) => (value > gray[at]! ? 255 : value < gray[at]! ? 0 : value));
   expect([...color.saturation(picture, 1e6).pixels]).toEqual(expected);
   expect(color.contrast(picture, 1e6).pixels.every((value) => value === 0 || value === 255)).toBe(true);
   const sharp = color.sharpness(picture, 1e6).pixels;
@@ -228,9 +214,7 @@ describe("geometry says what it does", () => {
   test("scale about a centre", () => {
     const result = geometry.affine(dot(4, 4), { scale: 3 });
     expect(result.pixels.reduce((sum, value) => sum + value, 0)).toBe(9 * 3 * 255);
-    expect(geometry.affine(dot(0, 0), { scale: 3, center: [0.5, 0.5] }).pixels.filter(Boolean)).toHaveLength(
-      4 * 3,
-    );
+    expect(geometry.affine(dot(0, 0), { scale: 3, center: [0.5, 0.5] }).pixels.filter(Boolean)).toHaveLength(4 * 3);
   });
 
   test("far outside is outside, also where positions leave 32 bits", () => {
@@ -241,9 +225,7 @@ describe("geometry says what it does", () => {
         .pixels.filter((x) => x === 255);
       expect(inside).toHaveLength(3); // the middle pixel stays
     }
-    expect(
-      geometry.affine(bright, { translate: [2 ** 32, 2 ** 32] }).pixels.every((value) => value === 0),
-    ).toBe(true);
+    expect(geometry.affine(bright, { translate: [2 ** 32, 2 ** 32] }).pixels.every((value) => value === 0)).toBe(true);
   });
 
   test("a crop outside of the picture is all fill", () => {
@@ -267,9 +249,7 @@ describe("geometry says what it does", () => {
             const row = Math.floor(index / 3 / width) + top;
             const column = (Math.floor(index / 3) % width) + left;
             const inside = row >= 0 && row < picture.height && column >= 0 && column < picture.width;
-            return inside
-              ? picture.pixels[(row * picture.width + column) * 3 + (index % 3)]
-              : [5, 6, 7][index % 3];
+            return inside ? picture.pixels[(row * picture.width + column) * 3 + (index % 3)] : [5, 6, 7][index % 3];
           });
           expect([...geometry.crop(picture, rectangle, [5, 6, 7]).pixels]).toEqual(expected);
         },
@@ -318,20 +298,12 @@ describe("what cannot be is refused", () => {
     ["a factor that is no number", () => color.contrast(picture, NaN), /contrast: the factor is NaN/],
     ["an infinite factor", () => color.saturation(picture, Infinity), /saturation: the factor is Infinity/],
     ["a negative sharpness", () => color.sharpness(picture, -1), /sharpness: the factor is -1/],
-    [
-      "a hue beyond half the circle",
-      () => color.hue(picture, 0.51),
-      /hue: the factor is 0.51.*\[-0.5, 0.5\]/,
-    ],
+    ["a hue beyond half the circle", () => color.hue(picture, 0.51), /hue: the factor is 0.51.*\[-0.5, 0.5\]/],
     ["half a bit", () => color.posterize(picture, 1.5), /posterize: bits is 1.5/],
     ["nine bits", () => color.posterize(picture, 9), /posterize: bits is 9/],
     ["a threshold that is no number", () => color.solarize(picture, NaN), /solarize: the threshold is NaN/],
     ["an empty crop", () => geometry.crop(picture, { top: 0, left: 0, height: 0, width: 1 }), /height 0/],
-    [
-      "half a pixel",
-      () => geometry.crop(picture, { top: 0.5, left: 0, height: 1, width: 1 }),
-      /top 0.5.*integers/,
-    ],
+    ["half a pixel", () => geometry.crop(picture, { top: 0.5, left: 0, height: 1, width: 1 }), /top 0.5.*integers/],
     ["an infinite shift", () => geometry.translateX(picture, Infinity), /left -Infinity.*integers/],
     ["a scale of 0", () => geometry.affine(picture, { scale: 0 }), /"scale":0.*has no inverse/],
     ["a negative scale", () => geometry.affine(picture, { scale: -1 }), /"scale":-1.*scale above 0/],

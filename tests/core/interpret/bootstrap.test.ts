@@ -2,9 +2,7 @@ import { expect, it } from "vitest";
 import { bootstrap, quantile } from "../../../core/interpret/bootstrap.js";
 
 const hits = Uint8Array.from({ length: 400 }, (_, at) => Number(at % 5 !== 0)); // a mean of 0.8
-const mean = (places: Int32Array): number[] => [
-  places.reduce((sum, place) => sum + hits[place]!, 0) / places.length,
-];
+const mean = (places: Int32Array): number[] => [places.reduce((sum, place) => sum + hits[place]!, 0) / places.length];
 
 it("gives the normal interval of a proportion", () => {
   const [interval] = bootstrap(hits.length, mean, { resamples: 4000 });

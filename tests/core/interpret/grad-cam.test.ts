@@ -1,19 +1,19 @@
-import * as tf from "@tensorflow/tfjs-core";
 import { readFileSync } from "node:fs";
+import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import {
   forward,
   gradCam,
+  type Layer,
   layers,
   loadBackend,
-  ops,
-  type Layer,
   type Model,
+  ops,
   type Weights,
 } from "../../../core/index.js";
+import { resnet9, resnet18 } from "../../../core/models/index.js";
 import { initialWeights, run } from "../../../core/nn/layer.js";
 import { readSafetensors, toFloat32 } from "../../../core/nn/safetensors.js";
-import { resnet18, resnet9 } from "../../../core/models/index.js";
 
 beforeAll(async () => void (await loadBackend()));
 
@@ -71,20 +71,17 @@ function expectClose(ours: tf.Tensor, theirs: tf.Tensor, limit: number): void {
 }
 
 describe("gradCam", () => {
-  it.each([0, 1, 2, 3])(
-    "gives PyTorch's maps for class %i, raw, normalised and at the picture's size",
-    (label) => {
-      tf.tidy(() => {
-        const images = stored("images") as tf.Tensor4D;
-        const found = gradCam({ model: small, weights: goldenWeights(), images, classes: [label, label] });
-        const theirs = (name: string): tf.Tensor => tf.gather(stored(name), label, 1);
-        expectClose(found.logits, stored("logits"), 1e-5);
-        expectClose(found.raw, theirs("maps"), 1e-6);
-        expectClose(found.maps, theirs("normalised"), 1e-5);
-        expectClose(found.upsampled, theirs("upsampled"), 1e-5);
-      });
-    },
-  );
+  it.each([0, 1, 2, 3])("gives PyTorch's maps for class %i, raw, normalised and at the picture's size", (label) => {
+    tf.tidy(() => {
+      const images = stored("images") as tf.Tensor4D;
+      const found = gradCam({ model: small, weights: goldenWeights(), images, classes: [label, label] });
+      const theirs = (name: string): tf.Tensor => tf.gather(stored(name), label, 1);
+      expectClose(found.logits, stored("logits"), 1e-5);
+      expectClose(found.raw, theirs("maps"), 1e-6);
+      expectClose(found.maps, theirs("normalised"), 1e-5);
+      expectClose(found.upsampled, theirs("upsampled"), 1e-5);
+    });
+  });
 
   it("equals its closed form where a linear layer follows the pooling: alpha_k = w_k / pixels", () => {
     tf.tidy(() => {

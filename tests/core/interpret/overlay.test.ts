@@ -1,6 +1,6 @@
 import sharp from "sharp";
 import { describe, expect, it } from "vitest";
-import { overlay, rowPng, type Picture } from "../../../core/index.js";
+import { overlay, type Picture, rowPng } from "../../../core/index.js";
 
 const gray = (height: number, width: number, value: number): Picture => ({
   pixels: new Uint8Array(height * width * 3).fill(value),

@@ -23,7 +23,8 @@ it("puts four pictures in quarters, in the order of the quarters", () => {
   const at = (row: number, column: number): number => whole[3 * (row * 4 + column)]!;
   const means = quarters(4, 4).map(([top, left, bottom, right]) => {
     const seen = new Set<number>();
-    for (let row = top; row < bottom; row++) for (let column = left; column < right; column++) seen.add(at(row, column));
+    for (let row = top; row < bottom; row++)
+      for (let column = left; column < right; column++) seen.add(at(row, column));
     return [...seen];
   });
   expect(means).toEqual([[1], [2], [3], [4]]);

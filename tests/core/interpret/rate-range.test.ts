@@ -1,5 +1,12 @@
 import { describe, expect, it } from "vitest";
-import { createSmoothing, explodes, rateAt, smoothed, suggestRates, type RatePoint } from "../../../core/interpret/rate-range.js";
+import {
+  createSmoothing,
+  explodes,
+  type RatePoint,
+  rateAt,
+  smoothed,
+  suggestRates,
+} from "../../../core/interpret/rate-range.js";
 
 describe("the range test", () => {
   it("goes from the first rate to the last in equal factors", () => {
@@ -45,6 +52,11 @@ describe("the range test", () => {
   });
 
   it("ends at NaN and at four times the lowest", () => {
-    expect([explodes(4.1, 1), explodes(3.9, 1), explodes(Number.NaN, 1), explodes(Infinity, 1)]).toEqual([true, false, true, true]);
+    expect([explodes(4.1, 1), explodes(3.9, 1), explodes(Number.NaN, 1), explodes(Infinity, 1)]).toEqual([
+      true,
+      false,
+      true,
+      true,
+    ]);
   });
 });

@@ -1,7 +1,7 @@
 /** R17: a step whose numbers are not finite is found in that step and never applied; and what a run may do then. */
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { loadBackend, Trainer, type Gradients, type Plugin, type TrainerConfig } from "../../../core/index.js";
+import { type Gradients, loadBackend, type Plugin, Trainer, type TrainerConfig } from "../../../core/index.js";
 import type { Divergence } from "../../../core/loop/divergence.js";
 import type { Events } from "../../../core/loop/events.js";
 import type { Position } from "../../../core/loop/position.js";
@@ -124,7 +124,11 @@ describe("halt, the default", () => {
   it.each([1e20, 3e38])("with a learning rate of %d ends in that very step, which is not applied", async (rate) => {
     for (const microBatch of [1, 3]) {
       const { error, after, before, diverged, steps } = await outcome({ plugins: [fault("rate", rate, [microBatch])] });
-      expect(error).toMatchObject({ code: "ERR_DIVERGED", exitCode: 76, message: expect.stringContaining("new weights' squares") });
+      expect(error).toMatchObject({
+        code: "ERR_DIVERGED",
+        exitCode: 76,
+        message: expect.stringContaining("new weights' squares"),
+      });
       expect(steps).toBe(microBatch);
       expect(after).toBe(before);
       expect(diverged[0]).toMatchObject({ learningRate: rate, step: microBatch });
@@ -134,7 +138,9 @@ describe("halt, the default", () => {
   it("within a window: a gradient is found in its own micro-batch, with its pictures", async () => {
     const plugins = [fault("gradient", Number.NaN, [1]), gradientAccumulation({ factor: 3 })];
     const { diverged, after, before } = await outcome({ batchSize: 4, plugins });
-    expect(diverged).toMatchObject([{ microBatch: 1, what: "sum of the gradients' squares", first: expect.stringMatching(/^the gradient of /) }]);
+    expect(diverged).toMatchObject([
+      { microBatch: 1, what: "sum of the gradients' squares", first: expect.stringMatching(/^the gradient of /) },
+    ]);
     expect(after).toBe(before);
   });
 });
@@ -177,7 +183,9 @@ describe("skip", () => {
     const said: number[] = [];
     const pictures = async (...microBatches: number[]): Promise<number[]> => {
       const plugins = [fault("loss", Number.NaN, microBatches), gradientAccumulation({ factor: 2 })];
-      const trainer = new Trainer(microConfig({ batchSize: 4, epochs: 1, holdout: 0, plugins, onDivergence: { skip: 1 } }));
+      const trainer = new Trainer(
+        microConfig({ batchSize: 4, epochs: 1, holdout: 0, plugins, onDivergence: { skip: 1 } }),
+      );
       said.length = 0;
       trainer.events.on("step", ({ samples }) => said.push(samples));
       await trainer.fit();

@@ -1,8 +1,8 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { evaluate, figures, loadBackend, plainView, type Layer, type Plugin } from "../../../core/index.js";
 import { createLoader } from "../../../core/data/loader.js";
 import { memorySplit } from "../../../core/data/memory.js";
+import { evaluate, figures, type Layer, loadBackend, type Plugin, plainView } from "../../../core/index.js";
 import { fitWeights, microConfig } from "../../../core/testing/index.js";
 
 beforeAll(async () => void (await loadBackend()));

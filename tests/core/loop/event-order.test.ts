@@ -11,7 +11,11 @@ it("a run of two epochs of two steps says this and nothing else", async () => {
   const said: string[] = [];
   trainer.events.on("*", (name, value) => {
     const { epoch, step, purpose } = value as { epoch?: number; step?: number; purpose?: string };
-    said.push([name, epoch !== undefined && `epoch ${epoch}`, step !== undefined && `step ${step}`, purpose].filter(Boolean).join(", "));
+    said.push(
+      [name, epoch !== undefined && `epoch ${epoch}`, step !== undefined && `step ${step}`, purpose]
+        .filter(Boolean)
+        .join(", "),
+    );
   });
   await trainer.fit();
   expect(said).toMatchInlineSnapshot(`

@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import { loadBackend, type Events, type Plugin } from "../../../core/index.js";
+import { type Events, loadBackend, type Plugin } from "../../../core/index.js";
 import { createEvents } from "../../../core/loop/events.js";
 import { fitWeights, microConfig } from "../../../core/testing/index.js";
 
@@ -52,12 +52,12 @@ describe("events", () => {
     for (const [, event] of heard) expect(JSON.parse(JSON.stringify(event))).toEqual(dropUndefined(event));
     expect(heard.at(-2)![1]).toMatchObject({ purpose: "test", count: 6, source: "current" });
     expect(heard.at(-1)![1]).toMatchObject({ steps: 4, epochs: 2, stopReason: "epochs", seed: summary.seed });
-    expect(
-      heard.filter(([type]) => type === "step").map(([, event]) => (event as Events["step"]).step),
-    ).toEqual([1, 2, 3, 4]);
-    expect(
-      heard.filter(([type]) => type === "step").map(([, event]) => (event as Events["step"]).samples),
-    ).toEqual([8, 6, 8, 6]);
+    expect(heard.filter(([type]) => type === "step").map(([, event]) => (event as Events["step"]).step)).toEqual([
+      1, 2, 3, 4,
+    ]);
+    expect(heard.filter(([type]) => type === "step").map(([, event]) => (event as Events["step"]).samples)).toEqual([
+      8, 6, 8, 6,
+    ]);
   });
 
   it("change no bit of the weights, whether listeners fail, listen, or are taken away", async () => {
@@ -85,8 +85,6 @@ describe("events", () => {
 function dropUndefined(value: unknown): unknown {
   if (typeof value !== "object" || value === null) return value;
   return Object.fromEntries(
-    Object.entries(value).flatMap(([key, inner]) =>
-      inner === undefined ? [] : [[key, dropUndefined(inner)]],
-    ),
+    Object.entries(value).flatMap(([key, inner]) => (inner === undefined ? [] : [[key, dropUndefined(inner)]])),
   );
 }

@@ -4,7 +4,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
-import { exitCodes, hookDefinitions, hookNames, loadBackend, Trainer, type Plugin } from "../../../core/index.js";
+import { exitCodes, hookDefinitions, hookNames, loadBackend, type Plugin, Trainer } from "../../../core/index.js";
 import type { HookName } from "../../../core/loop/hooks.js";
 import type { Moment } from "../../../core/loop/memory.js";
 import type { Snapshot } from "../../../core/loop/snapshot.js";
@@ -27,7 +27,12 @@ const deeds: [string, () => unknown, string, unknown][] = [
   ["throws", () => raise(boom), "boom", boom],
   ["throws a frozen error", () => raise(frozen), "cold", frozen],
   ["throws undefined", () => raise(undefined), "it threw undefined", undefined],
-  ["throws what has no text", () => raise(Object.create(null)), "it threw an object that has no text", expect.any(Object)],
+  [
+    "throws what has no text",
+    () => raise(Object.create(null)),
+    "it threw an object that has no text",
+    expect.any(Object),
+  ],
   ["rejects", () => Promise.reject(boom), "boom", boom],
   ["never settles", () => never, "it did not settle within", expect.any(Error)],
 ];
@@ -108,7 +113,9 @@ describe.each(hookNames)("%s", (hook) => {
     expect(outcome).toMatchObject({ hash: quiet.hash, summary: { stopReason: "epochs" } });
     const message = !waits(hook) && promises.includes(name) ? "it returned a promise" : said;
     expect(warnings).toEqual([
-      expect.stringMatching(new RegExp(`^Plugin "faulty" failed in hook "${hook}": ${message}.* It is switched off\\.$`)),
+      expect.stringMatching(
+        new RegExp(`^Plugin "faulty" failed in hook "${hook}": ${message}.* It is switched off\\.$`),
+      ),
     ]);
     expect(disposed).toEqual(["before", "faulty", "after"]);
   });
@@ -188,8 +195,11 @@ describe("a plugin's state", () => {
       return { values: saves };
     });
     let kept: { moment: Moment; position: object; hash: string } | undefined;
-    const keep = ({ position, weights }: Snapshot, moment: Moment): void => void (kept = { moment, position, hash: weightsHash(weights) });
-    await expect(fitWeights(microConfig({ plugins: [failing] }), { keep })).rejects.toThrow('Plugin "saving" failed in save: boom');
+    const keep = ({ position, weights }: Snapshot, moment: Moment): void =>
+      void (kept = { moment, position, hash: weightsHash(weights) });
+    await expect(fitWeights(microConfig({ plugins: [failing] }), { keep })).rejects.toThrow(
+      'Plugin "saving" failed in save: boom',
+    );
     expect(kept).toMatchObject({ moment: "stop", position: { microBatch: 2 } });
   });
 
@@ -200,7 +210,9 @@ describe("a plugin's state", () => {
     ["nothing", undefined, "save returns { values?, tensors? }"],
   ])("of %s is the plugin's fault, and told at the start", async (_, state, problem) => {
     const config = microConfig({ plugins: [saving(() => state)] });
-    await expect(fitWeights(config, { keep: () => undefined })).rejects.toThrow(`Plugin "saving" failed in save: ${problem}`);
+    await expect(fitWeights(config, { keep: () => undefined })).rejects.toThrow(
+      `Plugin "saving" failed in save: ${problem}`,
+    );
     const watched = microConfig({ plugins: [saving(() => state, true)] });
     await expect(fitWeights(watched, { keep: () => undefined })).resolves.toBeDefined();
   });

@@ -1,17 +1,17 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, expectTypeOf, it } from "vitest";
 import {
-  hookNames,
-  loadBackend,
-  stages,
   type Batch,
   type Evaluation,
   type Hooks,
+  hookNames,
   type Layer,
+  loadBackend,
   type Plugin,
   type PluginContext,
   type Sample,
   type Stage,
+  stages,
 } from "../../../core/index.js";
 import { createHooks } from "../../../core/loop/hooks.js";
 import { epochEnd, mountPlugin, progressAt, stepAt } from "../../../core/testing/index.js";
@@ -56,7 +56,10 @@ describe("order", () => {
       for (const id of order) {
         const own = hooks.for(`p${id}`, false);
         for (const hook of hookNames) {
-          (own[hook] as { tap(options: object, tap: () => undefined): void }).tap({ stage: stages[id] }, () => undefined);
+          (own[hook] as { tap(options: object, tap: () => undefined): void }).tap(
+            { stage: stages[id] },
+            () => undefined,
+          );
         }
       }
       for (const hook of hookNames) {
@@ -158,19 +161,9 @@ describe("a returned value is refused with plugin, hook and cause", () => {
   };
 
   const cases: [keyof typeof fire, string, (given: never) => unknown, string][] = [
-    [
-      "resolveLearningRate",
-      "undefined",
-      () => undefined,
-      "it returned undefined. Return the value, changed or not.",
-    ],
+    ["resolveLearningRate", "undefined", () => undefined, "it returned undefined. Return the value, changed or not."],
     ["resolveLearningRate", "null", () => null, "it returned null. Return the value, changed or not."],
-    [
-      "resolveLearningRate",
-      "a promise",
-      () => Promise.resolve(1),
-      "it returned a promise. This hook is synchronous.",
-    ],
+    ["resolveLearningRate", "a promise", () => Promise.resolve(1), "it returned a promise. This hook is synchronous."],
     ["onStep", "a promise that fails", () => Promise.reject(new Error("late")), "it returned a promise."],
     ["resolveLearningRate", "NaN", () => NaN, "a learning rate is a finite number from 0, and NaN came."],
     ["resolveLearningRate", "a negative rate", () => -1, "and -1 came."],
@@ -185,12 +178,7 @@ describe("a returned value is refused with plugin, hook and cause", () => {
       () => ({ ...sample, pixels: new Uint8Array(9) }),
       "a sample of 2 × 2 has 12 bytes, and 9 came.",
     ],
-    [
-      "beforeSample",
-      "another index",
-      () => ({ ...sample, index: 6 }),
-      "a sample keeps its index (5), and 6 came.",
-    ],
+    ["beforeSample", "another index", () => ({ ...sample, index: 6 }), "a sample keeps its index (5), and 6 came."],
     [
       "beforeBatch",
       "targets of more classes",
@@ -218,12 +206,7 @@ describe("a returned value is refused with plugin, hook and cause", () => {
       () => new Map([["x", tf.zeros([2])]]),
       'it returned a gradient of "x", which is not being trained.',
     ],
-    [
-      "beforeStep",
-      "another shape",
-      () => new Map([["w", tf.zeros([3])]]),
-      'the gradient of "w" is [2], and [3] came.',
-    ],
+    ["beforeStep", "another shape", () => new Map([["w", tf.zeros([3])]]), 'the gradient of "w" is [2], and [3] came.'],
     ["resolveParamGroups", "a name twice", () => [group, more], '"b" is in two groups, "all" and "more".'],
     [
       "resolveParamGroups",
@@ -341,9 +324,7 @@ describe("types", () => {
       hooks.shouldStop.tap(() => true);
     };
     expectTypeOf(check).parameter(0).toEqualTypeOf<PluginContext>();
-    expectTypeOf<
-      ReturnType<ReturnType<typeof mountPlugin>["call"]["beforeSample"]>
-    >().toEqualTypeOf<Sample>();
+    expectTypeOf<ReturnType<ReturnType<typeof mountPlugin>["call"]["beforeSample"]>>().toEqualTypeOf<Sample>();
   });
 });
 
@@ -354,7 +335,11 @@ function permutations<T>(items: readonly T[]): T[][] {
 
 describe("a hook that there is not", () => {
   it("is named, with the one that was meant", () => {
-    const typo = plugin("typo", ({ hooks }) => (hooks as unknown as { onStp: Hooks["onStep"] }).onStp.tap(() => undefined));
-    expect(() => mountPlugin(typo)).toThrow('Plugin "typo" asks for a hook "onStp", which there is not (did you mean "onStep"?)');
+    const typo = plugin("typo", ({ hooks }) =>
+      (hooks as unknown as { onStp: Hooks["onStep"] }).onStp.tap(() => undefined),
+    );
+    expect(() => mountPlugin(typo)).toThrow(
+      'Plugin "typo" asks for a hook "onStp", which there is not (did you mean "onStep"?)',
+    );
   });
 });

@@ -1,7 +1,7 @@
 /** R20: a plugin that leaks tensors is told, with the hook it leaks in; and one that does not never is. */
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { loadBackend, Trainer, type Hooks, type Plugin, type PluginInstance } from "../../../core/index.js";
+import { type Hooks, loadBackend, type Plugin, type PluginInstance, Trainer } from "../../../core/index.js";
 import { createLedger } from "../../../core/loop/leaks.js";
 import { microConfig } from "../../../core/testing/index.js";
 import { ema, gradientAccumulation } from "../../../plugins/index.js";
@@ -149,7 +149,11 @@ describe("leaks of other kinds", () => {
 describe("what is no leak", () => {
   it.each<[string, (hooks: Hooks, call: () => void) => PluginInstance | void, (() => void)?]>([
     ["tensors of the step", ({ onStep }, call) => onStep.tap(call), () => void tf.scalar(1)],
-    ["gradients of a loss of its own", ({ afterLoss }, call) => afterLoss.tap((value) => (call(), tf.add(value, tf.exp(tf.neg(value))) as tf.Scalar)), () => undefined],
+    [
+      "gradients of a loss of its own",
+      ({ afterLoss }, call) => afterLoss.tap((value) => (call(), tf.add(value, tf.exp(tf.neg(value))) as tf.Scalar)),
+      () => undefined,
+    ],
     [
       "a state that is made once, and freed at the end",
       ({ onStep }, call) => {
@@ -187,7 +191,9 @@ describe("what is no leak", () => {
     const ledger = createLedger((message) => said.push(message));
     const other = createLedger((message) => said.push(message));
     for (let epoch = 0; epoch < 5; epoch++) {
-      await ledger.eventually("waits", "onEpochEnd", async () => other.counted("works", "onFitStart", () => made.push(tf.scalar(1))));
+      await ledger.eventually("waits", "onEpochEnd", async () =>
+        other.counted("works", "onFitStart", () => made.push(tf.scalar(1))),
+      );
       ledger.settle();
     }
     ledger.close("waits");

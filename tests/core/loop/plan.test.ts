@@ -2,7 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { adamw, hookNames, loadBackend, Trainer, type TrainerConfig } from "../../../core/index.js";
-import { bytes, formatPlan, makePlan, scaled, shownHooks, type Plan } from "../../../core/loop/plan.js";
+import { bytes, formatPlan, makePlan, type Plan, scaled, shownHooks } from "../../../core/loop/plan.js";
 import { resnet18 } from "../../../core/models/index.js";
 import { microConfig } from "../../../core/testing/index.js";
 import {
@@ -134,7 +134,9 @@ describe("notes", () => {
   it("say that batch norm sees micro-batches, where a step has several", async () => {
     const plugins = [gradientAccumulation({ factor: 2 })];
     const note = await notesOf({ plugins, batchSize: 4, model: resnet18({ width: 8, stem: "cifar" }) });
-    expect(note).toContain("A step is 2 micro-batches, and batch norm takes its statistics from the 4 pictures of each");
+    expect(note).toContain(
+      "A step is 2 micro-batches, and batch norm takes its statistics from the 4 pictures of each",
+    );
     const without = await notesOf({ batchSize: 4, model: resnet18({ width: 8, stem: "cifar" }) });
     expect(without).not.toContain("batch norm");
   });
@@ -144,11 +146,14 @@ describe("notes", () => {
     [0.2, 128, undefined],
     [0.1, 512, "4 times lower than the linear-scaling rule's 0.4 for 512 pictures a step"],
     [1, 128, "10 times as high than"],
-  ] as const)("measure a rate of %d for %i pictures by the linear-scaling rule", async (learningRate, batchSize, text) => {
-    const note = await notesOf({ learningRate, batchSize });
-    if (text === undefined) expect(note).not.toContain("linear-scaling");
-    else expect(note).toContain(text.replace("as high than", "as high as"));
-  });
+  ] as const)(
+    "measure a rate of %d for %i pictures by the linear-scaling rule",
+    async (learningRate, batchSize, text) => {
+      const note = await notesOf({ learningRate, batchSize });
+      if (text === undefined) expect(note).not.toContain("linear-scaling");
+      else expect(note).toContain(text.replace("as high than", "as high as"));
+    },
+  );
 
   it("take the rule for SGD alone", async () => {
     expect(await notesOf({ learningRate: 1, optimizer: adamw() })).not.toContain("linear-scaling");
@@ -165,6 +170,8 @@ describe("notes", () => {
     expect(frozen).toContain("In no epoch of the run do these train, whatever their rate: conv1, bn1, layer1.");
     const thawing = { model, plugins: [differentialLr({ freeze: 2, unfreezeEvery: 1 })] };
     expect(await notesOf({ ...thawing, epochs: 3 })).not.toContain("In no epoch");
-    expect(await notesOf({ ...thawing, epochs: 2 })).toContain("In no epoch of the run do these train, whatever their rate: conv1, bn1.");
+    expect(await notesOf({ ...thawing, epochs: 2 })).toContain(
+      "In no epoch of the run do these train, whatever their rate: conv1, bn1.",
+    );
   });
 });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
-import { definePlugin, optionsOf, Trainer, type Plugin, type PluginFactory } from "../../../core/index.js";
+import { definePlugin, optionsOf, type Plugin, type PluginFactory, Trainer } from "../../../core/index.js";
 import { disposePlugins } from "../../../core/loop/plugin.js";
 import { microConfig, mountPlugin } from "../../../core/testing/index.js";
 
@@ -72,9 +72,7 @@ describe("composition", () => {
       options: {},
       load: () => ((loaded = true), Promise.reject(new Error("no"))),
     };
-    expect(() => new Trainer(microConfig({ data, plugins: [plain("a"), plain("a")] }))).toThrow(
-      "is there twice",
-    );
+    expect(() => new Trainer(microConfig({ data, plugins: [plain("a"), plain("a")] }))).toThrow("is there twice");
     expect(loaded).toBe(false);
   });
 });

@@ -1,8 +1,8 @@
 /** `beforeStep` taps that say they are functions of tensors alone, and what becomes of one that is none. */
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { loadBackend, type Gradients, type Plugin, type Step, type TapOptions } from "../../../core/index.js";
 import { shapes } from "../../../core/data/index.js";
+import { type Gradients, loadBackend, type Plugin, type Step, type TapOptions } from "../../../core/index.js";
 import { createHooks } from "../../../core/loop/hooks.js";
 import { fitWeights, microConfig } from "../../../core/testing/index.js";
 
@@ -46,7 +46,9 @@ describe("a pure tap", () => {
   it("that uses a number of the step's is found out: the run is right, and says so once", async () => {
     const pure = await run({ pure: true }, ({ step }) => 1 / (1 + step));
     expect(pure.calls).toHaveLength(16);
-    expect(pure.told).toEqual([expect.stringMatching(/^The optimizer's step runs operation by operation, .*: it looks at the step's step\.$/)]);
+    expect(pure.told).toEqual([
+      expect.stringMatching(/^The optimizer's step runs operation by operation, .*: it looks at the step's step\.$/),
+    ]);
     expect(pure.hash).toBe((await run({}, ({ step }) => 1 / (1 + step))).hash);
   });
 });
@@ -71,7 +73,9 @@ describe("a number that is another one now and then", () => {
 
   it("sees every weight, and running statistics too", async () => {
     const seen: boolean[] = [];
-    const factor = ({ weights }: Step): number => (seen.push([...weights.keys()].some((name) => name.endsWith("running_mean"))), 1);
+    const factor = ({ weights }: Step): number => (
+      seen.push([...weights.keys()].some((name) => name.endsWith("running_mean"))), 1
+    );
     await run({ pure: true }, factor);
     expect(seen).not.toContain(false);
   });
@@ -89,7 +93,9 @@ it("one tap that is not pure brings all of them out of the graph", () => {
   expect(hooks.isPure("beforeStep")).toBe(true);
   beforeStep.tap({ stage: "last" }, (gradients) => gradients);
   expect(hooks.isPure("beforeStep")).toBe(false);
-  expect(() => beforeBatch.tap({ pure: true }, (batch) => batch)).toThrow('"pure" is for "afterLoss" and "beforeStep" alone');
+  expect(() => beforeBatch.tap({ pure: true }, (batch) => batch)).toThrow(
+    '"pure" is for "afterLoss" and "beforeStep" alone',
+  );
 });
 
 describe("a tap of the loss", () => {
@@ -103,7 +109,9 @@ describe("a tap of the loss", () => {
     };
     const data = shapes({ classes: 4, size: 8, train: 64, test: 6 });
     const config = microConfig({ data, holdout: 0, epochs: 2, plugins: [scaling], capture, backend: "tensorflow" });
-    const { hash } = await fitWeights(config, { before: ({ events }) => events.on("warning", ({ message }) => void told.push(message)) });
+    const { hash } = await fitWeights(config, {
+      before: ({ events }) => events.on("warning", ({ message }) => void told.push(message)),
+    });
     return { hash, calls, told };
   };
 
@@ -119,7 +127,10 @@ describe("a tap of the loss", () => {
       return (): number => (call++ < 6 ? 1 : 0.5);
     };
     const plain = await losses({}, seldom());
-    expect(plain).toMatchObject({ calls: 16, told: [expect.stringMatching(/operation by operation, .*"afterLoss" does not say/)] });
+    expect(plain).toMatchObject({
+      calls: 16,
+      told: [expect.stringMatching(/operation by operation, .*"afterLoss" does not say/)],
+    });
     expect(plain.hash).toBe((await losses({}, seldom(), false)).hash);
   });
 });

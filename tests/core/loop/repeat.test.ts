@@ -7,12 +7,20 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, expect, test } from "vitest";
-import { loadBackend, Trainer } from "../../../core/index.js";
 import { shapes } from "../../../core/data/index.js";
+import { loadBackend, Trainer } from "../../../core/index.js";
 import { newestCheckpoint } from "../../../core/run/checkpoints.js";
 import { createKeeper, fromCheckpoint } from "../../../core/run/keeper.js";
 import { microConfig } from "../../../core/testing/index.js";
-import { cutmix, ema, gradCam, gradientAccumulation, l2, labelSmoothing, randomCropFlip } from "../../../plugins/index.js";
+import {
+  cutmix,
+  ema,
+  gradCam,
+  gradientAccumulation,
+  l2,
+  labelSmoothing,
+  randomCropFlip,
+} from "../../../plugins/index.js";
 
 const run = promisify(execFile);
 const base = mkdtempSync(join(tmpdir(), "fitloop-repeat-"));
@@ -27,15 +35,24 @@ async function weightsOf(name: string, seed: number, backend: string, env: NodeJ
     cwd: base,
     env: { ...process.env, ...env },
   });
-  return createHash("sha256").update(readFileSync(join(out, "weights.safetensors"))).digest("hex");
+  return createHash("sha256")
+    .update(readFileSync(join(out, "weights.safetensors")))
+    .digest("hex");
 }
 
-test.each(["tensorflow", "wasm"])("two processes give the same bits on %s, another seed gives others", async (backend) => {
-  const first = await weightsOf(`${backend}-first`, 1, backend);
-  const second = await weightsOf(`${backend}-second`, 1, backend, { TZ: "Asia/Tokyo", LANG: "tr_TR.UTF-8", UV_THREADPOOL_SIZE: "1" });
-  expect(second).toBe(first);
-  expect(await weightsOf(`${backend}-other`, 2, backend)).not.toBe(first);
-});
+test.each(["tensorflow", "wasm"])(
+  "two processes give the same bits on %s, another seed gives others",
+  async (backend) => {
+    const first = await weightsOf(`${backend}-first`, 1, backend);
+    const second = await weightsOf(`${backend}-second`, 1, backend, {
+      TZ: "Asia/Tokyo",
+      LANG: "tr_TR.UTF-8",
+      UV_THREADPOOL_SIZE: "1",
+    });
+    expect(second).toBe(first);
+    expect(await weightsOf(`${backend}-other`, 2, backend)).not.toBe(first);
+  },
+);
 
 test("2,000 steps with evaluations, checkpoints, Grad-CAM and a resume gain no tensor and no byte", async () => {
   await loadBackend({ name: "tensorflow" });

@@ -4,17 +4,12 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { adamw, loadBackend, sgd, Trainer, type Plugin, type TrainerConfig } from "../../../core/index.js";
 import { shapes } from "../../../core/data/index.js";
-import { fromCheckpoint, toCheckpoint } from "../../../core/run/keeper.js";
-import type { Checkpoint } from "../../../core/run/checkpoints.js";
+import { adamw, loadBackend, type Plugin, sgd, Trainer, type TrainerConfig } from "../../../core/index.js";
 import type { Moment } from "../../../core/loop/memory.js";
-import {
-  cosineRestarts,
-  earlyStopping,
-  ema,
-  gradientAccumulation,
-} from "../../../plugins/index.js";
+import type { Checkpoint } from "../../../core/run/checkpoints.js";
+import { fromCheckpoint, toCheckpoint } from "../../../core/run/keeper.js";
+import { cosineRestarts, earlyStopping, ema, gradientAccumulation } from "../../../plugins/index.js";
 import { micro, mustGoOnFromEverywhere, traced } from "./traced.js";
 
 beforeAll(async () => void (await loadBackend()));
@@ -25,7 +20,9 @@ const cliff: Plugin = {
   options: {},
   apply: ({ hooks }) =>
     hooks.beforeStep.tap((gradients, { microBatch, learningRate }) =>
-      microBatch < 20 || learningRate! < 0.04 ? gradients : new Map([...gradients].map(([name, each]) => [name, tf.mul(each, Number.NaN)])),
+      microBatch < 20 || learningRate! < 0.04
+        ? gradients
+        : new Map([...gradients].map(([name, each]) => [name, tf.mul(each, Number.NaN)])),
     ),
 };
 
@@ -34,7 +31,10 @@ const setups: Record<string, Partial<TrainerConfig>> = {
   "SGD with momentum": { plugins: [cosineRestarts({ firstCycle: 1, factor: 2 })] },
   AdamW: { optimizer: adamw({ weightDecay: 0.01 }), learningRate: 0.003 },
   "accumulation, in the middle of windows": { plugins: [gradientAccumulation({ factor: 3 })] },
-  "a step that fails, and the way back from it": { plugins: [ema({ decay: 0.9 }), cliff], onDivergence: { rollback: 1, factor: 0.5 } },
+  "a step that fails, and the way back from it": {
+    plugins: [ema({ decay: 0.9 }), cliff],
+    onDivergence: { rollback: 1, factor: 0.5 },
+  },
 };
 
 describe.each(Object.entries(setups))("%s", (_, overrides) => {
@@ -107,7 +107,9 @@ describe("a resumed run", () => {
     const { checkpoint } = whole.kept[3]!;
     const refused = new Trainer(changed).fit({ from: () => fromCheckpoint(checkpoint) });
     await expect(refused).rejects.toMatchObject({ code: "ERR_RESUME" });
-    await expect(refused).rejects.toThrow(what === "a plugin more" ? /no state of ema/ : /weights|optimizer state|is \[/);
+    await expect(refused).rejects.toThrow(
+      what === "a plugin more" ? /no state of ema/ : /weights|optimizer state|is \[/,
+    );
   });
 
   it("leaves no tensor behind, refused or not", async () => {

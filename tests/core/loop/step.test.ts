@@ -2,16 +2,16 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { eager } from "../../../core/backend/capture.js";
-import { adamw, loadBackend, ops, sgd, type Hooks, type Plugin } from "../../../core/index.js";
 import type { RawBatch } from "../../../core/data/loader.js";
+import { adamw, type Hooks, loadBackend, ops, type Plugin, sgd } from "../../../core/index.js";
 import { createHooks } from "../../../core/loop/hooks.js";
 import { defaultGroups } from "../../../core/loop/session.js";
 import { initialState, runStep, type StepContext, type TrainState } from "../../../core/loop/step.js";
-import { initialWeights, namedParameters, type Layer } from "../../../core/nn/layer.js";
+import { initialWeights, type Layer, namedParameters } from "../../../core/nn/layer.js";
 import { append } from "../../../core/nn/layers.js";
 import { stream } from "../../../core/rng.js";
-import { updateOnce } from "../nn/update-once.js";
 import { fitWeights, microConfig, microNet, progressAt, weightsHash } from "../../../core/testing/index.js";
+import { updateOnce } from "../nn/update-once.js";
 
 beforeAll(async () => void (await loadBackend()));
 
@@ -30,7 +30,10 @@ function raw(size: number, change: (images: Float32Array) => void = () => undefi
   };
 }
 
-function prepared(tapping: (hooks: Hooks) => void = () => undefined, buildHead = (head: Layer): Layer => head): {
+function prepared(
+  tapping: (hooks: Hooks) => void = () => undefined,
+  buildHead = (head: Layer): Layer => head,
+): {
   context: StepContext;
   state: TrainState;
 } {
@@ -72,12 +75,12 @@ const unmoved: Layer = {
 const fingerprint = ({ weights, slots, counts }: TrainState): string =>
   JSON.stringify([weightsHash(weights), weightsHash(slots), [...counts]]);
 const at = { microBatch: 0, progress: progressAt() };
-const dispose = ({ weights, slots }: TrainState): void =>
-  tf.dispose([...weights.values(), ...slots.values()]);
+const dispose = ({ weights, slots }: TrainState): void => tf.dispose([...weights.values(), ...slots.values()]);
 
 it("a buffer that is handed over as it is stays", () => {
   const { context, state } = prepared(
-    ({ afterBackward }) => afterBackward.tap((gradients, { weights }) => (weights.get("head.unmoved.center")!.dataSync(), gradients)),
+    ({ afterBackward }) =>
+      afterBackward.tap((gradients, { weights }) => (weights.get("head.unmoved.center")!.dataSync(), gradients)),
     (head) => append(head, "unmoved", unmoved),
   );
   for (const microBatch of [0, 1]) runStep(context, state, raw(4), { ...at, microBatch });
@@ -91,12 +94,7 @@ describe("a step that fails leaves state and memory as they were", () => {
   };
   const infinite = (value: tf.Tensor): tf.Tensor => tf.mul(value, Infinity);
   const cases: [string, string, (hooks: Hooks) => void, RawBatch?][] = [
-    [
-      "a picture that is not a number",
-      "ERR_DIVERGED",
-      () => undefined,
-      raw(4, (images) => (images[5] = NaN)),
-    ],
+    ["a picture that is not a number", "ERR_DIVERGED", () => undefined, raw(4, (images) => (images[5] = NaN))],
     [
       "a loss that is not finite",
       "ERR_DIVERGED",
@@ -106,19 +104,13 @@ describe("a step that fails leaves state and memory as they were", () => {
       "a gradient that is not finite",
       "ERR_DIVERGED",
       ({ beforeStep }) =>
-        beforeStep.tap(
-          (gradients) => new Map([...gradients].map(([name, value]) => [name, infinite(value)])),
-        ),
+        beforeStep.tap((gradients) => new Map([...gradients].map(([name, value]) => [name, infinite(value)]))),
     ],
     ["beforeBatch throws", "ERR_PLUGIN", ({ beforeBatch }) => beforeBatch.tap(failing)],
     ["afterLoss throws", "ERR_PLUGIN", ({ afterLoss }) => afterLoss.tap(failing)],
     ["afterBackward throws", "ERR_PLUGIN", ({ afterBackward }) => afterBackward.tap(failing)],
     ["shouldStep throws", "ERR_PLUGIN", ({ shouldStep }) => shouldStep.tap(failing)],
-    [
-      "resolveLearningRate throws",
-      "ERR_PLUGIN",
-      ({ resolveLearningRate }) => resolveLearningRate.tap(failing),
-    ],
+    ["resolveLearningRate throws", "ERR_PLUGIN", ({ resolveLearningRate }) => resolveLearningRate.tap(failing)],
     ["beforeStep throws", "ERR_PLUGIN", ({ beforeStep }) => beforeStep.tap(failing)],
   ];
   it.each(cases)("%s", (_, code, tapping, batch = raw(4)) => {
@@ -147,7 +139,9 @@ describe("a step that fails leaves state and memory as they were", () => {
         raw(4, (images) => images.fill(NaN)),
         { microBatch: 41, progress },
       ),
-    ).toThrow(/^The loss is NaN in epoch 3, step 42\. The step was not applied\. .*: the pictures\. The learning rate was 0\.1; the pictures' places in the training split: 0, 1, 2, 3\. Lower the learning rate/);
+    ).toThrow(
+      /^The loss is NaN in epoch 3, step 42\. The step was not applied\. .*: the pictures\. The learning rate was 0\.1; the pictures' places in the training split: 0, 1, 2, 3\. Lower the learning rate/,
+    );
     dispose(state);
   });
 });
@@ -155,9 +149,7 @@ describe("a step that fails leaves state and memory as they were", () => {
 describe("a micro-batch", () => {
   it("that is held back moves running statistics and nothing else", () => {
     const { context, state } = prepared(({ shouldStep }) => shouldStep.tap(() => false));
-    const before = new Map(
-      [...state.weights].map(([name, value]) => [name, weightsHash(new Map([[name, value]]))]),
-    );
+    const before = new Map([...state.weights].map(([name, value]) => [name, weightsHash(new Map([[name, value]]))]));
     expect(runStep(context, state, raw(4), at).stepped).toBeUndefined();
     const moved = [...state.weights].filter(
       ([name, value]) => weightsHash(new Map([[name, value]])) !== before.get(name),
@@ -206,7 +198,10 @@ describe("a micro-batch", () => {
       const decaying = new Set(context.groups.filter(({ decays }) => decays).flatMap(({ parameters }) => parameters));
       const frozen = [[], [1], [1], [0], []]; // depths, step by step
       for (const [step, depths] of frozen.entries()) {
-        const groups = context.groups.map((group) => ({ ...group, trains: !(depths as number[]).includes(group.depth) }));
+        const groups = context.groups.map((group) => ({
+          ...group,
+          trains: !(depths as number[]).includes(group.depth),
+        }));
         const progress = progressAt({ step });
         runStep({ ...context, optimizer, groups }, state, raw(4), { microBatch: step, progress });
         for (const [name, gradient] of seen) {
@@ -228,7 +223,10 @@ describe("a micro-batch", () => {
       expect([...own.values()].map(({ count }) => count)).toContain(4);
       for (const [name, { value, count }] of own) {
         expect(state.counts.get(name), name).toBe(count);
-        state.weights.get(name)!.dataSync().forEach((found, place) => expect(found, name).toBeCloseTo(value[place]!, 6));
+        state.weights
+          .get(name)!
+          .dataSync()
+          .forEach((found, place) => expect(found, name).toBeCloseTo(value[place]!, 6));
       }
       dispose(state);
     },

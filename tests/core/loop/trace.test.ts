@@ -5,11 +5,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
-import { createCapture } from "../../../core/backend/capture.js";
 import { beforeAll, describe, expect, test } from "vitest";
+import { createCapture } from "../../../core/backend/capture.js";
 import { loadBackend } from "../../../core/backend/index.js";
 import { resolveConfig } from "../../../core/config/config.js";
-import { microConfig } from "../../../core/testing/index.js";
 import { createEvents } from "../../../core/loop/events.js";
 import { createHooks } from "../../../core/loop/hooks.js";
 import { applyPlugins } from "../../../core/loop/plugin.js";
@@ -21,6 +20,7 @@ import type { Model } from "../../../core/nn/model.js";
 import { adamw, sgd } from "../../../core/nn/optimizers.js";
 import { readSafetensors, toFloat32 } from "../../../core/nn/safetensors.js";
 import { weightsFromSafetensors, weightsToSafetensors } from "../../../core/nn/weights-file.js";
+import { microConfig } from "../../../core/testing/index.js";
 import { l2, labelSmoothing } from "../../../plugins/index.js";
 
 const folder = join(import.meta.dirname, "../../golden/torch/resnet-trace");

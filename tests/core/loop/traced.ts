@@ -1,8 +1,8 @@
 /** A run as something that can be compared: everything that it says and keeps, wall clock apart. */
 import * as tf from "@tensorflow/tfjs-core";
 import { expect } from "vitest";
-import { Trainer, type TrainerConfig } from "../../../core/index.js";
 import { shapes } from "../../../core/data/index.js";
+import { Trainer, type TrainerConfig } from "../../../core/index.js";
 import type { Moment } from "../../../core/loop/memory.js";
 import type { Snapshot } from "../../../core/loop/snapshot.js";
 import type { Checkpoint } from "../../../core/run/checkpoints.js";

@@ -1,9 +1,10 @@
 /** The laws of a whole run. */
-import * as tf from "@tensorflow/tfjs-core";
+
 import { readdirSync, readFileSync } from "node:fs";
+import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { shapes, type DataSource, type Split } from "../../../core/data/index.js";
-import { hookNames, loadBackend, sgd, stream, Trainer, type FitSummary, type Plugin } from "../../../core/index.js";
+import { type DataSource, type Split, shapes } from "../../../core/data/index.js";
+import { type FitSummary, hookNames, loadBackend, type Plugin, sgd, stream, Trainer } from "../../../core/index.js";
 import { fitWeights, microConfig, microNet } from "../../../core/testing/index.js";
 
 beforeAll(async () => void (await loadBackend()));
@@ -161,9 +162,7 @@ describe("the end of a run", () => {
   it("disposes of plugins also when the data cannot be loaded", async () => {
     const log: string[] = [];
     const data = { name: "broken", options: {}, load: () => Promise.reject(new Error("no such file")) };
-    await expect(new Trainer(microConfig({ data, plugins: [ends("a", log)] })).fit()).rejects.toThrow(
-      "no such file",
-    );
+    await expect(new Trainer(microConfig({ data, plugins: [ends("a", log)] })).fit()).rejects.toThrow("no such file");
     expect(log).toEqual(["a disposed"]);
   });
 
@@ -265,10 +264,7 @@ describe("the shape of the loop", () => {
       [...read(file).matchAll(/(?:from |import\()"(\.[^"]+)"/g)]
         .map(([, path]) => new URL(path!, new URL(file, folder)).pathname.split("/core/")[1] ?? path!)
         .filter(
-          (path) =>
-            !/^(loop|nn|backend|config)\/|^(data\/(dataset|holdout|loader)|errors|options|rng)\.js$/.test(
-              path,
-            ),
+          (path) => !/^(loop|nn|backend|config)\/|^(data\/(dataset|holdout|loader)|errors|options|rng)\.js$/.test(path),
         )
         .map((path) => `${file}: ${path}`),
     );
@@ -305,11 +301,6 @@ describe("the shape of the loop", () => {
 });
 
 /** A summary without what the clock decides. */
-function comparable({
-  seconds: _,
-  imagesPerSecond: __,
-  costs: ___,
-  ...rest
-}: FitSummary): Partial<FitSummary> {
+function comparable({ seconds: _, imagesPerSecond: __, costs: ___, ...rest }: FitSummary): Partial<FitSummary> {
   return rest;
 }

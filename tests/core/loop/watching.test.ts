@@ -3,12 +3,12 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { hookNames, Trainer, type Hooks, type Plugin, type TrainerConfig } from "../../../core/index.js";
 import { shapes } from "../../../core/data/index.js";
+import { type Hooks, hookNames, type Plugin, type Trainer, type TrainerConfig } from "../../../core/index.js";
 import type { FitOptions } from "../../../core/loop/trainer.js";
 import { createKeeper } from "../../../core/run/keeper.js";
 import { createRunRecord } from "../../../core/run/record.js";
-import { fitWeights, microConfig, type Fitted } from "../../../core/testing/index.js";
+import { type Fitted, fitWeights, microConfig } from "../../../core/testing/index.js";
 import * as plugins from "../../../plugins/index.js";
 
 const base = mkdtempSync(join(tmpdir(), "fitloop-watching-"));
@@ -45,7 +45,9 @@ const onlooker: Plugin = {
     for (const hook of hookNames) {
       const { tap } = hooks[hook] as Hooks["resolveLearningRate"];
       tap((value) => {
-        JSON.stringify(value, (key, item: unknown) => (key === "weights" || key === "hooks" || item instanceof Map ? "…" : item));
+        JSON.stringify(value, (key, item: unknown) =>
+          key === "weights" || key === "hooks" || item instanceof Map ? "…" : item,
+        );
         return (silent.includes(hook) ? undefined : value) as number;
       });
     }
@@ -72,7 +74,11 @@ it.each<[string, Partial<TrainerConfig>, (() => Watched)?]>([
   ["somebody who taps every hook", { plugins: [onlooker] }],
   ["a checkpoint every step", {}, () => ({ keep: createKeeper({ folder: folder(), every: 1 }) })],
   ["a checkpoint every third", {}, () => ({ keep: createKeeper({ folder: folder(), every: 3 }) })],
-  ["listeners to everything", {}, () => ({ before: ({ events }) => events.on("*", (_, value) => void JSON.stringify(value)) })],
+  [
+    "listeners to everything",
+    {},
+    () => ({ before: ({ events }) => events.on("*", (_, value) => void JSON.stringify(value)) }),
+  ],
   [
     "listeners that fail",
     {},

@@ -2,17 +2,9 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { loadBackend } from "../../../core/backend/index.js";
-import {
-  efficientNetB0,
-  modelByName,
-  models,
-  resnet18,
-  resnet50,
-  resnet9,
-  wrn,
-} from "../../../core/models/index.js";
+import { efficientNetB0, modelByName, models, resnet9, resnet18, resnet50, wrn } from "../../../core/models/index.js";
 import { valueAndGradients } from "../../../core/nn/backward.js";
-import { forward, initialWeights, namedParameters, type Layer } from "../../../core/nn/layer.js";
+import { forward, initialWeights, type Layer, namedParameters } from "../../../core/nn/layer.js";
 import { activation, append, linear, sequential } from "../../../core/nn/layers.js";
 import type { BlockInfo, HeadInfo, Model, ModelSource } from "../../../core/nn/model.js";
 import * as ops from "../../../core/nn/ops.js";
@@ -59,9 +51,7 @@ describe("options", () => {
   });
 
   it("name a model that is there", () => {
-    expect(() => modelByName("ResNet-50")).toThrow(
-      'There is no model "ResNet-50" (did you mean "resnet50"?).',
-    );
+    expect(() => modelByName("ResNet-50")).toThrow('There is no model "ResNet-50" (did you mean "resnet50"?).');
     expect(() => modelByName("toString")).toThrow(/no model "toString"/);
     expect(() => modelByName("wrn", { depth: "16" })).toThrow(/"depth"/);
     for (const [name, factory] of Object.entries(models)) expect(factory().name).toBe(name);
@@ -167,11 +157,7 @@ describe("buildHead", () => {
       ...plain(7),
       buildHead: (head, info) => {
         asked.push(info);
-        return append(
-          append(head, "neck", linear(features, features)),
-          "none",
-          activation("none", tf.zerosLike),
-        );
+        return append(append(head, "neck", linear(features, features)), "none", activation("none", tf.zerosLike));
       },
     });
     expect(asked).toEqual([{ features, classes: 7 }]);

@@ -25,10 +25,7 @@ export function buildGolden({ model, stem, squeezeExcite: se, classes, options }
   const [, depth, width] = /^wrn-(\d+)-(\d+)$/.exec(model) ?? [];
   const source = depth
     ? modelByName("wrn", { depth: Number(depth), width: Number(width) })
-    : modelByName(
-        model,
-        options ?? (stem ? { stem } : model === "efficientnet-b0" ? { stem: "imagenet" } : {}),
-      );
+    : modelByName(model, options ?? (stem ? { stem } : model === "efficientnet-b0" ? { stem: "imagenet" } : {}));
   return source.build({
     ...plain(classes),
     buildBlock: (branch, { channels }) =>

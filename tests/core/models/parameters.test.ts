@@ -2,7 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { loadBackend } from "../../../core/backend/index.js";
-import { forward, namedBuffers, namedParameters, type Layer } from "../../../core/nn/layer.js";
+import { forward, type Layer, namedBuffers, namedParameters } from "../../../core/nn/layer.js";
 import { torchPlaces } from "../../../core/nn/weights-file.js";
 import { goldenJson } from "../../golden/torch/read.js";
 import { buildGolden, type GoldenNetwork } from "./golden-networks.js";
@@ -53,9 +53,7 @@ describe("parameters", () => {
   it("are the published numbers", () => {
     const count = (network: GoldenNetwork): number => countParameters(buildGolden(network).layer).parameters;
     expect(count({ model: "resnet50", stem: "imagenet", classes: 1000 })).toBe(25_557_032);
-    expect(count({ model: "resnet50", stem: "imagenet", squeezeExcite: true, classes: 100 })).toBe(
-      26_243_924,
-    );
+    expect(count({ model: "resnet50", stem: "imagenet", squeezeExcite: true, classes: 100 })).toBe(26_243_924);
     expect(count({ model: "resnet18", stem: "cifar", classes: 100 })).toBe(11_220_132);
     expect(count({ model: "wrn-28-10", classes: 100 })).toBe(36_536_884);
     expect(count({ model: "efficientnet-b0", classes: 100 })).toBe(4_135_648);
@@ -73,9 +71,7 @@ describe("names and shapes", () => {
   ])("%s", (file, network) => {
     const golden = goldenJson<Record<string, number[]>>(`states/${file}.json`);
     const { layer } = buildGolden(network);
-    expect(Object.fromEntries([...torchPlaces(layer)].map(([name, { shape }]) => [name, shape]))).toEqual(
-      golden,
-    );
+    expect(Object.fromEntries([...torchPlaces(layer)].map(([name, { shape }]) => [name, shape]))).toEqual(golden);
     // In PyTorch's order too, in which it shows parameters and groups them.
     const isBuffer = (name: string): boolean => /running_(mean|var)$/.test(name);
     const names = Object.keys(golden);
@@ -95,10 +91,7 @@ describe("multiply-adds", () => {
     let total = 0;
     tf.tidy(() => {
       const weights = new Map(
-        [...namedParameters(layer), ...namedBuffers(layer)].map(([name, { shape }]) => [
-          name,
-          tf.zeros([...shape]),
-        ]),
+        [...namedParameters(layer), ...namedBuffers(layer)].map(([name, { shape }]) => [name, tf.zeros([...shape])]),
       );
       forward(layer, tf.zeros([batch, golden.size, golden.size, 3]), {
         weights,

@@ -2,12 +2,14 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { loadBackend } from "../../../core/index.js";
-import { efficientNetB0, resnet18, resnet9, wrn } from "../../../core/models/index.js";
+import { efficientNetB0, resnet9, resnet18, wrn } from "../../../core/models/index.js";
 import { heldBytes, valueAndGradients } from "../../../core/nn/backward.js";
 import { forward, initialWeights, namedParameters } from "../../../core/nn/layer.js";
 import * as ops from "../../../core/nn/ops.js";
 
-const bits = (tensor: tf.Tensor | undefined): number[] => [...new Int32Array((tensor!.dataSync() as Float32Array).slice().buffer)];
+const bits = (tensor: tf.Tensor | undefined): number[] => [
+  ...new Int32Array((tensor!.dataSync() as Float32Array).slice().buffer),
+];
 const scalar = (x: tf.Tensor): tf.Scalar => tf.sum(x) as tf.Scalar;
 describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
   beforeAll(async () => void (await loadBackend({ name: backend })));
@@ -26,7 +28,8 @@ describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
     tf.tidy(() => {
       const images = tf.randomNormal([4, 32, 32, 3], 0, 1, "float32", 1);
       const targets = tf.oneHot(tf.tensor1d([0, 1, 2, 4], "int32"), 5).toFloat();
-      const loss = (): tf.Scalar => ops.softCrossEntropy(forward(layer, images, { weights, training: true }), targets) as tf.Scalar;
+      const loss = (): tf.Scalar =>
+        ops.softCrossEntropy(forward(layer, images, { weights, training: true }), targets) as tf.Scalar;
       const start = tf.memory().numBytes;
       const peak = <T>(run: () => T): [T, number] => {
         let most = 0;
@@ -80,10 +83,15 @@ describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
   });
 
   it("a function that gives its input back may change the gradient on its way", () => {
-    const reverse = tf.customGrad((...args) => ({ value: args[0] as tf.Tensor, gradFunc: (dy) => tf.mul(dy as tf.Tensor, -2) }));
+    const reverse = tf.customGrad((...args) => ({
+      value: args[0] as tf.Tensor,
+      gradFunc: (dy) => tf.mul(dy as tf.Tensor, -2),
+    }));
     tf.tidy(() => {
       const x = tf.tensor1d([1, 2]);
-      const gradientOf = (f: () => tf.Tensor): number[] => [...valueAndGradients(() => scalar(f()), [x]).gradients[0]!.dataSync()];
+      const gradientOf = (f: () => tf.Tensor): number[] => [
+        ...valueAndGradients(() => scalar(f()), [x]).gradients[0]!.dataSync(),
+      ];
       expect(gradientOf(() => reverse(tf.mul(x, 3)))).toEqual([-6, -6]);
       expect(gradientOf(() => reverse(x))).toEqual([-2, -2]);
     });
@@ -110,7 +118,9 @@ describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
       const cube = (z: tf.Tensor): tf.Tensor => tf.mul(z, tf.mul(z, z));
       const { gradients } = valueAndGradients(() => scalar(tf.grad(cube)(x)), [x]);
       expect([...gradients[0]!.dataSync()]).toEqual([12, 18]); // 6 x
-      expect(() => tf.grad((z) => valueAndGradients(() => scalar(z), [z]).value)(x)).toThrow("cannot be differentiated itself");
+      expect(() => tf.grad((z) => valueAndGradients(() => scalar(z), [z]).value)(x)).toThrow(
+        "cannot be differentiated itself",
+      );
     });
   });
 
@@ -123,14 +133,19 @@ describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
         throw new Error("backward");
       },
     }));
-    const short = tf.customGrad((...args) => ({ value: tf.mul(args[0] as tf.Tensor, 2), gradFunc: () => tf.ones([3]) }));
+    const short = tf.customGrad((...args) => ({
+      value: tf.mul(args[0] as tf.Tensor, 2),
+      gradFunc: () => tf.ones([3]),
+    }));
     const forwards = (): tf.Scalar => {
       tf.square(tf.square(x));
       throw new Error("forward");
     };
     expect(() => valueAndGradients(forwards, [x])).toThrow("forward");
     expect(() => valueAndGradients(() => scalar(tf.square(failing(tf.square(x)))), [x])).toThrow("backward");
-    expect(() => valueAndGradients(() => scalar(short(x)), [x])).toThrow(/gradient of float32\[3\] for its input "0" \[2\]/);
+    expect(() => valueAndGradients(() => scalar(short(x)), [x])).toThrow(
+      /gradient of float32\[3\] for its input "0" \[2\]/,
+    );
     expect(() => valueAndGradients(() => scalar(tf.cumprod(x)), [x])).toThrow("Cumprod has no gradient");
     expect(tf.memory().numTensors).toBe(before);
     tf.tidy(() => {
@@ -160,7 +175,8 @@ it("what the way back holds on to is counted once, weights and what only passes 
     expect(held(() => ops.conv2d(x, w, { padding: 1 }))).toBe(4 * input);
     // The sum is held by nothing, and the result of relu by relu and the square together.
     expect(held(() => tf.square(ops.relu(ops.add(x, x))))).toBe(4 * input);
-    const block = (): tf.Tensor => ops.relu(ops.batchNorm(ops.conv2d(x, w, { padding: 1 }), scale, scale, running, norm).y);
+    const block = (): tf.Tensor =>
+      ops.relu(ops.batchNorm(ops.conv2d(x, w, { padding: 1 }), scale, scale, running, norm).y);
     expect(held(block) - 4 * (input + 2 * map)).toBeLessThanOrEqual(3 * 5 * 4); // the statistics of the batch
     const half = held(() => ops.relu(ops.conv2d(x, w, { padding: 1, precision: "bfloat16" })));
     expect(half).toBe(2 * (input + w.size + map));

@@ -3,14 +3,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { loadBackend } from "../../../core/backend/index.js";
 import { valueAndGradients } from "../../../core/nn/backward.js";
-import {
-  forward,
-  initialWeights,
-  namedBuffers,
-  namedParameters,
-  run,
-  type Layer,
-} from "../../../core/nn/layer.js";
+import { forward, initialWeights, type Layer, namedBuffers, namedParameters, run } from "../../../core/nn/layer.js";
 import { append, batchNorm, conv2d, dropout, identity, linear, sequential } from "../../../core/nn/layers.js";
 import * as ops from "../../../core/nn/ops.js";
 import { relativeDifference } from "../../golden/torch/read.js";
@@ -34,11 +27,7 @@ describe("names", () => {
     const longer = append(batchNorm(4), "se", linear(2, 2));
     expect([...namedParameters(longer).keys()]).toEqual(["weight", "bias", "se.weight", "se.bias"]);
     const twice = append(append(layer, "a", identity), "b", linear(1, 1));
-    expect([...namedParameters(twice).keys()]).toEqual([
-      ...namedParameters(layer).keys(),
-      "b.weight",
-      "b.bias",
-    ]);
+    expect([...namedParameters(twice).keys()]).toEqual([...namedParameters(layer).keys(), "b.weight", "b.bias"]);
   });
 
   it("are not given twice", () => {
@@ -64,10 +53,7 @@ describe("first values", () => {
   });
 
   it("have PyTorch's distributions", () => {
-    const weights = initialWeights(
-      sequential({ conv: conv2d({ in: 8, out: 64, kernel: 3 }), fc: linear(64, 500) }),
-      1,
-    );
+    const weights = initialWeights(sequential({ conv: conv2d({ in: 8, out: 64, kernel: 3 }), fc: linear(64, 500) }), 1);
     const kernel = values(weights.get("conv.weight")!);
     const deviation = Math.sqrt(kernel.reduce((sum, x) => sum + x * x, 0) / kernel.length);
     // He et al. by the fan out, 9 * 64; 4,608 draws put the deviation within 5 % but once in a million.
@@ -157,25 +143,22 @@ describe("batch norm", () => {
     expect(values(forward(layer, x(), options))).toEqual(values(forward(layer, x(), { weights })));
   });
 
-  it.each(["tensorflow", "wasm"] as const)(
-    "with given statistics has its formula's gradients on %s",
-    async (name) => {
-      await loadBackend({ name });
-      const inputs = [x(), tf.tensor1d([2, -3]), tf.tensor1d([0.5, 1])];
-      const statistics = { mean: tf.tensor1d([2, -20]), variance: tf.tensor1d([4, 100]) };
-      const dy = tf.tensor4d([1, 2, 3, 4, 5, 6, 7, 8], [2, 2, 1, 2]);
-      const gradients = tf.grads((...args: tf.Tensor[]) => {
-        const [input, scale, offset] = args as [tf.Tensor, tf.Tensor, tf.Tensor];
-        return ops.batchNormInference(input, scale, offset, statistics, 0);
-      });
-      const [dx, dScale, dOffset] = gradients(inputs, dy).map(values);
-      expect(relativeDifference(dx!, [1, -0.6, 3, -1.2, 5, -1.8, 7, -2.4])).toBeLessThan(1e-6);
-      // Sums of dy times (x - mean) / deviation: (-1, 1, 3, 5) / 2 and (10, -10, -30, -50) / 10.
-      expect(relativeDifference(dScale!, [26, -60])).toBeLessThan(1e-6);
-      expect(relativeDifference(dOffset!, [16, 20])).toBeLessThan(1e-6);
-      await loadBackend({ name: "tensorflow" });
-    },
-  );
+  it.each(["tensorflow", "wasm"] as const)("with given statistics has its formula's gradients on %s", async (name) => {
+    await loadBackend({ name });
+    const inputs = [x(), tf.tensor1d([2, -3]), tf.tensor1d([0.5, 1])];
+    const statistics = { mean: tf.tensor1d([2, -20]), variance: tf.tensor1d([4, 100]) };
+    const dy = tf.tensor4d([1, 2, 3, 4, 5, 6, 7, 8], [2, 2, 1, 2]);
+    const gradients = tf.grads((...args: tf.Tensor[]) => {
+      const [input, scale, offset] = args as [tf.Tensor, tf.Tensor, tf.Tensor];
+      return ops.batchNormInference(input, scale, offset, statistics, 0);
+    });
+    const [dx, dScale, dOffset] = gradients(inputs, dy).map(values);
+    expect(relativeDifference(dx!, [1, -0.6, 3, -1.2, 5, -1.8, 7, -2.4])).toBeLessThan(1e-6);
+    // Sums of dy times (x - mean) / deviation: (-1, 1, 3, 5) / 2 and (10, -10, -30, -50) / 10.
+    expect(relativeDifference(dScale!, [26, -60])).toBeLessThan(1e-6);
+    expect(relativeDifference(dOffset!, [16, 20])).toBeLessThan(1e-6);
+    await loadBackend({ name: "tensorflow" });
+  });
 });
 
 describe("dropout", () => {

@@ -2,7 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadBackend } from "../../../core/backend/index.js";
-import { forward, namedParameters, type Layer, type Weights } from "../../../core/nn/layer.js";
+import { forward, type Layer, namedParameters, type Weights } from "../../../core/nn/layer.js";
 import { activation, batchNorm, conv2d, depthwiseConv2d, linear } from "../../../core/nn/layers.js";
 import * as ops from "../../../core/nn/ops.js";
 import { readSafetensors, toFloat32, writeSafetensors } from "../../../core/nn/safetensors.js";
@@ -38,8 +38,7 @@ const kinds: Record<string, (settings: Case) => Layer> = {
   depthwise: ({ kernel, stride, padding, tensors }) =>
     depthwiseConv2d({ channels: tensors.weight![0]!, kernel, stride, padding }),
   norm: ({ tensors }) => batchNorm(tensors.weight![0]!),
-  "max-pool": ({ kernel, stride, padding }) =>
-    activation("max-pool", (x) => ops.maxPool(x, kernel, stride, padding)),
+  "max-pool": ({ kernel, stride, padding }) => activation("max-pool", (x) => ops.maxPool(x, kernel, stride, padding)),
   "global-average-pool": () => activation("pool", ops.globalAveragePool),
   "global-max-pool": () => activation("pool", ops.globalMaxPool),
   resize: ({ size }) => activation("resize", (x) => ops.resize(x, ...size)),
@@ -95,10 +94,7 @@ describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
     expectClose(grads[0]!.dataSync(), `${name}.dx`);
     if (names.length > 0) {
       // Gradients have the layout of what they are gradients of; running statistics only fill the file up.
-      const gradients = new Map([
-        ...weights,
-        ...names.map((key, place) => [key, grads[place + 1]!] as const),
-      ]);
+      const gradients = new Map([...weights, ...names.map((key, place) => [key, grads[place + 1]!] as const)]);
       const inTorchLayout = readSafetensors(weightsToSafetensors(gradients, layer)).tensors;
       for (const key of names) expectClose(toFloat32(inTorchLayout.get(key)!)!, `${name}.d.${key}`);
     }

@@ -22,9 +22,7 @@ function lossAndGradient(logits: number[][], targets: number[][]): { loss: numbe
   let found = { loss: NaN, gradient: [] as number[] };
   tf.tidy(() => {
     const wanted = tf.tensor2d(targets);
-    const { value, grad } = tf.valueAndGrad((z: tf.Tensor) => softCrossEntropy(z, wanted))(
-      tf.tensor2d(logits),
-    );
+    const { value, grad } = tf.valueAndGrad((z: tf.Tensor) => softCrossEntropy(z, wanted))(tf.tensor2d(logits));
     found = { loss: value.dataSync()[0]!, gradient: [...grad.dataSync()] };
   });
   return found;
@@ -60,9 +58,7 @@ describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
 
   it("takes targets that were made inside the tape", () => {
     const logits = tf.tensor2d([[0.5, -1, 2]]);
-    const made = tf.grad((z: tf.Tensor) => softCrossEntropy(z, tf.mul(tf.tensor2d([[0, 2, 0]]), 0.5)))(
-      logits,
-    );
+    const made = tf.grad((z: tf.Tensor) => softCrossEntropy(z, tf.mul(tf.tensor2d([[0, 2, 0]]), 0.5)))(logits);
     const targets = tf.tensor2d([[0, 1, 0]]);
     const given = tf.grad((z: tf.Tensor) => softCrossEntropy(z, targets))(logits);
     expect(relativeDifference(made.dataSync(), given.dataSync())).toBeLessThan(tolerance);

@@ -2,9 +2,9 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { loadBackend } from "../../../core/backend/index.js";
-import { adamw, optimizers, sgd, type Optimizer } from "../../../core/nn/optimizers.js";
-import { updateOnce } from "./update-once.js";
+import { adamw, type Optimizer, optimizers, sgd } from "../../../core/nn/optimizers.js";
 import { goldenJson, relativeDifference } from "../../golden/torch/read.js";
+import { updateOnce } from "./update-once.js";
 
 type Group = "body" | "head";
 type PerStep = Record<Group, number[][]>;
@@ -95,9 +95,7 @@ describe("options", () => {
   });
 
   it("are checked", () => {
-    expect(() => sgd({ momentun: 0.9 } as never)).toThrow(
-      /unknown option "momentun" \(did you mean "momentum"\?\)/,
-    );
+    expect(() => sgd({ momentun: 0.9 } as never)).toThrow(/unknown option "momentun" \(did you mean "momentum"\?\)/);
     expect(() => sgd({ momentum: 1 })).toThrow(/momentum/);
     expect(() => adamw({ epsilon: 0 })).toThrow(/epsilon/);
   });

@@ -1,22 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { TrainerError } from "../../../core/errors.js";
-import {
-  readSafetensors,
-  toFloat32,
-  writeSafetensors,
-  type StoredTensor,
-} from "../../../core/nn/safetensors.js";
+import { readSafetensors, type StoredTensor, toFloat32, writeSafetensors } from "../../../core/nn/safetensors.js";
 import { goldenBytes } from "../../golden/torch/read.js";
 
 const utf8 = new TextEncoder();
 
 /** A file around any header: what a writer with a mistake would leave. */
-function file(
-  header: unknown,
-  data: number | Uint8Array = 0,
-  { length }: { length?: bigint } = {},
-): Uint8Array {
+function file(header: unknown, data: number | Uint8Array = 0, { length }: { length?: bigint } = {}): Uint8Array {
   const json = typeof header === "string" ? header : JSON.stringify(header);
   const text = header instanceof Uint8Array ? header : utf8.encode(json);
   const body = typeof data === "number" ? new Uint8Array(data) : data;
@@ -81,9 +72,7 @@ describe("what is written", () => {
     const padded = header.padEnd(Math.ceil(header.length / 8) * 8, " ");
     expect(new TextDecoder().decode(bytes.subarray(8, 8 + padded.length))).toBe(padded);
     expect(new DataView(bytes.buffer).getBigUint64(0, true)).toBe(BigInt(padded.length));
-    expect([...bytes.subarray(8 + padded.length)]).toEqual([
-      0x18, 0x2d, 0x44, 0x54, 0xfb, 0x21, 0x09, 0x40, 1, 2, 255,
-    ]);
+    expect([...bytes.subarray(8 + padded.length)]).toEqual([0x18, 0x2d, 0x44, 0x54, 0xfb, 0x21, 0x09, 0x40, 1, 2, 255]);
   });
 
   it("holds for any tensors", () => {
@@ -115,24 +104,14 @@ describe("what is written", () => {
   });
 
   it.each<[string, StoredTensor, RegExp]>([
-    [
-      "too few numbers",
-      { dtype: "F32", shape: [3], data: new Float32Array(2) },
-      /F32 \[3\].*Float32Array of 2/,
-    ],
-    [
-      "another class",
-      { dtype: "F32", shape: [2], data: new Float64Array(2) },
-      /F32 \[2\].*Float64Array of 2/,
-    ],
+    ["too few numbers", { dtype: "F32", shape: [3], data: new Float32Array(2) }, /F32 \[3\].*Float32Array of 2/],
+    ["another class", { dtype: "F32", shape: [2], data: new Float64Array(2) }, /F32 \[2\].*Float64Array of 2/],
   ])("refuses %s", (_, tensor, message) => {
     expect(() => writeSafetensors(new Map([["a", tensor]]))).toThrow(message);
   });
 
   it("refuses the name of the metadata", () => {
-    expect(() => writeSafetensors(new Map([["__metadata__", samples["half"]!]]))).toThrow(
-      /cannot name a tensor/,
-    );
+    expect(() => writeSafetensors(new Map([["__metadata__", samples["half"]!]]))).toThrow(/cannot name a tensor/);
   });
 });
 
@@ -168,41 +147,23 @@ describe("what is refused", () => {
     "an unknown field": [file({ a: { dtype: "U8", shape: [0], data_offsets: [0, 0], x: 1 } }), /"a" has "x"/],
     "no dtype": [file({ a: { shape: [1], data_offsets: [0, 4] } }, 4), /dtype missing/],
     "an unknown dtype": [file({ a: { dtype: "F33", shape: [1], data_offsets: [0, 4] } }, 4), /dtype "F33"/],
-    "a dtype of the language": [
-      file({ a: { dtype: "toString", shape: [1], data_offsets: [0, 4] } }, 4),
-      /"toString"/,
-    ],
+    "a dtype of the language": [file({ a: { dtype: "toString", shape: [1], data_offsets: [0, 4] } }, 4), /"toString"/],
     "a shape that is a number": [file({ a: { dtype: "U8", shape: 1, data_offsets: [0, 1] } }, 1), /shape 1/],
     "a negative size": [file({ a: f32([-1], 0, 4) }, 4), /shape \[-1\]/],
     "a fraction": [file({ a: f32([1.5], 0, 6) }, 6), /shape \[1.5\]/],
-    "a size beyond 2^53": [
-      file('{"a":{"dtype":"F32","shape":[9007199254740993],"data_offsets":[0,4]}}', 4),
-      /shape/,
-    ],
+    "a size beyond 2^53": [file('{"a":{"dtype":"F32","shape":[9007199254740993],"data_offsets":[0,4]}}', 4), /shape/],
     "sizes whose product overflows": [file({ a: f32([2 ** 31, 2 ** 31, 2], 0, 8) }, 8), /no file can hold/],
     "one offset": [file({ a: { dtype: "U8", shape: [1], data_offsets: [0] } }, 1), /data_offsets \[0\]/],
     "offsets turned round": [file({ a: f32([1], 4, 0) }, 4), /data_offsets \[4,0\]/],
     "a negative offset": [file({ a: f32([1], -4, 0) }, 4), /data_offsets/],
-    "less room than the shape takes": [
-      file({ a: f32([2], 0, 4) }, 4),
-      /takes 8 bytes, and its offsets leave 4/,
-    ],
-    "more room than the shape takes": [
-      file({ a: f32([1], 0, 8) }, 8),
-      /takes 4 bytes, and its offsets leave 8/,
-    ],
+    "less room than the shape takes": [file({ a: f32([2], 0, 4) }, 4), /takes 8 bytes, and its offsets leave 4/],
+    "more room than the shape takes": [file({ a: f32([1], 0, 8) }, 8), /takes 4 bytes, and its offsets leave 8/],
     "data cut short": [file({ a: f32([2], 0, 8) }, 7), /ends at byte 8 of the data, which has 7/],
     "bytes at the end": [file({ a: f32([1], 0, 4) }, 5), /1 bytes follow tensor "a"/],
     "bytes without a tensor": [file("{}", 3), /3 bytes follow the header/],
-    "a gap": [
-      file({ a: f32([1], 0, 4), b: f32([1], 8, 12) }, 12),
-      /4 bytes between tensor "a" and tensor "b"/,
-    ],
+    "a gap": [file({ a: f32([1], 0, 4), b: f32([1], 8, 12) }, 12), /4 bytes between tensor "a" and tensor "b"/],
     "a gap at the start": [file({ a: f32([1], 4, 8) }, 8), /4 bytes between the header and tensor "a"/],
-    "an overlap": [
-      file({ a: f32([2], 0, 8), b: f32([1], 4, 8) }, 8),
-      /"b" begins at byte 4, inside tensor "a"/,
-    ],
+    "an overlap": [file({ a: f32([2], 0, 8), b: f32([1], 4, 8) }, 8), /"b" begins at byte 4, inside tensor "a"/],
     "two tensors in one place": [file({ a: f32([1], 0, 4), b: f32([1], 0, 4) }, 4), /inside tensor "a"/],
     "metadata that is a list": [file({ __metadata__: ["x"] }), /not a map from text to text/],
     "metadata with a number": [file({ __metadata__: { x: 1 } }), /not a map from text to text/],
@@ -239,9 +200,7 @@ describe("what is refused", () => {
 
 describe("toFloat32", () => {
   it("reads half precision", () => {
-    const bits = [
-      0x0000, 0x8000, 0x0001, 0x03ff, 0x0400, 0x3555, 0x3c00, 0xc000, 0x7bff, 0x7c00, 0xfc00, 0x7e00,
-    ];
+    const bits = [0x0000, 0x8000, 0x0001, 0x03ff, 0x0400, 0x3555, 0x3c00, 0xc000, 0x7bff, 0x7c00, 0xfc00, 0x7e00];
     const numbers = [
       0,
       -0,
@@ -268,9 +227,7 @@ describe("toFloat32", () => {
   });
 
   it("rounds double precision, and leaves integers alone", () => {
-    expect([...toFloat32({ dtype: "F64", shape: [1], data: Float64Array.of(0.1) })!]).toEqual([
-      Math.fround(0.1),
-    ]);
+    expect([...toFloat32({ dtype: "F64", shape: [1], data: Float64Array.of(0.1) })!]).toEqual([Math.fround(0.1)]);
     expect(toFloat32({ dtype: "I32", shape: [1], data: Int32Array.of(1) })).toBeUndefined();
   });
 });

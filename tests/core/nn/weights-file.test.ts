@@ -5,12 +5,8 @@ import { TrainerError } from "../../../core/errors.js";
 import { efficientNetB0, resnet18 } from "../../../core/models/index.js";
 import { initialWeights, type Layer, type Weights } from "../../../core/nn/layer.js";
 import { batchNorm, conv2d, depthwiseConv2d, linear, sequential } from "../../../core/nn/layers.js";
-import { readSafetensors, writeSafetensors, type StoredTensor } from "../../../core/nn/safetensors.js";
-import {
-  commonWeights,
-  weightsFromSafetensors,
-  weightsToSafetensors,
-} from "../../../core/nn/weights-file.js";
+import { readSafetensors, type StoredTensor, writeSafetensors } from "../../../core/nn/safetensors.js";
+import { commonWeights, weightsFromSafetensors, weightsToSafetensors } from "../../../core/nn/weights-file.js";
 import { plain } from "../models/golden-networks.js";
 
 beforeAll(() => loadBackend({ name: "tensorflow" }));
@@ -94,9 +90,7 @@ describe("weightsFromSafetensors", () => {
 
   it("shortens long lists", () => {
     const { layer: network } = resnet18({ width: 4 }).build(plain(10));
-    expect(() => weightsFromSafetensors(writeSafetensors(new Map()), network)).toThrow(
-      /102 missing .*, and 92 more/,
-    );
+    expect(() => weightsFromSafetensors(writeSafetensors(new Map()), network)).toThrow(/102 missing .*, and 92 more/);
   });
 });
 

@@ -3,8 +3,22 @@ import { aligned } from "../../../core/report/blocks.js";
 
 it("curves of several lengths stand over every step that any of them has, in order", () => {
   const curves = [
-    { name: "steps", points: new Map([[10, 1], [2, 3], [4, 2]]) },
-    { name: "epochs", points: new Map([[4, 9], [12, 8]]), dots: true },
+    {
+      name: "steps",
+      points: new Map([
+        [10, 1],
+        [2, 3],
+        [4, 2],
+      ]),
+    },
+    {
+      name: "epochs",
+      points: new Map([
+        [4, 9],
+        [12, 8],
+      ]),
+      dots: true,
+    },
   ];
   expect(aligned(curves)).toEqual({
     x: [2, 4, 10, 12],

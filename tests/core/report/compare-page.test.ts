@@ -1,16 +1,37 @@
 /** What several runs have in common, what they differ in, and which of them count. */
 import { describe, expect, it } from "vitest";
-import { comparePage, differences, figureOf, flattened, groupsOf, leftOut, namesOf } from "../../../core/report/compare-page.js";
+import {
+  comparePage,
+  differences,
+  figureOf,
+  flattened,
+  groupsOf,
+  leftOut,
+  namesOf,
+} from "../../../core/report/compare-page.js";
 import { createTold, type RunParts } from "../../../core/report/run-page.js";
 
 const part = (name: string, options: object = {}) => ({ name, options });
 const recordOf = (more: object) =>
-  ({ name: "net", seed: 1, epochs: 2, data: part("shapes"), model: part("resnet9"), optimizer: part("sgd"), plugins: [], environment: { backend: "tensorflow", threads: 2, node: "22" }, ...more }) as unknown as NonNullable<RunParts["record"]>;
+  ({
+    name: "net",
+    seed: 1,
+    epochs: 2,
+    data: part("shapes"),
+    model: part("resnet9"),
+    optimizer: part("sgd"),
+    plugins: [],
+    environment: { backend: "tensorflow", threads: 2, node: "22" },
+    ...more,
+  }) as unknown as NonNullable<RunParts["record"]>;
 const runOf = (name: string, record: object | undefined, top1?: number): RunParts => ({
   folder: `/runs/${name}`,
   told: createTold(),
   record: record && recordOf(record),
-  summary: top1 === undefined ? undefined : ({ stopReason: "epochs", test: { top1, top5: 1, loss: 1 }, imagesPerSecond: 9, seconds: 1 } as never),
+  summary:
+    top1 === undefined
+      ? undefined
+      : ({ stopReason: "epochs", test: { top1, top5: 1, loss: 1 }, imagesPerSecond: 9, seconds: 1 } as never),
   kept: { splits: {} },
   status: "ended",
   picture: () => undefined,
@@ -20,9 +41,13 @@ const sizes = (runs: RunParts[]): number[] => groupsOf(runs).map(({ runs: member
 describe("groups", () => {
   it("are of all but the seed, and of the surroundings the backend alone", () => {
     expect(sizes([runOf("a", { seed: 1 }), runOf("b", { seed: 2 })])).toEqual([2]);
-    expect(sizes([runOf("a", {}), runOf("b", { environment: { backend: "tensorflow", threads: 8, node: "20" } })])).toEqual([2]);
+    expect(
+      sizes([runOf("a", {}), runOf("b", { environment: { backend: "tensorflow", threads: 8, node: "20" } })]),
+    ).toEqual([2]);
     expect(sizes([runOf("a", {}), runOf("b", { environment: { backend: "wasm" } })])).toEqual([1, 1]);
-    expect(sizes([runOf("a", { plugins: [part("ema"), part("l2")] }), runOf("b", { plugins: [part("l2"), part("ema")] })])).toEqual([1, 1]);
+    expect(
+      sizes([runOf("a", { plugins: [part("ema"), part("l2")] }), runOf("b", { plugins: [part("l2"), part("ema")] })]),
+    ).toEqual([1, 1]);
   });
 
   it("hold no run of which nobody knows the config", () => {
@@ -35,11 +60,18 @@ describe("groups", () => {
     expect(figureOf({ runs }, "test top-1")).toEqual(figure);
     // A third of the second seed would draw the mean to it, and make the deviation smaller.
     expect(figureOf({ runs: [...runs, runOf("c", { seed: 2 }, 0.7)] }, "test top-1")).toEqual(figure);
-    expect(figureOf({ runs: [runOf("a", {}, 0.5), runOf("b", {}, 0.5)] }, "test top-1")).toEqual({ count: 1, mean: 0.5 });
+    expect(figureOf({ runs: [runOf("a", {}, 0.5), runOf("b", {}, 0.5)] }, "test top-1")).toEqual({
+      count: 1,
+      mean: 0.5,
+    });
   });
 
   it("take a seed's figure from the run that has one", () => {
-    const runs = [runOf("broken off", { seed: 1 }), runOf("whole", { seed: 1 }, 0.5), runOf("diverged", { seed: 2 }, Number.NaN)];
+    const runs = [
+      runOf("broken off", { seed: 1 }),
+      runOf("whole", { seed: 1 }, 0.5),
+      runOf("diverged", { seed: 2 }, Number.NaN),
+    ];
     expect(figureOf({ runs }, "test top-1")).toEqual({ count: 1, mean: 0.5 });
     expect(figureOf({ runs: [runs[0]!] }, "test top-1")).toEqual({ count: 0 });
   });
@@ -51,12 +83,30 @@ describe("runs that did not finish", () => {
     return { ...run, summary: { ...run.summary!, stopReason } };
   };
   const told = createTold(); // a good epoch, of a run that never came to its end
-  told.add({ event: "epoch:end", epoch: 0, step: 1, train: { loss: 1, top1: 0.5 }, validation: { loss: 0.01, top1: 0.99 }, learningRate: 0.1, imagesPerSecond: 9 });
+  told.add({
+    event: "epoch:end",
+    epoch: 0,
+    step: 1,
+    train: { loss: 1, top1: 0.5 },
+    validation: { loss: 0.01, top1: 0.99 },
+    learningRate: 0.1,
+    imagesPerSecond: 9,
+  });
   const brokeOff: RunParts = { ...runOf("killed", { seed: 5 }), told, status: "broke off" };
-  const runs = [runOf("a", { seed: 1 }, 0.5), runOf("b", { seed: 2 }, 0.7), cut("stopped", 3, "interrupted (SIGINT)"), cut("bad", 4, "failed: NaN"), brokeOff];
+  const runs = [
+    runOf("a", { seed: 1 }, 0.5),
+    runOf("b", { seed: 2 }, 0.7),
+    cut("stopped", 3, "interrupted (SIGINT)"),
+    cut("bad", 4, "failed: NaN"),
+    brokeOff,
+  ];
 
   it("are in no mean, and one sentence names them", () => {
-    expect(figureOf({ runs }, "test top-1")).toEqual({ count: 2, mean: expect.closeTo(0.6, 12), deviation: expect.any(Number) });
+    expect(figureOf({ runs }, "test top-1")).toEqual({
+      count: 2,
+      mean: expect.closeTo(0.6, 12),
+      deviation: expect.any(Number),
+    });
     expect(figureOf({ runs: [brokeOff] }, "held-out top-1")).toEqual({ count: 0 });
     expect(leftOut(groupsOf(runs))).toEqual([
       "Runs that did not finish are left out of means and deviations: stopped (interrupted (SIGINT)), bad (failed: NaN), killed (broke off).",
@@ -64,17 +114,25 @@ describe("runs that did not finish", () => {
   });
 
   it("that stopped early on purpose have finished", () => {
-    expect(figureOf({ runs: [cut("early", 1, "no better for 3 epochs"), cut("short", 2, "max steps")] }, "test top-1").count).toBe(2);
+    expect(
+      figureOf({ runs: [cut("early", 1, "no better for 3 epochs"), cut("short", 2, "max steps")] }, "test top-1").count,
+    ).toBe(2);
   });
 
   it("are told on the page, beside of how many runs each mean is", () => {
-    const [table] = comparePage(runs).blocks as unknown as [{ note: string; columns: { name: string }[]; rows: unknown[][] }];
+    const [table] = comparePage(runs).blocks as unknown as [
+      { note: string; columns: { name: string }[]; rows: unknown[][] },
+    ];
     expect(table.note).toContain("killed (broke off)");
     const at = table.columns.findIndex(({ name }) => name.startsWith("finished"));
     expect(table.rows[0]![at]).toBe(2);
     const held = { top1: 0.5, top5: 1, loss: 1, source: "current" };
-    const some = runs.map((run, at) => (at === 0 ? { ...run, summary: { ...run.summary!, validation: held } as never } : run));
-    expect((comparePage(some).blocks[0] as unknown as typeof table).rows[0]![at]).toBe("2; held-out top-1 of 1; held-out loss of 1");
+    const some = runs.map((run, at) =>
+      at === 0 ? { ...run, summary: { ...run.summary!, validation: held } as never } : run,
+    );
+    expect((comparePage(some).blocks[0] as unknown as typeof table).rows[0]![at]).toBe(
+      "2; held-out top-1 of 1; held-out loss of 1",
+    );
   });
 });
 
@@ -86,12 +144,18 @@ it("runs of one basename are named by as much of their path as tells them apart"
 });
 
 describe("repeats of a seed", () => {
-  const [first, again, other] = [runOf("first", { seed: 1 }, 0.5), runOf("again", { seed: 1 }, 0.5), runOf("other", { seed: 2 }, 0.6)];
+  const [first, again, other] = [
+    runOf("first", { seed: 1 }, 0.5),
+    runOf("again", { seed: 1 }, 0.5),
+    runOf("other", { seed: 2 }, 0.6),
+  ];
 
   it("are named in one sentence, and only within a group", () => {
     expect(leftOut(groupsOf([first, other]))).toEqual([]);
     expect(leftOut(groupsOf([first, runOf("longer", { seed: 1, epochs: 9 }, 0.5)]))).toEqual([]);
-    expect(leftOut(groupsOf([first, again, other]))).toEqual([expect.stringMatching(/not independent.*: again \(that of first\)\.$/)]);
+    expect(leftOut(groupsOf([first, again, other]))).toEqual([
+      expect.stringMatching(/not independent.*: again \(that of first\)\.$/),
+    ]);
   });
 
   it("are a note on the page, whose count is of seeds", () => {
@@ -117,7 +181,9 @@ describe("what configs differ in", () => {
   });
 
   it("leaves out what a config is not: its file and its surroundings", () => {
-    expect([...flattened(recordOf({ source: { path: "x" } })).keys()].filter((path) => /source|environment/.test(path))).toEqual([]);
+    expect(
+      [...flattened(recordOf({ source: { path: "x" } })).keys()].filter((path) => /source|environment/.test(path)),
+    ).toEqual([]);
     expect(flattened(undefined).size).toBe(0);
   });
 });

@@ -9,7 +9,9 @@ const filled = (steps: number, most: number): ReturnType<typeof createHistory> =
 
 describe("a history", () => {
   it("of few steps holds each of them", () => {
-    expect(filled(5, 10).buckets.map(({ step, count }) => [step, count])).toEqual([1, 2, 3, 4, 5].map((step) => [step, 1]));
+    expect(filled(5, 10).buckets.map(({ step, count }) => [step, count])).toEqual(
+      [1, 2, 3, 4, 5].map((step) => [step, 1]),
+    );
   });
 
   it.each([11, 100, 1000, 12345])("of %s steps stays small, and loses no step, no sum, no extreme", (steps) => {
@@ -19,7 +21,10 @@ describe("a history", () => {
     const losses = buckets.map(({ figures }) => figures.get("loss")!);
     const all = Array.from({ length: steps }, (_, at) => Math.sin(at + 1));
     expect(losses.reduce((sum, each) => sum + each.count, 0)).toBe(steps);
-    expect(losses.reduce((sum, each) => sum + each.sum, 0)).toBeCloseTo(all.reduce((sum, each) => sum + each, 0), 6);
+    expect(losses.reduce((sum, each) => sum + each.sum, 0)).toBeCloseTo(
+      all.reduce((sum, each) => sum + each, 0),
+      6,
+    );
     expect(Math.max(...losses.map(({ high }) => high))).toBe(Math.max(...all));
     expect(Math.min(...losses.map(({ low }) => low))).toBe(Math.min(...all));
     expect(buckets.at(-1)!.step).toBe(steps);

@@ -16,8 +16,12 @@ describe("the HTML", () => {
       `default-src 'none'; script-src ${hashes("script")}; style-src ${hashes("style")}; img-src data:; base-uri 'none'; form-action 'none'`,
     );
     expect([hashes("script"), hashes("style")].map((each) => each.split(" ").length)).toEqual([2, 2]);
-    expect(html.indexOf("Content-Security-Policy"), "before anything that it concerns").toBeLessThan(html.search(/<(script|style|link|img)/));
-    expect(readFileSync(new URL("../../../core/report/page.js", import.meta.url), "utf8")).not.toMatch(/innerHTML|outerHTML|insertAdjacent|document\.write|eval\(/);
+    expect(html.indexOf("Content-Security-Policy"), "before anything that it concerns").toBeLessThan(
+      html.search(/<(script|style|link|img)/),
+    );
+    expect(readFileSync(new URL("../../../core/report/page.js", import.meta.url), "utf8")).not.toMatch(
+      /innerHTML|outerHTML|insertAdjacent|document\.write|eval\(/,
+    );
   });
 
   it("keeps names from ending the element that holds them", () => {
@@ -27,7 +31,11 @@ describe("the HTML", () => {
     expect(html).not.toContain("<!--");
     const json = /id="data">(.*)<\/script>/.exec(html)![1]!;
     expect(json).not.toMatch(/[<\u2028\u2029]/);
-    expect(JSON.parse(json)).toEqual({ title: name, summary: name, blocks: [{ kind: "text", title: name, text: name }] });
+    expect(JSON.parse(json)).toEqual({
+      title: name,
+      summary: name,
+      blocks: [{ kind: "text", title: name, text: name }],
+    });
     const shown = "&#60;/script&#62;&#60;script&#62;alert(1)&#60;/script&#62;&#60;!-- \u2028\u2029 &#34;&#39;&#38;";
     expect(html).toContain(`<title>${shown}</title>`);
     expect(html).toContain(`<h1>${shown}</h1>`);

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { loadBackend, Trainer, type Plugin } from "../../../core/index.js";
+import { loadBackend, type Plugin, Trainer } from "../../../core/index.js";
 import { createReport } from "../../../core/report/keep.js";
 import { readKept } from "../../../core/report/read.js";
 import { createRunRecord } from "../../../core/run/record.js";
@@ -21,7 +21,10 @@ const folderOf = (name: string): string => {
 describe("what is kept", () => {
   it("is the command, the plan, counts of each split and pictures that are there", async () => {
     const folder = folderOf("kept");
-    const trainer = new Trainer(microConfig({ epochs: 2 }), [createRunRecord().plugin, createReport({ command: "trainer --x" })]);
+    const trainer = new Trainer(microConfig({ epochs: 2 }), [
+      createRunRecord().plugin,
+      createReport({ command: "trainer --x" }),
+    ]);
     const pictures: string[] = [];
     trainer.events.on("picture", ({ path }) => void pictures.push(path));
     const { validation } = await trainer.fit({ folder });
@@ -40,7 +43,8 @@ describe("what is kept", () => {
 
   it("keeps the command that began the run, whatever goes on with it", async () => {
     const folder = folderOf("again");
-    const fit = (command: string) => new Trainer(microConfig({ epochs: 1 }), [createRunRecord().plugin, createReport({ command })]).fit({ folder });
+    const fit = (command: string) =>
+      new Trainer(microConfig({ epochs: 1 }), [createRunRecord().plugin, createReport({ command })]).fit({ folder });
     await fit("trainer --first");
     await fit("trainer --second");
     expect(readKept(folder).command).toBe("trainer --first");
@@ -58,8 +62,17 @@ describe("what is kept", () => {
 describe("the run", () => {
   it("that failed before its first step leaves nothing", async () => {
     const folder = folderOf("failed");
-    const thrower: Plugin = { name: "thrower", options: {}, apply: ({ hooks }) => hooks.beforeBatch.tap(() => { throw new Error("as told"); }) };
-    await expect(new Trainer(microConfig(), [createRunRecord().plugin, createReport(), thrower]).fit({ folder })).rejects.toThrow(/as told/);
+    const thrower: Plugin = {
+      name: "thrower",
+      options: {},
+      apply: ({ hooks }) =>
+        hooks.beforeBatch.tap(() => {
+          throw new Error("as told");
+        }),
+    };
+    await expect(
+      new Trainer(microConfig(), [createRunRecord().plugin, createReport(), thrower]).fit({ folder }),
+    ).rejects.toThrow(/as told/);
     expect(readdirSync(folder)).toEqual([]);
   });
 
@@ -75,7 +88,9 @@ describe("the run", () => {
         hooks.onFitEnd.tap(() => void (watched = weightsHash(weights!())));
       },
     };
-    await new Trainer(microConfig({ epochs: 3 }), [createRunRecord().plugin, createReport(), probe]).fit({ folder: folderOf("watched") });
+    await new Trainer(microConfig({ epochs: 3 }), [createRunRecord().plugin, createReport(), probe]).fit({
+      folder: folderOf("watched"),
+    });
     expect(watched).toBe(hash);
   });
 

@@ -1,10 +1,21 @@
 /** Whatever lies in a run's folder, its page shows what can be read and nothing else. */
 import { execFileSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { loadBackend, Trainer, type Plugin } from "../../../core/index.js";
+import { loadBackend, type Plugin, Trainer } from "../../../core/index.js";
 import type { Block } from "../../../core/report/blocks.js";
 import { comparePage, differences, figureOf, groupsOf } from "../../../core/report/compare-page.js";
 import { pageHtml } from "../../../core/report/html.js";
@@ -24,7 +35,11 @@ const folderOf = (name: string): string => {
   mkdirSync(join(base, name), { recursive: true });
   return join(base, name);
 };
-async function fit(name: string, config = {}, extensions: Plugin[] = [createRunRecord().plugin, createReport({ command: "trainer --x" })]): Promise<string> {
+async function fit(
+  name: string,
+  config = {},
+  extensions: Plugin[] = [createRunRecord().plugin, createReport({ command: "trainer --x" })],
+): Promise<string> {
   const folder = folderOf(name);
   await new Trainer(microConfig({ epochs: 3, ...config }), extensions).fit({ folder });
   return folder;
@@ -49,12 +64,29 @@ describe("the page of a run", () => {
     const { blocks, reload, title } = runPage(readRun(whole, false));
     expect(title).toContain("whole");
     expect(reload).toBeUndefined();
-    expect(blocks.map((block) => block.title.replace(/: .*/, ""))).toEqual([
-      "The run", "Results", "Loss", "Accuracy", "Learning rate", "Gradient norm", "Throughput", "Epochs",
-      "What was taken for what", "Classes", "Most confused", "Worst pictures",
-      ...(blocks.some(({ title: each }) => each.endsWith(": test")) ? ["What was taken for what", "Classes", "Most confused", "Worst pictures"] : []),
-      "Training pictures as the network saw them", "What each plugin cost", "The plan", "Config",
-    ].filter((each) => each !== undefined));
+    expect(blocks.map((block) => block.title.replace(/: .*/, ""))).toEqual(
+      [
+        "The run",
+        "Results",
+        "Loss",
+        "Accuracy",
+        "Learning rate",
+        "Gradient norm",
+        "Throughput",
+        "Epochs",
+        "What was taken for what",
+        "Classes",
+        "Most confused",
+        "Worst pictures",
+        ...(blocks.some(({ title: each }) => each.endsWith(": test"))
+          ? ["What was taken for what", "Classes", "Most confused", "Worst pictures"]
+          : []),
+        "Training pictures as the network saw them",
+        "What each plugin cost",
+        "The plan",
+        "Config",
+      ].filter((each) => each !== undefined),
+    );
     const [facts] = blocks;
     expect(facts).toMatchObject({ kind: "facts", rows: expect.arrayContaining([["to repeat it", "trainer --x"]]) });
     const pictures = blocks.filter((block) => block.kind === "pictures");
@@ -72,7 +104,6 @@ describe("the page of a run", () => {
     writeFileSync(join(folder, "summary.json"), JSON.stringify({ ...summary, steps: summary.steps - 1 }));
     expect(readRun(folder, false)).toMatchObject({ status: "broke off", summary: undefined });
   });
-
 });
 
 describe("a damaged folder", () => {
@@ -90,10 +121,18 @@ describe("a damaged folder", () => {
       writeFileSync(path, short.subarray(0, length));
       const parts = readRun(folder, false);
       const expected = toldBy(short.subarray(0, length), own);
-      expect(parts.told.steps.buckets.map(({ step }) => step), `cut at ${length}`).toEqual(expected.steps);
-      expect(parts.told.epochs.map(({ step }) => step), `cut at ${length}`).toEqual(expected.epochs);
+      expect(
+        parts.told.steps.buckets.map(({ step }) => step),
+        `cut at ${length}`,
+      ).toEqual(expected.steps);
+      expect(
+        parts.told.epochs.map(({ step }) => step),
+        `cut at ${length}`,
+      ).toEqual(expected.epochs);
       const partial = short.subarray(0, length).toString().split("\n").at(-1) !== "";
-      expect(parts.problem, `cut at ${length}`).toEqual(partial ? expect.stringMatching(/breaks off after \d+ bytes\.$/) : undefined);
+      expect(parts.problem, `cut at ${length}`).toEqual(
+        partial ? expect.stringMatching(/breaks off after \d+ bytes\.$/) : undefined,
+      );
       if (length % 16 === 0) expect(pageHtml(runPage(parts))).toContain("</html>");
     }
     writeFileSync(path, short); // and with the byte that was missing, all of it
@@ -115,7 +154,13 @@ describe("a damaged folder", () => {
       writeFileSync(path, bytes);
       let reads = 0;
       // Small reads, so that there is a between.
-      vi.spyOn(system, "readSync").mockImplementation(((file: number, into: Buffer, at: number, length: number, from: number) => {
+      vi.spyOn(system, "readSync").mockImplementation(((
+        file: number,
+        into: Buffer,
+        at: number,
+        length: number,
+        from: number,
+      ) => {
         if (reads++ === 3) act();
         return readSync(file, into, at, Math.min(length, 500), from);
       }) as typeof readSync);
@@ -148,7 +193,9 @@ describe("a damaged folder", () => {
     const parts = readRun(folder, false);
     rmSync(folder, { recursive: true });
     expect(runPage(parts).blocks.length).toBeGreaterThan(5); // without its pictures
-    expect(() => writeReport(parts)).toThrow(expect.objectContaining({ code: "ERR_IO", message: expect.stringContaining(join(folder, "report.html")) }));
+    expect(() => writeReport(parts)).toThrow(
+      expect.objectContaining({ code: "ERR_IO", message: expect.stringContaining(join(folder, "report.html")) }),
+    );
     expect(existsSync(folder)).toBe(false);
   });
 
@@ -157,9 +204,17 @@ describe("a damaged folder", () => {
     const path = join(folder, "metrics.jsonl");
     rmSync(path);
     const log = openMetrics(path);
-    const step = (at: number, loss: unknown): void => log.append("step", { step: at, loss, top1: 0.5, learningRate: 0.1 });
+    const step = (at: number, loss: unknown): void =>
+      log.append("step", { step: at, loss, top1: 0.5, learningRate: 0.1 });
     const epoch = (at: number, more: object = {}): void =>
-      log.append("epoch:end", { epoch: at, step: at, train: { loss: at, top1: 0.1 }, learningRate: 0.1, imagesPerSecond: 9, ...more });
+      log.append("epoch:end", {
+        epoch: at,
+        step: at,
+        train: { loss: at, top1: 0.1 },
+        learningRate: 0.1,
+        imagesPerSecond: 9,
+        ...more,
+      });
     step(1, Number.NaN);
     step(2, Number.POSITIVE_INFINITY);
     epoch(2, { train: { loss: Number.NaN, top1: 0 }, validation: { loss: Number.NaN, top1: 0 } });
@@ -168,7 +223,8 @@ describe("a damaged folder", () => {
     epoch(4);
     step(3, 0.125); // gone back over
     epoch(3);
-    for (const odd of [{ step: "x" }, { train: null }, { train: {} }, { validation: 7 }, { learningRate: [] }]) epoch(9, odd);
+    for (const odd of [{ step: "x" }, { train: null }, { train: {} }, { validation: 7 }, { learningRate: [] }])
+      epoch(9, odd);
     log.append("step", { step: { deep: 1 } });
     log.append("warning", { message: { of: "another kind" } });
     log.append("warning", { message: "as told" });
@@ -203,7 +259,8 @@ describe("a damaged folder", () => {
         const before = process.memoryUsage().arrayBuffers;
         const parts = readRun(folder, false);
         expect(process.memoryUsage().arrayBuffers - before, `${name}: ${what}`).toBeLessThan(1e8);
-        if (name === "metrics.jsonl") expect(parts.problem, what).toMatch(/metrics\.jsonl(: line 1 | is a folder, a pipe or a device)/);
+        if (name === "metrics.jsonl")
+          expect(parts.problem, what).toMatch(/metrics\.jsonl(: line 1 | is a folder, a pipe or a device)/);
         expect(pageHtml(runPage(parts)), `${name}: ${what}`).toContain("</html>");
         rmSync(join(folder, name), { recursive: true });
         copyFileSync(join(whole, name), join(folder, name));
@@ -231,7 +288,17 @@ describe("a damaged folder", () => {
     execFileSync("mkfifo", [join(folder, "pipe.png")]);
     const picture = pictureReader(folder);
     expect(picture("a.png")).toMatch(/^data:image\/png/);
-    for (const path of ["../outside.png", join(base, "outside.png"), "text.png", "absent.png", "../lender-2/a.png", "link.png", "pipe.png", ".", "\0"]) {
+    for (const path of [
+      "../outside.png",
+      join(base, "outside.png"),
+      "text.png",
+      "absent.png",
+      "../lender-2/a.png",
+      "link.png",
+      "pipe.png",
+      ".",
+      "\0",
+    ]) {
       expect(picture(path), path).toBeUndefined();
     }
   });

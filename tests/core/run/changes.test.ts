@@ -1,13 +1,12 @@
 /** R29: every field of a config is fixed, free or extendable, and a continuation keeps to it. */
 import { beforeAll, describe, expect, it } from "vitest";
 import { configSchema, resolveConfig } from "../../../core/config/config.js";
-import { adamw, configRecord, sgd, type ConfigRecord, type TrainerConfig } from "../../../core/index.js";
 import { shapes } from "../../../core/data/index.js";
-import { fieldClasses, forbiddenChanges, mustBeContinuable, type ConfigField } from "../../../core/run/changes.js";
-import { fitWeights, microConfig, microNet } from "../../../core/testing/index.js";
+import { adamw, type ConfigRecord, configRecord, loadBackend, sgd, type TrainerConfig } from "../../../core/index.js";
+import { type ConfigField, fieldClasses, forbiddenChanges, mustBeContinuable } from "../../../core/run/changes.js";
 import type { Checkpoint } from "../../../core/run/checkpoints.js";
 import { fromCheckpoint, toCheckpoint } from "../../../core/run/keeper.js";
-import { loadBackend } from "../../../core/index.js";
+import { fitWeights, microConfig, microNet } from "../../../core/testing/index.js";
 import { ema, labelSmoothing } from "../../../plugins/index.js";
 
 const whole: TrainerConfig = microConfig({
@@ -19,7 +18,9 @@ const whole: TrainerConfig = microConfig({
   plugins: [labelSmoothing(), ema()],
 });
 const recordOf = (overrides: Partial<TrainerConfig> = {}): ConfigRecord =>
-  JSON.parse(JSON.stringify(configRecord(resolveConfig({ ...whole, ...overrides }, { optimizer: sgd() })))) as ConfigRecord;
+  JSON.parse(
+    JSON.stringify(configRecord(resolveConfig({ ...whole, ...overrides }, { optimizer: sgd() }))),
+  ) as ConfigRecord;
 
 /** Each field with another value. */
 const others: Record<ConfigField, Partial<TrainerConfig>> = {
@@ -65,7 +66,9 @@ describe.each(Object.entries(others) as [ConfigField, Partial<TrainerConfig>][])
       expect.objectContaining({
         code: "ERR_RESUME",
         exitCode: 2,
-        message: expect.stringMatching(new RegExp(`  ${found[0]!.path}: .+ -> .+[^]*--allow-change ${field}`)) as string,
+        message: expect.stringMatching(
+          new RegExp(`  ${found[0]!.path}: .+ -> .+[^]*--allow-change ${field}`),
+        ) as string,
       }),
     );
   });
@@ -141,9 +144,14 @@ describe("a continuation", () => {
   });
 
   it("may find the weights it began with elsewhere, and no other plugin's path", () => {
-    const at = (name: string, path: string | null): ConfigRecord => ({ ...recordOf(), plugins: [{ name, options: { path } }] });
+    const at = (name: string, path: string | null): ConfigRecord => ({
+      ...recordOf(),
+      plugins: [{ name, options: { path } }],
+    });
     expect(forbiddenChanges(at("finetune", "here"), at("finetune", "there"))).toEqual([]);
-    expect(forbiddenChanges(at("own", null), at("own", "there"))).toEqual([{ path: "plugins.own.path", before: null, after: "there" }]);
+    expect(forbiddenChanges(at("own", null), at("own", "there"))).toEqual([
+      { path: "plugins.own.path", before: null, after: "there" },
+    ]);
   });
 
   it("says all that differs, and how to insist", () => {
@@ -167,22 +175,23 @@ describe("a continuation", () => {
     };
 
     it("is about fields that have a default", () => {
-      expect(defaults.map(([field]) => field)).toEqual(expect.arrayContaining(["batchSize", "holdout", "seed", "evaluateEvery"]));
+      expect(defaults.map(([field]) => field)).toEqual(
+        expect.arrayContaining(["batchSize", "holdout", "seed", "evaluateEvery"]),
+      );
     });
 
     it.each(defaults)("goes on with %s as its default", (field, value) => {
       expect(forbiddenChanges(older(field), recordOf({ [field]: value }))).toEqual([]);
     });
 
-    it.each(defaults.filter(([field]) => fieldClasses[field] === "fixed" && field !== "precision" && field !== "plugins"))(
-      "is refused another %s, shown beside the default",
-      (field, value) => {
-        const other = others[field as keyof typeof others];
-        expect(forbiddenChanges(older(field), recordOf(other))).toEqual([
-          { path: field, before: value, after: other[field as keyof TrainerConfig] },
-        ]);
-      },
-    );
+    it.each(
+      defaults.filter(([field]) => fieldClasses[field] === "fixed" && field !== "precision" && field !== "plugins"),
+    )("is refused another %s, shown beside the default", (field, value) => {
+      const other = others[field as keyof typeof others];
+      expect(forbiddenChanges(older(field), recordOf(other))).toEqual([
+        { path: field, before: value, after: other[field as keyof TrainerConfig] },
+      ]);
+    });
 
     it("and of a field without a default, that it was not set", () => {
       expect(() => mustBeContinuable(older("limitTrain"), recordOf())).toThrow("limitTrain: (not set) -> 16");
@@ -191,7 +200,11 @@ describe("a continuation", () => {
 
   it("shows every difference at once", () => {
     const changed = recordOf({ ...others.seed, ...others.learningRate, ...others.plugins });
-    expect(() => mustBeContinuable(recordOf(), changed)).toThrow(/learningRate: 0.05 -> 0.06[^]*seed: 1 -> 2[^]*smoothing: 0.1 -> 0.2/);
-    expect(forbiddenChanges(recordOf(), changed, ["seed", "plugins"]).map(({ path }) => path)).toEqual(["learningRate"]);
+    expect(() => mustBeContinuable(recordOf(), changed)).toThrow(
+      /learningRate: 0.05 -> 0.06[^]*seed: 1 -> 2[^]*smoothing: 0.1 -> 0.2/,
+    );
+    expect(forbiddenChanges(recordOf(), changed, ["seed", "plugins"]).map(({ path }) => path)).toEqual([
+      "learningRate",
+    ]);
   });
 });

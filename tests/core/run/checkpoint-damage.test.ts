@@ -2,9 +2,9 @@
 import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { newestCheckpoint, readCheckpoint, saveCheckpoint } from "../../../core/run/checkpoints.js";
 import { stream } from "../../../core/rng.js";
-import { useMemoryDisk, useRealDisk, type Disk } from "./memory-disk.js";
+import { newestCheckpoint, readCheckpoint, saveCheckpoint } from "../../../core/run/checkpoints.js";
+import { type Disk, useMemoryDisk, useRealDisk } from "./memory-disk.js";
 import { sampleCheckpoint } from "./sample-checkpoint.js";
 
 const folder = "/checkpoints";
@@ -29,17 +29,11 @@ afterEach(useRealDisk);
 function noticed(): boolean {
   const { checkpoint, skipped } = newestCheckpoint(folder);
   const [only] = skipped;
-  return (
-    checkpoint?.step === 100 && skipped.length === 1 && only!.path === path && only!.problem.includes(path)
-  );
+  return checkpoint?.step === 100 && skipped.length === 1 && only!.path === path && only!.problem.includes(path);
 }
 
 /** The damages, of those made one at a time to a file, that go unnoticed. */
-function unnoticed<T>(
-  file: string,
-  damages: Iterable<T>,
-  damage: (bytes: Uint8Array, how: T) => Uint8Array,
-): T[] {
+function unnoticed<T>(file: string, damages: Iterable<T>, damage: (bytes: Uint8Array, how: T) => Uint8Array): T[] {
   const whole = disk.file(file);
   const missed: T[] = [];
   for (const how of damages) {
@@ -60,39 +54,32 @@ const headerEnd = (): number => 8 + Number(new DataView(disk.file(state).buffer)
 function inPayload(count: number, unit: 1 | 8): number[] {
   const draws = stream(1, "payload");
   const begin = headerEnd();
-  return Array.from(
-    { length: count },
-    () => unit * begin + draws.int(unit * (disk.file(state).length - begin)),
-  );
+  return Array.from({ length: count }, () => unit * begin + draws.int(unit * (disk.file(state).length - begin)));
 }
 
 describe("damage is noticed", () => {
   it("where a file ends early: at every byte of header, manifest and meta, and 500 of the payload", () => {
-    for (const file of [manifest, meta])
-      expect(unnoticed(file, upTo(disk.file(file).length), cut)).toEqual([]);
+    for (const file of [manifest, meta]) expect(unnoticed(file, upTo(disk.file(file).length), cut)).toEqual([]);
     expect(unnoticed(state, upTo(headerEnd() + 1), cut)).toEqual([]);
     expect(unnoticed(state, inPayload(500, 1), cut)).toEqual([]);
   });
 
   it("where one bit is another: every one of header, manifest and meta, and 2,000 of the payload", () => {
-    for (const file of [manifest, meta])
-      expect(unnoticed(file, upTo(8 * disk.file(file).length), flip)).toEqual([]);
+    for (const file of [manifest, meta]) expect(unnoticed(file, upTo(8 * disk.file(file).length), flip)).toEqual([]);
     expect(unnoticed(state, upTo(8 * headerEnd()), flip)).toEqual([]);
     expect(unnoticed(state, inPayload(2000, 8), flip)).toEqual([]);
   });
 
   it("where a page is zeros", () => {
     const pages = upTo(Math.ceil(disk.file(state).length / 4096));
-    const zeroed = (bytes: Uint8Array, page: number): Uint8Array =>
-      bytes.fill(0, 4096 * page, 4096 * (page + 1));
+    const zeroed = (bytes: Uint8Array, page: number): Uint8Array => bytes.fill(0, 4096 * page, 4096 * (page + 1));
     expect(pages.length).toBeGreaterThan(3);
     expect(unnoticed(state, pages, zeroed)).toEqual([]);
   });
 
   it("where bytes follow", () => {
     for (const file of [state, meta, manifest]) {
-      const more = (bytes: Uint8Array, added: string): Uint8Array =>
-        Buffer.concat([bytes, Buffer.from(added)]);
+      const more = (bytes: Uint8Array, added: string): Uint8Array => Buffer.concat([bytes, Buffer.from(added)]);
       expect(unnoticed(file, ["\0", "\n", " ", "x".repeat(4096)], more)).toEqual([]);
     }
   });
@@ -166,9 +153,7 @@ describe("the message", () => {
     const { length } = disk.file(state);
     const right = sha256(state);
     disk.put(state, flip(disk.file(state).slice(), 80));
-    expect(problem()).toBe(
-      `${state} is damaged: expected SHA-256 ${right} by its manifest, found ${sha256(state)}.`,
-    );
+    expect(problem()).toBe(`${state} is damaged: expected SHA-256 ${right} by its manifest, found ${sha256(state)}.`);
     disk.put(state, cut(disk.file(state), 99));
     expect(problem()).toBe(`${state} is damaged: expected ${length} bytes by its manifest, found 99.`);
     disk.put(state, undefined);
@@ -218,7 +203,5 @@ it("reading changes nothing", () => {
   newestCheckpoint(folder);
   expect(() => readCheckpoint(path)).toThrow();
   expect(disk.changes.length).toBe(before);
-  expect(new Set(disk.calls.slice(-12).map(({ call }) => call))).toEqual(
-    new Set(["readdirSync", "readFileSync"]),
-  );
+  expect(new Set(disk.calls.slice(-12).map(({ call }) => call))).toEqual(new Set(["readdirSync", "readFileSync"]));
 });

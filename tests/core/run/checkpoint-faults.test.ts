@@ -1,17 +1,17 @@
 /** Whatever call to the system fails, nothing that was saved is lost and nothing half has a name. */
 import { isDeepStrictEqual } from "node:util";
 import { afterEach, describe, expect, it } from "vitest";
+import { TrainerError } from "../../../core/errors.js";
 import {
+  type Checkpoint,
   listCheckpoints,
   namesIn,
   newestCheckpoint,
   saveCheckpoint,
-  type Checkpoint,
 } from "../../../core/run/checkpoints.js";
 import { system } from "../../../core/run/files.js";
 import { discardAfter, pruneCheckpoints, removeLeftovers } from "../../../core/run/retention.js";
-import { TrainerError } from "../../../core/errors.js";
-import { useMemoryDisk, useRealDisk, type Call } from "./memory-disk.js";
+import { type Call, useMemoryDisk, useRealDisk } from "./memory-disk.js";
 import { sampleCheckpoint } from "./sample-checkpoint.js";
 
 afterEach(useRealDisk);
@@ -175,9 +175,7 @@ describe.each(Object.entries(works))("where any call fails in %s,", (_, work) =>
       else if (!work.saves) expect(message).toMatch(/^Removing .* failed: /);
       else {
         expect(message).toMatch(reasons[code] ?? /EIO: it would not.* It needed/);
-        expect(message).toMatch(
-          /^Saving .*step-00000003 failed: .* \d+ bytes, and 3584 are free\. Make room/,
-        );
+        expect(message).toMatch(/^Saving .*step-00000003 failed: .* \d+ bytes, and 3584 are free\. Make room/);
       }
     });
   });

@@ -1,7 +1,13 @@
 /** Names in `checkpoints`: each place has one name, and no other name is a place's. */
 import { basename, dirname } from "node:path";
 import { describe, expect, it } from "vitest";
-import { comparePlaces, isTemporary, namedPlace, placeName, temporaryPath } from "../../../core/run/checkpoint-names.js";
+import {
+  comparePlaces,
+  isTemporary,
+  namedPlace,
+  placeName,
+  temporaryPath,
+} from "../../../core/run/checkpoint-names.js";
 
 describe("a place's name", () => {
   it.each([

@@ -5,17 +5,17 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { afterEach, describe, expect, it } from "vitest";
+import { stream } from "../../../core/rng.js";
 import {
+  type Checkpoint,
   listCheckpoints,
   newestCheckpoint,
   readCheckpoint,
   saveCheckpoint,
-  type Checkpoint,
 } from "../../../core/run/checkpoints.js";
 import { flushFolder, system } from "../../../core/run/files.js";
 import { pruneCheckpoints, removeLeftovers } from "../../../core/run/retention.js";
-import { stream } from "../../../core/rng.js";
-import { afterPowerCut, useMemoryDisk, useRealDisk, type Change, type Disk } from "./memory-disk.js";
+import { afterPowerCut, type Change, type Disk, useMemoryDisk, useRealDisk } from "./memory-disk.js";
 import { sampleCheckpoint } from "./sample-checkpoint.js";
 
 afterEach(useRealDisk);
@@ -62,8 +62,7 @@ function judge(
       states++;
       useMemoryDisk(tree);
       const problem = recovery(allowed!.note);
-      if (problem !== undefined)
-        return { states, broken: `after ${cut} of ${changes.length} changes: ${problem}` };
+      if (problem !== undefined) return { states, broken: `after ${cut} of ${changes.length} changes: ${problem}` };
     }
   }
   return { states };
@@ -154,16 +153,13 @@ describe("the judge", () => {
   /** The index of every flush. */
   const flushes = (changes: readonly Change[]): number[] =>
     changes.flatMap(({ kind }, at) => (kind === "flush" && at >= 3 ? [at] : []));
-  const without = (changes: readonly Change[], flush: number): Change[] =>
-    changes.filter((_, at) => at !== flush);
+  const without = (changes: readonly Change[], flush: number): Change[] => changes.filter((_, at) => at !== flush);
   const pathAt = (changes: readonly Change[], at: number): string => (changes[at] as { path: string }).path;
 
   it("misses no flush that is left out", () => {
     const changes = life();
     const few = { most: 256, samples: 100 };
-    const unnoticed = flushes(changes).filter(
-      (at) => !judge(without(changes, at), { from: at, ...few }).broken,
-    );
+    const unnoticed = flushes(changes).filter((at) => !judge(without(changes, at), { from: at, ...few }).broken);
     // Once `checkpoints` is in it for good, the run's folder is flushed for the sake of the next test alone.
     const needless = flushes(changes)
       .filter((at) => pathAt(changes, at) === "/run")
@@ -180,9 +176,7 @@ describe("the judge", () => {
       [all - 1, folder],
     ] as const) {
       const { changes, restart } = killedAt(change);
-      const owed = changes.findIndex(
-        (each, at) => at >= restart && each.kind === "flush" && each.path === path,
-      );
+      const owed = changes.findIndex((each, at) => at >= restart && each.kind === "flush" && each.path === path);
       expect(judge(changes, { from: restart }).broken).toBeUndefined();
       expect(judge(without(changes, owed), { from: restart }).broken).toMatch(/found step undefined/);
     }

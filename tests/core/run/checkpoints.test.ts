@@ -3,15 +3,15 @@ import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
+import { temporaryPath } from "../../../core/run/checkpoint-names.js";
 import {
+  type Checkpoint,
+  type CheckpointTensor,
   listCheckpoints,
   newestCheckpoint,
   readCheckpoint,
   saveCheckpoint,
-  type Checkpoint,
-  type CheckpointTensor,
 } from "../../../core/run/checkpoints.js";
-import { temporaryPath } from "../../../core/run/checkpoint-names.js";
 import { discardAfter, pruneCheckpoints, removeLeftovers } from "../../../core/run/retention.js";
 import { oddNames } from "../../odd-names.js";
 import { sampleCheckpoint } from "./sample-checkpoint.js";
@@ -83,19 +83,10 @@ describe("saving and reading", () => {
 
   it("takes no other names for checkpoints", () => {
     saveAll(1);
-    for (const name of [
-      "step-2",
-      "step-000000003",
-      "step-00000004x",
-      "step-00000005.0",
-      "step-00000006.",
-      "7",
-    ])
+    for (const name of ["step-2", "step-000000003", "step-00000004x", "step-00000005.0", "step-00000006.", "7"])
       fs.mkdirSync(join(folder, name));
     expect(steps()).toEqual([1]);
-    expect(() => readCheckpoint(join(folder, "7"))).toThrow(
-      /7 is damaged: expected a name like step-00001234/,
-    );
+    expect(() => readCheckpoint(join(folder, "7"))).toThrow(/7 is damaged: expected a name like step-00001234/);
   });
 
   it("finds none where there is no folder, and says why where it cannot look", () => {
@@ -125,16 +116,8 @@ describe("saving and reading", () => {
       { tensors: new Map([["mask", { shape: [1], data: Uint8Array.of(1) as unknown as Int32Array }]]) },
       /tensor "mask" is of type Uint8Array/,
     ],
-    [
-      "a tensor of another size",
-      { tensors: new Map([["x", { shape: [3], data: new Float32Array(2) }]]) },
-      /"x"/,
-    ],
-    [
-      "data that is not plain",
-      { meta: { plugins: { mine: { seen: new Map() } } } },
-      /meta\.plugins\.mine\.seen.*Map/,
-    ],
+    ["a tensor of another size", { tensors: new Map([["x", { shape: [3], data: new Float32Array(2) }]]) }, /"x"/],
+    ["data that is not plain", { meta: { plugins: { mine: { seen: new Map() } } } }, /meta\.plugins\.mine\.seen.*Map/],
   ])("refuses %s before anything is written", (_, wrong, message) => {
     const save = (): unknown => saveCheckpoint(folder, { ...sampleCheckpoint(1), ...wrong });
     expect(save).toThrow(message);
@@ -206,9 +189,7 @@ describe("a place that a checkpoint has already", () => {
     expect(newestCheckpoint(folder)).toStrictEqual({ checkpoint: sampleCheckpoint(7), skipped: [] });
     fs.rmSync(pathOf(7), { recursive: true });
     fs.writeFileSync(pathOf(7), "a file");
-    expect(saveCheckpoint(folder, sampleCheckpoint(7)).replaced).toMatch(
-      /step-00000007 cannot be read: ENOTDIR/,
-    );
+    expect(saveCheckpoint(folder, sampleCheckpoint(7)).replaced).toMatch(/step-00000007 cannot be read: ENOTDIR/);
     expect(newestCheckpoint(folder)).toStrictEqual({ checkpoint: sampleCheckpoint(7), skipped: [] });
     expect(fs.readdirSync(folder)).toEqual(["step-00000006", "step-00000007"]);
   });

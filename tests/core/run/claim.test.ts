@@ -230,20 +230,23 @@ describe("a disk without links", () => {
     expect([...disk]).toEqual([[path, { text: "c" }]]);
   });
 
-  it.each(["openSync", "writeSync", "fsyncSync"] as const)("says why a file cannot be made, and leaves none: %s", (call) => {
-    const { disk } = createWorld({ links: false });
-    const known = system[call] as (...args: unknown[]) => unknown;
-    let calls = 0;
-    // The first is the draft's, which is there before it is known that there are no links.
-    Object.assign(system, {
-      [call]: (...args: unknown[]) => {
-        if (calls++ === 1) throw Object.assign(new Error("EIO: it would not"), { code: "EIO", syscall: call });
-        return known(...args);
-      },
-    });
-    expect(() => claim(path, { content: "a", mayReplace: () => false })).toThrow("EIO: it would not");
-    expect([...disk.keys()]).toEqual([]);
-  });
+  it.each(["openSync", "writeSync", "fsyncSync"] as const)(
+    "says why a file cannot be made, and leaves none: %s",
+    (call) => {
+      const { disk } = createWorld({ links: false });
+      const known = system[call] as (...args: unknown[]) => unknown;
+      let calls = 0;
+      // The first is the draft's, which is there before it is known that there are no links.
+      Object.assign(system, {
+        [call]: (...args: unknown[]) => {
+          if (calls++ === 1) throw Object.assign(new Error("EIO: it would not"), { code: "EIO", syscall: call });
+          return known(...args);
+        },
+      });
+      expect(() => claim(path, { content: "a", mayReplace: () => false })).toThrow("EIO: it would not");
+      expect([...disk.keys()]).toEqual([]);
+    },
+  );
 
   it("looks again where another process made the file in between", () => {
     const { disk } = createWorld({ links: false });

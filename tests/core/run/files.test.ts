@@ -109,21 +109,25 @@ describe("writing a file", () => {
     expect(content()).toBe("old");
   });
 
-  it.each(["writeSync", "fsyncSync", "fstatSync", "renameSync", undefined] as const)("leaves no file open, also where %s fails", (call) => {
-    const [opened, closed] = [vi.spyOn(system, "openSync"), vi.spyOn(system, "closeSync")];
-    if (call) vi.spyOn(system, call).mockImplementation(failing("EIO"));
-    if (call) expect(() => writeFileAtomic(path, "new")).toThrow("EIO");
-    else writeFileAtomic(path, "new");
-    const files = opened.mock.results.map(({ value }) => value as number);
-    expect(closed.mock.calls.map(([file]) => file)).toEqual(files);
-  });
+  it.each(["writeSync", "fsyncSync", "fstatSync", "renameSync", undefined] as const)(
+    "leaves no file open, also where %s fails",
+    (call) => {
+      const [opened, closed] = [vi.spyOn(system, "openSync"), vi.spyOn(system, "closeSync")];
+      if (call) vi.spyOn(system, call).mockImplementation(failing("EIO"));
+      if (call) expect(() => writeFileAtomic(path, "new")).toThrow("EIO");
+      else writeFileAtomic(path, "new");
+      const files = opened.mock.results.map(({ value }) => value as number);
+      expect(closed.mock.calls.map(([file]) => file)).toEqual(files);
+    },
+  );
 
   it("has a name that is known to be unfinished until it is whole", () => {
     const opened = vi.spyOn(system, "openSync");
     writeFileAtomic(path, "new");
     expect(opened.mock.calls[0]).toEqual([join(folder, `.tmp-${process.pid}-summary.json`), "w"]);
     for (const name of [".tmp-1-a", `.tmp-${process.pid}-summary.json`]) fs.writeFileSync(join(folder, name), "");
-    for (const name of [".tmp-1-", ".tmp-a-a", ".tmp--a", "x.tmp-1-a", ".tmp-1a", "tmp-1-a"]) fs.writeFileSync(join(folder, name), "");
+    for (const name of [".tmp-1-", ".tmp-a-a", ".tmp--a", "x.tmp-1-a", ".tmp-1a", "tmp-1-a"])
+      fs.writeFileSync(join(folder, name), "");
     expect(unfinishedFiles(folder).sort()).toEqual([`.tmp-${process.pid}-summary.json`, ".tmp-1-a"].sort());
   });
 
@@ -159,7 +163,9 @@ describe("what a failure says", () => {
   });
 
   it("is the cause's own words where it has no code", () => {
-    expect(ioError("Writing x", new Error("4 of 5 bytes were written")).message).toMatch(/^Writing x failed: 4 of 5 bytes were written\. Make/);
+    expect(ioError("Writing x", new Error("4 of 5 bytes were written")).message).toMatch(
+      /^Writing x failed: 4 of 5 bytes were written\. Make/,
+    );
   });
 
   it("is what was needed and what is free, in bytes", () => {

@@ -1,17 +1,9 @@
 /** A run's own folder: new or empty, or nothing happens. */
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
-import { TrainerError } from "../../../core/errors.js";
+import type { TrainerError } from "../../../core/errors.js";
 import { createRunFolder, existingRunFolder, removeUnfinished } from "../../../core/run/folder.js";
 
 const base = mkdtempSync(join(tmpdir(), "fitloop-folder-"));
@@ -61,7 +53,12 @@ describe("--out", () => {
   });
 
   it("may hold what a run leaves that was killed before its first file", () => {
-    const left = ["run.lock", "run.lock.new-0123456789abcdef", "run.lock.after-0123456789abcdef", ".tmp-77-config.resolved.json"];
+    const left = [
+      "run.lock",
+      "run.lock.new-0123456789abcdef",
+      "run.lock.after-0123456789abcdef",
+      ".tmp-77-config.resolved.json",
+    ];
     for (const name of left) writeFileSync(join(root, name), "");
     expect(createRunFolder({ out: root, name: "a" }).path).toBe(root);
     removeUnfinished(root);
@@ -69,7 +66,8 @@ describe("--out", () => {
   });
 
   it("may have unfinished files in the folders of the report and the like, which are removed too; a checkpoint's folder is not", () => {
-    for (const folder of ["report", "checkpoints/.tmp-8-77-0123456789ab"]) mkdirSync(join(root, folder), { recursive: true });
+    for (const folder of ["report", "checkpoints/.tmp-8-77-0123456789ab"])
+      mkdirSync(join(root, folder), { recursive: true });
     writeFileSync(join(root, "report", ".tmp-77-kept.json"), "");
     writeFileSync(join(root, "report", "kept.json"), "{}");
     removeUnfinished(root);

@@ -5,11 +5,11 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
-import { configRecord, loadBackend, Trainer, type ConfigRecord } from "../../../core/index.js";
 import { asOfNow } from "../../../core/cli/open-run.js";
+import { type ConfigRecord, configRecord, loadBackend, Trainer } from "../../../core/index.js";
 import { forbiddenChanges } from "../../../core/run/changes.js";
+import { type Checkpoint, listCheckpoints, readCheckpoint } from "../../../core/run/checkpoints.js";
 import { toJson } from "../../../core/run/json.js";
-import { listCheckpoints, readCheckpoint, type Checkpoint } from "../../../core/run/checkpoints.js";
 import { fromCheckpoint, toCheckpoint } from "../../../core/run/keeper.js";
 import { goldenConfig } from "../../golden/run/config.js";
 
@@ -25,9 +25,13 @@ function difference(ours: unknown, theirs: unknown): number {
   if (typeof ours === "number" && typeof theirs === "number") {
     return ours === theirs ? 0 : Math.abs(ours - theirs) / Math.max(Math.abs(ours), Math.abs(theirs), 1e-3);
   }
-  if (typeof ours !== "object" || ours === null || theirs === null) return ours === theirs ? 0 : Number.POSITIVE_INFINITY;
+  if (typeof ours !== "object" || ours === null || theirs === null)
+    return ours === theirs ? 0 : Number.POSITIVE_INFINITY;
   expect(Object.keys(ours)).toEqual(Object.keys(theirs as object));
-  return Math.max(0, ...Object.entries(ours).map(([key, value]) => difference(value, (theirs as Record<string, unknown>)[key])));
+  return Math.max(
+    0,
+    ...Object.entries(ours).map(([key, value]) => difference(value, (theirs as Record<string, unknown>)[key])),
+  );
 }
 
 it("the record of version 0.1.0 lets its run go on, whatever fields this version has beside", () => {
@@ -41,7 +45,10 @@ it("a checkpoint of version 0.1.0, in the middle of an epoch and of a window, go
   expect([middle!.step, middle!.part, end!.step]).toEqual([4, 2, 12]);
   const trainer = new Trainer(goldenConfig());
   const steps: object[] = [];
-  trainer.events.on("step", ({ step, loss, learningRate, gradientNorm }) => void steps.push({ step, loss, learningRate, gradientNorm }));
+  trainer.events.on(
+    "step",
+    ({ step, loss, learningRate, gradientNorm }) => void steps.push({ step, loss, learningRate, gradientNorm }),
+  );
   let last: Checkpoint | undefined;
   await trainer.fit({
     from: () => fromCheckpoint(middle!),

@@ -66,7 +66,11 @@ describe("exact JSON", () => {
     ["a map", { m: new Map() }, "meta.m is of type Map"],
     ["typed numbers", { m: new Float32Array(1) }, "meta.m is of type Float32Array"],
     ["a boxed number", { n: new Number(1) }, "meta.n is of type Number"],
-    ["an object of no class", { x: Object.create(Object.create(null) as object) as object }, "meta.x is of type object"],
+    [
+      "an object of no class",
+      { x: Object.create(Object.create(null) as object) as object },
+      "meta.x is of type object",
+    ],
     ["an instance", { x: new (class Mine {})() }, "meta.x is of type Mine"],
   ])("refuses %s", (_, value, message) => {
     expect(() => toExactJson(value, "meta")).toThrow(expect.objectContaining({ code: "ERR_INTERNAL" }));

@@ -12,7 +12,13 @@ import type { Moment } from "../../../core/loop/memory.js";
 import { beginning, type Position } from "../../../core/loop/position.js";
 import type { Snapshot } from "../../../core/loop/snapshot.js";
 import { listCheckpoints, newestCheckpoint, readCheckpoint, saveCheckpoint } from "../../../core/run/checkpoints.js";
-import { createKeeper, fromCheckpoint, isBetweenSteps, toCheckpoint, type KeeperOptions } from "../../../core/run/keeper.js";
+import {
+  createKeeper,
+  fromCheckpoint,
+  isBetweenSteps,
+  type KeeperOptions,
+  toCheckpoint,
+} from "../../../core/run/keeper.js";
 
 const base = mkdtempSync(join(tmpdir(), "fitloop-keeper-"));
 afterAll(() => rmSync(base, { recursive: true, force: true }));
@@ -33,7 +39,12 @@ const keeper = (options: Partial<KeeperOptions> = {}) => createKeeper({ folder, 
 const within = (step: number): Snapshot => snapshot({ step, microBatch: step, batchInEpoch: step });
 /** And at the end of an epoch of ten such steps. */
 const after = (epoch: number, loss?: number): Snapshot =>
-  snapshot({ epoch, step: 10 * epoch, microBatch: 10 * epoch, validation: loss === undefined ? undefined : validation(loss) });
+  snapshot({
+    epoch,
+    step: 10 * epoch,
+    microBatch: 10 * epoch,
+    validation: loss === undefined ? undefined : validation(loss),
+  });
 const epochs = (keep: ReturnType<typeof keeper>, losses: readonly number[], from = 0): void => {
   keep(after(from), "start");
   losses.forEach((loss, index) => keep(after(from + index + 1, loss), "epoch"));
@@ -75,7 +86,8 @@ describe("which stay", () => {
   it("not a step that only remembers the best epoch's loss", () => {
     const keep = keeper({ every: 1 });
     epochs(keep, [3]);
-    for (const step of [11, 12, 13]) keep(snapshot({ step, microBatch: step, batchInEpoch: step - 10, validation: validation(1) }), "step");
+    for (const step of [11, 12, 13])
+      keep(snapshot({ step, microBatch: step, batchInEpoch: step - 10, validation: validation(1) }), "step");
     expect(kept()).toEqual([10, 12, 13]);
     const later = keeper({ every: 1 }); // which reads them back
     later(snapshot({ step: 13, microBatch: 13, batchInEpoch: 3 }), "start");
@@ -108,7 +120,10 @@ describe("which moments are kept", () => {
     expect(kept()).toEqual([2]);
     at(2, "stop", 1);
     at(2, "stop", 1);
-    expect(listCheckpoints(folder).map(({ step, part }) => [step, part])).toEqual([[2, 0], [2, 2]]);
+    expect(listCheckpoints(folder).map(({ step, part }) => [step, part])).toEqual([
+      [2, 0],
+      [2, 2],
+    ]);
   });
 
   it("no step without an interval, but where the run stops", () => {
@@ -135,7 +150,10 @@ describe("which moments are kept", () => {
     keep(after(1, 2), "epoch");
     keep(after(1, 2), "stop");
     expect(saved).toEqual([10, 10]);
-    expect(listCheckpoints(folder).map(({ step, part }) => [step, part])).toEqual([[10, 0], [10, 1]]);
+    expect(listCheckpoints(folder).map(({ step, part }) => [step, part])).toEqual([
+      [10, 0],
+      [10, 1],
+    ]);
   });
 
   it("those of steps that are made again", () => {
@@ -155,7 +173,11 @@ describe("which moments are kept", () => {
     keep(within(0), "start");
     for (const step of [2, 3, 4]) keep(within(step), "step");
     expect(saved).toEqual(
-      listCheckpoints(folder).map(({ path, step }) => ({ path, step, bytes: saveCheckpoint(folder, readCheckpoint(path)).bytes })),
+      listCheckpoints(folder).map(({ path, step }) => ({
+        path,
+        step,
+        bytes: saveCheckpoint(folder, readCheckpoint(path)).bytes,
+      })),
     );
     expect(kept()).toEqual([2, 4]);
   });
@@ -195,7 +217,13 @@ describe("what has another future", () => {
 });
 
 describe("the metrics", () => {
-  const metrics = { bytes: 0, cuts: [] as number[], syncs: 0, sync: () => void metrics.syncs++, cut: (bytes: number) => void metrics.cuts.push(bytes) };
+  const metrics = {
+    bytes: 0,
+    cuts: [] as number[],
+    syncs: 0,
+    sync: () => void metrics.syncs++,
+    cut: (bytes: number) => void metrics.cuts.push(bytes),
+  };
   beforeEach(() => void Object.assign(metrics, { bytes: 0, cuts: [], syncs: 0 }));
   const said = (bytes: number): void => void (metrics.bytes = bytes);
 
@@ -280,9 +308,15 @@ describe("a snapshot on disk", () => {
   beforeAll(async () => void (await loadBackend({ name: "wasm" })));
   const filled = (first: number, position: Partial<Position>): Snapshot => ({
     ...snapshot(position),
-    weights: new Map<string, tf.Tensor>([["dense/kernel", tf.tensor2d([[first, 2, 3]])], ["dense/bias", tf.scalar(first)]]),
+    weights: new Map<string, tf.Tensor>([
+      ["dense/kernel", tf.tensor2d([[first, 2, 3]])],
+      ["dense/bias", tf.scalar(first)],
+    ]),
     slots: new Map([["dense/kernel.momentum", tf.tensor1d([first + 0.5])]]),
-    counts: new Map([["dense/kernel", first], ["dense/bias", 7]]),
+    counts: new Map([
+      ["dense/kernel", first],
+      ["dense/bias", 7],
+    ]),
     plugins: new Map([
       ["ema", { values: { decay: first }, tensors: new Map([["shadow/kernel", tf.tensor1d([first, 9], "int32")]]) }],
       ["ema2", { values: undefined, tensors: new Map([["shadow", tf.scalar(first)]]) }],
@@ -292,7 +326,9 @@ describe("a snapshot on disk", () => {
   /** With numbers in the place of tensors. */
   const plain = ({ position, weights, slots, counts, plugins, anchor }: Snapshot): unknown => {
     const read = (tensors: ReadonlyMap<string, tf.Tensor> = none) =>
-      Object.fromEntries([...tensors].map(([name, value]) => [name, [value.dtype, value.shape, [...value.dataSync()]]]));
+      Object.fromEntries(
+        [...tensors].map(([name, value]) => [name, [value.dtype, value.shape, [...value.dataSync()]]]),
+      );
     const states = [...plugins].map(([name, { values, tensors }]) => [name, { values, tensors: read(tensors) }]);
     return {
       position,

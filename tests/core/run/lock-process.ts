@@ -1,7 +1,8 @@
 /** A process that does with a run's lock what it is told. */
-import { lockRun, type RunLock } from "../../../core/run/lock.js";
+
 import { TrainerError } from "../../../core/errors.js";
 import { system } from "../../../core/run/files.js";
+import { lockRun, type RunLock } from "../../../core/run/lock.js";
 
 export type Order =
   /** Tries at a moment of Date.now(), so that many try together; is killed before that call to the system. */

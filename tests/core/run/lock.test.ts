@@ -3,10 +3,10 @@ import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
-import { TrainerError } from "../../../core/errors.js";
+import type { TrainerError } from "../../../core/errors.js";
 import { system } from "../../../core/run/files.js";
 import { isHeld, lockFile, lockRun } from "../../../core/run/lock.js";
-import { buildMember, stateOf, stop, type Member } from "./lock-crew.js";
+import { buildMember, type Member, stateOf, stop } from "./lock-crew.js";
 
 const base = fs.mkdtempSync(join(tmpdir(), "fitloop-lock-"));
 const members: Member[] = [];

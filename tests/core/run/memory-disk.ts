@@ -7,8 +7,9 @@
  * it, until the node that it changed is flushed; a write may also be kept in half, or as zeros; a rename is
  * one change. Flushing a file does not flush its name.
  */
-import { system } from "../../../core/run/files.js";
+
 import type { Stream } from "../../../core/rng.js";
+import { system } from "../../../core/run/files.js";
 
 /** `d1` is a folder, `f2` a file; `d0` is the root. */
 type Id = string;
@@ -72,8 +73,7 @@ export function apply({ folders, files }: Tree, change: Change): void {
 /** The system's calls go to this tree from now on. */
 export function useMemoryDisk(tree: Tree = emptyTree()): Disk {
   const opened = new Map<number, { id: Id; path: string }>();
-  let nextId =
-    1 + Math.max(0, ...[...tree.folders.keys(), ...tree.files.keys()].map((id) => Number(id.slice(1))));
+  let nextId = 1 + Math.max(0, ...[...tree.folders.keys(), ...tree.files.keys()].map((id) => Number(id.slice(1))));
   let nextFile = 3;
 
   const parts = (path: string): string[] => path.split("/").filter(Boolean);
@@ -144,10 +144,7 @@ export function useMemoryDisk(tree: Tree = emptyTree()): Disk {
         ],
       });
     },
-    rmSync(
-      path: string,
-      { recursive = false, force = false }: { recursive?: boolean; force?: boolean } = {},
-    ) {
+    rmSync(path: string, { recursive = false, force = false }: { recursive?: boolean; force?: boolean } = {}) {
       const id = find(path);
       if (id === undefined) return force ? undefined : fail("ENOENT", path);
       if (id.startsWith("d") && !recursive) fail("EISDIR", path);
@@ -222,12 +219,7 @@ export function* afterPowerCut(
         return;
       }
       const { bytes } = change;
-      const kept = [
-        bytes,
-        new Uint8Array(),
-        new Uint8Array(bytes.length),
-        bytes.subarray(0, bytes.length >> 1),
-      ];
+      const kept = [bytes, new Uint8Array(), new Uint8Array(bytes.length), bytes.subarray(0, bytes.length >> 1)];
       apply(tree, { ...change, bytes: kept[way]! });
     });
     yield tree;

@@ -7,7 +7,7 @@ import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { afterAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { system } from "../../../core/run/files.js";
-import { maxLineBytes, openMetrics, readMetrics, type MetricsLog } from "../../../core/run/metrics.js";
+import { type MetricsLog, maxLineBytes, openMetrics, readMetrics } from "../../../core/run/metrics.js";
 
 const base = fs.mkdtempSync(join(tmpdir(), "fitloop-metrics-"));
 afterAll(() => fs.rmSync(base, { recursive: true, force: true }));
@@ -44,7 +44,10 @@ describe("a line", () => {
   it("is the event with the CRC-32 of its text as the last field", () => {
     write([["epoch:end", { epoch: 1, name: "Möwe 🐦\n\u2028", loss: Number.NaN, none: undefined }]]);
     const text = '{"event":"epoch:end","epoch":1,"name":"Möwe 🐦\\n\u2028","loss":"NaN"}';
-    const crc = gzipSync(text).readUInt32LE(gzipSync(text).length - 8).toString(16).padStart(8, "0");
+    const crc = gzipSync(text)
+      .readUInt32LE(gzipSync(text).length - 8)
+      .toString(16)
+      .padStart(8, "0");
     expect(read().toString()).toBe(`${text.slice(0, -1)},"crc":"${crc}"}\n`);
     expect(readMetrics(path)).toEqual({
       lines: [{ event: "epoch:end", epoch: 1, name: "Möwe 🐦\n\u2028", loss: "NaN" }],
@@ -180,7 +183,10 @@ describe("a file that is damaged", () => {
   });
 
   function withChecksum(text: string): string {
-    const crc = gzipSync(text).readUInt32LE(gzipSync(text).length - 8).toString(16).padStart(8, "0");
+    const crc = gzipSync(text)
+      .readUInt32LE(gzipSync(text).length - 8)
+      .toString(16)
+      .padStart(8, "0");
     return `${text.slice(0, -1)},"crc":"${crc}"}\n`;
   }
 
@@ -248,7 +254,10 @@ describe("a file that is damaged", () => {
     expect(lines).toEqual([]);
     expect(problem).toMatch(/metrics\.jsonl cannot be read: ENOENT/);
     fs.mkdirSync(path);
-    expect(readMetrics(path)).toEqual({ lines: [], problem: `${path} is a folder, a pipe or a device, and metrics are a file.` });
+    expect(readMetrics(path)).toEqual({
+      lines: [],
+      problem: `${path} is a folder, a pipe or a device, and metrics are a file.`,
+    });
     expect(() => openMetrics(path)).toThrow(expect.objectContaining({ code: "ERR_IO", exitCode: 74 }));
     expect(() => openMetrics(join(path, "no", "folder"))).toThrow(/Opening .*folder failed: ENOENT/);
   });
@@ -342,8 +351,10 @@ describe("a disk that fails", () => {
     log.append("step", { step: 1 });
     const { writeSync } = system;
     let writes = 0;
-    const full = vi.spyOn(system, "writeSync").mockImplementation(((file: number, bytes: Uint8Array) =>
-      writes++ === 0 ? writeSync(file, bytes, 0, 5) : failing("ENOSPC")()) as typeof writeSync);
+    const full = vi
+      .spyOn(system, "writeSync")
+      .mockImplementation(((file: number, bytes: Uint8Array) =>
+        writes++ === 0 ? writeSync(file, bytes, 0, 5) : failing("ENOSPC")()) as typeof writeSync);
     const { bytes } = log;
     expect(() => log.append("step", { step: 2 })).toThrow(
       expect.objectContaining({
@@ -380,7 +391,12 @@ describe("a disk that fails", () => {
     log.append("step", { step: 1 });
     const { bytes } = log;
     vi.spyOn(system, "ftruncateSync").mockImplementationOnce(failing("EIO"));
-    expect(() => log.cut(0)).toThrow(expect.objectContaining({ code: "ERR_IO", message: expect.stringMatching(/^Cutting .*metrics\.jsonl failed: EIO/) }));
+    expect(() => log.cut(0)).toThrow(
+      expect.objectContaining({
+        code: "ERR_IO",
+        message: expect.stringMatching(/^Cutting .*metrics\.jsonl failed: EIO/),
+      }),
+    );
     expect(log.bytes).toBe(bytes);
     log.close();
     const closed = vi.spyOn(system, "closeSync");

@@ -4,19 +4,13 @@ import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
-import {
-  loadBackend,
-  Trainer,
-  weightsFromSafetensors,
-  type Plugin,
-  type TrainerConfig,
-} from "../../../core/index.js";
-import { fitWeights, microConfig, weightsHash } from "../../../core/testing/index.js";
+import { loadBackend, type Plugin, Trainer, type TrainerConfig, weightsFromSafetensors } from "../../../core/index.js";
 import type { Keep } from "../../../core/loop/memory.js";
-import { createRunFolder } from "../../../core/run/folder.js";
 import { system } from "../../../core/run/files.js";
-import { readMetrics, type MetricsLine } from "../../../core/run/metrics.js";
-import { createRunRecord, readPreprocessing, type RunRecordOptions } from "../../../core/run/record.js";
+import { createRunFolder } from "../../../core/run/folder.js";
+import { type MetricsLine, readMetrics } from "../../../core/run/metrics.js";
+import { createRunRecord, type RunRecordOptions, readPreprocessing } from "../../../core/run/record.js";
+import { fitWeights, microConfig, weightsHash } from "../../../core/testing/index.js";
 import { ema } from "../../../plugins/index.js";
 
 let loaded: Awaited<ReturnType<typeof loadBackend>>;
@@ -32,8 +26,7 @@ beforeEach(() => {
 
 const trainer = (config: Partial<TrainerConfig> = {}, options: RunRecordOptions = {}): Trainer =>
   new Trainer(microConfig(config), [createRunRecord(options).plugin]);
-const fit = (config?: Partial<TrainerConfig>, options?: RunRecordOptions) =>
-  trainer(config, options).fit({ folder });
+const fit = (config?: Partial<TrainerConfig>, options?: RunRecordOptions) => trainer(config, options).fit({ folder });
 const read = (name: string): string => readFileSync(join(folder, name), "utf8");
 const lines = (): MetricsLine[] => {
   const { lines, problem } = readMetrics(join(folder, "metrics.jsonl"));
@@ -65,7 +58,10 @@ describe("a finished run", () => {
       seed: 5,
       plugins: [],
       batchSize: 8,
-      environment: { processor: cpus()[0]?.model.trim() || undefined, fitloop: expect.stringMatching(/^\d+\.\d+\.\d+/) },
+      environment: {
+        processor: cpus()[0]?.model.trim() || undefined,
+        fitloop: expect.stringMatching(/^\d+\.\d+\.\d+/),
+      },
     });
     const kept = JSON.parse(read("summary.json"));
     for (const key of [
@@ -84,8 +80,7 @@ describe("a finished run", () => {
       expect(kept, key).toHaveProperty(key);
     }
     for (const split of ["validation", "test"] as const) {
-      for (const figure of ["top1", "top5", "loss"] as const)
-        expect(kept[split][figure]).toBe(summary[split]![figure]);
+      for (const figure of ["top1", "top5", "loss"] as const) expect(kept[split][figure]).toBe(summary[split]![figure]);
     }
     expect(kept).toMatchObject({ preset: "micro", seed: 5, epochs: 3, steps: 6, stopReason: "epochs" });
     expect(lines().map(({ event }) => event)).toEqual([1, 2, 3].flatMap(() => ["step", "step", "epoch:end"]));
@@ -179,13 +174,10 @@ describe("a run that ends early", () => {
     expect(existsSync(join(folder, "weights.safetensors"))).toBe(true);
   });
 
-  it.each(["onFitStart", "beforeBatch"] as const)(
-    "keeps nothing where the first step never came: %s",
-    async (hook) => {
-      await expect(fit({ plugins: [failing(hook)] })).rejects.toThrow(/as told/);
-      expect(readdirSync(folder)).toEqual([]);
-    },
-  );
+  it.each(["onFitStart", "beforeBatch"] as const)("keeps nothing where the first step never came: %s", async (hook) => {
+    await expect(fit({ plugins: [failing(hook)] })).rejects.toThrow(/as told/);
+    expect(readdirSync(folder)).toEqual([]);
+  });
 
   it("says NaN in words", async () => {
     const nan: Plugin = {
@@ -271,7 +263,11 @@ describe("a run that goes on", () => {
     const record = JSON.parse(read("config.resolved.json"));
     const was = environment && { ...record.environment, ...environment };
     const kept = createRunRecord();
-    kept.goesOn({ record: { ...record, environment: was }, metricsBytes: read("metrics.jsonl").indexOf("\n") + 1, allowed });
+    kept.goesOn({
+      record: { ...record, environment: was },
+      metricsBytes: read("metrics.jsonl").indexOf("\n") + 1,
+      allowed,
+    });
     const again = new Trainer(microConfig(), [kept.plugin]);
     const warnings: string[] = [];
     again.events.on("warning", ({ message }) => warnings.push(message));
@@ -283,7 +279,15 @@ describe("a run that goes on", () => {
 
   it("keeps its metrics up to there, and has nothing to say where nothing has changed", async () => {
     expect(await goneOn({})).toEqual([]);
-    expect(lines().map(({ event, step }) => [event, step]).slice(0, 3)).toEqual([["step", 1], ["step", 1], ["step", 2]]);
+    expect(
+      lines()
+        .map(({ event, step }) => [event, step])
+        .slice(0, 3),
+    ).toEqual([
+      ["step", 1],
+      ["step", 1],
+      ["step", 2],
+    ]);
     expect(lines()).toHaveLength(1 + 9);
   });
 
@@ -305,7 +309,9 @@ describe("a run that goes on", () => {
   it("is refused on another backend, as it was, and goes on there if that is allowed", async () => {
     await expect(goneOn({ backend: "abacus" })).rejects.toMatchObject({
       code: "ERR_RESUME",
-      message: expect.stringMatching(/was made on abacus, and this would go on with it on tensorflow.* Make abacus available, or .*--allow-change backend/),
+      message: expect.stringMatching(
+        /was made on abacus, and this would go on with it on tensorflow.* Make abacus available, or .*--allow-change backend/,
+      ),
     });
     expect(lines()).toHaveLength(9);
     expect(existsSync(join(folder, "summary.json"))).toBe(true);
@@ -319,7 +325,9 @@ it("keeps where a run left the numbers", async () => {
     name: "nan",
     options: {},
     apply: ({ hooks }) =>
-      hooks.beforeBatch.tap((batch) => (++batches < 4 ? batch : { ...batch, images: tf.mul(batch.images, Number.NaN) })),
+      hooks.beforeBatch.tap((batch) =>
+        ++batches < 4 ? batch : { ...batch, images: tf.mul(batch.images, Number.NaN) },
+      ),
   };
   await expect(fit({ plugins: [nan] })).rejects.toMatchObject({ code: "ERR_DIVERGED" });
   expect(lines().filter(({ event }) => event === "diverged")).toMatchObject([{ step: 3 }]);
@@ -334,7 +342,10 @@ it("has no metrics of a run that has not begun", () => {
 it("says of weights that no run wrote that they do not tell how pictures reach them", () => {
   const bare = Buffer.concat([Buffer.from([2, 0, 0, 0, 0, 0, 0, 0]), Buffer.from("{}")]);
   expect(() => readPreprocessing(bare, "bare.safetensors")).toThrow(
-    expect.objectContaining({ code: "ERR_WEIGHTS", message: "bare.safetensors does not say how its pictures are prepared: no run wrote it." }),
+    expect.objectContaining({
+      code: "ERR_WEIGHTS",
+      message: "bare.safetensors does not say how its pictures are prepared: no run wrote it.",
+    }),
   );
 });
 

@@ -4,11 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { loadBackend, Trainer, type Plugin } from "../../../core/index.js";
-import { newestCheckpoint, listCheckpoints } from "../../../core/run/checkpoints.js";
-import { createKeeper, fromCheckpoint, type CheckpointMeta } from "../../../core/run/keeper.js";
+import { loadBackend, type Plugin, Trainer } from "../../../core/index.js";
+import { listCheckpoints, newestCheckpoint } from "../../../core/run/checkpoints.js";
+import { type CheckpointMeta, createKeeper, fromCheckpoint } from "../../../core/run/keeper.js";
 import { readMetrics } from "../../../core/run/metrics.js";
-import { createRunRecord, runFiles, type RunConfigRecord } from "../../../core/run/record.js";
+import { createRunRecord, type RunConfigRecord, runFiles } from "../../../core/run/record.js";
 import { microConfig } from "../../../core/testing/index.js";
 import { ema } from "../../../plugins/index.js";
 
@@ -34,7 +34,10 @@ interface Kept {
 }
 
 /** Trains in `folder`, from its newest checkpoint where it has one; copies the folder at each checkpoint. */
-async function train(folder: string, throwsAfter = false): Promise<{ copies: Kept[]; removed: string[]; metrics: string[] }> {
+async function train(
+  folder: string,
+  throwsAfter = false,
+): Promise<{ copies: Kept[]; removed: string[]; metrics: string[] }> {
   mkdirSync(folder, { recursive: true });
   const checkpoints = join(folder, runFiles.checkpoints);
   const { checkpoint } = newestCheckpoint(checkpoints);
@@ -46,7 +49,9 @@ async function train(folder: string, throwsAfter = false): Promise<{ copies: Kep
     record.goesOn({ record: before, metricsBytes: (checkpoint.meta as CheckpointMeta).metricsBytes, allowed: [] });
   }
   const plugins = [ema({ decay: 0.5 }), cliff(throwsAfter)];
-  const trainer = new Trainer(microConfig({ batchSize: 5, plugins, onDivergence: { rollback: 1, factor: 0.5 } }), [record.plugin]);
+  const trainer = new Trainer(microConfig({ batchSize: 5, plugins, onDivergence: { rollback: 1, factor: 0.5 } }), [
+    record.plugin,
+  ]);
   const keep = createKeeper({
     folder: checkpoints,
     every: 1,
@@ -62,7 +67,9 @@ async function train(folder: string, throwsAfter = false): Promise<{ copies: Kep
   const fitted = trainer.fit({ folder, keep, from: checkpoint && (() => fromCheckpoint(checkpoint)) });
   if (throwsAfter) await expect(fitted).rejects.toThrow("on purpose");
   else await fitted;
-  const metrics = readMetrics(join(folder, runFiles.metrics)).lines.map(({ event, step, epoch, loss, what }) => JSON.stringify([event, step, epoch, loss, what]));
+  const metrics = readMetrics(join(folder, runFiles.metrics)).lines.map(({ event, step, epoch, loss, what }) =>
+    JSON.stringify([event, step, epoch, loss, what]),
+  );
   return { copies, removed, metrics };
 }
 

@@ -1,6 +1,7 @@
 /** Small checkpoints, each of its own numbers. */
-import type { Checkpoint } from "../../../core/run/checkpoints.js";
+
 import { stream } from "../../../core/rng.js";
+import type { Checkpoint } from "../../../core/run/checkpoints.js";
 
 /** @param variant another state of the same place */
 export function sampleCheckpoint(step: number, { variant = 0, part = 0, numbers = 6 } = {}): Checkpoint {

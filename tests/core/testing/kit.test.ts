@@ -1,13 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, describe, expect, it } from "vitest";
 import { loadBackend, type Plugin } from "../../../core/index.js";
-import {
-  fitWeights,
-  microConfig,
-  mountPlugin,
-  progressAt,
-  weightsHash,
-} from "../../../core/testing/index.js";
+import { fitWeights, microConfig, mountPlugin, progressAt, weightsHash } from "../../../core/testing/index.js";
 
 afterAll(async () => void (await loadBackend({ name: "tensorflow" })));
 
@@ -97,9 +91,7 @@ describe("fitWeights", () => {
     const wasm = await fitWeights(microConfig({ backend: "wasm" }));
     expect(wasm.summary).toMatchObject({ backend: "wasm", steps: 6 });
     for (const [name, values] of Object.entries(native.weights)) {
-      values.forEach((value, at) =>
-        expect(Math.abs(wasm.weights[name]![at]! - value), name).toBeLessThan(1e-4),
-      );
+      values.forEach((value, at) => expect(Math.abs(wasm.weights[name]![at]! - value), name).toBeLessThan(1e-4));
     }
     expect(wasm.hash).not.toBe(native.hash);
   });

@@ -1,8 +1,14 @@
 import { PbfReader } from "pbf";
 import { describe, expect, it } from "vitest";
 import { crc32c, maskedCrc32c } from "../../../plugins/visual-log/crc32c.js";
-import { histogramOf, prCurveOf, type Entry } from "../../../plugins/visual-log/entries.js";
-import { projectorFiles, tensorBoardHead, tensorBoardName, tensorBoardRecords, wholeTensorBoard } from "../../../plugins/visual-log/tensorboard.js";
+import { type Entry, histogramOf, prCurveOf } from "../../../plugins/visual-log/entries.js";
+import {
+  projectorFiles,
+  tensorBoardHead,
+  tensorBoardName,
+  tensorBoardRecords,
+  wholeTensorBoard,
+} from "../../../plugins/visual-log/tensorboard.js";
 import { visualDlHead, visualDlName, visualDlRecord, wholeVisualDl } from "../../../plugins/visual-log/visualdl.js";
 
 const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
@@ -24,7 +30,9 @@ describe("VisualDL", () => {
 
   it("writes the bytes that the official package writes", () => {
     // Record(values=[Value(id=3, tag="a/b", timestamp=1000, value=0.5)]), length first
-    expect(hex(visualDlRecord(scalar(0.5), 1000))).toBe("1100000000000000" + "0a0f" + "0803" + "1203612f62" + "18e807" + "250000003f");
+    expect(hex(visualDlRecord(scalar(0.5), 1000))).toBe(
+      "1100000000000000" + "0a0f" + "0803" + "1203612f62" + "18e807" + "250000003f",
+    );
     // …and of zero, which proto3 would leave out, and the reader must find
     expect(hex(visualDlRecord(scalar(0), 1000)).endsWith("2500000000")).toBe(true);
     expect(hex(visualDlHead(1000))).toContain(hex(Buffer.from("meta_data_tag")));
@@ -74,7 +82,7 @@ describe("TensorBoard", () => {
     const read = (entry: Entry): { step: number; text: string }[] => {
       const bytes = Buffer.from(tensorBoardRecords(entry, 1));
       const found: { step: number; text: string }[] = [];
-      for (let at = 0; at < bytes.length;) {
+      for (let at = 0; at < bytes.length; ) {
         const length = Number(bytes.readBigUInt64LE(at));
         const data = bytes.subarray(at + 12, at + 12 + length);
         new PbfReader(data).readFields((tag, _, pbf) => {
@@ -86,8 +94,12 @@ describe("TensorBoard", () => {
     };
     expect(read(start)).toEqual([{ step: 0, text: expect.stringContaining("_hparams_/session_start_info") }]);
     // SessionEndInfo: its status, and the second of its end as a double.
-    const ends = (status: string): RegExp => new RegExp(`_hparams_/session_end_info[^]*hparams\\x12\\x0d\"\\x0b\\x08${status}\\x11\\0{6}\\xf0\\x3f`);
-    for (const [ended, status] of [["success", "\\x01"], ["failure", "\\x02"]] as const) {
+    const ends = (status: string): RegExp =>
+      new RegExp(`_hparams_/session_end_info[^]*hparams\\x12\\x0d"\\x0b\\x08${status}\\x11\\0{6}\\xf0\\x3f`);
+    for (const [ended, status] of [
+      ["success", "\\x01"],
+      ["failure", "\\x02"],
+    ] as const) {
       expect(read({ ...end, ended })).toEqual([{ step: 0, text: expect.stringMatching(ends(status)) }]);
     }
     // The reader would keep it, though the run goes on.
@@ -99,7 +111,13 @@ describe("TensorBoard", () => {
 
 it("the projector gets a matrix, a label a line, and a config that names both", () => {
   const vectors = [Float32Array.of(1, 2), Float32Array.of(3, 4)];
-  const files = projectorFiles({ kind: "embeddings", tag: "features/held-out", step: 1, labels: ["a\tb", "c"], vectors });
+  const files = projectorFiles({
+    kind: "embeddings",
+    tag: "features/held-out",
+    step: 1,
+    labels: ["a\tb", "c"],
+    vectors,
+  });
   expect(files["features-held-out.tsv"]).toBe("1\t2\n3\t4\n");
   expect(files["features-held-out-labels.tsv"]).toBe("a b\nc\n");
   for (const name of Object.keys(files).slice(0, 2)) expect(files["projector_config.pbtxt"]).toContain(`"${name}"`);

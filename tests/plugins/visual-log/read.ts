@@ -1,7 +1,8 @@
 /** Reads VisualDL files as far as tests need. */
-import { PbfReader } from "pbf";
+
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { PbfReader } from "pbf";
 import { expect } from "vitest";
 
 export const only = (folder: string, pattern: RegExp): string => {
@@ -23,7 +24,7 @@ export interface Found {
 export function readVisualDl(folder: string): Found[] {
   const bytes = readFileSync(visualDlFile(folder));
   const found: Found[] = [];
-  for (let at = 0; at < bytes.length;) {
+  for (let at = 0; at < bytes.length; ) {
     const length = Number(bytes.readBigUInt64LE(at));
     new PbfReader(bytes.subarray(at + 8, at + 8 + length)).readFields((tag, _, pbf) => {
       if (tag !== 1) return;

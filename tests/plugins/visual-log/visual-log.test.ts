@@ -1,29 +1,36 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import * as tf from "@tensorflow/tfjs-core";
-import { loadBackend, Trainer, type Events, type Plugin, type TrainerConfig } from "../../../core/index.js";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Events, loadBackend, type Plugin, Trainer, type TrainerConfig } from "../../../core/index.js";
 import type { Snapshot } from "../../../core/loop/snapshot.js";
 import { fromCheckpoint, toCheckpoint } from "../../../core/run/keeper.js";
 import { microConfig } from "../../../core/testing/index.js";
 import { gradCam, visualLog } from "../../../plugins/index.js";
 import { openLog } from "../../../plugins/visual-log/file.js";
-import { only, readVisualDl, visualDlFile, type Found } from "./read.js";
+import { type Found, only, readVisualDl, visualDlFile } from "./read.js";
 
 const base = mkdtempSync(join(tmpdir(), "fitloop-visual-log-"));
 beforeAll(async () => void (await loadBackend()));
 afterAll(() => rmSync(base, { recursive: true, force: true }));
 
 const config = (options: Parameters<typeof visualLog>[0] = {}): TrainerConfig =>
-  microConfig({ epochs: 4, plugins: [gradCam({ every: 2, pictures: 2 }), visualLog({ every: 1, histograms: 2, ...options })] });
+  microConfig({
+    epochs: 4,
+    plugins: [gradCam({ every: 2, pictures: 2 }), visualLog({ every: 1, histograms: 2, ...options })],
+  });
 const folderOf = (name: string): string => {
   mkdirSync(join(base, name), { recursive: true });
   return join(base, name);
 };
 const tensorBoardFile = (folder: string): string => only(join(folder, "tensorboard"), /^events\.out/);
 
-async function fit(folder: string, options = {}, from?: () => Snapshot): Promise<{ steps: Events["step"][]; kept: (() => Snapshot)[] }> {
+async function fit(
+  folder: string,
+  options = {},
+  from?: () => Snapshot,
+): Promise<{ steps: Events["step"][]; kept: (() => Snapshot)[] }> {
   const trainer = new Trainer(config(options));
   const steps: Events["step"][] = [];
   const kept: (() => Snapshot)[] = [];
@@ -45,13 +52,29 @@ describe("a run", () => {
     const { steps } = await fit(folder);
     const found = readVisualDl(folder);
     const losses = found.filter(({ tag }) => tag === "train/loss");
-    expect(losses.map(({ step, value }) => [step, value])).toEqual(steps.map(({ step, loss }) => [step, Math.fround(loss)]));
+    expect(losses.map(({ step, value }) => [step, value])).toEqual(
+      steps.map(({ step, loss }) => [step, Math.fround(loss)]),
+    );
     const fields = new Map<number, Set<string>>();
     for (const { field, tag } of found) fields.set(field, (fields.get(field) ?? new Set()).add(tag));
-    expect([...fields.get(4)!].sort()).toEqual([
-      "final/loss", "final/top1", "final/top5", "gradients/norm", "schedule/learning-rate", "speed/images-per-second",
-      "test/loss", "test/top1", "test/top5", "train/loss", "train/top1", "validation/loss", "validation/top1", "validation/top5",
-    ].filter((tag) => fields.get(4)!.has(tag)));
+    expect([...fields.get(4)!].sort()).toEqual(
+      [
+        "final/loss",
+        "final/top1",
+        "final/top5",
+        "gradients/norm",
+        "schedule/learning-rate",
+        "speed/images-per-second",
+        "test/loss",
+        "test/top1",
+        "test/top5",
+        "train/loss",
+        "train/top1",
+        "validation/loss",
+        "validation/top1",
+        "validation/top5",
+      ].filter((tag) => fields.get(4)!.has(tag)),
+    );
     expect(fields.get(4)).toContain("validation/top1");
     expect(fields.get(4)).toContain("test/top1");
     expect([...fields.get(5)!].every((tag) => /^grad-cam(, final)?\//.test(tag))).toBe(true);
@@ -129,7 +152,8 @@ describe("a run that goes on", () => {
     for (const [at, snapshot] of kept.entries()) {
       const folder = folderOf(`resumed-${at}`);
       await fit(folder); // what the process before had written, the end included
-      const { name } = (snapshot().plugins.get("visual-log")!.values as { places: { visualdl: { name: string } } }).places.visualdl;
+      const { name } = (snapshot().plugins.get("visual-log")!.values as { places: { visualdl: { name: string } } })
+        .places.visualdl;
       const before = visualDlFile(folder);
       // The files of the run that is gone on with: the same records under the names that the checkpoint knows.
       writeFileSync(join(folder, "visualdl", name), readFileSync(visualDlFile(whole)));
@@ -175,7 +199,8 @@ describe.each([{ skip: 3 }, { rollback: 1, factor: 0.5 }])("a step that diverges
       folder,
       keep: ({ plugins }, moment) => {
         const { values } = plugins.get("visual-log")!;
-        if (moment === "epoch") places.push((values as { places: { visualdl: { bytes: number } } }).places.visualdl.bytes);
+        if (moment === "epoch")
+          places.push((values as { places: { visualdl: { bytes: number } } }).places.visualdl.bytes);
       },
     });
     expect(failed).toBe(true);
