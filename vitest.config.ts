@@ -33,7 +33,7 @@ export default defineConfig({
   plugins: [snippets],
   resolve: {
     alias: [
-      { find: /^fitloop$/, replacement: source("core/index.ts") },
+      { find: /^fitloop$/, replacement: source("run/index.ts") },
       { find: /^fitloop\/(plugins|presets)$/, replacement: source("$1/index.ts") },
       { find: /^fitloop\/(models|data|testing)$/, replacement: source("core/$1/index.ts") },
     ],

@@ -11,10 +11,9 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { showProgress } from "../core/cli/progress.js";
+import { showProgress } from "../cli/progress.js";
 import { type Plugin, Trainer, type TrainerConfig } from "../core/index.js";
 import type { SummaryRecord } from "../core/loop/events.js";
-import { createRunRecord, runFiles } from "../core/run/record.js";
 import {
   autoAugment,
   cutmix,
@@ -27,6 +26,7 @@ import {
   stochasticDepth,
 } from "../plugins/index.js";
 import { cifar100Small } from "../presets/index.js";
+import { createRunRecord, runFiles } from "../run/record.js";
 import { deviation, mean, pooledDifferences } from "./common/intervals.js";
 import { whole } from "./common/options.js";
 

@@ -10,7 +10,7 @@
 import { parseArgs } from "node:util";
 import * as tf from "@tensorflow/tfjs-core";
 import { bfloat16, castAttributes } from "../core/backend/bfloat16.js";
-import { type Attribute, currentBorder } from "../core/backend/border.js";
+import { type Attribute, currentBorder } from "../core/backend/graph/native-calls.js";
 import { loadBackend } from "../core/index.js";
 import { isProduct } from "../core/nn/filter-gradient.js";
 import { oneOf, whole } from "./common/options.js";

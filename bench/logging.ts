@@ -11,10 +11,10 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { type Plugin, Trainer } from "../core/index.js";
 import { resnet18 } from "../core/models/index.js";
-import { createReport } from "../core/report/keep.js";
-import { createRunRecord } from "../core/run/record.js";
 import { gradCam, visualLog } from "../plugins/index.js";
 import { cifar100Baseline } from "../presets/index.js";
+import { createReport } from "../report/observer.js";
+import { createRunRecord } from "../run/record.js";
 import { median } from "./common/intervals.js";
 import { whole } from "./common/options.js";
 

@@ -9,11 +9,11 @@
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { showProgress } from "../core/cli/progress.js";
+import { showProgress } from "../cli/progress.js";
 import { Trainer } from "../core/index.js";
 import type { SummaryRecord } from "../core/loop/events.js";
-import { createRunRecord, runFiles } from "../core/run/record.js";
 import { cifar100Small } from "../presets/index.js";
+import { createRunRecord, runFiles } from "../run/record.js";
 import { deviation, mean, pairedDifference } from "./common/intervals.js";
 import { whole } from "./common/options.js";
 

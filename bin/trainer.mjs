@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const bundle = new URL("../dist/cli.js", import.meta.url);
-const sources = new URL("../core/cli/main.ts", import.meta.url);
+const sources = new URL("../cli/main.ts", import.meta.url);
 if (existsSync(fileURLToPath(sources))) {
   const { register } = await import("tsx/esm/api");
   register();

@@ -27,13 +27,13 @@ const core = "@tensorflow/tfjs-core";
 
 /** Entry of the package -> its source. */
 const entries = {
-  index: "core/index.ts",
+  index: "run/index.ts",
   plugins: "plugins/index.ts",
   presets: "presets/index.ts",
   models: "core/models/index.ts",
   data: "core/data/index.ts",
   testing: "core/testing/index.ts",
-  cli: "core/cli/main.ts",
+  cli: "cli/main.ts",
 };
 
 await build({
@@ -79,8 +79,7 @@ for (const file of ["README.md", "LICENSE", "NOTICE", "CHANGELOG.md", "bin"]) {
 }
 
 // Read as they are when a report is written.
-for (const file of ["page.js", "page.css"])
-  cpSync(join(root, "core", "report", file), join(out, "core", "report", file));
+for (const file of ["page.js", "page.css"]) cpSync(join(root, "report", file), join(out, "report", file));
 
 const entry = (name) => ({
   types: `./dist/types/${entries[name].replace(/\.ts$/, ".d.ts")}`,

@@ -18,12 +18,12 @@ import {
   type TrainerConfig,
   weightsToSafetensors,
 } from "../core/index.js";
-import type { Keep } from "../core/loop/memory.js";
+import type { Keep } from "../core/loop/recovery.js";
 import { initialWeights } from "../core/nn/layer.js";
-import type { Checkpoint } from "../core/run/checkpoints.js";
-import { fromCheckpoint, toCheckpoint } from "../core/run/keeper.js";
 import { type Fitted, fitWeights, microConfig, mountPlugin } from "../core/testing/index.js";
 import * as entry from "../plugins/index.js";
+import { fromCheckpoint, toCheckpoint } from "../run/checkpoint-writer.js";
+import type { Checkpoint } from "../run/checkpoints.js";
 
 interface Neutral {
   /** Options with which the plugin does nothing, bit for bit. */

@@ -194,26 +194,3 @@ it("docs/reliability.md names tests and scripts that there are, each promise wit
   const ids = rows.map((row) => /R\d+/.exec(row)![0]);
   expect(ids).toEqual([...new Set(ids)]);
 });
-
-it("docs/architecture.md lists every folder of the core, and what each imports", () => {
-  const listed = new Map(
-    [...text("docs/architecture.md").matchAll(/^\| `core\/(\w+)` \|.*\|(.*)\|$/gm)].map(([, folder, imports]) => [
-      folder!,
-      imports!,
-    ]),
-  );
-  const folders = readdirSync(join(root, "core"), { withFileTypes: true }).filter((each) => each.isDirectory());
-  expect([...listed.keys()].sort()).toEqual(folders.map(({ name }) => name).sort());
-
-  const imported = (folder: string): string[] => {
-    const sources = readdirSync(join(root, "core", folder), { recursive: true }) as string[];
-    const found = sources
-      .filter((name) => name.endsWith(".ts"))
-      .flatMap((name) => [...text(`core/${folder}/${name}`).matchAll(/(?:from|import\() ?"\.\.\/(\w+)\//g)]);
-    return [...new Set(found.map(([, name]) => `\`core/${name}\``))].sort();
-  };
-  for (const [folder, imports] of listed) {
-    if (imports.trim() === "everything") continue;
-    expect((imports.match(/`core\/\w+`/g) ?? []).sort(), `core/${folder}`).toEqual(imported(folder));
-  }
-});

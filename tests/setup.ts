@@ -1,7 +1,7 @@
 /** Before any test: the backend, where it is missing. Minutes on a fresh machine, milliseconds afterwards. */
-import { findEntry, installBackend } from "../core/backend/install.js";
-import { findNativeSources } from "../core/backend/native-sources.js";
-import { recipeFor } from "../core/backend/recipe.js";
+import { findEntry, installBackend } from "../core/backend/install/install.js";
+import { findNativeSources } from "../core/backend/install/native-sources.js";
+import { recipeFor } from "../core/backend/install/recipe.js";
 
 export default async function setup(): Promise<void> {
   const entry = await findEntry(recipeFor("cpu"), findNativeSources());

@@ -4,7 +4,7 @@
  * other one is given float32. So any layer and any plugin works, and nothing is refused.
  */
 import * as tf from "@tensorflow/tfjs-core";
-import type { Attribute, Border, Constants, OutputInfo } from "./border.js";
+import type { Attribute, Border, Constants, OutputInfo } from "./graph/native-calls.js";
 
 /** TensorFlow's DT_BFLOAT16. */
 export const bfloat16 = 14;

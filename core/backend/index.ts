@@ -3,9 +3,9 @@
 import * as tf from "@tensorflow/tfjs-core";
 
 import { TrainerError } from "../errors.js";
-import { notInstalled } from "./cache.js";
-import { findCandidates } from "./candidates.js";
-import { restoreNodeUtil } from "./node-util.js";
+import { notInstalled } from "./install/cache.js";
+import { findCandidates } from "./install/candidates.js";
+import { restoreNodeUtil } from "./node-util-shim.js";
 
 export type BackendName = "tensorflow" | "wasm";
 
@@ -88,7 +88,7 @@ async function loadTensorflow(): Promise<Backend> {
 
 async function loadWasm(): Promise<Backend> {
   await import("./gradients.js");
-  const { startWasm } = await import("./wasm.js");
+  const { startWasm } = await import("./wasm/wasm.js");
   return { name: "wasm", ...(await startWasm()) };
 }
 

@@ -12,7 +12,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { NodeJSKernelBackend } from "@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend.js";
 
 import { bfloat16, settleTypes } from "./bfloat16.js";
-import { type Border, type OutputInfo, openBorder } from "./border.js";
+import { type Border, type OutputInfo, openBorder } from "./graph/native-calls.js";
 import { intraOpThreads } from "./threads.js";
 
 /** What is known of a loaded addon. */

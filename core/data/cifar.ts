@@ -15,7 +15,7 @@ import { checkHistogram, familyCheck, readNames } from "./cifar-checks.js";
 import { type CifarFiles, cachedArchive, type Layout, readFiles } from "./cifar-files.js";
 import { decodeRecords, side } from "./cifar-records.js";
 import type { Data, DataSource, Split } from "./dataset.js";
-import { memorySplit, type Part } from "./memory.js";
+import { memorySplit, type Part } from "./in-memory.js";
 
 export interface CifarOptions {
   /** A folder with the files of the binary version, one with the archive, or the .tar.gz or .tar itself. */

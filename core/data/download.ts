@@ -16,7 +16,7 @@ import { basename, dirname } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { acquireLock } from "../backend/lock.js";
+import { acquireLock } from "../backend/install/lock.js";
 import { TrainerError } from "../errors.js";
 
 /** A file on the web whose content is known. */

@@ -11,8 +11,8 @@ export { type CifarOptions, cifar10, cifar100 } from "./cifar.js";
 export type { Box, Data, DataSource, LoadContext, Picture, Sample, Split } from "./dataset.js";
 export { limit, stratifiedHoldout, subset } from "./holdout.js";
 export { type ImageFolderOptions, imageFolder, imageNetStatistics } from "./image-folder.js";
+export { memorySplit, type Part } from "./in-memory.js";
 export { createLoader, type Loader, type LoaderOptions, type RawBatch } from "./loader.js";
-export { memorySplit, type Part } from "./memory.js";
 export { type ShapesOptions, shapes } from "./shapes.js";
 export { formatVerify, type VerifyReport, verifyData } from "./verify.js";
 

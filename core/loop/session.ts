@@ -1,5 +1,5 @@
 /** What a run is before its first step: backend, data, network, weights and loaders, made from a config. */
-import { type Capture, createCapture, eager } from "../backend/capture.js";
+import { type Capture, createCapture, eager } from "../backend/graph/capture.js";
 import { type Backend, loadBackend } from "../backend/index.js";
 import { bfloat16Instructions } from "../backend/processor.js";
 import type { ResolvedConfig } from "../config/config.js";

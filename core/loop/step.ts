@@ -7,8 +7,8 @@
  * `afterLoss` inside the first.
  */
 import * as tf from "@tensorflow/tfjs-core";
-import type { Capture } from "../backend/capture.js";
-import type { Compute, Spoil, Tensors } from "../backend/record.js";
+import type { Capture } from "../backend/graph/capture.js";
+import type { Compute, Spoil, Tensors } from "../backend/graph/recorder.js";
 import type { RawBatch } from "../data/loader.js";
 import { TrainerError } from "../errors.js";
 import { valueAndGradients } from "../nn/backward.js";

@@ -7,7 +7,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { castAttributes, isBfloat16 } from "../backend/bfloat16.js";
-import type { Constants } from "../backend/border.js";
+import type { Constants } from "../backend/graph/native-calls.js";
 import { isProduct } from "./filter-gradient.js";
 
 type Attribute = { name: string; type: number; value: unknown };

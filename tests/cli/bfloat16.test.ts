@@ -3,9 +3,9 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
-import { trainer, workplace } from "./run-cli.js";
+import { trainer, workplace } from "../support/run-cli.js";
 
-const config = fileURLToPath(new URL("micro.config.ts", import.meta.url));
+const config = fileURLToPath(new URL("../support/micro.config.ts", import.meta.url));
 const { inside } = workplace();
 const run = join(inside, "half");
 const half = ["--config", config, "--precision", "bfloat16", "--backend", "tensorflow", "--out", run];

@@ -6,16 +6,16 @@ import { fileURLToPath } from "node:url";
 import * as tf from "@tensorflow/tfjs-core";
 import sharp from "sharp";
 import { beforeAll, describe, expect, it } from "vitest";
+import { marksOf } from "../../cli/lr-find.js";
+import { createProgram } from "../../cli/program.js";
 import { loadBackend } from "../../core/backend/index.js";
-import { marksOf } from "../../core/cli/lr-find.js";
-import { createProgram } from "../../core/cli/program.js";
 import { plugins } from "../../plugins/index.js";
 import { presets } from "../../presets/index.js";
-import { gzip, miniCifar100, tarOfFiles } from "../core/data/mini-cifar.js";
-import { type Ran, trainer, workplace } from "./run-cli.js";
+import { gzip, miniCifar100, tarOfFiles } from "../support/mini-cifar.js";
+import { type Ran, trainer, workplace } from "../support/run-cli.js";
 
 const { base, inside } = workplace();
-const config = fileURLToPath(new URL("micro.config.ts", import.meta.url));
+const config = fileURLToPath(new URL("../support/micro.config.ts", import.meta.url));
 const run = join(base, "run");
 const json = (path: string) => JSON.parse(readFileSync(path, "utf8"));
 const lines = (text: string): Record<string, any>[] =>

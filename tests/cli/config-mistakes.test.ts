@@ -7,8 +7,8 @@ import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 import { configSchema } from "../../core/config/config.js";
 import { configPlaces } from "../../core/config/load.js";
-import { miniCifar100 } from "../core/data/mini-cifar.js";
-import { type Ran, trainer, workplace } from "./run-cli.js";
+import { miniCifar100 } from "../support/mini-cifar.js";
+import { type Ran, trainer, workplace } from "../support/run-cli.js";
 
 const { base, inside } = workplace();
 const configs = join(base, "configs");

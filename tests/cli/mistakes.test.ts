@@ -3,8 +3,8 @@ import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import sharp from "sharp";
 import { afterEach, expect, it } from "vitest";
-import { type Files, gzip, miniCifar100, recordFile, tarOfFiles } from "../core/data/mini-cifar.js";
-import { trainer, workplace } from "./run-cli.js";
+import { type Files, gzip, miniCifar100, recordFile, tarOfFiles } from "../support/mini-cifar.js";
+import { trainer, workplace } from "../support/run-cli.js";
 
 const { base, inside } = workplace();
 writeFileSync(join(base, "taken"), "");

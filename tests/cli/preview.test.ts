@@ -5,7 +5,7 @@ import sharp from "sharp";
 import { describe, expect, it } from "vitest";
 import { asPicture } from "../../core/data/normalise.js";
 import { sheet } from "../../core/image/sheet.js";
-import { trainer, workplace } from "./run-cli.js";
+import { trainer, workplace } from "../support/run-cli.js";
 
 const { inside } = workplace();
 const small = ["--preset", "quickstart", "--limit-train", "40", "--limit-test", "10"];

@@ -8,7 +8,7 @@ import { afterAll, expect, it } from "vitest";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const program = join(root, "bin", "trainer.mjs");
-const config = join(root, "tests", "cli", "micro.config.ts");
+const config = join(root, "tests", "support", "micro.config.ts");
 const base = mkdtempSync(join(tmpdir(), "fitloop-process-"));
 const children: ChildProcess[] = [];
 afterAll(() => {

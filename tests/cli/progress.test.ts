@@ -1,6 +1,6 @@
 /** What people watch: a live line that fits its terminal, and lines that do not depend on one. */
 import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
-import { createEstimate, fitting, formatResults, type Part, showProgress } from "../../core/cli/progress.js";
+import { createEstimate, fitting, formatResults, type Part, showProgress } from "../../cli/progress.js";
 import {
   colorsFor,
   columns,
@@ -13,7 +13,7 @@ import {
   sparkline,
   table,
   tell,
-} from "../../core/cli/terminal.js";
+} from "../../cli/terminal.js";
 import { createEvents, type Events } from "../../core/loop/events.js";
 
 const parts: Part[] = [

@@ -2,7 +2,7 @@
 import { chmodSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { type Ran, trainer, workplace } from "./run-cli.js";
+import { type Ran, trainer, workplace } from "../support/run-cli.js";
 
 const { base, inside } = workplace();
 for (const folder of [base, inside]) chmodSync(folder, 0o755);

@@ -2,10 +2,10 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
-import { trainer, workplace } from "./run-cli.js";
+import { trainer, workplace } from "../support/run-cli.js";
 
 workplace();
-const config = join(import.meta.dirname, "micro.config.ts");
+const config = join(import.meta.dirname, "../support/micro.config.ts");
 
 beforeAll(async () => {
   const { code } = await trainer("--config", config, "--out", "run", "--checkpoint-every", "3", "--json");

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import { describe, expect, it } from "vitest";
-import { createProgram } from "../../core/cli/program.js";
-import { type Ran, trainer, workplace } from "./run-cli.js";
+import { createProgram } from "../../cli/program.js";
+import { type Ran, trainer, workplace } from "../support/run-cli.js";
 
 const { inside } = workplace();
 const page = readFileSync(fileURLToPath(new URL("../../docs/report.md", import.meta.url)), "utf8");

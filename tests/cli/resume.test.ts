@@ -3,11 +3,11 @@ import { createHash } from "node:crypto";
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
-import { readMetrics } from "../../core/run/metrics.js";
-import { type Ran, trainer, workplace } from "./run-cli.js";
+import { readMetrics } from "../../run/metrics.js";
+import { type Ran, trainer, workplace } from "../support/run-cli.js";
 
 const { inside } = workplace();
-const config = join(import.meta.dirname, "micro.config.ts");
+const config = join(import.meta.dirname, "../support/micro.config.ts");
 const fit = (out: string, ...more: string[]): Promise<Ran> =>
   trainer("--config", config, "--out", out, "--epochs", "3", "--checkpoint-every", "2", "--json", ...more);
 const hashOf = (run: string): string =>

@@ -1,10 +1,10 @@
 /** A run leaves the process as it found it: no handler of a signal or of its end stays, however the run ends. */
 import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
-import { trainer, workplace } from "./run-cli.js";
+import { trainer, workplace } from "../support/run-cli.js";
 
 workplace();
-const config = join(import.meta.dirname, "micro.config.ts");
+const config = join(import.meta.dirname, "../support/micro.config.ts");
 const handlers = (): Record<string, number> =>
   Object.fromEntries(["SIGINT", "SIGTERM", "SIGHUP", "exit"].map((name) => [name, process.listenerCount(name)]));
 const before = handlers();

@@ -1,6 +1,6 @@
 /** The command that a report shows: typed again it makes the run again, wherever the first one lies. */
 import { expect, it } from "vitest";
-import { typedCommand } from "../../core/cli/fit.js";
+import { typedCommand } from "../../cli/fit.js";
 
 it.each([
   ["--preset small --out here --seed 2", "trainer --preset small --seed 2"],

@@ -182,7 +182,7 @@ test("every order of three is as frequent as any other", () => {
 
 test("nobody draws from anywhere else", () => {
   const root = new URL("../../", import.meta.url);
-  const sources = ["core", "plugins", "presets"].flatMap((folder) =>
+  const sources = ["core", "run", "report", "cli", "plugins", "presets"].flatMap((folder) =>
     readdirSync(new URL(folder, root), { recursive: true, encoding: "utf8" })
       .filter((file) => file.endsWith(".ts"))
       .map((file) => `${folder}/${file}`),

@@ -8,7 +8,7 @@ import { models } from "../../core/models/index.js";
 import { fitWeights, microConfig } from "../../core/testing/index.js";
 import { gradientClipping, l2 } from "../../plugins/index.js";
 import { presets } from "../../presets/index.js";
-import { miniCifar100, temporaryFolder } from "../core/data/mini-cifar.js";
+import { miniCifar100, temporaryFolder } from "../support/mini-cifar.js";
 
 const data = join(temporaryFolder(), "cifar");
 beforeAll(async () => {

@@ -8,15 +8,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { listCheckpoints, newestCheckpoint, readCheckpoint, saveCheckpoint } from "../../core/run/checkpoints.js";
-import { pruneCheckpoints, removeLeftovers } from "../../core/run/retention.js";
-import { sampleCheckpoint } from "../core/run/sample-checkpoint.js";
+import { listCheckpoints, newestCheckpoint, readCheckpoint, saveCheckpoint } from "../../run/checkpoints.js";
+import { pruneCheckpoints, removeLeftovers } from "../../run/retention.js";
+import { sampleCheckpoint } from "../support/sample-checkpoint.js";
 
 const base = fs.mkdtempSync(join(tmpdir(), "fitloop-kill-"));
 afterAll(() => fs.rmSync(base, { recursive: true, force: true }));
 const writer = join(base, "writer.mjs");
 beforeAll(async () => {
-  const entryPoints = [join(import.meta.dirname, "checkpoint-writer.ts")];
+  const entryPoints = [join(import.meta.dirname, "..", "support", "checkpoint-writer.ts")];
   await build({
     entryPoints,
     outfile: writer,

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { readMetrics } from "../../core/run/metrics.js";
-import { command, type Ended, eventsOf, finished, start } from "./trainer-process.js";
+import { readMetrics } from "../../run/metrics.js";
+import { command, type Ended, eventsOf, finished, start } from "../support/trainer-process.js";
 
 const base = mkdtempSync(join(tmpdir(), "fitloop-clock-"));
 afterAll(() => rmSync(base, { recursive: true, force: true }));

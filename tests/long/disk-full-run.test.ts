@@ -7,13 +7,13 @@ import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
-import { listCheckpoints, readCheckpoint } from "../../core/run/checkpoints.js";
-import { readMetrics } from "../../core/run/metrics.js";
-import { type Ran, trainer, workplace } from "../cli/run-cli.js";
+import { listCheckpoints, readCheckpoint } from "../../run/checkpoints.js";
+import { readMetrics } from "../../run/metrics.js";
+import { type Ran, trainer, workplace } from "../support/run-cli.js";
 
 const { base } = workplace();
 const disk = join(base, "disk");
-const config = join(import.meta.dirname, "..", "cli", "micro.config.ts");
+const config = join(import.meta.dirname, "..", "support", "micro.config.ts");
 const fit = (out: string): Promise<Ran> =>
   trainer("--config", config, "--out", out, "--epochs", "3", "--checkpoint-every", "2", "--resume");
 const hashOf = (run: string): string =>

@@ -7,8 +7,8 @@ import { isDeepStrictEqual } from "node:util";
 import { build } from "esbuild";
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 import type { TrainerError } from "../../core/errors.js";
-import { type Checkpoint, newestCheckpoint, saveCheckpoint } from "../../core/run/checkpoints.js";
-import { sampleCheckpoint } from "../core/run/sample-checkpoint.js";
+import { type Checkpoint, newestCheckpoint, saveCheckpoint } from "../../run/checkpoints.js";
+import { sampleCheckpoint } from "../support/sample-checkpoint.js";
 
 const base = fs.mkdtempSync(join(tmpdir(), "fitloop-full-"));
 const disk = join(base, "disk");
@@ -67,7 +67,7 @@ it.each(Array.from({ length: 20 }, (_, twentieth) => [5 * twentieth]))(
 it("where files may not be so large, keeps the old checkpoint and says so", async () => {
   saveCheckpoint(folder, old);
   const writer = join(base, "writer.mjs");
-  const entryPoints = [join(import.meta.dirname, "checkpoint-writer.ts")];
+  const entryPoints = [join(import.meta.dirname, "..", "support", "checkpoint-writer.ts")];
   await build({
     entryPoints,
     outfile: writer,

@@ -8,10 +8,10 @@ import { beforeAll, expect, it } from "vitest";
 import { shapes } from "../../core/data/index.js";
 import { loadBackend, Trainer, type TrainerConfig } from "../../core/index.js";
 import type { Snapshot } from "../../core/loop/snapshot.js";
-import type { Checkpoint } from "../../core/run/checkpoints.js";
-import { fromCheckpoint, toCheckpoint } from "../../core/run/keeper.js";
 import { microConfig, weightsHash } from "../../core/testing/index.js";
 import { cutmix, dropout, ema, gradientAccumulation, randomCropFlip } from "../../plugins/index.js";
+import { fromCheckpoint, toCheckpoint } from "../../run/checkpoint-writer.js";
+import type { Checkpoint } from "../../run/checkpoints.js";
 
 beforeAll(async () => void (await loadBackend()));
 

@@ -3,13 +3,13 @@ import { cpSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { loadBackend, Trainer } from "../../core/index.js";
-import { createReport } from "../../core/report/keep.js";
-import { createRunRecord } from "../../core/run/record.js";
 import { microConfig } from "../../core/testing/index.js";
-import { survivesAnyConfig } from "../core/config/any-config.js";
-import { survivesDamage } from "../core/data/damaged-archive.js";
-import { temporaryFolder } from "../core/data/mini-cifar.js";
-import { survivesDamage as runSurvivesDamage } from "../core/report/damaged-run.js";
+import { createReport } from "../../report/observer.js";
+import { createRunRecord } from "../../run/record.js";
+import { survivesAnyConfig } from "../support/any-config.js";
+import { survivesDamage } from "../support/damaged-archive.js";
+import { survivesDamage as runSurvivesDamage } from "../support/damaged-run.js";
+import { temporaryFolder } from "../support/mini-cifar.js";
 
 const folder = temporaryFolder();
 

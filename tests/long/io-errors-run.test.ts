@@ -6,13 +6,13 @@ import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
-import { listCheckpoints, readCheckpoint } from "../../core/run/checkpoints.js";
-import { system } from "../../core/run/files.js";
-import { readMetrics } from "../../core/run/metrics.js";
-import { type Ran, trainer, workplace } from "../cli/run-cli.js";
+import { listCheckpoints, readCheckpoint } from "../../run/checkpoints.js";
+import { system } from "../../run/files.js";
+import { readMetrics } from "../../run/metrics.js";
+import { type Ran, trainer, workplace } from "../support/run-cli.js";
 
 const { base } = workplace();
-const config = join(import.meta.dirname, "..", "cli", "micro.config.ts");
+const config = join(import.meta.dirname, "..", "support", "micro.config.ts");
 const real = { ...system };
 afterEach(() => void Object.assign(system, real));
 

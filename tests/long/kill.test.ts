@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { stream } from "../../core/rng.js";
 import { readVisualDl } from "../plugins/visual-log/read.js";
-import { command, type Ended, eventsOf, finished, start } from "./trainer-process.js";
+import { command, type Ended, eventsOf, finished, start } from "../support/trainer-process.js";
 
 const base = mkdtempSync(join(tmpdir(), "fitloop-killed-"));
 afterAll(() => rmSync(base, { recursive: true, force: true }));

@@ -3,8 +3,8 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
-import { lockFile, lockRun } from "../../core/run/lock.js";
-import { buildMember, contend, type Member, stop } from "../core/run/lock-crew.js";
+import { lockFile, lockRun } from "../../run/lock.js";
+import { buildMember, contend, type Member, stop } from "../support/lock-crew.js";
 
 const base = mkdtempSync(join(tmpdir(), "fitloop-lock-"));
 const folder = join(base, "run");

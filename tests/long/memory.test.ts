@@ -11,11 +11,11 @@ import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { shapes } from "../../core/data/index.js";
 import { loadBackend, type Plugin, Trainer } from "../../core/index.js";
-import { newestCheckpoint } from "../../core/run/checkpoints.js";
-import { createKeeper, fromCheckpoint } from "../../core/run/keeper.js";
-import { createRunRecord } from "../../core/run/record.js";
 import { microConfig } from "../../core/testing/index.js";
 import * as plugins from "../../plugins/index.js";
+import { createKeeper, fromCheckpoint } from "../../run/checkpoint-writer.js";
+import { newestCheckpoint } from "../../run/checkpoints.js";
+import { createRunRecord } from "../../run/record.js";
 
 const base = mkdtempSync(join(tmpdir(), "fitloop-memory-"));
 afterAll(() => rmSync(base, { recursive: true, force: true }));

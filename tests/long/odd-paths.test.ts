@@ -2,10 +2,10 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
-import { readMetrics } from "../../core/run/metrics.js";
-import { trainer, workplace } from "../cli/run-cli.js";
-import { miniCifar100 } from "../core/data/mini-cifar.js";
-import { oddNames } from "../odd-names.js";
+import { readMetrics } from "../../run/metrics.js";
+import { miniCifar100 } from "../support/mini-cifar.js";
+import { oddNames } from "../support/odd-names.js";
+import { trainer, workplace } from "../support/run-cli.js";
 
 const { base, inside } = workplace();
 afterAll(() => process.chdir(inside));

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
-import { command, finished, start } from "./trainer-process.js";
+import { command, finished, start } from "../support/trainer-process.js";
 
 const base = mkdtempSync(join(tmpdir(), "fitloop-repeated-"));
 afterAll(() => rmSync(base, { recursive: true, force: true }));

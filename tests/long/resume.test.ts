@@ -13,7 +13,7 @@ import {
   l2,
   warmup,
 } from "../../plugins/index.js";
-import { micro, mustGoOnFromEverywhere } from "../core/loop/traced.js";
+import { micro, mustGoOnFromEverywhere } from "../support/traced.js";
 
 const together = () => [
   gradientAccumulation({ factor: 2 }),

@@ -9,8 +9,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stream } from "../../core/rng.js";
-import { listCheckpoints } from "../../core/run/checkpoints.js";
-import { command, eventsOf, finished, start } from "./trainer-process.js";
+import { listCheckpoints } from "../../run/checkpoints.js";
+import { command, eventsOf, finished, start } from "../support/trainer-process.js";
 
 const base = mkdtempSync(join(tmpdir(), "fitloop-signals-"));
 afterAll(() => rmSync(base, { recursive: true, force: true }));

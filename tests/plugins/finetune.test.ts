@@ -13,16 +13,16 @@ import {
   Trainer,
   type TrainerConfig,
 } from "../../core/index.js";
-import type { Keep } from "../../core/loop/memory.js";
+import type { Keep } from "../../core/loop/recovery.js";
 import { resnet18 } from "../../core/models/index.js";
 import { initialWeights } from "../../core/nn/layer.js";
 import { readSafetensors, toFloat32, writeSafetensors } from "../../core/nn/safetensors.js";
 import { weightsToSafetensors } from "../../core/nn/weights-file.js";
-import type { Checkpoint } from "../../core/run/checkpoints.js";
-import { fromCheckpoint, toCheckpoint } from "../../core/run/keeper.js";
 import { fitWeights, microConfig, microNet } from "../../core/testing/index.js";
 import { chooseWeights } from "../../plugins/finetune/index.js";
 import { differentialLr, ema, finetune, gradientAccumulation, squeezeExcite } from "../../plugins/index.js";
+import { fromCheckpoint, toCheckpoint } from "../../run/checkpoint-writer.js";
+import type { Checkpoint } from "../../run/checkpoints.js";
 
 const folder = mkdtempSync(join(tmpdir(), "fitloop-finetune-"));
 const through = (layer: Layer): Layer => layer;

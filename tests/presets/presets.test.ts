@@ -12,7 +12,7 @@ import { resnet50, resnet101 } from "../../core/models/index.js";
 import { initialWeights } from "../../core/nn/layer.js";
 import { weightsToSafetensors } from "../../core/nn/weights-file.js";
 import { cifar100Strong, type PresetOptions, presets } from "../../presets/index.js";
-import { miniCifar100, temporaryFolder } from "../core/data/mini-cifar.js";
+import { miniCifar100, temporaryFolder } from "../support/mini-cifar.js";
 
 const data = join(temporaryFolder(), "cifar");
 const pictures = join(temporaryFolder(), "pictures");

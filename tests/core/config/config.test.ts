@@ -9,7 +9,7 @@ import { optimizers } from "../../../core/nn/optimizers.js";
 import { parseOptions, show } from "../../../core/options.js";
 import { microConfig } from "../../../core/testing/index.js";
 import { labelSmoothing, plugins } from "../../../plugins/index.js";
-import { survivesAnyConfig } from "./any-config.js";
+import { survivesAnyConfig } from "../../support/any-config.js";
 
 const fallback = { optimizer: sgd() };
 const resolve = (config: object): ReturnType<typeof resolveConfig> =>

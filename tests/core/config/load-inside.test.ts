@@ -9,7 +9,7 @@ import { sgd } from "../../../core/index.js";
 import { resnet18 } from "../../../core/models/index.js";
 import { deferRefusals, refusalOf } from "../../../core/options.js";
 import { labelSmoothing } from "../../../plugins/index.js";
-import { cases, searches, writeConfigs } from "./written-configs.js";
+import { cases, searches, writeConfigs } from "../../support/written-configs.js";
 
 const folder = realpathSync(mkdtempSync(join(tmpdir(), "fitloop-config-")));
 beforeAll(() => writeConfigs(folder));

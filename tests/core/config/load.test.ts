@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { cases, root, searches, sharing, writeConfigs } from "./written-configs.js";
+import { cases, root, searches, sharing, writeConfigs } from "../../support/written-configs.js";
 
 interface Loaded {
   path: string;
@@ -24,7 +24,7 @@ interface Loaded {
 const folder = realpathSync(mkdtempSync(join(tmpdir(), "fitloop-config-")));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const script = fileURLToPath(new URL("load-each.ts", import.meta.url));
+const script = fileURLToPath(new URL("../../support/load-each.ts", import.meta.url));
 let loaded: Map<string, Loaded>;
 beforeAll(() => {
   writeConfigs(folder);

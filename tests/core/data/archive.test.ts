@@ -6,8 +6,8 @@ import { describe, expect, it } from "vitest";
 
 import { readArchive } from "../../../core/data/archive.js";
 import { TrainerError } from "../../../core/errors.js";
-import { repairChecksums, survivesDamage } from "./damaged-archive.js";
-import { gzip, noise, tarOf, tarOfFiles, temporaryFolder } from "./mini-cifar.js";
+import { repairChecksums, survivesDamage } from "../../support/damaged-archive.js";
+import { gzip, noise, tarOf, tarOfFiles, temporaryFolder } from "../../support/mini-cifar.js";
 
 const folder = temporaryFolder();
 const names = ["train.bin", "test.bin", "names.txt"];

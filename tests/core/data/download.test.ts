@@ -7,7 +7,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vites
 
 import { download, type RemoteFile, type Transport } from "../../../core/data/download.js";
 import { TrainerError } from "../../../core/errors.js";
-import { temporaryFolder } from "./mini-cifar.js";
+import { temporaryFolder } from "../../support/mini-cifar.js";
 
 const root = temporaryFolder();
 const content = Buffer.from(Array.from({ length: 40_000 }, (_, at) => (at * at * 31 + at * 7) & 255));

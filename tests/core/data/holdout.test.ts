@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
 import { limit, stratifiedHoldout, subset } from "../../../core/data/holdout.js";
-import { memorySplit } from "../../../core/data/memory.js";
+import { memorySplit } from "../../../core/data/in-memory.js";
 
 function splitOf(labels: readonly number[]) {
   const pixels = Uint8Array.from({ length: labels.length * 3 }, (_, at) => Math.floor(at / 3));

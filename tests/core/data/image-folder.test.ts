@@ -8,7 +8,7 @@ import type { DataSource, Picture } from "../../../core/data/dataset.js";
 import { findDamaged } from "../../../core/data/decode.js";
 import { imageFolder } from "../../../core/data/image-folder.js";
 import { TrainerError } from "../../../core/errors.js";
-import { temporaryFolder } from "./mini-cifar.js";
+import { temporaryFolder } from "../../support/mini-cifar.js";
 
 const root = temporaryFolder();
 let count = 0;

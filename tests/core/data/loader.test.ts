@@ -1,8 +1,8 @@
 import { describe, expect, it, vi } from "vitest";
 
 import type { Picture, Sample, Split } from "../../../core/data/dataset.js";
+import { memorySplit } from "../../../core/data/in-memory.js";
 import { createLoader, type LoaderOptions, type RawBatch } from "../../../core/data/loader.js";
-import { memorySplit } from "../../../core/data/memory.js";
 import { TrainerError } from "../../../core/errors.js";
 import { stream } from "../../../core/rng.js";
 

@@ -7,7 +7,7 @@ import { cifar100 } from "../../../core/data/cifar.js";
 import { imageFolder } from "../../../core/data/image-folder.js";
 import { shapes } from "../../../core/data/shapes.js";
 import { formatVerify, verifyData } from "../../../core/data/verify.js";
-import { labelsOf, miniCifar100, recordFile, temporaryFolder } from "./mini-cifar.js";
+import { labelsOf, miniCifar100, recordFile, temporaryFolder } from "../../support/mini-cifar.js";
 
 const root = temporaryFolder();
 

@@ -1,7 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
+import { memorySplit } from "../../../core/data/in-memory.js";
 import { createLoader } from "../../../core/data/loader.js";
-import { memorySplit } from "../../../core/data/memory.js";
 import { evaluate, figures, type Layer, loadBackend, type Plugin, plainView } from "../../../core/index.js";
 import { fitWeights, microConfig } from "../../../core/testing/index.js";
 

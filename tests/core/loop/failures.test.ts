@@ -6,7 +6,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { exitCodes, hookDefinitions, hookNames, loadBackend, type Plugin, Trainer } from "../../../core/index.js";
 import type { HookName } from "../../../core/loop/hooks.js";
-import type { Moment } from "../../../core/loop/memory.js";
+import type { Moment } from "../../../core/loop/recovery.js";
 import type { Snapshot } from "../../../core/loop/snapshot.js";
 import { fitWeights, microConfig, weightsHash } from "../../../core/testing/index.js";
 

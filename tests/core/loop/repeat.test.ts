@@ -9,8 +9,6 @@ import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, expect, test } from "vitest";
 import { shapes } from "../../../core/data/index.js";
 import { loadBackend, Trainer } from "../../../core/index.js";
-import { newestCheckpoint } from "../../../core/run/checkpoints.js";
-import { createKeeper, fromCheckpoint } from "../../../core/run/keeper.js";
 import { microConfig } from "../../../core/testing/index.js";
 import {
   cutmix,
@@ -21,6 +19,8 @@ import {
   labelSmoothing,
   randomCropFlip,
 } from "../../../plugins/index.js";
+import { createKeeper, fromCheckpoint } from "../../../run/checkpoint-writer.js";
+import { newestCheckpoint } from "../../../run/checkpoints.js";
 
 const run = promisify(execFile);
 const base = mkdtempSync(join(tmpdir(), "fitloop-repeat-"));

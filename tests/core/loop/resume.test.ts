@@ -6,11 +6,11 @@ import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { shapes } from "../../../core/data/index.js";
 import { adamw, loadBackend, type Plugin, sgd, Trainer, type TrainerConfig } from "../../../core/index.js";
-import type { Moment } from "../../../core/loop/memory.js";
-import type { Checkpoint } from "../../../core/run/checkpoints.js";
-import { fromCheckpoint, toCheckpoint } from "../../../core/run/keeper.js";
+import type { Moment } from "../../../core/loop/recovery.js";
 import { cosineRestarts, earlyStopping, ema, gradientAccumulation } from "../../../plugins/index.js";
-import { micro, mustGoOnFromEverywhere, traced } from "./traced.js";
+import { fromCheckpoint, toCheckpoint } from "../../../run/checkpoint-writer.js";
+import type { Checkpoint } from "../../../run/checkpoints.js";
+import { micro, mustGoOnFromEverywhere, traced } from "../../support/traced.js";
 
 beforeAll(async () => void (await loadBackend()));
 

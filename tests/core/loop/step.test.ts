@@ -1,7 +1,7 @@
 /** One micro-batch: what a failure leaves behind, what freezing does, which bits a step is a function of. */
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { eager } from "../../../core/backend/capture.js";
+import { eager } from "../../../core/backend/graph/capture.js";
 import type { RawBatch } from "../../../core/data/loader.js";
 import { adamw, type Hooks, loadBackend, ops, type Plugin, sgd } from "../../../core/index.js";
 import { createHooks } from "../../../core/loop/hooks.js";
@@ -11,7 +11,7 @@ import { initialWeights, type Layer, namedParameters } from "../../../core/nn/la
 import { append } from "../../../core/nn/layers.js";
 import { stream } from "../../../core/rng.js";
 import { fitWeights, microConfig, microNet, progressAt, weightsHash } from "../../../core/testing/index.js";
-import { updateOnce } from "../nn/update-once.js";
+import { updateOnce } from "../../support/update-once.js";
 
 beforeAll(async () => void (await loadBackend()));
 

@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, test } from "vitest";
-import { createCapture } from "../../../core/backend/capture.js";
+import { createCapture } from "../../../core/backend/graph/capture.js";
 import { loadBackend } from "../../../core/backend/index.js";
 import { resolveConfig } from "../../../core/config/config.js";
 import { createEvents } from "../../../core/loop/events.js";

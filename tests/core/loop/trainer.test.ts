@@ -1,6 +1,5 @@
 /** The laws of a whole run. */
 
-import { readdirSync, readFileSync } from "node:fs";
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { type DataSource, type Split, shapes } from "../../../core/data/index.js";
@@ -255,26 +254,7 @@ describe("what a summary says of a plugin's time", () => {
   });
 });
 
-describe("the shape of the loop", () => {
-  const folder = new URL("../../../core/loop/", import.meta.url);
-  const read = (file: string): string => readFileSync(new URL(file, folder), "utf8");
-
-  it("core/loop imports no plugin, no model, and of the data only what a data set is and how it is cut and loaded", () => {
-    const strange = readdirSync(folder).flatMap((file) =>
-      [...read(file).matchAll(/(?:from |import\()"(\.[^"]+)"/g)]
-        .map(([, path]) => new URL(path!, new URL(file, folder)).pathname.split("/core/")[1] ?? path!)
-        .filter(
-          (path) => !/^(loop|nn|backend|config)\/|^(data\/(dataset|holdout|loader)|errors|options|rng)\.js$/.test(path),
-        )
-        .map((path) => `${file}: ${path}`),
-    );
-    expect(strange).toEqual([]);
-  });
-
-  it("trainer.ts is at most 200 lines", () => {
-    expect(read("trainer.ts").trimEnd().split("\n").length).toBeLessThanOrEqual(200);
-  });
-
+describe("the loop", () => {
   it("has these hooks", () => {
     expect(hookNames).toMatchInlineSnapshot(`
       [

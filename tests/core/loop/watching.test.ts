@@ -6,10 +6,10 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { shapes } from "../../../core/data/index.js";
 import { type Hooks, hookNames, type Plugin, type Trainer, type TrainerConfig } from "../../../core/index.js";
 import type { FitOptions } from "../../../core/loop/trainer.js";
-import { createKeeper } from "../../../core/run/keeper.js";
-import { createRunRecord } from "../../../core/run/record.js";
 import { type Fitted, fitWeights, microConfig } from "../../../core/testing/index.js";
 import * as plugins from "../../../plugins/index.js";
+import { createKeeper } from "../../../run/checkpoint-writer.js";
+import { createRunRecord } from "../../../run/record.js";
 
 const base = mkdtempSync(join(tmpdir(), "fitloop-watching-"));
 afterAll(() => rmSync(base, { recursive: true, force: true }));

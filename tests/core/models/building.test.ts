@@ -9,7 +9,7 @@ import { activation, append, linear, sequential } from "../../../core/nn/layers.
 import type { BlockInfo, HeadInfo, Model, ModelSource } from "../../../core/nn/model.js";
 import * as ops from "../../../core/nn/ops.js";
 import { relativeDifference } from "../../golden/torch/read.js";
-import { plain } from "./golden-networks.js";
+import { plain } from "../../support/golden-networks.js";
 
 beforeAll(() => loadBackend({ name: "tensorflow" }));
 

@@ -4,7 +4,7 @@ import { loadBackend } from "../../../core/backend/index.js";
 import { forward, initialWeights } from "../../../core/nn/layer.js";
 import { activation, append } from "../../../core/nn/layers.js";
 import type { ModelSource } from "../../../core/nn/model.js";
-import { plain } from "./golden-networks.js";
+import { plain } from "../../support/golden-networks.js";
 
 beforeAll(() => loadBackend({ name: "tensorflow" }));
 

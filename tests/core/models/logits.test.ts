@@ -8,7 +8,7 @@ import { forward, type Layer, type Weights } from "../../../core/nn/layer.js";
 import { writeSafetensors } from "../../../core/nn/safetensors.js";
 import { torchPlaces, weightsFromSafetensors } from "../../../core/nn/weights-file.js";
 import { goldenJson, relativeDifference } from "../../golden/torch/read.js";
-import { buildGolden, type GoldenNetwork } from "./golden-networks.js";
+import { buildGolden, type GoldenNetwork } from "../../support/golden-networks.js";
 
 interface Golden extends GoldenNetwork {
   options: Record<string, unknown>;

@@ -5,7 +5,7 @@ import { loadBackend } from "../../../core/backend/index.js";
 import { forward, type Layer, namedBuffers, namedParameters } from "../../../core/nn/layer.js";
 import { torchPlaces } from "../../../core/nn/weights-file.js";
 import { goldenJson } from "../../golden/torch/read.js";
-import { buildGolden, type GoldenNetwork } from "./golden-networks.js";
+import { buildGolden, type GoldenNetwork } from "../../support/golden-networks.js";
 
 interface Count extends GoldenNetwork {
   parameters: number;

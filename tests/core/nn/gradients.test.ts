@@ -11,7 +11,7 @@ import { forward, initialWeights, namedParameters } from "../../../core/nn/layer
 import * as ops from "../../../core/nn/ops.js";
 import { stream } from "../../../core/rng.js";
 import { microNet } from "../../../core/testing/index.js";
-import { updateOnce } from "./update-once.js";
+import { updateOnce } from "../../support/update-once.js";
 
 const norm = (values: Iterable<number>): number => Math.hypot(...values);
 const apart = (ours: ArrayLike<number>, exact: readonly number[]): number =>

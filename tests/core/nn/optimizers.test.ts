@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { loadBackend } from "../../../core/backend/index.js";
 import { adamw, type Optimizer, optimizers, sgd } from "../../../core/nn/optimizers.js";
 import { goldenJson, relativeDifference } from "../../golden/torch/read.js";
-import { updateOnce } from "./update-once.js";
+import { updateOnce } from "../../support/update-once.js";
 
 type Group = "body" | "head";
 type PerStep = Record<Group, number[][]>;

@@ -7,7 +7,7 @@ import { initialWeights, type Layer, type Weights } from "../../../core/nn/layer
 import { batchNorm, conv2d, depthwiseConv2d, linear, sequential } from "../../../core/nn/layers.js";
 import { readSafetensors, type StoredTensor, writeSafetensors } from "../../../core/nn/safetensors.js";
 import { commonWeights, weightsFromSafetensors, weightsToSafetensors } from "../../../core/nn/weights-file.js";
-import { plain } from "../models/golden-networks.js";
+import { plain } from "../../support/golden-networks.js";
 
 beforeAll(() => loadBackend({ name: "tensorflow" }));
 

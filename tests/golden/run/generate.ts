@@ -5,9 +5,9 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { configRecord, Trainer, loadBackend } from "../../../core/index.js";
-import { saveCheckpoint } from "../../../core/run/checkpoints.js";
-import { toJson } from "../../../core/run/json.js";
-import { toCheckpoint } from "../../../core/run/keeper.js";
+import { saveCheckpoint } from "../../../run/checkpoints.js";
+import { toJson } from "../../../run/json.js";
+import { toCheckpoint } from "../../../run/checkpoint-writer.js";
 import { goldenConfig } from "./config.js";
 
 const folder = import.meta.dirname;

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { cacheRoot } from "../../../core/backend/cache.js";
+import { cacheRoot } from "../../../core/backend/install/cache.js";
 import { type Entry, histogramOf, prCurveOf } from "../../../plugins/visual-log/entries.js";
 import { openLog } from "../../../plugins/visual-log/file.js";
 import {

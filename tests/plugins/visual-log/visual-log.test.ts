@@ -5,10 +5,10 @@ import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Events, loadBackend, type Plugin, Trainer, type TrainerConfig } from "../../../core/index.js";
 import type { Snapshot } from "../../../core/loop/snapshot.js";
-import { fromCheckpoint, toCheckpoint } from "../../../core/run/keeper.js";
 import { microConfig } from "../../../core/testing/index.js";
 import { gradCam, visualLog } from "../../../plugins/index.js";
 import { openLog } from "../../../plugins/visual-log/file.js";
+import { fromCheckpoint, toCheckpoint } from "../../../run/checkpoint-writer.js";
 import { type Found, only, readVisualDl, visualDlFile } from "./read.js";
 
 const base = mkdtempSync(join(tmpdir(), "fitloop-visual-log-"));

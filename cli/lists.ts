@@ -1,0 +1,82 @@
+/** `trainer presets` and `trainer plugins`. */
+import type { Command } from "commander";
+import type { z } from "zod";
+import { TrainerError } from "../core/errors.js";
+import type { PluginDefinition } from "../core/loop/plugin.js";
+import { show, suggestion } from "../core/options.js";
+import { plugins } from "../plugins/index.js";
+import { presets } from "../presets/index.js";
+import { print, table } from "./terminal.js";
+
+const definitions: ReadonlyMap<string, PluginDefinition<z.ZodObject>> = new Map(
+  Object.entries(plugins).map(([name, factory]) => [
+    name,
+    factory.definition as unknown as PluginDefinition<z.ZodObject>,
+  ]),
+);
+
+export function addLists(program: Command): void {
+  program
+    .command("presets")
+    .description("list the recipes that come with fitloop")
+    .option("--json", "as JSON")
+    .action(({ json }: { json?: boolean }) => {
+      const rows = Object.entries(presets).map(([name, { summary }]) => ({ name, summary }));
+      print(json ? JSON.stringify(rows) : rows.map(({ name, summary }) => `${name.padEnd(20)}${summary}`).join("\n"));
+    });
+  program
+    .command("plugins [name]")
+    .description("list the plugins, or show the options of one")
+    .option("--json", "as JSON")
+    .action((name: string | undefined, { json }: { json?: boolean }) => {
+      if (name === undefined) {
+        const rows = [...definitions.values()].map((definition) => ({
+          name: definition.name,
+          summary: definition.summary,
+        }));
+        print(json ? JSON.stringify(rows) : rows.map((row) => `${row.name.padEnd(26)}${row.summary}`).join("\n"));
+        return;
+      }
+      const definition = definitions.get(name);
+      if (!definition) {
+        throw new TrainerError(
+          "ERR_UNKNOWN_NAME",
+          `There is no plugin "${name}"${suggestion(name, [...definitions.keys()])}.`,
+        );
+      }
+      const rows = optionRows(definition);
+      print(json ? JSON.stringify({ name, summary: definition.summary, options: rows }) : describe(definition, rows));
+    });
+}
+
+interface OptionRow {
+  name: string;
+  default: unknown;
+  description: string;
+}
+
+function optionRows({ options }: PluginDefinition<z.ZodObject>): OptionRow[] {
+  return Object.entries(options.shape).map(([name, schema]) => {
+    const parsed = (schema as z.ZodType).safeParse(undefined);
+    return {
+      name,
+      default: parsed.success ? parsed.data : undefined,
+      description: (schema as z.ZodType).description ?? "",
+    };
+  });
+}
+
+function describe({ name, summary }: PluginDefinition<z.ZodObject>, rows: OptionRow[]): string {
+  const cells = rows.map((row) => [`  ${row.name}`, row.default === undefined ? "" : show(row.default)]);
+  const left = table([["  option", "default"], ...cells], "", Number.POSITIVE_INFINITY).split("\n");
+  const lines = left.map((line, index) =>
+    index === 0 ? line : `${line.padEnd(left[0]!.length)}   ${rows[index - 1]!.description}`,
+  );
+  return [
+    `${name}: ${summary}`,
+    "",
+    ...(rows.length > 0 ? lines : ["  no options"]),
+    "",
+    `card: plugins/${name}/README.md`,
+  ].join("\n");
+}

@@ -1,0 +1,182 @@
+/** The options that `fit` and `plan` share, and the config they make. */
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { configSchema, type TrainerConfig } from "../core/config/config.js";
+import { linesOfKeys, loadConfig } from "../core/config/load.js";
+import { dataSource } from "../core/data/index.js";
+import { TrainerError } from "../core/errors.js";
+import { parseOptions, suggestion } from "../core/options.js";
+import { finetune, plugins } from "../plugins/index.js";
+import { presets } from "../presets/index.js";
+import { tell } from "./terminal.js";
+
+export interface RunOptions {
+  preset?: string;
+  config?: string;
+  data?: string;
+  weights?: string;
+  epochs?: number;
+  maxSteps?: number;
+  batchSize?: number;
+  learningRate?: number;
+  seed?: number;
+  backend?: "tensorflow" | "wasm";
+  precision?: "float32" | "bfloat16";
+  capture: boolean;
+  without: string[];
+  holdout?: number;
+  limitTrain?: number;
+  limitTest?: number;
+  json?: boolean;
+  quiet?: boolean;
+}
+
+/** A whole number from `least` on. */
+export const whole =
+  (least: number) =>
+  (text: string): number => {
+    const value = Number(text);
+    if (text.trim() === "" || !Number.isInteger(value) || value < least) {
+      throw new InvalidArgumentError(`It must be a whole number from ${least}.`);
+    }
+    return value;
+  };
+
+/** A number above 0. */
+export const positive = (text: string): number => {
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isFinite(value) || value <= 0) {
+    throw new InvalidArgumentError("It must be a number above 0.");
+  }
+  return value;
+};
+
+const fraction = (text: string): number => {
+  const value = Number(text);
+  if (text.trim() === "" || !(value >= 0 && value < 1)) {
+    throw new InvalidArgumentError("It must be a number from 0 to below 1.");
+  }
+  return value;
+};
+
+/** Adds the options that make a run. */
+export function addRunOptions(command: Command): Command {
+  return command
+    .option("--preset <name>", "a recipe by name; `trainer presets` lists them")
+    .option("--config <file>", "a config of your own; default: trainer.config.ts here or above")
+    .option("--data <path>", "where the data lies: an archive or a folder")
+    .option("--weights <file>", "begin with these: safetensors with PyTorch's names")
+    .option("--epochs <n>", "passes over the training pictures", whole(1))
+    .option("--max-steps <n>", "stop after so many optimizer steps", whole(1))
+    .option("--batch-size <n>", "pictures in a micro-batch", whole(1))
+    .option("--learning-rate <x>", "base rate, before the schedule", positive)
+    .option("--seed <n>", "every draw of the run follows from it", whole(0))
+    .addOption(
+      new Option("--backend <name>", "default: tensorflow where it is installed").choices(["tensorflow", "wasm"]),
+    )
+    .addOption(
+      new Option("--precision <name>", "storage of activations; bfloat16 needs TensorFlow").choices([
+        "float32",
+        "bfloat16",
+      ]),
+    )
+    .option("--without <plugin>", "leave a plugin out; may be repeated", (name, all: string[]) => [...all, name], [])
+    .option("--holdout <fraction>", "share of the training set held out for validation", fraction)
+    .option("--limit-train <n>", "use only so many training pictures, balanced over classes", whole(1))
+    .option("--limit-test <n>", "use only so many test pictures", whole(1))
+    .option("--no-capture", "run a step operation by operation instead of as one graph")
+    .option("--json", "events as JSON lines on standard output")
+    .option("--quiet", "say nothing but the result");
+}
+
+export interface NamedConfig {
+  readonly config: TrainerConfig;
+  /** Where a file of the user's holds it. */
+  readonly file?: string;
+}
+
+/**
+ * The config that the options name, with what they override.
+ *
+ * @param otherwise gives it where they name none; left out: the config file here or above
+ * @throws TrainerError for names that are not there
+ */
+export async function configFrom(options: RunOptions, otherwise?: () => Promise<TrainerConfig>): Promise<NamedConfig> {
+  if (options.preset !== undefined && options.config !== undefined) {
+    throw new TrainerError("ERR_OPTION", "--preset and --config both name the run. Give one of them.");
+  }
+  const { config: base, file } =
+    options.preset !== undefined
+      ? { config: fromPreset(options.preset, options) }
+      : options.config === undefined && otherwise
+        ? { config: withData(await otherwise(), options.data) }
+        : await fromFile(options);
+  const overrides = Object.fromEntries(
+    (
+      [
+        "epochs",
+        "maxSteps",
+        "batchSize",
+        "learningRate",
+        "seed",
+        "backend",
+        "precision",
+        "holdout",
+        "limitTrain",
+        "limitTest",
+      ] as const
+    )
+      .filter((key) => options[key] !== undefined)
+      .map((key) => [key, options[key]]),
+  );
+  if (!options.capture) Object.assign(overrides, { capture: false });
+  const kept = withoutPlugins(base.plugins ?? [], options.without);
+  return { config: { ...base, ...overrides, plugins: withWeights(kept, options.weights) }, file };
+}
+
+function fromPreset(name: string, { data, batchSize, weights }: RunOptions): TrainerConfig {
+  if (!Object.hasOwn(presets, name)) {
+    throw new TrainerError(
+      "ERR_UNKNOWN_NAME",
+      `There is no preset "${name}"${suggestion(name, Object.keys(presets))}.`,
+    );
+  }
+  const config = presets[name as keyof typeof presets].create({ data, batchSize, weights });
+  if (data !== undefined && !("path" in config.data.options)) {
+    throw new TrainerError(
+      "ERR_OPTION",
+      `--data does not go with the preset "${name}": its data, ${config.data.name}, needs no file.`,
+    );
+  }
+  return config;
+}
+
+async function fromFile({ config: given, data, quiet }: RunOptions): Promise<NamedConfig> {
+  const { config, file } = await loadConfig(given);
+  if (!quiet) tell(`config ${file}`);
+  parseOptions(`the config ${file}`, configSchema, config, linesOfKeys(file)); // before anything looks into it
+  return { config: withData(config, data), file };
+}
+
+function withData(config: TrainerConfig, path: string | undefined): TrainerConfig {
+  if (path === undefined) return config;
+  return { ...config, data: dataSource(config.data.name, { ...config.data.options, path }) };
+}
+
+type Plugins = NonNullable<TrainerConfig["plugins"]>;
+
+/** `--weights` is the plugin finetune, or its path where the config has one. */
+function withWeights(all: Plugins, path: string | undefined): Plugins {
+  if (path === undefined) return all;
+  if (!all.some(({ name }) => name === "finetune")) return [finetune({ path }), ...all];
+  return all.map((plugin) => (plugin.name === "finetune" ? finetune({ ...plugin.options, path }) : plugin));
+}
+
+function withoutPlugins(all: Plugins, without: readonly string[]): Plugins {
+  const names = all.map(({ name }) => name);
+  for (const name of without) {
+    if (names.includes(name)) continue;
+    const exists = Object.hasOwn(plugins, name) ? "is not in this run" : "does not exist";
+    throw new TrainerError("ERR_UNKNOWN_NAME", `--without ${name}: this plugin ${exists}${suggestion(name, names)}.`);
+  }
+  return all.filter(({ name }) => !without.includes(name));
+}

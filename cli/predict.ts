@@ -1,0 +1,58 @@
+/**
+ * `trainer predict RUN IMAGE…`: what a finished run says of pictures. Needs the run's folder alone, not its
+ * data.
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import type { Command } from "commander";
+import { forward } from "../core/nn/layer.js";
+import { toJson } from "../run/json.js";
+import { mustExist, openClassifier } from "./classifier.js";
+import { whole } from "./options.js";
+import { percent, plain, print } from "./terminal.js";
+
+interface PredictOptions {
+  top: number;
+  json?: boolean;
+}
+
+export function addPredict(program: Command): void {
+  program
+    .command("predict <run> <images...>")
+    .description("classify pictures (JPEG, PNG, WebP) with the weights a run ended with")
+    .option("--top <k>", "how many classes to show", whole(1), 5)
+    .option("--json", "a JSON line a picture")
+    .addHelpText(
+      "after",
+      `
+A picture is scaled and its centre cut out to the size of the run's data, and seen as the run's evaluation
+sees it.
+
+Example:
+  trainer predict runs/cifar100-small-1 cat.jpg dog.png`,
+    )
+    .action(predict);
+}
+
+async function predict(run: string, images: string[], { top, json }: PredictOptions): Promise<void> {
+  mustExist(images);
+  const { model, weights, views, classes, read, input } = await openClassifier(run);
+  for (const image of images) {
+    const picture = await read(image);
+    const probabilities = tf.tidy(() => {
+      const plain = input(picture);
+      const seen = views.map((view) => tf.softmax(forward(model.layer, view.apply(plain), { weights })));
+      return Array.from(tf.div(tf.addN(seen), seen.length).dataSync());
+    });
+    const predictions = probabilities
+      .map((probability, index) => ({ class: classes[index]!, probability }))
+      .sort((a, b) => b.probability - a.probability)
+      .slice(0, top);
+    const lines = json
+      ? [toJson({ image, predictions })]
+      : [
+          plain(image),
+          ...predictions.map((each) => `  ${percent(each.probability).padStart(7)}  ${plain(each.class)}`),
+        ];
+    print(lines.join("\n"));
+  }
+}

@@ -1,0 +1,264 @@
+/** `trainer profile`: where the time of a step goes, from a few steps of a run that is then forgotten. */
+import { rmSync, writeFileSync } from "node:fs";
+import type { Command } from "commander";
+import type { Backend } from "../core/backend/index.js";
+import { type CallSpan, meterNative, type NativeCall } from "../core/backend/native-timing.js";
+import type { TrainerConfig } from "../core/config/config.js";
+import { TrainerError } from "../core/errors.js";
+import { Trainer } from "../core/loop/trainer.js";
+import { toJson } from "../run/json.js";
+import { addRunOptions, configFrom, type RunOptions, whole } from "./options.js";
+import { writing } from "./output.js";
+import { percent, print, table, tell, tellWarnings } from "./terminal.js";
+
+interface ProfileOptions extends RunOptions {
+  steps: number;
+  operations: number;
+  trace?: string;
+}
+
+export function addProfile(program: Command): void {
+  addRunOptions(program.command("profile"))
+    .description("where the time of a step goes: native operations, plugins, and the rest")
+    .option("--steps <n>", "optimizer steps to look at, after four that are not", whole(1), 10)
+    .option("--operations <n>", "how many operations to list", whole(1), 15)
+    .option("--trace <file>", "every native call and step as a trace, for Chrome's viewer or Perfetto")
+    .addHelpText(
+      "after",
+      `
+Steps are timed from one to the next, the loader's part included. On TensorFlow the calls into the native library
+are timed one by one. A step that runs as graphs is timed as a whole, and then a second time operation by operation,
+since nothing sees into a graph. On wasm only plugins and the rest are told apart. Nothing is written but the trace.
+
+Example:
+  trainer profile --preset cifar100-small --data cifar-100-binary.tar.gz`,
+    )
+    .action(profile);
+}
+
+/** Steps that a process needs to warm up: allocators, caches, compiled JavaScript; and graphs, which are recorded twice. */
+const warmUp = 4;
+
+/** Milliseconds are a step's. */
+interface Measured {
+  steps: number;
+  pictures: number;
+  millisecondsPerStep: number;
+  imagesPerSecond: number;
+  native?: { millisecondsPerStep: number; operations: (NativeCall & { name: string })[] };
+  plugins: Record<string, number>;
+  /** Outside native calls; on wasm, outside plugins. */
+  rest: number;
+}
+
+interface Profile extends Measured {
+  backend: string;
+  threads: number;
+  precision: string;
+  /** Bytes: the process's, and JavaScript's heap. */
+  memory: { resident: number; heap: number };
+  /** The same steps operation by operation, where the run itself uses graphs, whose inside cannot be timed. */
+  single?: Measured;
+}
+
+async function profile({ steps, operations, trace: file, ...options }: ProfileOptions): Promise<void> {
+  const { config } = await configFrom(options);
+  const trace = file === undefined ? undefined : createTrace();
+  // Takes a name that is free, before minutes are spent.
+  if (file !== undefined) writing(file, () => writeFileSync(file, "", { flag: "wx" }), "--trace");
+  try {
+    const found = await profileOf(config, { steps, quiet: options.quiet }, trace);
+    if (file !== undefined) writeFileSync(file, JSON.stringify({ traceEvents: trace!.events, displayTimeUnit: "ms" }));
+    print(options.json ? toJson(found) : described(found, operations));
+  } catch (error) {
+    if (file !== undefined) rmSync(file, { force: true });
+    throw error;
+  }
+}
+
+async function profileOf(
+  config: TrainerConfig,
+  looking: { steps: number; quiet?: boolean },
+  trace?: ReturnType<typeof createTrace>,
+): Promise<Profile> {
+  const { backend, ...measured } = await measure(config, { ...looking, trace: trace?.process("as it runs") });
+  const { rss, heapUsed } = process.memoryUsage();
+  const graphs = measured.native?.operations.some(({ name }) => name.startsWith("graphs"));
+  const single = graphs
+    ? await measure({ ...config, capture: false }, { ...looking, trace: trace?.process("operation by operation") })
+    : undefined;
+  return {
+    ...measured,
+    backend: `${backend.name} ${backend.version}`,
+    threads: backend.threads,
+    precision: config.precision ?? "float32",
+    memory: { resident: rss, heap: heapUsed },
+    single: single && withoutBackend(single),
+  };
+}
+
+async function measure(
+  config: TrainerConfig,
+  { steps, quiet, trace }: { steps: number; quiet?: boolean; trace?: Span },
+): Promise<Measured & { backend: Backend }> {
+  const trainer = new Trainer({ ...config, maxSteps: undefined, evaluateEvery: Number.MAX_SAFE_INTEGER });
+  const stop = new AbortController();
+  const looked = { steps: 0, pictures: 0, milliseconds: 0 };
+  let meter: ReturnType<typeof meterNative>;
+  let before = new Map<string, number>(); // plugin -> milliseconds by the end of the warm-up
+  let since = 0;
+  let total = 0;
+  if (!quiet) tellWarnings(trainer.events);
+  trainer.events.on("fit:start", ({ totalSteps }) => (total = totalSteps));
+  trainer.events.on("step", ({ step, samples }) => {
+    const now = performance.now();
+    if (step > warmUp) {
+      looked.steps++;
+      looked.pictures += samples;
+      looked.milliseconds += now - since;
+      meter?.keep();
+      trace?.("steps", { name: `step ${step}`, start: since, milliseconds: now - since });
+    } else if (step === warmUp) {
+      meter = meterNative(trace && ((calls) => calls.forEach((call) => trace("TensorFlow", call))));
+      before = pluginMilliseconds(trainer);
+    }
+    since = performance.now();
+    if (step >= warmUp + steps) stop.abort("profiled"); // nothing is evaluated
+  });
+  trainer.events.on("epoch:start", () => {
+    since = performance.now(); // what lies between epochs is no step
+    meter?.drop();
+  });
+  let after = new Map<string, number>();
+  let backend!: Backend;
+  const hooks = trainer.hooks.for("profile", false);
+  hooks.onFitStart.tap((run) => void ({ backend } = run));
+  hooks.onStep.tap({ stage: "last" }, () => void (after = pluginMilliseconds(trainer)));
+  try {
+    await trainer.fit({ signal: stop.signal, log: quiet ? undefined : tell });
+  } finally {
+    meter?.drop();
+    meter?.stop();
+  }
+  if (looked.steps === 0) {
+    throw new TrainerError(
+      "ERR_OPTION",
+      `The run has ${total} steps, and a profile needs more than ${warmUp}: give --epochs.`,
+    );
+  }
+  const native = meter && {
+    millisecondsPerStep: meter.milliseconds() / looked.steps,
+    operations: meter.calls(looked.steps),
+  };
+  const plugins = Object.fromEntries(
+    [...after].flatMap(([name, milliseconds]): [string, number][] => {
+      const spent = (milliseconds - (before.get(name) ?? 0)) / looked.steps;
+      return name === "profile" || spent === 0 ? [] : [[name, spent]];
+    }),
+  );
+  const each = looked.milliseconds / looked.steps;
+  return {
+    backend,
+    steps: looked.steps,
+    pictures: looked.pictures,
+    millisecondsPerStep: each,
+    imagesPerSecond: (1000 * looked.pictures) / looked.milliseconds,
+    native,
+    plugins,
+    rest: each - (native?.millisecondsPerStep ?? Object.values(plugins).reduce((sum, spent) => sum + spent, 0)),
+  };
+}
+
+const withoutBackend = ({ backend: _, ...measured }: Measured & { backend: Backend }): Measured => measured;
+
+/** Notes a span of time on a line of its own. */
+type Span = (line: string, span: CallSpan) => void;
+
+/** Events of the trace format that Chrome's viewer and Perfetto open: times are microseconds. */
+function createTrace(): { process(name: string): Span; events: object[] } {
+  const events: object[] = [];
+  let processes = 0;
+  return {
+    events,
+    process(name) {
+      const pid = ++processes;
+      const lines: string[] = [];
+      events.push({ ph: "M", pid, name: "process_name", args: { name } });
+      return (line, { name: span, start, milliseconds }) => {
+        if (!lines.includes(line)) {
+          lines.push(line);
+          events.push({ ph: "M", pid, tid: lines.length, name: "thread_name", args: { name: line } });
+        }
+        events.push({
+          ph: "X",
+          pid,
+          tid: 1 + lines.indexOf(line),
+          name: span,
+          ts: 1000 * start,
+          dur: 1000 * milliseconds,
+        });
+      };
+    },
+  };
+}
+
+/** Of every plugin in all of its taps so far. */
+function pluginMilliseconds(trainer: Trainer): Map<string, number> {
+  return new Map(
+    [...trainer.hooks.costs()].map(([plugin, hooks]) => [
+      plugin,
+      [...hooks.values()].reduce((sum, { milliseconds }) => sum + milliseconds, 0),
+    ]),
+  );
+}
+
+function described(found: Profile, most: number): string {
+  const { plugins, single, millisecondsPerStep: each } = found;
+  const lines = [
+    `${found.backend} on ${found.threads} threads, ${found.precision}: ${each.toFixed(1)} ms a step of ` +
+      `${Math.round(found.pictures / found.steps)} pictures, ${Math.round(found.imagesPerSecond)} images/s, over ${found.steps} steps`,
+    `memory: ${(found.memory.resident / 1e9).toFixed(2)} GB of the process, ${(found.memory.heap / 1e6).toFixed(0)} MB of JavaScript's heap`,
+    "",
+    operationTable(found, most),
+  ];
+  if (single)
+    lines.push(
+      "",
+      `the same operation by operation (--no-capture): ${single.millisecondsPerStep.toFixed(1)} ms a step`,
+      "",
+      operationTable(single, most),
+    );
+  const taps = Object.entries(plugins).sort(([, a], [, b]) => b - a);
+  if (taps.length > 0) {
+    const rows = taps.map(([name, spent]) => row(name, spent, each));
+    lines.push("", table([["plugin, its native calls included", "ms a step", "share"], ...rows]));
+  }
+  return lines.join("\n");
+}
+
+const row = (name: string, milliseconds: number, each: number, ...more: string[]): string[] => [
+  name,
+  milliseconds.toFixed(2),
+  percent(milliseconds / each),
+  ...more,
+];
+
+function operationTable({ native, rest, millisecondsPerStep: each }: Measured, most: number): string {
+  const listed = native?.operations.slice(0, most) ?? [];
+  const others = native?.operations.slice(most) ?? [];
+  const sum = (key: "calls" | "milliseconds", of: readonly NativeCall[]): number =>
+    of.reduce((total, call) => total + call[key], 0);
+  return table([
+    ["", "ms a step", "share", "calls"],
+    ...(native
+      ? [
+          row("native calls", native.millisecondsPerStep, each, sum("calls", native.operations).toFixed(0)),
+          row("outside them", rest, each),
+        ]
+      : [row("outside plugins", rest, each, "")]),
+    ...listed.map(({ name, calls, milliseconds }) => row(`  ${name}`, milliseconds, each, calls.toFixed(0))),
+    ...(others.length > 0
+      ? [row(`  ${others.length} more`, sum("milliseconds", others), each, sum("calls", others).toFixed(0))]
+      : []),
+  ]);
+}

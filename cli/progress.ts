@@ -1,0 +1,227 @@
+/**
+ * A run as people watch it: one live line on a terminal, a line an epoch elsewhere, and the results at the
+ * end.
+ */
+import type { Emitter } from "mitt";
+import type { Events, MetricsRecord, SummaryRecord } from "../core/loop/events.js";
+import type { Progress } from "../core/loop/types.js";
+import {
+  colorsFor,
+  columns,
+  displayWidth,
+  duration,
+  liveLine,
+  percent,
+  plain,
+  shortened,
+  sparkline,
+  table,
+  tell,
+} from "./terminal.js";
+
+/** Epochs in the curve of an epoch's line, and where room is short. */
+const [sparkEpochs, fewEpochs] = [16, 8];
+
+/** Watches a run until it ends, on standard error. */
+export function showProgress(events: Emitter<Events>): void {
+  const live = liveLine();
+  const colors = colorsFor(process.stderr);
+  const started = performance.now();
+  const left = createEstimate();
+  let lastStep = Number.POSITIVE_INFINITY;
+  const accuracies: number[] = []; // of each epoch: held out, or of training where nothing is
+  const say = (line: string, paint?: (line: string) => string): void => {
+    live.clear();
+    tell(line, paint);
+  };
+  /** What will really run: a run may end by its steps before its epochs are over. */
+  const planned = ({ totalSteps, stepsPerEpoch }: Progress): { steps: number; epochs: number } => {
+    const steps = Math.min(totalSteps, lastStep);
+    return { steps, epochs: Math.ceil(steps / stepsPerEpoch) };
+  };
+
+  events.on("fit:resume", ({ epoch, step }) => say(`going on after step ${step}, in epoch ${epoch + 1}`));
+  events.on("fit:start", (run) => {
+    lastStep = run.lastStep;
+    const length =
+      lastStep < run.totalSteps
+        ? `${lastStep} steps, ${run.stepsPerEpoch} an epoch`
+        : `${run.epochs} epochs of ${run.stepsPerEpoch} steps`;
+    const name = plain(run.name);
+    say(
+      `${name}: ${run.parameters.toLocaleString("en")} parameters, ` +
+        `${run.backend} on ${run.threads} ${run.threads === 1 ? "thread" : "threads"}, ` +
+        `${run.trainSamples} pictures, ${run.heldSamples} held out, ${length}`,
+      (line) => line.replace(name, colors.bold),
+    );
+    if (run.folder !== undefined) say(`run folder ${run.folder}`);
+  });
+  events.on("step", (step) => {
+    const { steps, epochs } = planned(step);
+    left.step(step, performance.now() / 1000);
+    live.draw((width) => {
+      const seconds = left.seconds({ steps: steps - step.step, epochs: epochs - step.epoch });
+      // Of one width throughout, so that what fits does not change from draw to draw.
+      const [epoch, at] = [step.epoch + 1, step.step].map((value, place) => {
+        const of = String([epochs, steps][place]);
+        return `${String(value).padStart(of.length)}/${of}`;
+      });
+      const loss = (digits: number): string =>
+        step.loss < 100 ? step.loss.toFixed(digits) : step.loss.toExponential(1);
+      const parts: Part[] = [
+        { weight: 7, forms: [`epoch ${epoch}`, epoch!] },
+        { weight: 6, forms: [`step ${at}`, at!] },
+        { weight: 5, forms: [`loss ${loss(3).padStart(6)}`, loss(2).padStart(5)] },
+        { weight: 4, forms: [`acc ${percent(step.top1).padStart(7)}`, `${Math.round(100 * step.top1)}%`.padStart(4)] },
+        { weight: 2, forms: [`${Math.round(step.imagesPerSecond)} img/s`.padStart(10), ""] },
+        { weight: 1, forms: [`lr ${Number(step.learningRate.toPrecision(3))}`.padEnd(11), ""] },
+        { weight: 3, forms: [`${duration(seconds)} left`.padEnd(16), compact(seconds).padEnd(6)] },
+      ];
+      return fitting(parts, width).trimEnd();
+    });
+  });
+  events.on("epoch:end", (epoch) => {
+    const { train, validation } = epoch;
+    accuracies.push((validation ?? train).top1);
+    const seconds = (performance.now() - started) / 1000;
+    const parts: Part[] = [
+      { weight: 7, forms: [`epoch ${epoch.epoch + 1}/${planned(epoch).epochs}`] },
+      {
+        weight: validation ? 4 : 6,
+        forms: [
+          `train ${train.loss.toFixed(3)} ${percent(train.top1)}`,
+          `train ${percent(train.top1)}`,
+          ...(validation ? [""] : []),
+        ],
+      },
+      ...(validation
+        ? [
+            {
+              weight: 6,
+              forms: [
+                `held out ${validation.loss.toFixed(3)} ${percent(validation.top1)}`,
+                `held out ${percent(validation.top1)}`,
+              ],
+            },
+          ]
+        : []),
+      { weight: 1, forms: [`lr ${Number(epoch.learningRate.toPrecision(3))}`, ""] },
+      { weight: 2, forms: [`${Math.round(epoch.imagesPerSecond)} img/s`, ""] },
+      { weight: 3, forms: [duration(seconds), compact(seconds)] },
+      ...(process.stderr.isTTY
+        ? [{ weight: 5, forms: [curveOf(accuracies, sparkEpochs), curveOf(accuracies, fewEpochs), ""] }]
+        : []),
+    ];
+    say(fitting(parts, process.stderr.isTTY ? columns() - 1 : Number.POSITIVE_INFINITY));
+  });
+  events.on("warning", ({ message }) => say(`warning: ${message}`, colors.yellow));
+  events.on("fit:end", () => live.clear());
+}
+
+const curveOf = (values: readonly number[], most: number): string => sparkline(values.slice(-most));
+
+/** Steps whose median says how long one takes: the first are slow, and a run that others share a machine with changes. */
+const recentSteps = 31;
+
+/** Seconds that a run has still to go, from the steps just done and from what the ends of its epochs took. */
+export function createEstimate(): {
+  /** A step is done, at so many seconds of a clock. */
+  step(step: Pick<Events["step"], "epoch" | "samples" | "imagesPerSecond">, now: number): void;
+  /** @param epochs whose end is to come, the one under way included */
+  seconds(toCome: { steps: number; epochs: number }): number;
+} {
+  const recent: number[] = [];
+  let ends = { count: 0, seconds: 0 }; // evaluation, logs, checkpoint: between two epochs' steps
+  let before: { epoch: number; at: number } | undefined;
+  const median = (): number => [...recent].sort((a, b) => a - b)[(recent.length - 1) >> 1] ?? 0; // the lower of two: the first step is slow
+  return {
+    step({ epoch, samples, imagesPerSecond }, now) {
+      // The wall clock sees what is done between steps as well; the first step of an epoch knows only its own time.
+      const took = before?.epoch === epoch ? now - before.at : samples / imagesPerSecond;
+      if (before && epoch === before.epoch + 1) {
+        ends = { count: ends.count + 1, seconds: ends.seconds + Math.max(0, now - before.at - took) };
+      }
+      recent.push(took);
+      if (recent.length > recentSteps) recent.shift();
+      before = { epoch, at: now };
+    },
+    seconds: ({ steps, epochs }) => steps * median() + (ends.count > 0 ? (epochs * ends.seconds) / ends.count : 0),
+  };
+}
+
+/** 12h34m, 3m05s, 27s. */
+const compact = (seconds: number): string => duration(seconds).replaceAll(" ", "").replace("min", "m");
+
+/** A part of a line: from its longest form to its shortest, which is "" for one that may be left out. */
+export interface Part {
+  readonly forms: readonly string[];
+  /** Parts of little weight are shortened before others. */
+  readonly weight: number;
+}
+
+/** A line of parts that fits; where every part's shortest is too long, the parts of the least weight go. */
+export function fitting(parts: readonly Part[], width: number): string {
+  const forms = parts.map((part) => [...part.forms]);
+  const order = parts.map((_, at) => at).sort((a, b) => parts[a]!.weight - parts[b]!.weight);
+  const line = (gap = "  "): string => forms.flatMap(([form]) => (form ? [form] : [])).join(gap);
+  const tooWide = (gap?: string): boolean => displayWidth(line(gap)) > width;
+  for (const at of order) while (tooWide() && forms[at]!.length > 1) forms[at]!.shift();
+  if (!tooWide()) return line();
+  for (const at of order.slice(0, -1)) if (tooWide(" ")) forms[at] = [];
+  return shortened(line(" "), width);
+}
+
+/** What the results show beside the summary. */
+interface ResultsContext {
+  /** Of the data: with five or fewer, a top-5 says nothing. */
+  classes?: number;
+  folder?: string;
+  /** The page, where there is one. */
+  report?: string;
+}
+
+/** The results: accuracies, time, and what each plugin cost. */
+export function formatResults(summary: SummaryRecord, { classes, folder, report }: ResultsContext = {}): string {
+  const top5 = classes === undefined || classes > 5;
+  const row = (name: string, metrics: Omit<MetricsRecord, "count" | "source"> & { source?: string }): string[] => [
+    name,
+    percent(metrics.top1),
+    ...(top5 ? [percent(metrics.top5)] : []),
+    metrics.loss.toFixed(4),
+    metrics.source ?? "",
+  ];
+  const rows = (
+    [
+      ["held out", summary.validation],
+      ["test", summary.test],
+    ] as const
+  ).flatMap(([name, metrics]) =>
+    metrics
+      ? [
+          row(name, metrics),
+          ...(metrics.singleView ? [row(`${name}, one view`, { ...metrics.singleView, source: metrics.source })] : []),
+        ]
+      : [],
+  );
+  const colors = colorsFor(process.stdout);
+  const costs = Object.entries(summary.costs).filter(([, { millisecondsPerStep }]) => millisecondsPerStep > 0);
+  const lines = [
+    "",
+    `${colors.bold(plain(summary.preset))}: ended after ${summary.epochs} epochs and ${summary.steps} steps ` +
+      `(${plain(summary.stopReason)})`,
+    `training took ${duration(summary.seconds)}, ${Math.round(summary.imagesPerSecond)} images/s`,
+  ];
+  if (rows.length > 0)
+    lines.push("", table([["", "top-1", ...(top5 ? ["top-5"] : []), "loss", "weights"], ...rows], "  "));
+  if (costs.length > 0) {
+    const cells = costs.map(([name, { millisecondsPerStep, share }]) => [
+      name,
+      millisecondsPerStep.toFixed(2),
+      percent(share),
+    ]);
+    lines.push("", table([["plugin", "ms a step", "share"], ...cells], "  "));
+  }
+  if (folder !== undefined) lines.push("", `run folder ${plain(folder)}`);
+  if (report !== undefined) lines.push(`Report: ${plain(report)}`);
+  return lines.join("\n");
+}

@@ -1,0 +1,170 @@
+/** `trainer replay`: repeats one recorded step of a run from the nearest checkpoint, and shows what went on in it. */
+import { join } from "node:path";
+import type { Command } from "commander";
+import { reasonOf, TrainerError } from "../core/errors.js";
+import type { Events } from "../core/loop/events.js";
+import { Trainer } from "../core/loop/trainer.js";
+import { fromCheckpoint, isBetweenSteps } from "../run/checkpoint-writer.js";
+import { type Checkpoint, listCheckpoints, readCheckpoint } from "../run/checkpoints.js";
+import { toJson } from "../run/json.js";
+import { readMetrics } from "../run/metrics.js";
+import { runFiles } from "../run/record.js";
+import { type Replayed, watchedPlugins } from "../run/replay.js";
+import { whole } from "./options.js";
+import { configOfRun, findRun, type Resumable } from "./resume.js";
+import { print, table, tell, tellWarnings } from "./terminal.js";
+
+interface ReplayOptions {
+  step: number;
+  json?: boolean;
+  allowChange: string[];
+}
+
+export function addReplay(program: Command): void {
+  program
+    .command("replay <run>")
+    .description("repeat one step of a run and show its loss, gradients and what each plugin changed")
+    .requiredOption("--step <n>", "the optimizer step, counted from 1", whole(1))
+    .option(
+      "--allow-change <key>",
+      "config: use a changed config file",
+      (key: string, all: string[]) => [...all, key],
+      [],
+    )
+    .option("--json", "as JSON")
+    .addHelpText(
+      "after",
+      `
+The run is repeated from its nearest checkpoint before the step; from its beginning where there is none. Nothing is
+written. A step that diverged is shown too: the tool for "why did it diverge here". Shown are the taps of beforeBatch,
+afterLoss, afterBackward, resolveLearningRate and beforeStep.`,
+    )
+    .action(replay);
+}
+
+type Figures = Pick<Events["step"], "step" | "loss" | "learningRate" | "gradientNorm">;
+
+async function replay(path: string, { step, json, allowChange }: ReplayOptions): Promise<void> {
+  const run = findRun(path, {})!;
+  const config = await configOfRun(run, allowChange);
+  const checkpoint = checkpointBefore(run, step);
+  const recorded = readMetrics(join(run.folder, runFiles.metrics)).lines.find(
+    (line) => line.event === "step" && line.step === step,
+  ) as Figures | undefined;
+
+  const { plugins, probe, replayed, forget } = watchedPlugins(config.plugins ?? [], step - 1);
+  // Operation by operation: the watched taps read values back, and a graph could not. The bits are the same.
+  const trainer = new Trainer({ ...config, plugins, capture: false, maxSteps: undefined }, [probe]);
+  const goesBack = typeof trainer.config.onDivergence === "object" && "rollback" in trainer.config.onDivergence;
+  const stop = new AbortController();
+  let figures: Figures | undefined;
+  let diverged: Events["diverged"] | undefined;
+  tellWarnings(trainer.events);
+  trainer.events.on("fit:start", ({ totalSteps }) => {
+    if (step > totalSteps) stop.abort("no such step");
+  });
+  trainer.events.on("diverged", (event) => {
+    if (event.step + 1 === step || !goesBack) {
+      diverged = event;
+      stop.abort("replayed");
+    } else {
+      figures = undefined; // the run goes back, and may make the step again
+      forget();
+    }
+  });
+  trainer.events.on("step", (event) => {
+    if (event.step !== step || diverged) return;
+    figures = event;
+    // Of a step that was made twice the metrics hold the second one.
+    if (goesBack && recorded && !Object.is(recorded.loss, event.loss)) return;
+    stop.abort("replayed"); // nothing is evaluated: the test set is read by the run alone
+  });
+  const steps = step - (checkpoint?.step ?? 0);
+  tell(`from ${checkpoint?.path ?? "the beginning"}: ${steps} ${steps === 1 ? "step" : "steps"}`);
+  try {
+    await trainer.fit({ signal: stop.signal, from: checkpoint && (() => fromCheckpoint(checkpoint)) });
+  } catch (error) {
+    if (!diverged) throw error;
+  }
+  if (!figures && !diverged) {
+    throw new TrainerError("ERR_OPTION", `The run in ${run.folder} does not come to a step ${step}.`);
+  }
+  const found: Found = { figures, diverged, recorded };
+  const text = json ? toJson(asJson(step, replayed, found), 2) : describe(step, replayed, found);
+  print(text);
+}
+
+/** The checkpoint that was named; else the newest whole one from which all of the step's micro-batches are still to come. */
+function checkpointBefore(
+  { folder, checkpoint: named }: Resumable,
+  step: number,
+): (Checkpoint & { path: string }) | undefined {
+  if (named !== undefined) {
+    const checkpoint = readCheckpoint(named);
+    if (checkpoint.step < step) return { ...checkpoint, path: named };
+    throw new TrainerError("ERR_OPTION", `${named} is of step ${checkpoint.step}, and step ${step} lies before it.`);
+  }
+  const earlier = listCheckpoints(join(folder, runFiles.checkpoints)).filter(
+    (each) => each.step < step && isBetweenSteps(each),
+  );
+  for (const { path } of earlier.reverse()) {
+    try {
+      return { ...readCheckpoint(path), path };
+    } catch (error) {
+      tell(`${path} is passed over: ${reasonOf(error)}`);
+    }
+  }
+  return undefined;
+}
+
+interface Found {
+  figures?: Figures;
+  diverged?: Events["diverged"];
+  recorded?: Figures;
+}
+
+function asJson(step: number, { changes, gradientNorms }: Replayed, found: Found): object {
+  return { step, ...found, gradientNorms: Object.fromEntries(gradientNorms), changes };
+}
+
+function describe(step: number, { changes, gradientNorms }: Replayed, { figures, diverged, recorded }: Found): string {
+  const lines = [`step ${step}`, ""];
+  if (figures) {
+    const names = ["loss", "learningRate", "gradientNorm"] as const;
+    const rows = names.map((name) => [
+      name,
+      String(figures[name]),
+      recorded ? String(recorded[name]) : "not recorded",
+      recorded && (Object.is(recorded[name], figures[name]) ? "the same" : "differs"),
+    ]);
+    lines.push(table([["", "replayed", "recorded", ""], ...rows.map((row) => row.map((cell) => cell ?? ""))], "  "));
+  }
+  if (diverged) {
+    const { what, value, first, samples } = diverged;
+    lines.push(
+      `  diverged: the ${what} is ${value}${first === undefined ? "" : `; first not finite: ${first}`}`,
+      `  pictures of the micro-batch (places in the training split): ${samples.join(", ")}`,
+    );
+  }
+  lines.push("", "what each tap changed", "");
+  const rows = changes.map(({ microBatch, hook, plugin, change }) => [`  ${hook}`, plugin, `${microBatch}`, change]);
+  lines.push(columnsOf([["  hook", "plugin", "micro-batch", "change"], ...rows]));
+  if (gradientNorms.size > 0) {
+    lines.push("", "norm of each gradient that the optimizer used", "");
+    lines.push(columnsOf([...gradientNorms].map(([name, norm]) => [`  ${name}`, String(Number(norm.toPrecision(6)))])));
+  }
+  return lines.join("\n");
+}
+
+/** Rows of text, every column left-aligned. */
+function columnsOf(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column]!))
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n");
+}

@@ -1,0 +1,67 @@
+/**
+ * Where the C++ source of TensorFlow's Node binding lies.
+ *
+ * A checkout has it in node_modules. The packed package does not depend on the native package, whose install script
+ * fetches an old TensorFlow and fails the whole `npm install` where it cannot; it carries the source in `native/`.
+ */
+
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { TrainerError } from "../../errors.js";
+
+export interface NativeSources {
+  /** The folder of the binding's `.cc` and `.h` files. */
+  binding: string;
+  /** The folder of `node_api.h`. */
+  nodeApi: string;
+}
+
+/** The folder of this package's package.json, from the sources and from the bundle alike. */
+export function packageRoot(): string {
+  const start = dirname(fileURLToPath(import.meta.url));
+  for (let folder = start; ; folder = dirname(folder)) {
+    const file = join(folder, "package.json");
+    if (existsSync(file) && JSON.parse(readFileSync(file, "utf8")).name === "fitloop") return folder;
+    if (folder === dirname(folder)) {
+      throw new TrainerError("ERR_INTERNAL", `No package.json of fitloop lies above ${start}. Install it again.`);
+    }
+  }
+}
+
+/** This package's version. */
+export const packageVersion = (): string =>
+  (JSON.parse(readFileSync(join(packageRoot(), "package.json"), "utf8")) as { version: string }).version;
+
+/** Finds the sources: `native/` of the packed package first, else the packages in node_modules. */
+export function findNativeSources(root = packageRoot()): NativeSources {
+  const packed = { binding: join(root, "native", "binding"), nodeApi: join(root, "native", "include") };
+  if (existsSync(packed.binding)) return packed;
+  const require = createRequire(join(root, "package.json"));
+  try {
+    return {
+      binding: join(dirname(require.resolve("@tensorflow/tfjs-node-gpu/package.json")), "binding"),
+      nodeApi: join(dirname(require.resolve("node-api-headers/package.json")), "include"),
+    };
+  } catch (cause) {
+    throw new TrainerError(
+      "ERR_BACKEND",
+      `The source of TensorFlow's binding is neither in ${join(root, "native")} nor in node_modules. ` +
+        "Run `npm ci` in a checkout, or install the package again.",
+      { cause },
+    );
+  }
+}
+
+/** SHA-256 (hex) over names and contents of the binding's files and what they are compiled with. */
+export function hashSources(sources: NativeSources, compileFlags: readonly string[]): string {
+  const hash = createHash("sha256").update(compileFlags.join(" "));
+  for (const name of readdirSync(sources.binding).sort()) {
+    const content = readFileSync(join(sources.binding, name));
+    hash.update(`${name}\0${content.length}\0`).update(content);
+  }
+  return hash.digest("hex");
+}

@@ -1,0 +1,67 @@
+/**
+ * A page as one HTML file that needs nothing else and may do nothing else: its content policy names the very scripts and
+ * styles it carries by their hashes, pictures come inside the page, and no request goes anywhere.
+ */
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { packageRoot } from "../core/backend/install/native-sources.js";
+import { toJson } from "../run/json.js";
+import type { Page } from "./blocks.js";
+
+interface Parts {
+  readonly scripts: readonly string[];
+  readonly styles: readonly string[];
+}
+
+let parts: Parts | undefined;
+
+function pageParts(): Parts {
+  const require = createRequire(import.meta.url);
+  const own = (name: string): string => readFileSync(join(packageRoot(), "report", name), "utf8");
+  const chart = (name: string): string => readFileSync(require.resolve(`uplot/dist/${name}`), "utf8");
+  return (parts ??= {
+    scripts: [chart("uPlot.iife.min.js"), own("page.js")],
+    styles: [chart("uPlot.min.css"), own("page.css")],
+  });
+}
+
+const hashOf = (text: string): string => `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
+
+const escapeText = (text: string): string => text.replaceAll(/[&<>"']/g, (letter) => `&#${letter.charCodeAt(0)};`);
+
+/** JSON inside a script element: nothing in it can end the element, or be taken for a comment. */
+const escapeJson = (json: string): string =>
+  json.replaceAll("<", "\\u003c").replaceAll("\u2028", "\\u2028").replaceAll("\u2029", "\\u2029");
+
+export function pageHtml(page: Page): string {
+  const { scripts, styles } = pageParts();
+  const policy = [
+    "default-src 'none'",
+    `script-src ${scripts.map(hashOf).join(" ")}`,
+    // uPlot sets sizes and colours as style attributes through the DOM, which a policy does not concern.
+    `style-src ${styles.map(hashOf).join(" ")}`,
+    "img-src data:",
+    "base-uri 'none'",
+    "form-action 'none'",
+  ].join("; ");
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="${policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="generator" content="fitloop">
+<title>${escapeText(page.title)}</title>
+${styles.map((text) => `<style>${text}</style>`).join("\n")}
+</head>
+<body>
+<main id="page"><h1>${escapeText(page.title)}</h1><noscript><p>This page draws itself with a script of its own; scripts are switched off here.</p></noscript></main>
+<script type="application/json" id="data">${escapeJson(toJson(page))}</script>
+${scripts.map((text) => `<script>${text}</script>`).join("\n")}
+</body>
+</html>
+`;
+}

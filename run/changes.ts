@@ -1,0 +1,109 @@
+/** What may differ between a run and its continuation: every field of a config is fixed, free or extendable. */
+import { type ConfigRecord, configSchema } from "../core/config/config.js";
+import { TrainerError } from "../core/errors.js";
+
+/**
+ * Fixed: another value gives other weights, so the run would be neither the old nor a new one. Free: no weight depends
+ * on it. Extendable: may grow; what was done stays as it is.
+ */
+export const fieldClasses = {
+  name: "free",
+  data: "fixed", // its path is free: data may move
+  model: "fixed",
+  optimizer: "fixed",
+  learningRate: "fixed",
+  epochs: "extendable",
+  batchSize: "fixed",
+  inputSize: "fixed",
+  holdout: "fixed",
+  seed: "fixed",
+  plugins: "fixed",
+  backend: "fixed",
+  precision: "fixed",
+  capture: "free",
+  evaluateEvery: "fixed", // early stopping and the best weights follow from it
+  onDivergence: "free",
+  hookTimeout: "free",
+  maxSteps: "free",
+  limitTrain: "fixed",
+  limitTest: "free",
+} as const satisfies Record<keyof ConfigRecord, "fixed" | "free" | "extendable">;
+
+export type ConfigField = keyof typeof fieldClasses;
+
+/** What may be insisted on: a field of the config, or `config`, the file that holds plugins of the user's own. */
+export const allowable: readonly string[] = [
+  ...Object.keys(fieldClasses).filter((field) => fieldClasses[field as ConfigField] !== "free"),
+  "config",
+];
+
+/** One difference between a run's record and what it is to go on with. */
+export interface Change {
+  /** "learningRate", "model.options.width", "plugins.cutmix". */
+  readonly path: string;
+  readonly before: unknown;
+  readonly after: unknown;
+}
+
+/**
+ * The differences that a continuation is refused for, `allowed` fields apart: every changed value of a fixed field, and
+ * an extendable one that shrank below what the run is. A field that `record` lacks had not been thought of when the run
+ * was made: it ran as the default says.
+ */
+export function forbiddenChanges(record: ConfigRecord, after: ConfigRecord, allowed: readonly string[] = []): Change[] {
+  const fields = Object.keys(fieldClasses) as ConfigField[];
+  const before = withDefaults(record);
+  return fields.flatMap((field) => {
+    if (allowed.includes(field) || fieldClasses[field] === "free") return [];
+    if (fieldClasses[field] === "extendable") {
+      return Number(after[field]) < Number(before[field])
+        ? [{ path: field, before: before[field], after: after[field] }]
+        : [];
+    }
+    const changes = differences(field, comparable(before, field), comparable(after, field));
+    return changes.filter(({ path }) => path !== "data.options.path" && path !== "plugins.finetune.path");
+  });
+}
+
+/** A field without a default stays as it is, there or not. */
+function withDefaults(record: ConfigRecord): ConfigRecord {
+  const lacking = Object.entries(configSchema.shape).filter(([field]) => record[field as ConfigField] === undefined);
+  return {
+    ...record,
+    ...Object.fromEntries(lacking.map(([field, schema]) => [field, schema.safeParse(undefined).data])),
+  };
+}
+
+/** Plugins by name, so that a difference names them; their order counts too. */
+function comparable(record: ConfigRecord, field: ConfigField): unknown {
+  if (field !== "plugins") return record[field];
+  const byName = Object.fromEntries(record.plugins.map(({ name, options }) => [name, options]));
+  return { ...byName, "(order)": record.plugins.map(({ name }) => name).join(", ") }; // no plugin's name
+}
+
+function differences(path: string, before: unknown, after: unknown): Change[] {
+  if (isRecord(before) && isRecord(after)) {
+    const keys = new Set([...Object.keys(before), ...Object.keys(after)]);
+    return [...keys].flatMap((key) => differences(`${path}.${key}`, before[key], after[key]));
+  }
+  return JSON.stringify(before) === JSON.stringify(after) ? [] : [{ path, before, after }];
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** @throws TrainerError ERR_RESUME that shows every difference, and how to insist */
+export function mustBeContinuable(before: ConfigRecord, after: ConfigRecord, allowed: readonly string[] = []): void {
+  const changes = forbiddenChanges(before, after, allowed);
+  if (changes.length === 0) return;
+  const lines = changes.map(({ path, before, after }) => `  ${path}: ${shown(before)} -> ${shown(after)}`);
+  const fields = [...new Set(changes.map(({ path }) => path.split(".")[0]!))];
+  throw new TrainerError(
+    "ERR_RESUME",
+    `The run was made with another config, and going on with this one would give a run that is neither:\n` +
+      `${lines.join("\n")}\nLeave these as they were, or insist with ` +
+      `${fields.map((field) => `--allow-change ${field}`).join(" ")}.`,
+  );
+}
+
+const shown = (value: unknown): string => (value === undefined ? "(not set)" : JSON.stringify(value));

@@ -1,0 +1,196 @@
+/** Between a run and its checkpoints: which moments are kept, and what a snapshot is on disk. */
+import * as tf from "@tensorflow/tfjs-core";
+import type { PluginState } from "../core/loop/plugin.js";
+import type { Position } from "../core/loop/position.js";
+import type { Keep } from "../core/loop/recovery.js";
+import type { Snapshot } from "../core/loop/snapshot.js";
+import { type Checkpoint, listCheckpoints, readCheckpoint, saveCheckpoint } from "./checkpoints.js";
+import type { MetricsLog } from "./metrics.js";
+import { discardAfter, pruneCheckpoints } from "./retention.js";
+
+/** What a checkpoint says beside its tensors. */
+export interface CheckpointMeta extends Record<string, unknown> {
+  position: Position;
+  /** Parameter -> updates it has had. */
+  counts: Record<string, number>;
+  /** Plugin -> its values. */
+  plugins: Record<string, unknown>;
+  /** Length of the metrics when this was kept: what lies behind it belongs to steps that a resumed run makes again. */
+  metricsBytes: number;
+  /** Of what a step that fails goes back to. */
+  anchor?: CheckpointMeta;
+}
+
+type Values = Map<string, { readonly shape: readonly number[]; readonly data: Float32Array | Int32Array }>;
+
+const kinds = ["weights", "slots"] as const;
+const pluginPrefix = "plugins";
+const anchorPrefix = "anchor";
+
+/** A snapshot as numbers; reads every tensor from the device. `metricsBytes` are of the snapshot and of its anchor. */
+export function toCheckpoint(snapshot: Snapshot, metricsBytes: number, anchorBytes = 0): Checkpoint {
+  const { anchor } = snapshot;
+  const anchorValues = anchor
+    ? [...valuesOf(anchor)].map(([name, value]) => [`${anchorPrefix}/${name}`, value] as const)
+    : [];
+  return {
+    ...placeOf(snapshot.position),
+    tensors: new Map([...valuesOf(snapshot), ...anchorValues]),
+    meta: { ...metaOf(snapshot, metricsBytes), ...(anchor && { anchor: metaOf(anchor, anchorBytes) }) },
+  };
+}
+
+function metaOf({ position, counts, plugins }: Snapshot, metricsBytes: number): CheckpointMeta {
+  return {
+    position,
+    counts: Object.fromEntries(counts),
+    plugins: Object.fromEntries([...plugins].map(([plugin, { values }]) => [plugin, values ?? null])),
+    metricsBytes,
+  };
+}
+
+function valuesOf(snapshot: Snapshot): Values {
+  const named: [string, tf.Tensor][] = [];
+  for (const kind of kinds) for (const [name, value] of snapshot[kind]) named.push([`${kind}/${name}`, value]);
+  for (const [plugin, { tensors }] of snapshot.plugins) {
+    for (const [name, value] of tensors ?? []) named.push([`${pluginPrefix}/${plugin}/${name}`, value]);
+  }
+  return new Map(named.map(([name, value]) => [name, { shape: value.shape, data: value.dataSync() as Float32Array }]));
+}
+
+/** A snapshot again; its tensors are the caller's. */
+export function fromCheckpoint({ tensors, meta }: Checkpoint): Snapshot {
+  const { anchor } = meta as CheckpointMeta;
+  return {
+    ...snapshotOf(tensors, meta as CheckpointMeta),
+    ...(anchor && { anchor: snapshotOf(tensors, anchor, `${anchorPrefix}/`) }),
+  };
+}
+
+function snapshotOf(
+  tensors: Checkpoint["tensors"],
+  { position, counts, plugins }: CheckpointMeta,
+  whose = "",
+): Snapshot {
+  const under = (what: string): Map<string, tf.Tensor> => {
+    const prefix = `${whose}${what}/`;
+    const found = [...tensors].filter(([name]) => name.startsWith(prefix));
+    return new Map(
+      found.map(([name, { shape, data }]) => [
+        name.slice(prefix.length),
+        tf.keep(tf.tensor(data, [...shape], data instanceof Int32Array ? "int32" : "float32")),
+      ]),
+    );
+  };
+  const states = Object.entries(plugins).map(([plugin, values]): [string, PluginState] => [
+    plugin,
+    { values: values ?? undefined, tensors: under(`${pluginPrefix}/${plugin}`) },
+  ]);
+  return {
+    position,
+    counts: new Map(Object.entries(counts)),
+    weights: under("weights"),
+    slots: under("slots"),
+    plugins: new Map(states),
+  };
+}
+
+/**
+ * A checkpoint's place among the others: optimizer steps done, and within one step the micro-batches after it, the
+ * end of the epoch last.
+ */
+function placeOf({ step, window, batchInEpoch, epoch }: Position): { step: number; part: number } {
+  return { step, part: 2 * window.batches + Number(batchInEpoch === 0 && epoch > 0) };
+}
+
+/** Whether a checkpoint's place is one where no micro-batch waits for its optimizer step. */
+export const isBetweenSteps = ({ part }: { part: number }): boolean => part < 2;
+
+interface Best {
+  readonly step: number;
+  readonly loss: number;
+}
+
+/** A loss that is not a number is never the best, and takes nothing from the one that is. */
+const better = (best: Best | undefined, step: number, loss = Number.NaN): Best | undefined =>
+  loss < (best?.loss ?? Number.POSITIVE_INFINITY) ? { step, loss } : best;
+
+/** The best epoch whose checkpoint an earlier process left. One that is damaged is no best. */
+function bestOf(folder: string): Best | undefined {
+  let best: Best | undefined;
+  for (const { path } of listCheckpoints(folder)) {
+    const position = positionOf(path);
+    if (position?.batchInEpoch === 0) best = better(best, position.step, position.validation?.loss);
+  }
+  return best;
+}
+
+function positionOf(path: string): Position | undefined {
+  try {
+    return (readCheckpoint(path).meta as CheckpointMeta).position;
+  } catch {
+    return undefined; // whoever goes on from it says so
+  }
+}
+
+export interface KeeperOptions {
+  /** `<run>/checkpoints`. */
+  folder: string;
+  /** Optimizer steps between two checkpoints; those at the end of epochs and where a run stops come beside them. */
+  every?: number;
+  /** The run's metrics, where it has them. */
+  metrics?: Pick<MetricsLog, "bytes" | "sync" | "cut">;
+  /** The checkpoint that the run goes on from. */
+  from?: Checkpoint;
+  onSaved?: (saved: { path: string; step: number; bytes: number }) => void;
+  /** Told of each checkpoint that lies beyond the place that the run goes on from, when it is removed. */
+  onRemoved?: (path: string) => void;
+}
+
+/**
+ * Writes checkpoints: a listener for `fit`'s `keep`. Deletes older ones but for the last two and the best, and those beyond
+ * a place that a run goes on from: it has another future.
+ *
+ * @throws TrainerError ERR_IO when one cannot be written; after that it writes no more, so that the failure is said once
+ */
+export function createKeeper({ folder, every, metrics, from, onSaved, onRemoved }: KeeperOptions): Keep {
+  let failed = false;
+  let kept = -1; // micro-batches done at the last checkpoint, the end of an epoch counted as half a one more
+  let best: Best | undefined;
+  let bytes = 0; // of the metrics at the last moment: what an interrupted epoch says after it, is said again
+  let anchorBytes = (from?.meta as CheckpointMeta | undefined)?.anchor?.metricsBytes ?? 0;
+  const goOnFrom = (position: Position): void => {
+    for (const path of discardAfter(folder, placeOf(position))) onRemoved?.(path);
+    best = bestOf(folder);
+    kept = -1;
+  };
+  return (snapshot, moment) => {
+    const { position } = snapshot;
+    const { step, microBatch, batchInEpoch, validation, window } = position;
+    if (failed) return;
+    try {
+      if (moment === "back") metrics?.cut(anchorBytes);
+      if (moment === "back" || moment === "start") goOnFrom(position);
+      if (moment !== "stop") bytes = metrics?.bytes ?? 0;
+      if (moment === "epoch" || (moment === "start" && batchInEpoch === 0)) anchorBytes = bytes;
+      const place = microBatch + (batchInEpoch === 0 ? 0.5 : 0);
+      const due = {
+        start: false,
+        step: every !== undefined && window.batches === 0 && step > 0 && step % every === 0,
+        epoch: true,
+        back: false,
+        stop: microBatch > 0,
+      }[moment];
+      if (!due || place === kept) return;
+      metrics?.sync(); // they must be there when the checkpoint is
+      const saved = saveCheckpoint(folder, toCheckpoint(snapshot, bytes, anchorBytes));
+      kept = place;
+      if (moment === "epoch") best = better(best, step, validation?.loss);
+      pruneCheckpoints(folder, { keep: 2, best: best?.step });
+      onSaved?.({ path: saved.path, step, bytes: saved.bytes });
+    } catch (cause) {
+      failed = true;
+      throw cause;
+    }
+  };
+}

@@ -1,0 +1,133 @@
+/** Writing files so that what is there under its name is whole, also after a crash or a full disk. */
+import {
+  closeSync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+  writeSync,
+} from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { TrainerError } from "../core/errors.js";
+
+/** What file access asks of the system; tests put a failing or a recording one in its place. */
+export const system = {
+  closeSync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+  writeSync,
+};
+
+/** Writes all of `bytes`, however little each call takes. */
+export function writeAll(file: number, bytes: Uint8Array): void {
+  for (let offset = 0; offset < bytes.length; ) {
+    const taken = system.writeSync(file, bytes, offset, bytes.length - offset);
+    if (taken === 0) throw new Error(`the system takes no more than ${offset} of ${bytes.length} bytes`);
+    offset += taken;
+  }
+}
+
+/**
+ * Writes a file, flushes it and checks its size. What is in it then survives power loss; its name does so
+ * once its folder is flushed too.
+ */
+export function writeFlushed(path: string, bytes: Uint8Array): void {
+  const file = system.openSync(path, "w");
+  try {
+    writeAll(file, bytes);
+    system.fsyncSync(file);
+    const { size } = system.fstatSync(file);
+    if (size !== bytes.length) throw new Error(`${size} of ${bytes.length} bytes were written`);
+  } finally {
+    system.closeSync(file);
+  }
+}
+
+/** What `writeFileAtomic` calls a file until it is whole. */
+const unfinishedName = (path: string): string => `.tmp-${process.pid}-${basename(path)}`;
+const isUnfinished = (name: string): boolean => /^\.tmp-\d+-./.test(name);
+
+/**
+ * Writes a file under a temporary name, flushes it, checks its size, and renames it into place.
+ *
+ * @throws TrainerError ERR_IO with the path; what was there before is then still there
+ */
+export function writeFileAtomic(path: string, content: string | Uint8Array): void {
+  const bytes = typeof content === "string" ? Buffer.from(content) : content;
+  const folder = dirname(path);
+  const temporary = join(folder, unfinishedName(path));
+  try {
+    writeFlushed(temporary, bytes);
+    system.renameSync(temporary, path);
+    flushFolder(folder);
+  } catch (cause) {
+    system.rmSync(temporary, { force: true });
+    throw ioError(`Writing ${path}`, cause, { bytes: bytes.length, folder });
+  }
+}
+
+/** Files that `writeFileAtomic` was killed over, by whichever process. */
+export const unfinishedFiles = (folder: string): string[] => system.readdirSync(folder).filter(isUnfinished);
+
+/** What was created, renamed or removed in a folder survives power loss once the folder is flushed. */
+export function flushFolder(path: string): void {
+  const folder = system.openSync(path, "r");
+  try {
+    system.fsyncSync(folder);
+  } finally {
+    system.closeSync(folder);
+  }
+}
+
+const shortages: Readonly<Record<string, string>> = {
+  ENOSPC: "the disk is full",
+  EDQUOT: "the quota on the disk is used up",
+  EFBIG: "the file is larger than this process may write",
+};
+
+/**
+ * An I/O failure as one message: what, why, how much room it needed and how much there is.
+ *
+ * @param room bytes that were to be written, and the folder whose disk is asked for what is free
+ */
+export function ioError(
+  what: string,
+  cause: unknown,
+  room?: { readonly bytes: number; readonly folder: string },
+): TrainerError {
+  const { code = "", message } = cause as NodeJS.ErrnoException;
+  const needed = room === undefined ? "" : ` It needed ${room.bytes} bytes${freeBytes(room.folder)}.`;
+  return new TrainerError(
+    "ERR_IO",
+    `${what} failed: ${shortages[code] ?? message}.${needed} Make room or choose another folder with --out.`,
+    { cause },
+  );
+}
+
+/** Part of a sentence; nothing where the system does not say, since another failure is being told. */
+function freeBytes(folder: string): string {
+  try {
+    const { bavail, bsize } = system.statfsSync(folder);
+    return `, and ${bavail * bsize} are free`;
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,123 @@
+/** A run's own folder: created before anything is loaded, and never one that holds something else. */
+import { accessSync, constants, existsSync, lstatSync, mkdirSync, readdirSync, rmdirSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { TrainerError } from "../core/errors.js";
+import { flushFolder, ioError, system, unfinishedFiles } from "./files.js";
+import { lockFile } from "./lock.js";
+
+export interface RunFolder {
+  readonly path: string;
+  /** Takes an empty folder away again: a run that failed before its first file leaves nothing. */
+  removeIfEmpty(): void;
+}
+
+/**
+ * The folder of a run that goes on.
+ *
+ * @throws TrainerError ERR_OUTPUT when it cannot be written
+ */
+export function existingRunFolder(path: string): RunFolder {
+  try {
+    accessSync(path, constants.W_OK);
+  } catch (cause) {
+    throw new TrainerError("ERR_OUTPUT", `The run's folder ${path} cannot be written: ${(cause as Error).message}.`, {
+      cause,
+    });
+  }
+  return { path, removeIfEmpty: () => {} };
+}
+
+/**
+ * Removes what a process was killed over while it wrote it, in a run's folder and in those inside it. The caller holds the
+ * run's lock, so nobody writes it now. Unfinished checkpoints are folders, and whoever writes checkpoints removes them.
+ *
+ * @throws TrainerError ERR_IO
+ */
+export function removeUnfinished(folder: string): void {
+  try {
+    const inside = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    for (const each of [folder, ...inside.map(({ name }) => join(folder, name))]) {
+      for (const name of unfinishedFiles(each)) {
+        const path = join(each, name);
+        if (lstatSync(path).isFile()) system.rmSync(path);
+      }
+    }
+  } catch (cause) {
+    throw ioError(`Removing unfinished files in ${folder}`, cause);
+  }
+}
+
+/** A lock, one half taken and a file half written are what a run left that was killed before its first file. */
+function holdsSomething(folder: string): boolean {
+  const nothing = [lockFile, ...unfinishedFiles(folder)];
+  return readdirSync(folder).some((name) => !nothing.includes(name) && !name.startsWith(`${lockFile}.`));
+}
+
+/**
+ * Creates `out`, or the next free `runs/<name>-<number>`.
+ *
+ * @throws TrainerError ERR_OUTPUT when it cannot be created, cannot be written, or holds something already
+ */
+export function createRunFolder({
+  out,
+  name,
+  root = "runs",
+}: {
+  out?: string;
+  name: string;
+  root?: string;
+}): RunFolder {
+  const created: string[] = [];
+  const make = (path: string): void => {
+    if (existsSync(path)) return;
+    make(dirname(path));
+    mkdirSync(path);
+    created.push(path);
+    flushFolder(dirname(path)); // a checkpoint survives power loss only with all that it lies in
+  };
+  const removeIfEmpty = (): void => {
+    for (const path of [...created].reverse()) {
+      try {
+        rmdirSync(path);
+      } catch {
+        return; // it holds something: it stays, and so does what it lies in
+      }
+    }
+  };
+  try {
+    if (out !== undefined) {
+      const path = resolve(out);
+      if (existsSync(path) && holdsSomething(path)) {
+        throw new TrainerError(
+          "ERR_OUTPUT",
+          `The run's folder ${path} exists and is not empty. Choose another with --out, or remove it.`,
+        );
+      }
+      make(path);
+      accessSync(path, constants.W_OK);
+      return { path, removeIfEmpty };
+    }
+    make(resolve(root));
+    for (let number = 1; ; number++) {
+      const path = join(resolve(root), `${name}-${number}`);
+      try {
+        mkdirSync(path); // the one that creates it owns it: two runs started at once get two numbers
+        created.push(path);
+        flushFolder(dirname(path));
+        return { path, removeIfEmpty };
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+      }
+    }
+  } catch (cause) {
+    removeIfEmpty();
+    if (cause instanceof TrainerError) throw cause;
+    const path = out ?? join(root, `${name}-…`);
+    throw new TrainerError(
+      "ERR_OUTPUT",
+      `The run's folder ${resolve(path)} cannot be created: ${(cause as Error).message}. ` +
+        "Choose another with --out.",
+      { cause },
+    );
+  }
+}

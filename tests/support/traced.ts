@@ -1,0 +1,73 @@
+/** A run as something that can be compared: everything that it says and keeps, wall clock apart. */
+import * as tf from "@tensorflow/tfjs-core";
+import { expect } from "vitest";
+import { shapes } from "../../core/data/index.js";
+import { Trainer, type TrainerConfig } from "../../core/index.js";
+import type { Moment } from "../../core/loop/recovery.js";
+import type { Snapshot } from "../../core/loop/snapshot.js";
+import { microConfig, weightsHash } from "../../core/testing/index.js";
+import { cutmix, dropout, labelSmoothing, randomCropFlip } from "../../plugins/index.js";
+import { fromCheckpoint, toCheckpoint } from "../../run/checkpoint-writer.js";
+import type { Checkpoint } from "../../run/checkpoints.js";
+import { toJson } from "../../run/json.js";
+
+/** 8 epochs of 8 micro-batches, the last one short: 64 places to be interrupted at, every kind of randomness on. */
+export const micro = (overrides: Partial<TrainerConfig>): TrainerConfig =>
+  microConfig({
+    data: shapes({ classes: 4, size: 8, train: 75, test: 6 }),
+    epochs: 8,
+    ...overrides,
+    plugins: [
+      dropout({ rate: 0.2 }),
+      randomCropFlip({ padding: 1 }),
+      cutmix({ probability: 0.5 }),
+      labelSmoothing(),
+      ...(overrides.plugins ?? []),
+    ],
+  });
+
+export interface Trace {
+  /** Of everything a run is at its end. */
+  end: string;
+  /** Everything that was said, wall clock apart. */
+  events: string[];
+  kept: { moment: Moment; checkpoint: Checkpoint }[];
+}
+
+const wallClock = /"(seconds|imagesPerSecond|millisecondsPerStep|share)":[^,}]+/g;
+
+export async function traced(config: TrainerConfig, from?: Checkpoint): Promise<Trace> {
+  const trainer = new Trainer(config);
+  const trace: Trace = { end: "", events: [], kept: [] };
+  trainer.events.on("*", (name, value) => {
+    if (name === "fit:start" || name === "epoch:start") return; // say where it begins, which is what differs
+    trace.events.push(`${name} ${toJson(value).replaceAll(wallClock, "")}`);
+  });
+  const keep = (snapshot: Snapshot, moment: Moment): void => {
+    trace.kept.push({ moment, checkpoint: toCheckpoint(snapshot, 0) });
+  };
+  await trainer.fit({ keep, from: from && (() => fromCheckpoint(from)) });
+  trace.end = said(trace.kept.at(-1)!.checkpoint);
+  return trace;
+}
+
+/** A checkpoint as text that is equal where every bit is. */
+function said({ tensors, meta }: Checkpoint): string {
+  const asTensors = new Map([...tensors].map(([name, { shape, data }]) => [name, tf.tensor(data, [...shape])]));
+  const hash = weightsHash(asTensors);
+  tf.dispose([...asTensors.values()]);
+  return `${hash} ${toJson(meta).replaceAll(wallClock, "")}`;
+}
+
+/** Goes on from every place that a run can be interrupted at: the same end each time, and the same things said. */
+export async function mustGoOnFromEverywhere(config: TrainerConfig): Promise<number> {
+  const whole = await traced(config);
+  const places = whole.kept.filter(({ moment }) => moment !== "stop");
+  for (const [index, { moment, checkpoint }] of places.entries()) {
+    const rest = await traced(config, checkpoint);
+    const where = `${moment} ${index} of ${places.length}`;
+    expect(rest.end, where).toBe(whole.end);
+    expect(rest.events, where).toEqual(whole.events.slice(-rest.events.length));
+  }
+  return places.length;
+}

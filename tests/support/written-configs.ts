@@ -1,0 +1,231 @@
+/** Configs as people write them, right and wrong, in packages of their own. */
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const root = fileURLToPath(new URL("../..", import.meta.url));
+
+/** Tells the process which instances it got. */
+export const sharing = `
+  import { TrainerError, defineConfig } from "fitloop";
+  import * as tf from "@tensorflow/tfjs-core";
+  (globalThis as { seen?: unknown }).seen = { TrainerError, engine: tf.engine() };
+  const epochs: number = 3;
+  export default defineConfig({ epochs } as never);
+`;
+
+/** A whole config, with its plugins from line 4 on. */
+const whole = (
+  plugins: string,
+  more = "learningRate: 0.1",
+  data = "shapes()",
+): string => `import { cutmix, l2, labelSmoothing } from "fitloop/plugins";
+import { resnet18 } from "fitloop/models"; import { imageFolder, shapes } from "fitloop/data";
+export default { plugins: [
+  ${plugins},
+],
+  ${more}, epochs: 1, data: ${data}, model: resnet18()
+};
+`;
+
+interface Case {
+  text: string;
+  gives?: unknown;
+  says?: RegExp;
+  code?: string;
+  /** What it says comes from Node's own loader of modules, which a test runner replaces. */
+  native?: true;
+}
+
+/** Path in the folder -> its text, and what loading it says: a config or an error's message. */
+export const cases: Record<string, Case> = {
+  "module/typescript.ts": { text: sharing, gives: { epochs: 3 } },
+  "module/module.mts": { text: sharing, gives: { epochs: 3 } },
+  "module/javascript.js": { text: "export default { epochs: 2 };", gives: { epochs: 2 } },
+  "module/javascript.mjs": { text: "export default { epochs: 2 };", gives: { epochs: 2 } },
+  "module/function.ts": { text: "export default () => ({ epochs: 4 });", gives: { epochs: 4 } },
+  "module/later.ts": {
+    text: "const wait = () => new Promise((done) => setTimeout(done, 5));\nexport default async () => (await wait(), { epochs: 5 });",
+    gives: { epochs: 5 },
+  },
+  "module/promise.ts": { text: "export default Promise.resolve({ epochs: 6 });", gives: { epochs: 6 } },
+  "module/odd # \"name' %20 ü.ts": { text: sharing, gives: { epochs: 3 }, native: true },
+  "module/what?.ts": { text: sharing, says: /no part of its path may have a "\?"/ },
+  "module/back\\slash.mjs": { text: "export default {};", says: /no part of its path may have a "\\"/ },
+  "common/module.mts": { text: sharing, gives: { epochs: 3 } },
+  "common/typescript.ts": {
+    text: sharing,
+    says: /^The config \S+common\/typescript\.ts is not a module.* Name it typescript\.mts, or put "type": "module" into/,
+  },
+  "common/javascript.js": { text: "export default { epochs: 2 };", says: /Name it javascript\.mjs, or put/ },
+
+  "module/no-default.ts": {
+    text: "export const config = {};",
+    says: /has no default export\. Write `export default/,
+  },
+  "module/nothing.ts": {
+    text: "export default () => undefined;",
+    says: /the function it exports returned nothing/,
+  },
+  "module/text.ts": {
+    text: 'export default "epochs";',
+    says: /must be a config or a function .* and "epochs" came/,
+  },
+  "module/list.ts": { text: "export default [1];", says: /must be a config or a function .* and \[1\] came/ },
+  "module/throws.ts": {
+    text: 'interface Gone { a: 1 }\n\nconst fail = (): never => {\n  throw new Error("no luck");\n};\nexport default fail();',
+    says: /throws\.ts \(line 4\) cannot be used: no luck\./,
+  },
+  "module/throws-later.ts": {
+    text: 'export default async () => {\n  await null;\n  throw new Error("late trouble");\n};',
+    says: /throws-later\.ts \(line 3\) cannot be used: late trouble\./,
+  },
+  "module/throws-text.ts": { text: 'throw "words";', says: /it threw "words"\./ },
+  "module/syntax.ts": {
+    native: true,
+    text: "export default {\n  epochs: 1\n  seed: 2,\n};",
+    says: /syntax\.ts \(line 3\) cannot be used: Expected "}" but found "seed"\./,
+  },
+  "module/syntax.mjs": {
+    text: "export default {\n  epochs: 1\n  seed: 2,\n};",
+    says: /syntax\.mjs .*cannot be used/,
+  },
+  "module/never.ts": {
+    text: "export default () => new Promise(() => {});",
+    says: /the function it exports took longer than/,
+  },
+  "module/never-loads.ts": {
+    text: "await new Promise(() => {});\nexport default {};",
+    says: /loading it took longer than/,
+  },
+  "module/prints.ts": {
+    text: 'console.log("hello");\nprocess.stdout.write("there");\nexport default () => (console.log("again"), { epochs: 8 });',
+    gives: { epochs: 8 },
+  },
+  "module/type-error.ts": {
+    text: "const none = undefined as unknown as { deep: object };\n\nexport default none.deep;",
+    says: /type-error\.ts \(line 3\) cannot be used: Cannot read properties of undefined \(reading 'deep'\)\./,
+  },
+  "module/other-style.mjs": {
+    native: true,
+    text: "module.exports = { epochs: 1 };",
+    says: /other-style\.mjs \(line 1\) cannot be used: module is not defined/,
+  },
+  "module/throws-nothing.ts": { text: "throw undefined;", says: /it threw undefined\./ },
+  "module/throws-frozen.ts": {
+    text: 'throw Object.freeze(new Error("cold"));',
+    says: /throws-frozen\.ts \(line 1\) cannot be used: cold\./,
+  },
+  "module/empty.ts": { text: "\n", says: /empty\.ts is empty\.$/ },
+  "module/leaves.ts": {
+    text: "\nprocess.exit(0);\nexport default {};",
+    says: /leaves\.ts \(line 2\).*it called process\.exit\(0\)/,
+  },
+  "module/prototype.ts": {
+    text: `export default JSON.parse('{ "__proto__": { "polluted": true } }');`,
+    says: /a key "__proto__" or "constructor", which no config needs/,
+  },
+  "module/constructor.ts": {
+    text: "export default { constructor: Object };",
+    says: /a key "__proto__" or "constructor"/,
+  },
+  "module/no-package.ts": {
+    text: 'import "no-such-package";\nexport default {};',
+    says: /Cannot find package 'no-such-package'/,
+  },
+  "module/no-export.ts": {
+    native: true,
+    text: 'import { labelSmothing } from "fitloop/plugins";\nexport default labelSmothing();',
+    says: /no-export\.ts \(line 1\).*does not provide an export named 'labelSmothing'/,
+  },
+  "module/option.ts": {
+    text: whole("labelSmoothing({ smothing: 1 } as never)"),
+    code: "ERR_OPTION",
+    says: /In the config \S+option\.ts \(line 4\): Plugin "label-smoothing": unknown option "smothing" \(did you mean "smoothing"\?\)/,
+  },
+  "module/options.ts": {
+    text: whole(
+      "labelSmoothing({ smothing: 1 } as never),\n  cutmix(7 as never),\n  l2({ decay: -1 })",
+      "learningRate: 0, seeed: 1",
+    ),
+    code: "ERR_CONFIG",
+    says: new RegExp(
+      [
+        /^The config \S+options\.ts cannot be used:/,
+        /- \(line 4\) Plugin "label-smoothing": unknown option "smothing" \(did you mean "smoothing"\?\)\./,
+        /- \(line 5\) Plugin "cutmix": expected object, and 7 came\./,
+        /- \(line 6\) Plugin "l2": "decay" Too small: expected number to be >=0, and -1 came\./,
+        /- The config: "learningRate" \(line 8\) Too small: .*; unknown option "seeed" \(line 8\) \(did you mean "seed"\?\)\.$/,
+      ]
+        .map(({ source }) => source)
+        .join("\n"),
+    ),
+  },
+  "module/data-and-option.ts": {
+    text: whole("labelSmoothing({ smoothing: 2 })", undefined, "imageFolder({ size: 4 } as never)"),
+    code: "ERR_CONFIG",
+    says: /cannot be used:\n- \(line 4\) Plugin "label-smoothing": "smoothing" .*\n- \(line 6\) Data "imageFolder": "path" .*"size"[^\n]*$/,
+  },
+  "module/model-and-optimizer.ts": {
+    text: 'import { sgd } from "fitloop";\nimport { resnet18 } from "fitloop/models";\nimport { shapes } from "fitloop/data";\nexport default {\n  learningRate: 1, epochs: 1, data: shapes(),\n  model: resnet18({ width: 0 }),\n  optimizer: sgd({ momentum: 2 }),\n};',
+    code: "ERR_CONFIG",
+    says: /cannot be used:\n- \(line 6\) Model "resnet18": "width" .*\n- \(line 7\) Optimizer "sgd": "momentum" [^\n]*$/,
+  },
+  // A part that is wrong is told, whatever becomes of it.
+  "module/spread.ts": {
+    text: whole("{ ...labelSmoothing({ smoothing: 2 }), apply() {} }"),
+    code: "ERR_OPTION",
+    says: /In the config \S+spread\.ts \(line 4\): Plugin "label-smoothing": "smoothing"/,
+  },
+  "module/chosen.ts": {
+    text: whole(
+      '...[labelSmoothing({ smoothing: 2 }), l2()].filter(({ options }) => !("smoothing" in options) && false)',
+    ),
+    code: "ERR_OPTION",
+    says: /In the config \S+chosen\.ts \(line 4\): Plugin "label-smoothing": "smoothing"/,
+  },
+  "module/looked-into.ts": {
+    text: whole(
+      "labelSmoothing({ smoothing: 2 })",
+      "learningRate: (shapes({ size: 1 }).options.size as number).toFixed()",
+    ),
+    code: "ERR_CONFIG",
+    says: /cannot be used:\n- \(line 4\) Plugin "label-smoothing": .*\n- \(line 6\) Data "shapes": "size" .*\n- \(line 6\) Cannot read properties of undefined \(reading 'toFixed'\)\.$/,
+  },
+  "module/asked.ts": {
+    text: whole("labelSmoothing({ smoothing: 2 })", "learningRate: shapes({ size: 1 }).load()"),
+    code: "ERR_CONFIG",
+    says: /cannot be used:\n- \(line 4\) Plugin "label-smoothing": .*\n- \(line 6\) Data "shapes": "size" [^\n]*$/,
+  },
+  "module/config.json": { text: "{}", says: /is not a \.ts, \.mts, \.js or \.mjs file/ },
+
+  "module/project/trainer.config.ts": { text: "export default { epochs: 7 };", gives: { epochs: 7 } },
+  "module/project/blank/trainer.config.ts": { text: "", says: /is empty\.$/ },
+  "module/project/run/trainer.config.ts": { text: "export default { epochs: 9 };", gives: { epochs: 9 } },
+};
+/** Where the search begins -> what it must find. */
+export const searches: Record<string, string | RegExp> = {
+  "module/project/": "module/project/trainer.config.ts",
+  "module/project/deeper/": "module/project/trainer.config.ts",
+  "module/project/blank/": /blank\/trainer\.config\.ts is empty\./,
+  "module/project/run/": /run\/trainer\.config\.ts lies in a run's folder, .* Name it with --config/,
+  "common/":
+    /No config: neither --preset nor --config came, and there is no trainer\.config\.ts in .*`trainer presets`/,
+};
+
+/** Writes them all, beside a package that is this one. */
+export function writeConfigs(folder: string): void {
+  for (const [name, type] of [
+    ["module", "module"],
+    ["common", "commonjs"],
+  ] as const) {
+    mkdirSync(join(folder, name, "node_modules"), { recursive: true });
+    writeFileSync(join(folder, name, "package.json"), JSON.stringify({ type }));
+    symlinkSync(root, join(folder, name, "node_modules", "fitloop"));
+    symlinkSync(join(root, "node_modules", "@tensorflow"), join(folder, name, "node_modules", "@tensorflow"));
+  }
+  for (const name of ["deeper", "blank", "run"])
+    mkdirSync(join(folder, "module", "project", name), { recursive: true });
+  writeFileSync(join(folder, "module", "project", "run", "config.resolved.json"), "{}");
+  for (const [name, { text }] of Object.entries(cases)) writeFileSync(join(folder, name), text);
+}
