@@ -6,6 +6,7 @@ export {
   configRecord,
   defineConfig,
   type ResolvedConfig,
+  type RunConfig,
   type TrainerConfig,
 } from "./config/config.js";
 export type { Data, DataSource, Picture, Sample, Split } from "./data/dataset.js";

@@ -5,6 +5,9 @@ import type { Plugin } from "../loop/plugin.js";
 import type { ModelSource } from "../nn/model.js";
 import type { Optimizer } from "../nn/optimizers.js";
 import { parseOptions, suggestion } from "../options.js";
+import { type PartRecord, type RunConfig, settingsSchema } from "./settings.js";
+
+export type { PartRecord, RunConfig } from "./settings.js";
 
 export interface TrainerConfig {
   /** Names the run: its folder is `runs/<name>-<number>`. Default "run". */
@@ -66,7 +69,6 @@ const part = <T>(what: string, key: string) =>
   z.custom<T>((value) => isObject(value) && typeof (value as Record<string, unknown>)[key] === "function", {
     message: `must be ${what}`,
   });
-const count = z.number().int().positive();
 
 /** Keys of a plugin; `core/loop/plugin.ts` says what they mean. */
 const pluginKeys = ["name", "options", "requires", "conflicts", "slot", "observer", "check", "apply"] as const;
@@ -82,47 +84,19 @@ const plugin = part<Plugin>("a plugin, such as labelSmoothing()", "apply").super
   }
 });
 
-const divergence = z.union(
-  [
-    z.literal("halt"),
-    z.strictObject({ skip: count }),
-    z.strictObject({ rollback: count, factor: z.number().gt(0).lt(1).default(0.5) }),
-  ],
-  { error: 'must be "halt", { skip: 3 } or { rollback: 2, factor: 0.5 }' },
-);
-export type Divergence = z.output<typeof divergence>;
+const { name, ...settings } = settingsSchema.shape;
 
-/** The schema behind `TrainerConfig`: strict, with the defaults. */
+/** The schema behind `TrainerConfig`: strict, with the defaults, in the order of a record. */
 export const configSchema = z.strictObject({
-  name: z
-    .string()
-    .regex(/^[\w.-]+$/, "must be letters, digits, dots, dashes and underscores")
-    .default("run"),
+  name,
   data: part<DataSource>("a data source, such as cifar100({ path })", "load"),
   model: part<ModelSource>("a model, such as resnet18()", "build"),
   optimizer: part<Optimizer>("an optimizer, such as sgd({ momentum: 0.9 })", "update").optional(),
-  learningRate: z.number().positive(),
-  epochs: count,
-  batchSize: count.default(128),
-  inputSize: count.optional(),
-  holdout: z.number().min(0).lt(1).default(0.1),
-  seed: z.number().int().min(0).max(0xffffffff).default(1),
   plugins: z.array(plugin).default([]),
-  backend: z.enum(["tensorflow", "wasm"]).optional(),
-  precision: z.enum(["float32", "bfloat16"]).default("float32"),
-  capture: z.boolean().default(true),
-  evaluateEvery: count.default(1),
-  onDivergence: divergence.default("halt"),
-  hookTimeout: z.number().positive().max(1_000_000).default(600),
-  maxSteps: count.optional(),
-  limitTrain: count.optional(),
-  limitTest: count.optional(),
+  ...settings,
 });
 
-export type ResolvedConfig = Omit<z.output<typeof configSchema>, "optimizer" | "plugins"> & {
-  optimizer: Optimizer;
-  plugins: readonly Plugin[];
-};
+export type ResolvedConfig = Omit<RunConfig, "plugins"> & { readonly plugins: readonly Plugin[] };
 
 /**
  * Types a config where it is written; checks nothing, so that a mistake is reported with the file it is in.
@@ -141,12 +115,7 @@ export function resolveConfig(config: TrainerConfig, fallback: { optimizer: Opti
   return { ...parsed, optimizer: parsed.optimizer ?? fallback.optimizer };
 }
 
-/** A part as a record names it. */
-export interface PartRecord {
-  name: string;
-  options: Readonly<Record<string, unknown>>;
-}
-export type ConfigRecord = Omit<ResolvedConfig, "data" | "model" | "optimizer" | "plugins"> & {
+export type ConfigRecord = Omit<RunConfig, "data" | "model" | "optimizer" | "plugins"> & {
   data: PartRecord;
   model: PartRecord;
   optimizer: PartRecord;
@@ -156,7 +125,7 @@ export type ConfigRecord = Omit<ResolvedConfig, "data" | "model" | "optimizer" |
 /**
  * The config as plain JSON: what a run keeps, and what it can be rebuilt from where every part is built in.
  */
-export function configRecord(config: ResolvedConfig): ConfigRecord {
+export function configRecord(config: RunConfig): ConfigRecord {
   const record = ({ name, options }: PartRecord): PartRecord => ({ name, options });
   return {
     ...config,

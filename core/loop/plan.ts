@@ -3,13 +3,13 @@
  * expect.
  */
 import * as tf from "@tensorflow/tfjs-core";
+import type { ResolvedConfig } from "../config/config.js";
 import { heldBytes } from "../nn/backward.js";
 import { forward, zeroWeights } from "../nn/layer.js";
-import type { HookName, TapInfo } from "./hooks.js";
-import { planNotes } from "./notes.js";
+import { planHints } from "./hints.js";
+import type { HookName, HookSet, TapInfo } from "./hooks.js";
 import { progressAt, type Session } from "./session.js";
 import { initialState } from "./step.js";
-import type { Trainer } from "./trainer.js";
 
 export interface Plan {
   readonly name: string;
@@ -32,7 +32,15 @@ export interface Plan {
   /** The rate at evenly spaced steps, the first and the last included. */
   readonly learningRate: readonly { step: number; rate: number }[];
   readonly taps: readonly TapInfo[];
-  readonly notes: readonly string[];
+  readonly hints: readonly string[];
+}
+
+/** What a trainer is made of, as far as a plan shows it. */
+export interface Planned {
+  readonly config: ResolvedConfig;
+  readonly hooks: HookSet;
+  /** What the composition of plugins gives reason to say. */
+  readonly hints: readonly string[];
 }
 
 /** Of Node with TypeScript and TensorFlow before its first tensor, measured. */
@@ -44,8 +52,8 @@ const scheduleSamples = 61;
 /**
  * Makes the plan of a prepared run. Calls `resolveLearningRate` for steps that will come, and trains nothing.
  */
-export function makePlan(trainer: Trainer, session: Session): Plan {
-  const { config, hooks } = trainer;
+export function makePlan(trainer: Planned, session: Session): Plan {
+  const { config, hooks, hints } = trainer;
   const { model, inputSize, stepsPerEpoch, stepsAt } = session;
   const totalSteps = config.epochs * stepsPerEpoch;
   // Nothing here depends on the values, and drawing the initial ones of a large network takes a second.
@@ -95,7 +103,7 @@ export function makePlan(trainer: Trainer, session: Session): Plan {
     memory: { weights, optimizer, activations: held, total: held + 3 * weights + 2 * optimizer + processBytes },
     learningRate,
     taps: hooks.taps(),
-    notes: [...trainer.notes, ...planNotes(trainer, session, learningRate)],
+    hints: [...hints, ...planHints(trainer, session, learningRate)],
   };
 }
 
@@ -148,7 +156,7 @@ export function formatPlan(plan: Plan, width = 80): string {
     ...blockChart(rates, Math.min(width, 72)),
     `  first ${short(rates[0]!)}, highest ${short(Math.max(...rates))}, last ${short(rates.at(-1)!)}`,
   ];
-  if (plan.notes.length > 0) lines.push("", "notes", ...plan.notes.map((note) => `  ${note}`));
+  if (plan.hints.length > 0) lines.push("", "hints", ...plan.hints.map((hint) => `  ${hint}`));
   return lines.join("\n");
 }
 

@@ -1,10 +1,10 @@
 /** The moments that a run can be gone on from: told to whoever keeps them, and gone back to after a failed step. */
 import type { Emitter } from "mitt";
-import type { Divergence as DivergencePolicy } from "../config/config.js";
+import type { DivergencePolicy } from "../config/settings.js";
 import { reasonOf } from "../errors.js";
 import { DivergedError } from "./divergence.js";
 import type { Events } from "./events.js";
-import type { AppliedPlugin } from "./plugin.js";
+import type { AppliedPlugin } from "./plugin-instances.js";
 import { leaveOut, type Position } from "./position.js";
 import { disposeSnapshot, restore, type Snapshot, takeSnapshot } from "./snapshot.js";
 import type { TrainState } from "./step.js";

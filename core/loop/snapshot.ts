@@ -7,7 +7,8 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { TrainerError } from "../errors.js";
-import { type AppliedPlugin, failureIn, type PluginState } from "./plugin.js";
+import type { PluginState } from "./plugin.js";
+import { type AppliedPlugin, failureIn } from "./plugin-instances.js";
 import type { Position } from "./position.js";
 import type { TrainState } from "./step.js";
 

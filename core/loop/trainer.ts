@@ -3,11 +3,13 @@ import type { Emitter } from "mitt";
 import { type ResolvedConfig, resolveConfig, type TrainerConfig } from "../config/config.js";
 import { reasonOf, TrainerError } from "../errors.js";
 import { sgd } from "../nn/optimizers.js";
+import { checkComposition } from "./composition.js";
 import { evaluate, plainView } from "./evaluate.js";
 import { createEvents, type Events } from "./events.js";
 import { createHooks, type HookSet } from "./hooks.js";
 import { formatPlan, makePlan } from "./plan.js";
-import { type AppliedPlugin, applyPlugins, checkComposition, disposePlugins, type Plugin } from "./plugin.js";
+import type { Plugin } from "./plugin.js";
+import { type AppliedPlugin, applyPlugins, disposePlugins } from "./plugin-instances.js";
 import { advance, beginning, nextEpoch } from "./position.js";
 import { createMemory, type Keep } from "./recovery.js";
 import { createSession, type Session } from "./session.js";
@@ -34,14 +36,14 @@ export class Trainer {
   readonly events: Emitter<Events> = createEvents();
   readonly hooks: HookSet;
   /** What the composition gives reason to say. */
-  readonly notes: readonly string[];
+  readonly hints: readonly string[];
   readonly #plugins: readonly AppliedPlugin[];
   #used = false;
 
   /** `extensions` are applied after the config's plugins and are no part of its record. */
   constructor(config: TrainerConfig, extensions: readonly Plugin[] = []) {
     this.config = resolveConfig(config, { optimizer: sgd() });
-    this.notes = checkComposition(
+    this.hints = checkComposition(
       this.config,
       extensions.map(({ name }) => name),
     );

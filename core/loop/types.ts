@@ -1,7 +1,7 @@
 /** The values that travel through the hooks and events. */
 import type * as tf from "@tensorflow/tfjs-core";
 import type { Backend } from "../backend/index.js";
-import type { ResolvedConfig } from "../config/config.js";
+import type { RunConfig } from "../config/settings.js";
 import type { Data } from "../data/dataset.js";
 import type { Weights } from "../nn/layer.js";
 import type { Model } from "../nn/model.js";
@@ -154,7 +154,7 @@ export interface FitSummary {
 
 /** A run, as `onFitStart` sees it. It stays valid until `onFitEnd` is over. */
 export interface Run {
-  readonly config: ResolvedConfig;
+  readonly config: RunConfig;
   readonly data: Data;
   /** Places in the training split that are trained on, and held out. */
   readonly trainIndices: Int32Array;

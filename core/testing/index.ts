@@ -8,9 +8,11 @@ import { createHash } from "node:crypto";
 import type * as tf from "@tensorflow/tfjs-core";
 import { resolveConfig, type TrainerConfig } from "../config/config.js";
 import { shapes } from "../data/shapes.js";
+import { checkComposition } from "../loop/composition.js";
 import { createEvents } from "../loop/events.js";
 import { createHooks, type HookCalls, type TapInfo } from "../loop/hooks.js";
-import { applyPlugins, checkComposition, disposePlugins, type Plugin, type PluginInstance } from "../loop/plugin.js";
+import type { Plugin, PluginInstance } from "../loop/plugin.js";
+import { applyPlugins, disposePlugins } from "../loop/plugin-instances.js";
 import { type FitOptions, Trainer } from "../loop/trainer.js";
 import type { EpochSummary, FitSummary, Metrics, Progress, Run, Step } from "../loop/types.js";
 import { sgd } from "../nn/optimizers.js";
@@ -46,7 +48,7 @@ export interface Mounted {
   readonly instance: PluginInstance;
   readonly events: ReturnType<typeof createEvents>;
   /** What the composition gave reason to say. */
-  readonly notes: readonly string[];
+  readonly hints: readonly string[];
   /** Frees what the plugin keeps. @throws what its `dispose` throws */
   dispose(): void;
 }
@@ -59,7 +61,7 @@ export interface Mounted {
 export function mountPlugin(plugin: Plugin, { config: overrides }: { config?: Partial<TrainerConfig> } = {}): Mounted {
   const plugins = [...(overrides?.plugins ?? []), plugin];
   const config = resolveConfig(microConfig({ ...overrides, plugins }), { optimizer: sgd() });
-  const notes = checkComposition(config);
+  const hints = checkComposition(config);
   const hooks = createHooks({ seed: config.seed });
   const events = createEvents();
   const applied = applyPlugins(config, hooks, events);
@@ -68,7 +70,7 @@ export function mountPlugin(plugin: Plugin, { config: overrides }: { config?: Pa
     taps: hooks.taps(),
     instance: applied.at(-1)!.instance,
     events,
-    notes,
+    hints,
     dispose() {
       const [failure] = disposePlugins(applied);
       if (failure) throw failure;

@@ -40,7 +40,7 @@ export const cosineRestarts = definePlugin({
     const text =
       `The run ends after ${epochs} epochs, inside a cycle of cosine-restarts (epochs ${start + 1} to ` +
       `${start + length}), where the rate is not at its lowest. Whole cycles end after ${ends} epochs.`;
-    return [{ level: "note", text }];
+    return [{ level: "hint", text }];
   },
   apply({ firstCycle, factor, minimum }, { hooks }) {
     hooks.resolveLearningRate.tap((rate, { step, stepsPerEpoch }) =>

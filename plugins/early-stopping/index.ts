@@ -1,7 +1,7 @@
 /** Early stopping (Prechelt 1998): ends a run that no longer improves, and evaluates its best weights. */
 import * as tf from "@tensorflow/tfjs-core";
 import { z } from "zod";
-import { definePlugin, type Evaluation, type ResolvedConfig, type Run } from "../../core/index.js";
+import { definePlugin, type Evaluation, type Run, type RunConfig } from "../../core/index.js";
 import { type Cycles, exhausted, figureOf, fresh, metrics, next, type Patience } from "./patience.js";
 
 const options = z.strictObject({
@@ -11,7 +11,7 @@ const options = z.strictObject({
 });
 
 /** The cyclic schedule of a run, known by its name as a record would: plugins do not import each other. */
-const cyclesOf = ({ plugins }: ResolvedConfig): Cycles | undefined =>
+const cyclesOf = ({ plugins }: RunConfig): Cycles | undefined =>
   plugins.find(({ name }) => name === "cosine-restarts")?.options as Cycles | undefined;
 
 type Kept = ReadonlyMap<string, tf.Tensor>;
@@ -32,7 +32,7 @@ export const earlyStopping = definePlugin({
     const text =
       "early-stopping counts epochs only in the second half of each cycle of cosine-restarts, and a restart sets " +
       `the count to zero: with patience ${patience}, no cycle under ${2 * Math.max(1, patience)} epochs can stop the run.`;
-    return [{ level: "note", text }];
+    return [{ level: "hint", text }];
   },
   apply({ patience, metric, minDelta }, { hooks, config }) {
     const rule = { patience, minDelta, rising: metric === "top1" };

@@ -20,7 +20,7 @@ export const multiStep = definePlugin({
   check({ milestones }, { epochs }) {
     const never = milestones.filter((milestone) => milestone >= epochs);
     if (never.length === 0) return [];
-    return [{ level: "note", text: `multi-step never reaches ${never.join(", ")}: the run has ${epochs} epochs.` }];
+    return [{ level: "hint", text: `multi-step never reaches ${never.join(", ")}: the run has ${epochs} epochs.` }];
   },
   apply({ milestones, gamma }, { hooks }) {
     hooks.resolveLearningRate.tap((rate, { step, stepsPerEpoch }) =>

@@ -18,7 +18,7 @@ export const warmup = definePlugin({
   check({ epochs }, config) {
     if (epochs < config.epochs) return [];
     const text = `Warm-up of ${epochs} epochs fills the run of ${config.epochs}: the full rate comes at its end, if at all.`;
-    return [{ level: "note", text }];
+    return [{ level: "hint", text }];
   },
   apply({ epochs }, { hooks }) {
     hooks.resolveLearningRate.tap(

@@ -312,7 +312,7 @@ describe("plan", () => {
   it("is JSON for machines", async () => {
     const plan = JSON.parse((await trainer("plan", "--config", config, "--json", "--without", "ema")).stdout);
     expect(plan).toMatchObject({ name: "micro", totalSteps: 8, learningRate: expect.any(Array) });
-    expect(plan.notes).toEqual([expect.stringContaining("linear-scaling rule")]);
+    expect(plan.hints).toEqual([expect.stringContaining("linear-scaling rule")]);
     expect(plan.taps.map(({ plugin }: { plugin: string }) => plugin)).not.toContain("ema");
   });
 });

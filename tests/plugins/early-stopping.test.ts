@@ -185,8 +185,8 @@ describe("early-stopping", () => {
   });
 
   it("says how it counts beside restarts, and refuses a figure that the run does not have", () => {
-    const { notes } = mountPlugin(earlyStopping(), { config: { epochs: 30, plugins: [cosineRestarts()] } });
-    expect(notes).toEqual([expect.stringMatching(/second half of each cycle.*no cycle under 10 epochs/)]);
+    const { hints } = mountPlugin(earlyStopping(), { config: { epochs: 30, plugins: [cosineRestarts()] } });
+    expect(hints).toEqual([expect.stringMatching(/second half of each cycle.*no cycle under 10 epochs/)]);
     expect(() => mountPlugin(earlyStopping(), { config: { holdout: 0 } })).toThrow('metric: "train-loss"');
     expect(() => mountPlugin(earlyStopping({ metric: "train-loss" }), { config: { holdout: 0 } })).not.toThrow();
   });

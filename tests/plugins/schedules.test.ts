@@ -98,12 +98,12 @@ describe("cosine-restarts", () => {
     expect(at(41)).toBeCloseTo(0.5 * (1 + Math.cos(Math.PI / 80)), 12);
   });
 
-  it("notes a run that ends inside a cycle, and only that", () => {
-    const notes = (epochs: number): readonly string[] => mountPlugin(cosineRestarts(), { config: { epochs } }).notes;
-    expect(notes(30)).toEqual([]);
-    expect(notes(10)).toEqual([]);
-    expect(notes(50)).toEqual([expect.stringContaining("Whole cycles end after 30 or 70 epochs")]);
-    expect(notes(5)).toEqual([expect.stringContaining("Whole cycles end after 10 epochs")]);
+  it("warns of a run that ends inside a cycle, and only that", () => {
+    const hints = (epochs: number): readonly string[] => mountPlugin(cosineRestarts(), { config: { epochs } }).hints;
+    expect(hints(30)).toEqual([]);
+    expect(hints(10)).toEqual([]);
+    expect(hints(50)).toEqual([expect.stringContaining("Whole cycles end after 30 or 70 epochs")]);
+    expect(hints(5)).toEqual([expect.stringContaining("Whole cycles end after 10 epochs")]);
   });
 });
 
@@ -129,12 +129,12 @@ describe("schedules at their hook", () => {
   });
 
   it("multi-step drops at the first step of an epoch and names milestones that never come", () => {
-    const { call, notes } = mountPlugin(multiStep({ milestones: [2, 50], gamma: 0.1 }), {
+    const { call, hints } = mountPlugin(multiStep({ milestones: [2, 50], gamma: 0.1 }), {
       config: { epochs: 10 },
     });
     expect(call.resolveLearningRate(1, progressAt({ step: 39 }))).toBe(1);
     expect(call.resolveLearningRate(1, progressAt({ step: 40 }))).toBe(0.1);
-    expect(notes).toEqual([expect.stringContaining("never reaches 50")]);
+    expect(hints).toEqual([expect.stringContaining("never reaches 50")]);
   });
 
   it("warmup multiplies what a schedule gives, wherever it stands in the list", () => {

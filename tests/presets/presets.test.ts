@@ -66,13 +66,13 @@ const essence = ({
   microBatchesPerStep,
   epochs,
   taps,
-  notes,
+  hints,
 }: Plan) => ({
   figures:
     `${parameters} parameters, ${multiplyAdds} multiply-adds at ${inputSize} px, ` +
     `${microBatchesPerStep} × ${batchSize}, ${epochs} epochs`,
   taps: taps.map(({ hook, plugin, stage }) => `${hook}: ${plugin}${stage === "normal" ? "" : ` (${stage})`}`),
-  notes,
+  hints,
 });
 
 describe.each(Object.keys(presets) as Name[])("%s", (name) => {

@@ -95,7 +95,7 @@ describe("for people", () => {
     expect([...shownHooks].sort()).toEqual([...hookNames].sort());
   });
 
-  it("shows every tap in its place and its order, with the notes", async () => {
+  it("shows every tap in its place and its order, with the hints", async () => {
     const text = formatPlan(
       await planOf({
         epochs: 20,
@@ -105,7 +105,7 @@ describe("for people", () => {
     expect(text).toMatch(/^ {4}each micro-batch +beforeBatch: label-smoothing/m);
     expect(text).toMatch(/^ {4}evaluate +beforeEvaluate: ema \(early\) → early-stopping \(last\)$/m);
     expect(text).toMatch(/^ {4}stop\? +shouldStop: early-stopping$/m);
-    expect(text).toMatch(/\nnotes\n(.*\n)? {2}early-stopping counts epochs only in the second half/);
+    expect(text).toMatch(/\nhints\n(.*\n)? {2}early-stopping counts epochs only in the second half/);
     expect(text).toMatch(/, an estimate$/m);
   });
 
@@ -124,20 +124,20 @@ describe("for people", () => {
   });
 });
 
-describe("notes", () => {
-  const notesOf = async (config: Partial<TrainerConfig>): Promise<string> => (await planOf(config)).notes.join("\n");
+describe("hints", () => {
+  const hintsOf = async (config: Partial<TrainerConfig>): Promise<string> => (await planOf(config)).hints.join("\n");
 
   it("say nothing of a usual run", async () => {
-    expect(await notesOf({ learningRate: 0.05, batchSize: 64 })).toBe("");
+    expect(await hintsOf({ learningRate: 0.05, batchSize: 64 })).toBe("");
   });
 
   it("say that batch norm sees micro-batches, where a step has several", async () => {
     const plugins = [gradientAccumulation({ factor: 2 })];
-    const note = await notesOf({ plugins, batchSize: 4, model: resnet18({ width: 8, stem: "cifar" }) });
+    const note = await hintsOf({ plugins, batchSize: 4, model: resnet18({ width: 8, stem: "cifar" }) });
     expect(note).toContain(
       "A step is 2 micro-batches, and batch norm takes its statistics from the 4 pictures of each",
     );
-    const without = await notesOf({ batchSize: 4, model: resnet18({ width: 8, stem: "cifar" }) });
+    const without = await hintsOf({ batchSize: 4, model: resnet18({ width: 8, stem: "cifar" }) });
     expect(without).not.toContain("batch norm");
   });
 
@@ -149,28 +149,28 @@ describe("notes", () => {
   ] as const)(
     "measure a rate of %d for %i pictures by the linear-scaling rule",
     async (learningRate, batchSize, text) => {
-      const note = await notesOf({ learningRate, batchSize });
+      const note = await hintsOf({ learningRate, batchSize });
       if (text === undefined) expect(note).not.toContain("linear-scaling");
       else expect(note).toContain(text.replace("as high than", "as high as"));
     },
   );
 
   it("take the rule for SGD alone", async () => {
-    expect(await notesOf({ learningRate: 1, optimizer: adamw() })).not.toContain("linear-scaling");
+    expect(await hintsOf({ learningRate: 1, optimizer: adamw() })).not.toContain("linear-scaling");
   });
 
   it("name rates that no step will reach", async () => {
-    expect(await notesOf({ maxSteps: 4 })).toContain("The run stops after step 4 of 6");
-    expect(await notesOf({ maxSteps: 6 })).not.toContain("The run stops");
+    expect(await hintsOf({ maxSteps: 4 })).toContain("The run stops after step 4 of 6");
+    expect(await hintsOf({ maxSteps: 6 })).not.toContain("The run stops");
   });
 
   it("name what never trains", async () => {
     const model = resnet18({ width: 8, stem: "cifar" });
-    const frozen = await notesOf({ model, plugins: [differentialLr({ freeze: 2 })] });
+    const frozen = await hintsOf({ model, plugins: [differentialLr({ freeze: 2 })] });
     expect(frozen).toContain("In no epoch of the run do these train, whatever their rate: conv1, bn1, layer1.");
     const thawing = { model, plugins: [differentialLr({ freeze: 2, unfreezeEvery: 1 })] };
-    expect(await notesOf({ ...thawing, epochs: 3 })).not.toContain("In no epoch");
-    expect(await notesOf({ ...thawing, epochs: 2 })).toContain(
+    expect(await hintsOf({ ...thawing, epochs: 3 })).not.toContain("In no epoch");
+    expect(await hintsOf({ ...thawing, epochs: 2 })).toContain(
       "In no epoch of the run do these train, whatever their rate: conv1, bn1.",
     );
   });

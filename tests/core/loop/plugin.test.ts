@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { definePlugin, optionsOf, type Plugin, type PluginFactory, Trainer } from "../../../core/index.js";
-import { disposePlugins } from "../../../core/loop/plugin.js";
+import { disposePlugins } from "../../../core/loop/plugin-instances.js";
 import { microConfig, mountPlugin } from "../../../core/testing/index.js";
 
 const plain = (name: string, more: Partial<Plugin> = {}): Plugin => ({
@@ -47,16 +47,16 @@ describe("composition", () => {
       plain("b", {
         slot: "mixing",
         conflicts: ["c"],
-        check: () => [{ level: "note", text: "b has something to say." }],
+        check: () => [{ level: "hint", text: "b has something to say." }],
       }),
     );
-    expect(trainer.notes).toEqual(["b has something to say."]);
+    expect(trainer.hints).toEqual(["b has something to say."]);
   });
 
   it("lets two need each other: a need is no order", () => {
     const [a, b] = [plain("a", { requires: ["b"] }), plain("b", { requires: ["a"] })];
-    expect(build(a, b).notes).toEqual([]);
-    expect(build(b, a, plain("c", { requires: ["c"] })).notes).toEqual([]);
+    expect(build(a, b).hints).toEqual([]);
+    expect(build(b, a, plain("c", { requires: ["c"] })).hints).toEqual([]);
   });
 
   it("refuses the name of a plugin that the run itself adds", () => {

@@ -2,18 +2,25 @@
  * What a prepared run gives reason to say that no plugin can know alone: it follows from network, data and schedule
  * together. Nothing here is a mistake; each may be meant.
  */
+
+import type { ResolvedConfig } from "../config/config.js";
 import { namedBuffers } from "../nn/layer.js";
+import type { HookSet } from "./hooks.js";
 import { progressAt, type Session } from "./session.js";
-import type { Trainer } from "./trainer.js";
+
+interface Hinted {
+  readonly config: ResolvedConfig;
+  readonly hooks: HookSet;
+}
 
 /** The rate that SGD with momentum takes for `reference.pictures` a step; others grow with the pictures. */
 const reference = { rate: 0.1, pictures: 128 };
 /** From this factor on, a rate is far from the rule. */
 const far = 4;
 
-/** Notes of the whole. `rates`: places of the schedule, the first and the last step included. */
-export function planNotes(
-  trainer: Trainer,
+/** Hints about the whole run. `rates`: the rate at some steps, the first and the last included. */
+export function planHints(
+  trainer: Hinted,
   session: Session,
   rates: readonly { step: number; rate: number }[],
 ): string[] {
@@ -23,9 +30,9 @@ export function planNotes(
   const { maxSteps = totalSteps } = config;
   const reached = rates.filter(({ step }) => step < maxSteps);
   return [
-    ...batchNormNote(perStep, config.batchSize, namedBuffers(session.model.layer).size > 0),
+    ...batchNormHint(perStep, config.batchSize, namedBuffers(session.model.layer).size > 0),
     ...(config.optimizer.name === "sgd"
-      ? scalingNote(Math.max(...reached.map(({ rate }) => rate)), perStep * config.batchSize)
+      ? scalingHint(Math.max(...reached.map(({ rate }) => rate)), perStep * config.batchSize)
       : []),
     ...(maxSteps < totalSteps
       ? [
@@ -33,12 +40,12 @@ export function planNotes(
             "no step will use the rates that come later.",
         ]
       : []),
-    ...frozenNote(trainer, session),
+    ...frozenHint(trainer, session),
   ];
 }
 
 /** Accumulation gives the gradient of a large batch, and the batch statistics of a small one. */
-function batchNormNote(microBatches: number, batchSize: number, hasStatistics: boolean): string[] {
+function batchNormHint(microBatches: number, batchSize: number, hasStatistics: boolean): string[] {
   if (microBatches === 1 || !hasStatistics) return [];
   return [
     `A step is ${microBatches} micro-batches, and batch norm takes its statistics from the ${batchSize} pictures of ` +
@@ -47,7 +54,7 @@ function batchNormNote(microBatches: number, batchSize: number, hasStatistics: b
 }
 
 /** Goyal et al. 2017: as many times the pictures, as many times the rate. */
-function scalingNote(highest: number, pictures: number): string[] {
+function scalingHint(highest: number, pictures: number): string[] {
   const rule = (reference.rate * pictures) / reference.pictures;
   const times = highest / rule;
   if (times < far && times > 1 / far) return [];
@@ -60,7 +67,7 @@ function scalingNote(highest: number, pictures: number): string[] {
 }
 
 /** Groups that train in no epoch: their rates are set and never used. */
-function frozenNote({ config, hooks }: Trainer, session: Session): string[] {
+function frozenHint({ config, hooks }: Hinted, session: Session): string[] {
   const never = new Set(session.groups.flatMap(({ parameters }) => parameters));
   for (let epoch = 0; epoch < config.epochs && never.size > 0; epoch++) {
     const progress = progressAt(epoch * session.stepsPerEpoch, config, session);
