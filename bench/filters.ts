@@ -10,7 +10,7 @@
 import { parseArgs } from "node:util";
 import * as tf from "@tensorflow/tfjs-core";
 import { bfloat16, castAttributes } from "../core/backend/bfloat16.js";
-import { type Attribute, currentBorder } from "../core/backend/graph/native-calls.js";
+import { type Attribute, currentNativeCalls } from "../core/backend/graph/native-calls.js";
 import { loadBackend } from "../core/index.js";
 import { isProduct } from "../core/nn/filter-gradient.js";
 import { oneOf, whole } from "./common/options.js";
@@ -53,7 +53,7 @@ const networks: Record<string, Shape[]> = {
 };
 
 await loadBackend({ name: "tensorflow" });
-const border = currentBorder()!;
+const native = currentNativeCalls()!;
 const {
   TF_ATTR_BOOL: BOOL,
   TF_ATTR_INT: INT,
@@ -61,10 +61,10 @@ const {
   TF_ATTR_TYPE: TYPE,
   TF_FLOAT: float,
   TF_INT32: int32,
-} = border;
+} = native;
 const attribute = (name: string, type: number, value: unknown): Attribute => ({ name, type, value });
 const run = (operation: string, attributes: Attribute[], ...inputs: number[]): number =>
-  border.executeOp(operation, attributes, inputs, 1)[0]!.id;
+  native.executeOp(operation, attributes, inputs, 1)[0]!.id;
 const idOf = (tensor: tf.Tensor): number =>
   (tf.backend() as unknown as { getInputTensorIds(of: tf.Tensor[]): number[] }).getInputTensorIds([tensor])[0]!;
 const numbers = (list: number[] | number[][]): number => idOf(tf.tensor(list, undefined, "int32"));
@@ -74,7 +74,7 @@ function fastest(compute: () => number): number {
   let best = Number.POSITIVE_INFINITY;
   for (let repeat = 0; repeat < whole("repeats", values.repeats); repeat++) {
     const from = performance.now();
-    border.deleteTensor(compute());
+    native.deleteTensor(compute());
     best = Math.min(best, performance.now() - from);
   }
   return best;
@@ -85,7 +85,7 @@ function timed([batch, side, channels, out, kernel, stride]: Shape, precision: "
   const small = Math.ceil(side / stride);
   const type = precision === "float32" ? float : bfloat16;
   const of = (tensor: tf.Tensor): number =>
-    type === float ? idOf(tensor) : run("Cast", castAttributes(border, true), idOf(tensor));
+    type === float ? idOf(tensor) : run("Cast", castAttributes(native, true), idOf(tensor));
   const [x, dy] = [of(tf.randomNormal([batch, side, side, channels])), of(tf.randomNormal([batch, small, small, out]))];
   const wShape = numbers([kernel, kernel, channels, out]);
   const T = attribute("T", TYPE, type);
@@ -108,7 +108,7 @@ function timed([batch, side, channels, out, kernel, stride]: Shape, precision: "
     if (stride === 1) return run("Conv2DBackpropFilter", convolution("SAME"), x, wShape, dy);
     const wide = pad > 0 ? padded() : x;
     const found = run("Conv2DBackpropFilter", convolution("VALID"), wide, wShape, dy);
-    if (wide !== x) border.deleteTensor(wide);
+    if (wide !== x) native.deleteTensor(wide);
     return found;
   });
   // What it is to be compared with, where one padding serves all.
@@ -158,7 +158,7 @@ function timed([batch, side, channels, out, kernel, stride]: Shape, precision: "
       flat,
       rows,
     );
-    for (const id of [wide, pixels, patches, flat]) border.deleteTensor(id);
+    for (const id of [wide, pixels, patches, flat]) native.deleteTensor(id);
     return found;
   });
 

@@ -34,7 +34,7 @@ const steps = whole("steps", values.steps);
 process.env.TF_NUM_INTRAOP_THREADS = values.threads;
 
 const { loadBackend, sgd, Trainer } = await import("../core/index.js");
-const { meterNative } = await import("../core/backend/native-timing.js");
+const { timeNativeCalls } = await import("../core/backend/native-timing.js");
 const { resnet9, resnet18, resnet50, wrn } = await import("../core/models/index.js");
 const { l2, labelSmoothing, randomCropFlip, squeezeExcite } = await import("../plugins/index.js");
 
@@ -106,7 +106,7 @@ const peers = {
 };
 
 const backend = await loadBackend({ name: "tensorflow" });
-const native = meterNative()!;
+const native = timeNativeCalls()!;
 const trainer = new Trainer({
   name: "bench",
   data,

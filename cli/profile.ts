@@ -2,7 +2,7 @@
 import { rmSync, writeFileSync } from "node:fs";
 import type { Command } from "commander";
 import type { Backend } from "../core/backend/index.js";
-import { type CallSpan, meterNative, type NativeCall } from "../core/backend/native-timing.js";
+import { type CallSpan, type NativeCall, timeNativeCalls } from "../core/backend/native-timing.js";
 import type { TrainerConfig } from "../core/config/config.js";
 import { TrainerError } from "../core/errors.js";
 import { Trainer } from "../core/loop/trainer.js";
@@ -104,7 +104,7 @@ async function measure(
   const trainer = new Trainer({ ...config, maxSteps: undefined, evaluateEvery: Number.MAX_SAFE_INTEGER });
   const stop = new AbortController();
   const looked = { steps: 0, pictures: 0, milliseconds: 0 };
-  let meter: ReturnType<typeof meterNative>;
+  let timing: ReturnType<typeof timeNativeCalls>;
   let before = new Map<string, number>(); // plugin -> milliseconds by the end of the warm-up
   let since = 0;
   let total = 0;
@@ -116,10 +116,10 @@ async function measure(
       looked.steps++;
       looked.pictures += samples;
       looked.milliseconds += now - since;
-      meter?.keep();
+      timing?.commit();
       trace?.("steps", { name: `step ${step}`, start: since, milliseconds: now - since });
     } else if (step === warmUp) {
-      meter = meterNative(trace && ((calls) => calls.forEach((call) => trace("TensorFlow", call))));
+      timing = timeNativeCalls(trace && ((calls) => calls.forEach((call) => trace("TensorFlow", call))));
       before = pluginMilliseconds(trainer);
     }
     since = performance.now();
@@ -127,7 +127,7 @@ async function measure(
   });
   trainer.events.on("epoch:start", () => {
     since = performance.now(); // what lies between epochs is no step
-    meter?.drop();
+    timing?.discard();
   });
   let after = new Map<string, number>();
   let backend!: Backend;
@@ -137,8 +137,8 @@ async function measure(
   try {
     await trainer.fit({ signal: stop.signal, log: quiet ? undefined : tell });
   } finally {
-    meter?.drop();
-    meter?.stop();
+    timing?.discard();
+    timing?.stop();
   }
   if (looked.steps === 0) {
     throw new TrainerError(
@@ -146,9 +146,9 @@ async function measure(
       `The run has ${total} steps, and a profile needs more than ${warmUp}: give --epochs.`,
     );
   }
-  const native = meter && {
-    millisecondsPerStep: meter.milliseconds() / looked.steps,
-    operations: meter.calls(looked.steps),
+  const native = timing && {
+    millisecondsPerStep: timing.milliseconds() / looked.steps,
+    operations: timing.calls(looked.steps),
   };
   const plugins = Object.fromEntries(
     [...after].flatMap(([name, milliseconds]): [string, number][] => {

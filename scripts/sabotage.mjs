@@ -212,7 +212,7 @@ const bugs = [
   [
     "a graph freezes a tensor made before it",
     "core/backend/graph/recorder.ts",
-    '    if (old) spoil("it uses a tensor that is neither an input nor made on the way");\n',
+    '    if (old) reject("it uses a tensor that is neither an input nor made by it");\n',
     "",
     "tests/core/backend/graph/capture.test.ts",
     "has not been given yet",

@@ -1,10 +1,10 @@
 /**
- * bfloat16 under a tf.js that does not know it. A tensor of bfloat16 looks like a float32 one to tf.js; what it is stands
- * in TensorFlow alone, and the border to it settles the types: an operation with a kernel for bfloat16 keeps it, every
- * other one is given float32. So any layer and any plugin works, and nothing is refused.
+ * bfloat16 under a tf.js that does not know it. tf.js takes such a tensor for float32; only TensorFlow knows its type.
+ * The native calls are wrapped: an operation with a kernel for bfloat16 keeps it, all others receive float32. So every
+ * layer and every plugin works, and nothing is refused.
  */
 import * as tf from "@tensorflow/tfjs-core";
-import type { Attribute, Border, Constants, OutputInfo } from "./graph/native-calls.js";
+import type { Attribute, NativeCalls, NativeConstants, OutputInfo } from "./graph/native-calls.js";
 
 /** TensorFlow's DT_BFLOAT16. */
 export const bfloat16 = 14;
@@ -52,37 +52,37 @@ const kernels: Readonly<Record<string, Carries>> = {
 };
 
 /**
- * The border as tf.js' backend sees it. Costs nothing while no tensor is bfloat16, and about a microsecond an operation
+ * The native calls with types converted. Free while no tensor is bfloat16, about a microsecond an operation
  * otherwise; in a recorded graph only the casts are left.
  */
-export function settleTypes<B extends Border & Constants>(border: B): B {
+export function withBfloat16<B extends NativeCalls & NativeConstants>(native: B): B {
   const halves = new Set<number>(); // ids of bfloat16 tensors
-  const noted = (outputs: OutputInfo[]): OutputInfo[] => {
+  const remembered = (outputs: OutputInfo[]): OutputInfo[] => {
     for (const { id, dtype } of outputs) if (dtype === bfloat16) halves.add(id);
     return outputs;
   };
   const deleteTensor = (id: number): void => {
     halves.delete(id);
-    border.deleteTensor(id);
+    native.deleteTensor(id);
   };
   return {
-    // Looked up at each call: recording and timing put other functions in the border's place for a while.
-    ...forwarding(border),
+    // Looked up at each call: recording and timing replace the functions for a while.
+    ...forwarding(native),
     executeOp(name, attributes, ids, count) {
-      if (!ids.some((id) => halves.has(id))) return noted(border.executeOp(name, attributes, ids, count));
-      if (name === "Cast") return noted(border.executeOp(name, inBfloat16(attributes, "SrcT"), ids, count));
+      if (!ids.some((id) => halves.has(id))) return remembered(native.executeOp(name, attributes, ids, count));
+      if (name === "Cast") return remembered(native.executeOp(name, inBfloat16(attributes, "SrcT"), ids, count));
       const carries = kernels[name];
       const cast: number[] = [];
       const own = ids.map((id, input) => {
         const wanted = carries?.(input, ids.length) ?? false;
         if (wanted === halves.has(id)) return id;
-        const [{ id: other }] = border.executeOp("Cast", castAttributes(border, wanted), [id], 1) as [OutputInfo];
+        const [{ id: other }] = native.executeOp("Cast", castAttributes(native, wanted), [id], 1) as [OutputInfo];
         cast.push(other);
         return other;
       });
       try {
-        return noted(
-          border.executeOp(
+        return remembered(
+          native.executeOp(
             name,
             carries ? inBfloat16(attributes, name === "GatherV2" ? "Tparams" : "T") : attributes,
             own,
@@ -90,25 +90,25 @@ export function settleTypes<B extends Border & Constants>(border: B): B {
           ),
         );
       } finally {
-        for (const id of cast) border.deleteTensor(id);
+        for (const id of cast) native.deleteTensor(id);
       }
     },
-    runSavedModel: (...args) => noted(border.runSavedModel(...args)),
+    runSavedModel: (...args) => remembered(native.runSavedModel(...args)),
     deleteTensor,
     tensorDataSync(id) {
-      if (!halves.has(id)) return border.tensorDataSync(id);
-      const [{ id: other }] = border.executeOp("Cast", castAttributes(border, false), [id], 1) as [OutputInfo];
+      if (!halves.has(id)) return native.tensorDataSync(id);
+      const [{ id: other }] = native.executeOp("Cast", castAttributes(native, false), [id], 1) as [OutputInfo];
       try {
-        return border.tensorDataSync(other);
+        return native.tensorDataSync(other);
       } finally {
-        border.deleteTensor(other);
+        native.deleteTensor(other);
       }
     },
   };
 }
 
 /** From float32 to bfloat16, or back. */
-export function castAttributes({ TF_ATTR_TYPE, TF_ATTR_BOOL, TF_FLOAT }: Constants, down: boolean): Attribute[] {
+export function castAttributes({ TF_ATTR_TYPE, TF_ATTR_BOOL, TF_FLOAT }: NativeConstants, down: boolean): Attribute[] {
   return [
     { name: "SrcT", type: TF_ATTR_TYPE, value: down ? TF_FLOAT : bfloat16 },
     { name: "DstT", type: TF_ATTR_TYPE, value: down ? bfloat16 : TF_FLOAT },
@@ -119,11 +119,11 @@ export function castAttributes({ TF_ATTR_TYPE, TF_ATTR_BOOL, TF_FLOAT }: Constan
 const inBfloat16 = (attributes: Attribute[], key: string): Attribute[] =>
   attributes.map((each) => (each.name === key ? { ...each, value: bfloat16 } : each));
 
-function forwarding<B extends object>(border: B): B {
-  const entries = Object.entries(border).map(([name, value]): [string, unknown] => [
+function forwarding<B extends object>(native: B): B {
+  const entries = Object.entries(native).map(([name, value]): [string, unknown] => [
     name,
     typeof value === "function"
-      ? (...args: unknown[]): unknown => (border as Record<string, (...all: unknown[]) => unknown>)[name]!(...args)
+      ? (...args: unknown[]): unknown => (native as Record<string, (...all: unknown[]) => unknown>)[name]!(...args)
       : value,
   ]);
   return Object.fromEntries(entries) as B;

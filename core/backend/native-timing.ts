@@ -1,5 +1,5 @@
 /** Times the calls into TensorFlow, one by one. Costs about a microsecond a call, of about 1,500 a training step. */
-import { currentBorder } from "./graph/native-calls.js";
+import { currentNativeCalls } from "./graph/native-calls.js";
 
 export interface NativeCall {
   /** A step. */
@@ -7,15 +7,15 @@ export interface NativeCall {
   readonly milliseconds: number;
 }
 
-export interface NativeMeter {
+export interface NativeTiming {
   /** Since the beginning or the last `reset`. */
   milliseconds(): number;
   /** By operation, the most expensive first; divided by `steps`. */
   calls(steps: number): (NativeCall & { readonly name: string })[];
   reset(): void;
-  /** Takes back the calls since the last `keep`, such as those between two epochs. */
-  drop(): void;
-  keep(): void;
+  /** Forgets the calls since the last `commit`, such as those between two epochs. */
+  discard(): void;
+  commit(): void;
   /** Leaves the backend as it was. */
   stop(): void;
 }
@@ -35,21 +35,21 @@ export interface CallSpan {
   readonly milliseconds: number;
 }
 
-/** @returns undefined on a backend that has no such border */
-export function meterNative(onKept: (calls: readonly CallSpan[]) => void = () => {}): NativeMeter | undefined {
-  const border = currentBorder() as unknown as Record<string, unknown> | undefined;
-  if (!border) return undefined;
-  const before = { ...border };
+/** @returns undefined on a backend without native calls */
+export function timeNativeCalls(onCommit: (calls: readonly CallSpan[]) => void = () => {}): NativeTiming | undefined {
+  const native = currentNativeCalls() as unknown as Record<string, unknown> | undefined;
+  if (!native) return undefined;
+  const before = { ...native };
   const found = new Map<string, { calls: number; milliseconds: number }>();
-  let since: CallSpan[] = []; // the last `keep`
-  const keep = (): void => {
+  let since: CallSpan[] = []; // the last `commit`
+  const commit = (): void => {
     for (const { name, milliseconds } of since) {
       const entry = found.get(name) ?? { calls: 0, milliseconds: 0 };
       entry.calls++;
       entry.milliseconds += milliseconds;
       found.set(name, entry);
     }
-    onKept(since);
+    onCommit(since);
     since = [];
   };
   const timed =
@@ -64,12 +64,12 @@ export function meterNative(onKept: (calls: readonly CallSpan[]) => void = () =>
       }
     };
   for (const [name, value] of Object.entries(before)) {
-    if (typeof value === "function") border[name] = timed(name, value as (...args: unknown[]) => unknown);
+    if (typeof value === "function") native[name] = timed(name, value as (...args: unknown[]) => unknown);
   }
   return {
     milliseconds: () => [...found.values(), ...since].reduce((sum, { milliseconds }) => sum + milliseconds, 0),
     calls(steps) {
-      keep();
+      commit();
       return [...found]
         .map(([name, { calls, milliseconds }]) => ({ name, calls: calls / steps, milliseconds: milliseconds / steps }))
         .sort((a, b) => b.milliseconds - a.milliseconds);
@@ -78,8 +78,8 @@ export function meterNative(onKept: (calls: readonly CallSpan[]) => void = () =>
       found.clear();
       since = [];
     },
-    drop: () => void (since = []),
-    keep,
-    stop: () => void Object.assign(border, before),
+    discard: () => void (since = []),
+    commit,
+    stop: () => void Object.assign(native, before),
   };
 }

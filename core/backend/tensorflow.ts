@@ -11,8 +11,8 @@ import { cpus } from "node:os";
 import * as tf from "@tensorflow/tfjs-core";
 import { NodeJSKernelBackend } from "@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend.js";
 
-import { bfloat16, settleTypes } from "./bfloat16.js";
-import { type Border, type OutputInfo, openBorder } from "./graph/native-calls.js";
+import { bfloat16, withBfloat16 } from "./bfloat16.js";
+import { type NativeCalls, type OutputInfo, openNativeCalls } from "./graph/native-calls.js";
 import { intraOpThreads } from "./threads.js";
 
 /** What is known of a loaded addon. */
@@ -22,17 +22,17 @@ export interface LoadedTensorflow {
   threads: number;
 }
 
-/** tfjs-node's backend over a border that can be watched, and with tensors of bfloat16. */
+/** tfjs-node's backend over replaceable native calls, with tensors of bfloat16. */
 class TensorflowBackend extends NodeJSKernelBackend {
-  readonly border: Border;
+  readonly native: NativeCalls;
 
   constructor(addon: object) {
-    const border = openBorder(addon);
+    const native = openNativeCalls(addon);
     super(
-      settleTypes(border) as unknown as ConstructorParameters<typeof NodeJSKernelBackend>[0],
+      withBfloat16(native) as unknown as ConstructorParameters<typeof NodeJSKernelBackend>[0],
       "@tensorflow/tfjs-node-gpu",
     );
-    this.border = border;
+    this.native = native;
     const known = this as unknown as {
       createOutputTensor(info: OutputInfo): tf.Tensor;
       tensorMap: tf.DataStorage<object>;
@@ -40,7 +40,7 @@ class TensorflowBackend extends NodeJSKernelBackend {
     const createOutputTensor = known.createOutputTensor.bind(this);
     known.createOutputTensor = (info) => {
       if (info.dtype !== bfloat16) return createOutputTensor(info);
-      const tensor = createOutputTensor({ ...info, dtype: border.TF_FLOAT });
+      const tensor = createOutputTensor({ ...info, dtype: native.TF_FLOAT });
       Object.assign(known.tensorMap.get(tensor.dataId), { dtype: bfloat16 });
       return tensor;
     };
@@ -60,7 +60,7 @@ export async function startTensorflow(addon: string): Promise<LoadedTensorflow> 
   tf.registerBackend("tensorflow", () => backend, 3);
   if (!(await tf.setBackend("tensorflow"))) throw new Error("tf.js refused the backend");
   return {
-    version: String((backend.border as unknown as { TF_Version: string }).TF_Version),
+    version: String((backend.native as unknown as { TF_Version: string }).TF_Version),
     device: backend.isUsingGpuDevice ? "GPU" : `CPU, ${cpus()[0]?.model.trim() ?? process.arch}`,
     threads: intraOpThreads(),
   };

@@ -8,7 +8,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Capture } from "../backend/graph/capture.js";
-import type { Compute, Spoil, Tensors } from "../backend/graph/recorder.js";
+import type { Compute, Reject, Tensors } from "../backend/graph/recorder.js";
 import type { RawBatch } from "../data/loader.js";
 import { TrainerError } from "../errors.js";
 import { valueAndGradients } from "../nn/backward.js";
@@ -196,8 +196,8 @@ function differentiated({ weights }: TrainState, step: Step): Tensors {
  */
 const differentiate =
   ({ model, hooks, isPure }: StepContext, step: Mutable<Step>): Compute =>
-  (inputs, draw, spoil) => {
-    if (!isPure("afterLoss")) spoil('a tap of "afterLoss" does not say that it is pure');
+  (inputs, draw, reject) => {
+    if (!isPure("afterLoss")) reject('a tap of "afterLoss" does not say that it is pure');
     const weights = new Map([...under("trained/", inputs), ...under("weight/", inputs)]);
     const trained = trainedOf(step);
     const kept = new Map<string, tf.Tensor>(); // beyond the forward pass
@@ -216,7 +216,7 @@ const differentiate =
             uniform: draw,
           });
           keep("logits", tf.keep(logits.clone()));
-          const seen = watched({ ...step, logits: logits as tf.Tensor2D }, spoil);
+          const seen = watched({ ...step, logits: logits as tf.Tensor2D }, reject);
           return hooks.afterLoss(ops.softCrossEntropy(logits, inputs.targets!) as tf.Scalar, seen);
         },
         trained.map((name) => weights.get(name)!),
@@ -245,7 +245,7 @@ const changingOfBatch = ["labels", "indices"] as const;
  * A step as taps in a graph see it: one that looks at a number of it is none for a graph, which would freeze the number. The
  * epoch may be looked at: computations are looked at anew at its beginning.
  */
-function watched(step: Step, spoil: Spoil): Step {
+function watched(step: Step, reject: Reject): Step {
   const guard = <T extends object>(what: T, names: readonly (keyof T & string)[], whose: string): T =>
     Object.defineProperties(
       { ...what },
@@ -256,7 +256,7 @@ function watched(step: Step, spoil: Spoil): Step {
             name,
             {
               enumerable: true,
-              get: () => (spoil(`it looks at ${whose} ${name}`), what[name]),
+              get: () => (reject(`it looks at ${whose} ${name}`), what[name]),
             },
           ]),
       ),
@@ -321,7 +321,7 @@ function updated(
  */
 const update =
   ({ optimizer, hooks, isPure }: StepContext, parts: readonly Part[], step: Step): Compute =>
-  (inputs, _, spoil) => {
+  (inputs, _, reject) => {
     const next: Record<string, tf.Tensor> = {};
     const all = (what: string): Map<string, tf.Tensor> =>
       new Map(
@@ -329,7 +329,7 @@ const update =
       );
     const weights = new Map([...all("value"), ...under("weight/", inputs)]);
     const gradients = isPure("beforeStep")
-      ? hooks.beforeStep(all("gradient"), watched({ ...step, weights }, spoil))
+      ? hooks.beforeStep(all("gradient"), watched({ ...step, weights }, reject))
       : all("gradient");
     parts.forEach((part, index) => {
       const of = (name: string): tf.Tensor => inputs[`${index}/${name}`]!;

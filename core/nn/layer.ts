@@ -5,7 +5,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { type Stream, stream } from "../rng.js";
-import type { Precision } from "./ops.js";
+import type { Precision } from "./precision.js";
 
 /** Full name -> value: parameters and running statistics together. */
 export type Weights = Map<string, tf.Tensor>;

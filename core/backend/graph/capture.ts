@@ -1,11 +1,10 @@
 /**
- * Running a function of tensors as one TensorFlow graph: the bits are those of the single operations, the time between
- * them is gone.
+ * Runs a function of tensors as one TensorFlow graph: bit-identical to its single operations, without the time between
+ * them.
  *
- * A graph is trusted once two recordings in a row were the same to the byte, and again at each `renew`: a number that
- * a function takes from elsewhere than its inputs would be frozen in the graph, and shows as a difference if it is another
- * one by then. TensorFlow may fuse operations of a graph to other bits; so at its first run the operations run too, and one
- * that differs is not used.
+ * A graph is used once two recordings in a row were equal to the byte, and again after each `renew`. A graph freezes any
+ * number that is not an input, and two recordings show such a number as a difference. TensorFlow may fuse operations to
+ * other bits; so the first run of a graph is compared with its operations, and a graph that differs is not used.
  */
 
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -13,16 +12,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import { reasonOf } from "../../errors.js";
-import { type Border, type Constants, currentBorder, type OutputInfo } from "./native-calls.js";
+import { currentNativeCalls, type NativeCalls, type NativeConstants, type OutputInfo } from "./native-calls.js";
 import { type Compute, type Draw, type Handles, isSame, type Recording, record, type Tensors } from "./recorder.js";
 
 export interface Capture {
   /**
-   * What `compute` gives for these inputs. `name` says what is computed, for people too; what would compute something else
-   * for inputs of the same names and shapes needs another name.
+   * The result of `compute` for these inputs. `name` identifies the computation, also in messages: another computation on
+   * inputs of the same names and shapes needs another name.
    */
   run(name: string, compute: Compute, inputs: Tensors, draw: Draw): Tensors;
-  /** Looks at every computation anew before its graph is used again, and drops those that were not used since. */
+  /** Records every computation again before its graph is used again, and drops those not used since the last call. */
   renew(): void;
   dispose(): void;
 }
@@ -44,10 +43,10 @@ interface Entry {
 }
 
 type State =
-  | { readonly is: "left to single operations" }
-  | { readonly is: "to be looked at"; readonly recording?: Recording; readonly graph?: Graph }
-  // The graph is loaded when it is first needed: an epoch's last, shorter batch is looked at once an epoch, and no more.
-  | { readonly is: "trusted"; readonly recording: Recording; readonly graph?: Graph };
+  | { readonly is: "eager" }
+  | { readonly is: "recording"; readonly recording?: Recording; readonly graph?: Graph }
+  // The graph is loaded when it is first needed: an epoch's last, shorter batch is recorded once an epoch, and no more.
+  | { readonly is: "captured"; readonly recording: Recording; readonly graph?: Graph };
 
 /** A recording that TensorFlow has loaded. */
 interface Graph {
@@ -56,13 +55,13 @@ interface Graph {
   readonly constants: readonly number[];
 }
 
-/** So many recordings of one computation may differ in a row before it is left to single operations. */
+/** So many recordings in a row may differ before a computation stays eager. */
 const mostChanges = 3;
 
 type Backend = Handles & {
   createOutputTensor(info: OutputInfo): tf.Tensor;
-  /** The border as tf.js sees it, which knows bfloat16. */
-  binding: Border;
+  /** The native calls as tf.js makes them, with bfloat16. */
+  binding: NativeCalls;
   isUsingGpuDevice: boolean;
 };
 
@@ -70,51 +69,51 @@ type Backend = Handles & {
  * Capture on the current backend; `eager` where that is not TensorFlow on a processor, since graphs take and give values
  * in the memory of the processor.
  *
- * @param tell told in one line of each computation that stays eager, and why
+ * @param report receives one line for each computation that stays eager, with the reason
  */
-export function createCapture(tell: (message: string) => void): Capture {
-  const border = currentBorder();
+export function createCapture(report: (message: string) => void): Capture {
+  const native = currentNativeCalls();
   const backend = tf.backend() as unknown as Backend;
-  if (!border) return eager;
+  if (!native) return eager;
   if (backend.isUsingGpuDevice) {
-    tell("Steps run operation by operation: as a graph, each would carry every weight from the GPU and back.");
+    report("Steps run operation by operation: as a graph, each would carry every weight from the GPU and back.");
     return eager;
   }
   const entries = new Map<string, Entry>();
-  const told = new Set<string>(); // computations of many shapes are told of once
-  /** Gives a computation another state; its graph goes, unless it is in that too. */
-  function become(entry: Entry, state: State): void {
+  const reported = new Set<string>(); // one line for a computation of many shapes
+  /** Gives a computation another state. Its graph is freed unless the new state has it too. */
+  function setState(entry: Entry, state: State): void {
     const [before, after] = [graphOf(entry.state), graphOf(state)];
     entry.state = state;
     if (!before || before === after) return;
-    border!.deleteSavedModel(before.session);
-    for (const id of before.constants) border!.deleteTensor(id);
+    native!.deleteSavedModel(before.session);
+    for (const id of before.constants) native!.deleteTensor(id);
   }
 
-  /** Has a computation run operation by operation from now on. */
-  function leave(name: string, entry: Entry, reason: string): void {
-    become(entry, { is: "left to single operations" });
-    if (!told.has(name)) tell(`The ${name} runs operation by operation, not as one graph: ${reason}.`);
-    told.add(name);
+  /** Runs a computation operation by operation from now on. */
+  function stayEager(name: string, entry: Entry, reason: string): void {
+    setState(entry, { is: "eager" });
+    if (!reported.has(name)) report(`The ${name} runs operation by operation, not as one graph: ${reason}.`);
+    reported.add(name);
   }
 
-  /** Runs a computation and looks at it; it is trusted where the recording before was the same. */
-  function look(name: string, entry: Entry, compute: Compute, inputs: Tensors, draw: Draw): Tensors {
-    const { outputs, recording } = record(compute, inputs, draw, { border: border!, backend });
+  /** Runs and records a computation; it is captured where the recording before was equal. */
+  function recordRun(name: string, entry: Entry, compute: Compute, inputs: Tensors, draw: Draw): Tensors {
+    const { outputs, recording } = record(compute, inputs, draw, { native: native!, backend });
     const before = "recording" in entry.state ? entry.state : undefined;
-    if (recording.problem !== undefined) leave(name, entry, recording.problem);
-    else if (recording.aliased) become(entry, { is: "to be looked at" });
+    if (recording.problem !== undefined) stayEager(name, entry, recording.problem);
+    else if (recording.aliased) setState(entry, { is: "recording" });
     else if (before?.recording && isSame(before.recording, recording)) {
       entry.changes = 0;
-      become(entry, { is: "trusted", recording: before.recording, graph: before.graph });
+      setState(entry, { is: "captured", recording: before.recording, graph: before.graph });
     } else if (++entry.changes > mostChanges) {
-      leave(name, entry, "it computes something else each time, or uses numbers that are no inputs");
-    } else become(entry, { is: "to be looked at", recording });
+      stayEager(name, entry, "it computes something else each time, or uses numbers that are no inputs");
+    } else setState(entry, { is: "recording", recording });
     return outputs;
   }
 
-  /** The first run of a graph, beside its operations. */
-  function prove(
+  /** The first run of a graph, compared with its operations. */
+  function compareRun(
     name: string,
     entry: Entry,
     recording: Recording,
@@ -130,15 +129,15 @@ export function createCapture(tell: (message: string) => void): Capture {
         return tensor;
       });
       try {
-        const graph = load(border!, recording);
-        become(entry, { is: "trusted", recording, graph });
+        const graph = load(native!, recording);
+        setState(entry, { is: "captured", recording, graph });
         let next = 0;
         const found = runGraph(backend, graph, recording, inputs, () => drawn[next++]!.clone());
         const other = Object.keys(outputs).find((each) => !sameBits(outputs[each]!, found[each]!));
         tf.dispose(Object.values(found));
-        if (other !== undefined) leave(name, entry, `TensorFlow computes "${other}" of the graph to other bits`);
+        if (other !== undefined) stayEager(name, entry, `TensorFlow computes "${other}" of the graph to other bits`);
       } catch (error) {
-        leave(name, entry, `the graph cannot be run (${reasonOf(error)})`);
+        stayEager(name, entry, `the graph cannot be run (${reasonOf(error)})`);
       }
       return outputs;
     } finally {
@@ -149,32 +148,32 @@ export function createCapture(tell: (message: string) => void): Capture {
   return {
     run(name, compute, inputs, draw) {
       const key = `${name}: ${describeInputs(inputs, backend)}`;
-      const entry = entries.get(key) ?? { state: { is: "to be looked at" }, used: true, changes: 0 };
+      const entry = entries.get(key) ?? { state: { is: "recording" }, used: true, changes: 0 };
       entries.set(key, entry);
       entry.used = true;
       const { state } = entry;
       switch (state.is) {
-        case "left to single operations":
+        case "eager":
           return eager.run(name, compute, inputs, draw);
-        case "to be looked at":
-          return tf.tidy(() => look(name, entry, compute, inputs, draw) as tf.TensorContainerObject) as Tensors;
-        case "trusted":
-          if (!state.graph) return prove(name, entry, state.recording, compute, inputs, draw);
+        case "recording":
+          return tf.tidy(() => recordRun(name, entry, compute, inputs, draw) as tf.TensorContainerObject) as Tensors;
+        case "captured":
+          if (!state.graph) return compareRun(name, entry, state.recording, compute, inputs, draw);
           return runGraph(backend, state.graph, state.recording, inputs, draw);
       }
     },
     renew() {
       for (const [key, entry] of entries) {
         if (!entry.used) {
-          become(entry, { is: "to be looked at" });
+          setState(entry, { is: "recording" });
           entries.delete(key);
         }
-        if (entry.state.is === "trusted") become(entry, { ...entry.state, is: "to be looked at" });
+        if (entry.state.is === "captured") setState(entry, { ...entry.state, is: "recording" });
         Object.assign(entry, { used: false, changes: 0 });
       }
     },
     dispose() {
-      for (const entry of entries.values()) become(entry, { is: "to be looked at" });
+      for (const entry of entries.values()) setState(entry, { is: "recording" });
       entries.clear();
     },
   };
@@ -182,7 +181,7 @@ export function createCapture(tell: (message: string) => void): Capture {
 
 const graphOf = (state: State): Graph | undefined => ("graph" in state ? state.graph : undefined);
 
-/** TensorFlow checks no shape of what a graph is fed, so that names, types and shapes tell graphs apart. */
+/** TensorFlow does not check the shapes of feeds, so names, types and shapes together identify a graph. */
 const describeInputs = (inputs: Tensors, { tensorMap }: Backend): string =>
   Object.entries(inputs)
     .map(([name, { dataId, shape }]) => `${name}:${tensorMap.get(dataId).dtype}[${shape}]`)
@@ -193,15 +192,15 @@ const sameBits = (a: tf.Tensor, b: tf.Tensor): boolean => {
   return Buffer.from(x.buffer, x.byteOffset, x.byteLength).equals(Buffer.from(y.buffer, y.byteOffset, y.byteLength));
 };
 
-/** Loads a graph; TensorFlow reads it from a folder, which is gone again when this returns. */
-function load(border: Border & Constants, { model, constants }: Recording): Graph {
+/** Loads a graph. TensorFlow reads it from a folder, which is removed before this returns. */
+function load(native: NativeCalls & NativeConstants, { model, constants }: Recording): Graph {
   const folder = mkdtempSync(join(tmpdir(), "fitloop-graph-"));
   try {
     writeFileSync(join(folder, "saved_model.pb"), model);
-    const session = border.loadSavedModel(folder, "train");
+    const session = native.loadSavedModel(folder, "train");
     return {
       session,
-      constants: constants.map(({ shape, values }) => border.createTensor(shape, border.TF_FLOAT, values)),
+      constants: constants.map(({ shape, values }) => native.createTensor(shape, native.TF_FLOAT, values)),
     };
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -227,7 +226,7 @@ function runGraph(
     places.join(","),
   );
   found.forEach((info, index) => values.set(places[index]!, backend.createOutputTensor(info)));
-  // Two outputs of one place are two tensors, and an output that is fed is another one.
+  // Outputs at one place are separate tensors, and a fed output is a copy.
   const taken = new Set(feeds);
   const own = (place: string): tf.Tensor => {
     const constant = made.get(place);

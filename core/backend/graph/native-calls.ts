@@ -1,6 +1,6 @@
 /**
- * The calls that tf.js makes into TensorFlow, as plain functions that can be watched: the addon's own object is
- * read-only. Recording a step and timing its operations are done here, below whatever tf.js makes of them.
+ * The calls of tf.js into TensorFlow's addon, as plain functions that can be replaced: the addon's own object is
+ * read-only. The recorder and the timing replace them for a while.
  */
 import * as tf from "@tensorflow/tfjs-core";
 
@@ -19,8 +19,8 @@ export interface OutputInfo {
   readonly dtype: number;
 }
 
-/** The functions of tfjs-node's addon that a training step comes through. Ids are never used twice. */
-export interface Border {
+/** The functions of tfjs-node's addon that a training step uses. Ids are never used twice. */
+export interface NativeCalls {
   executeOp(name: string, attributes: Attribute[], inputs: number[], outputs: number): OutputInfo[];
   createTensor(shape: number[], dtype: number, values: unknown): number;
   deleteTensor(id: number): void;
@@ -31,21 +31,21 @@ export interface Border {
 }
 
 /** TensorFlow's numbers of types and kinds of attributes, as the addon exports them. */
-export type Constants = Readonly<
+export type NativeConstants = Readonly<
   Record<`TF_ATTR_${"STRING" | "INT" | "FLOAT" | "BOOL" | "TYPE" | "SHAPE"}`, number> &
     Record<`TF_${"FLOAT" | "INT32" | "BOOL"}`, number>
 >;
 
-/** A copy of the addon's object whose functions can be put in the place of each other. */
-export function openBorder(addon: object): Border & Constants {
+/** A copy of the addon's object whose functions can be replaced. */
+export function openNativeCalls(addon: object): NativeCalls & NativeConstants {
   const entries = Object.getOwnPropertyNames(addon).map((name): [string, unknown] => {
     const value = (addon as Record<string, unknown>)[name];
     return [name, typeof value === "function" ? value.bind(addon) : value];
   });
-  return Object.fromEntries(entries) as unknown as Border & Constants;
+  return Object.fromEntries(entries) as unknown as NativeCalls & NativeConstants;
 }
 
-/** The border of tf.js' current backend; undefined on one that has none. */
-export function currentBorder(): (Border & Constants) | undefined {
-  return (tf.backend() as unknown as { border?: Border & Constants }).border;
+/** The native calls of tf.js' current backend; undefined on a backend without an addon. */
+export function currentNativeCalls(): (NativeCalls & NativeConstants) | undefined {
+  return (tf.backend() as unknown as { native?: NativeCalls & NativeConstants }).native;
 }

@@ -1,9 +1,9 @@
 /**
- * Recording what a function of tensors asks of TensorFlow, so that it can be run again as one graph, as tf.function
- * does in Python: the operations pass as they always do, and are written down on the way.
+ * Records the native calls of a function of tensors, so that it can run again as one graph, as tf.function does in
+ * Python. The operations run as usual and are written down on the way.
  */
 import type * as tf from "@tensorflow/tfjs-core";
-import type { Attribute, Border, Constants } from "./native-calls.js";
+import type { Attribute, NativeCalls, NativeConstants } from "./native-calls.js";
 import { type AttributeValue, type GraphNode, savedModel } from "./saved-model.js";
 
 /** Tensors by name. */
@@ -12,11 +12,11 @@ export type Tensors = Readonly<Record<string, tf.Tensor>>;
 /** Makes random numbers, or others that change from call to call: in a graph they are fed. */
 export type Draw = (name: string, shape: number[]) => tf.Tensor;
 
-/** Told why a function is none of tensors alone: a graph would freeze what it has just used. */
-export type Spoil = (reason: string) => void;
+/** Receives the reason why a function cannot become a graph: the graph would freeze a value that it has just used. */
+export type Reject = (reason: string) => void;
 
-/** A function of tensors: what comes out depends on `inputs` and on what `draw` gives, and on nothing else. */
-export type Compute = (inputs: Tensors, draw: Draw, spoil: Spoil) => Tensors;
+/** A function of tensors: its result depends on `inputs` and on the results of `draw` alone. */
+export type Compute = (inputs: Tensors, draw: Draw, reject: Reject) => Tensors;
 
 export interface Recording {
   /** The graph as a SavedModel. */
@@ -28,12 +28,12 @@ export interface Recording {
    * and turns x / 3 into x * (1 / 3), which has other bits.
    */
   readonly constants: readonly Constant[];
-  /** Where the graph takes its inputs and draws, and where each output is found: `node:output`. */
+  /** The places of inputs and draws, and of each output, as `node:output`. */
   readonly feeds: readonly string[];
   readonly fetches: Readonly<Record<string, string>>;
-  /** Why the function is none that a graph could be made of. */
+  /** Why the function cannot become a graph. */
   readonly problem?: string;
-  /** Two inputs are one value here, and nobody can tell which of them was used: the next recording may say. */
+  /** Two inputs were one value, so it is unknown which of them was used. The next recording may tell. */
   readonly aliased: boolean;
 }
 
@@ -56,7 +56,7 @@ export function record(
   compute: Compute,
   inputs: Tensors,
   draw: Draw,
-  { border, backend }: { border: Border & Constants; backend: Handles },
+  { native, backend }: { native: NativeCalls & NativeConstants; backend: Handles },
 ): { outputs: Tensors; recording: Recording } {
   const nodes: GraphNode[] = [];
   const places = new Map<number, string>(); // id of a value -> node:output
@@ -65,7 +65,7 @@ export function record(
   const feeds: string[] = [];
   let problem: string | undefined;
   let aliased = false;
-  const spoil: Spoil = (reason) => void (problem ??= reason);
+  const reject: Reject = (reason) => void (problem ??= reason);
 
   const add = (operation: string, from: readonly string[], attributes: GraphNode["attributes"]): string => {
     const name = `n${nodes.length}`;
@@ -73,7 +73,7 @@ export function record(
     return name;
   };
   const fed = new Set<number>();
-  let feeding = false; // what is uploaded now is a feed, and no constant
+  let feeding = false; // an upload during it is a feed, not a constant
   const feed = (tensor: tf.Tensor): void => {
     feeding = true;
     const [id] = backend.getInputTensorIds([tensor]);
@@ -90,7 +90,7 @@ export function record(
   };
   const placeOf = (id: number, whose: string): string => {
     const place = places.get(id);
-    if (place === undefined) spoil(`${whose} uses a tensor that is neither an input nor made on the way`);
+    if (place === undefined) reject(`${whose} uses a tensor that is neither an input nor made by it`);
     return place ?? "";
   };
 
@@ -102,7 +102,7 @@ export function record(
     const type = attributes.find(({ name }) => name === "T")!.value as number;
     return `${add("EnsureShape", [place], { T: typeAttribute(type), shape: { kind: "shape", value: shape } })}:0`;
   };
-  // Values that wait to be uploaded look like new ones when they are: those from before are told by their tensors.
+  // A value that waits for its upload looks like a new one. Older values are recognised by their tensors.
   const made = new WeakSet<tf.DataId>();
   const { write, getInputTensorIds } = backend;
   backend.write = (...args) => {
@@ -112,15 +112,15 @@ export function record(
   };
   backend.getInputTensorIds = (tensors) => {
     const old = tensors.find(({ dataId }) => !feeding && !made.has(dataId) && backend.tensorMap.get(dataId).id < 0);
-    if (old) spoil("it uses a tensor that is neither an input nor made on the way");
+    if (old) reject("it uses a tensor that is neither an input nor made by it");
     return getInputTensorIds.call(backend, tensors);
   };
-  const { executeOp, createTensor, tensorDataSync } = border;
-  border.executeOp = (name, attributes, ids, count) => {
+  const { executeOp, createTensor, tensorDataSync } = native;
+  native.executeOp = (name, attributes, ids, count) => {
     const outputs = executeOp(name, attributes, ids, count);
-    const described = attributes.map((each) => [each.name, describe(each, border)] as const);
+    const described = attributes.map((each) => [each.name, describe(each, native)] as const);
     const strange = described.find(([, value]) => value === undefined);
-    if (strange) spoil(`${name} has an attribute "${strange[0]}" of a kind that is not known`);
+    if (strange) reject(`${name} has an attribute "${strange[0]}" of an unknown kind`);
     const from = ids.map((id) => placeOf(id, name));
     if (name === "FusedBatchNormV3" && attributes.some(isInference))
       from[0] = apart(from[0]!, attributes, outputs[0]!.shape);
@@ -129,10 +129,10 @@ export function record(
     if (name === "Sigmoid") places.set(outputs[0]!.id, apart(`${node}:0`, attributes, outputs[0]!.shape));
     return outputs;
   };
-  border.createTensor = (shape, dtype, values) => {
+  native.createTensor = (shape, dtype, values) => {
     const id = createTensor(shape, dtype, values);
     if (feeding) return id;
-    if (values instanceof Float32Array && dtype === border.TF_FLOAT) {
+    if (values instanceof Float32Array && dtype === native.TF_FLOAT) {
       const bytes = Buffer.from(values.buffer, values.byteOffset, values.byteLength);
       const known = constants.find((each) => String(each.shape) === String(shape) && bytes.equals(bytesOf(each)));
       const place =
@@ -144,11 +144,11 @@ export function record(
       const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength).slice();
       const value = { kind: "tensor", dtype, shape: [...shape], bytes } as const;
       places.set(id, `${add("Const", [], { dtype: typeAttribute(dtype), value })}:0`);
-    } else spoil("it makes a tensor of strings");
+    } else reject("it makes a tensor of strings");
     return id;
   };
-  border.tensorDataSync = (id) => {
-    if (places.has(id)) spoil("it reads values back while it computes");
+  native.tensorDataSync = (id) => {
+    if (places.has(id)) reject("it reads values back while it computes");
     return tensorDataSync(id);
   };
   try {
@@ -159,7 +159,7 @@ export function record(
       feed(tensor);
       return tensor;
     };
-    const outputs = compute(inputs, drawn, spoil);
+    const outputs = compute(inputs, drawn, reject);
     const fetches = Object.fromEntries(
       Object.entries(outputs).map(([name, tensor]) => {
         const [id] = backend.getInputTensorIds([tensor]);
@@ -174,7 +174,7 @@ export function record(
       recording: { model: savedModel(kept), constants: used, draws, feeds, fetches, problem, aliased },
     };
   } finally {
-    Object.assign(border, { executeOp, createTensor, tensorDataSync });
+    Object.assign(native, { executeOp, createTensor, tensorDataSync });
     Object.assign(backend, { write, getInputTensorIds });
   }
 }
@@ -207,7 +207,7 @@ function needed(nodes: readonly GraphNode[], places: readonly string[]): GraphNo
 const isInference = ({ name, value }: Attribute): boolean => name === "is_training" && value === false;
 
 /** An attribute as the addon takes it, as a graph holds it; undefined for a kind that no operation here has. */
-function describe({ type, value }: Attribute, constants: Constants): AttributeValue | undefined {
+function describe({ type, value }: Attribute, constants: NativeConstants): AttributeValue | undefined {
   const list = Array.isArray(value);
   switch (type) {
     case constants.TF_ATTR_TYPE:

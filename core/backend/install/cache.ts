@@ -13,8 +13,8 @@ import { readdir, readFile, rm, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
 import { z } from "zod";
+import { hashFile } from "./hash-file.js";
 import type { Recipe } from "./recipe.js";
-import { hashFile } from "./wheel.js";
 
 const manifestSchema = z.object({
   format: z.literal(1),

@@ -4,9 +4,9 @@ import { mkdir, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 
 import { TrainerError } from "../../errors.js";
+import { hashFile } from "./hash-file.js";
 import type { Pin, Recipe } from "./recipe.js";
 import { runTool } from "./tools.js";
-import { hashFile } from "./wheel.js";
 
 export interface Fetch {
   python: string;

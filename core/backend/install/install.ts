@@ -26,11 +26,12 @@ import {
   verifyEntry,
 } from "./cache.js";
 import { downloadPinnedWheel, downloadWheel, type Fetch, megabytes, pinProblem } from "./download.js";
+import { hashFile } from "./hash-file.js";
 import { acquireLock } from "./lock.js";
 import { findNativeSources, hashSources, type NativeSources } from "./native-sources.js";
 import { headers, libraries, type Recipe, recipeFor } from "./recipe.js";
 import { findCompiler, findPython } from "./tools.js";
-import { extractWheel, hashFile, readWheelInfo } from "./wheel.js";
+import { extractWheel, readWheelInfo } from "./wheel.js";
 
 export interface InstallOptions {
   /** The CUDA variant. Never tried on a GPU. */

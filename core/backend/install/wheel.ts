@@ -1,7 +1,7 @@
-/** Reading a wheel (a zip file): its hash, its own record of hashes, and a few files out of it, streaming. */
+/** Reads a wheel (a zip file): its own record of checksums, and a few files out of it, streaming. */
 
 import { createHash } from "node:crypto";
-import { createReadStream, createWriteStream } from "node:fs";
+import { createWriteStream } from "node:fs";
 import { mkdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Transform } from "node:stream";
@@ -10,13 +10,14 @@ import { pipeline } from "node:stream/promises";
 import { type Entry, openPromise, type ZipFile } from "yauzl";
 
 import { TrainerError } from "../../errors.js";
-import type { CachedFile } from "./cache.js";
 
-/** SHA-256 of a file, as hex. */
-export async function hashFile(path: string, signal?: AbortSignal): Promise<string> {
-  const hash = createHash("sha256");
-  await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash, { signal });
-  return hash.digest("hex");
+/** A file out of a wheel. */
+export interface ExtractedFile {
+  /** Its name in the wheel. */
+  path: string;
+  bytes: number;
+  /** SHA-256 as hex. */
+  sha256: string;
 }
 
 /**
@@ -32,12 +33,12 @@ export async function extractWheel(
   directory: string,
   wanted: (name: string) => boolean,
   signal?: AbortSignal,
-): Promise<CachedFile[]> {
+): Promise<ExtractedFile[]> {
   const zip = await open(wheel);
   try {
     const entries = await readEntries(zip, wanted);
     const record = await readRecord(zip, entries);
-    const files: CachedFile[] = [];
+    const files: ExtractedFile[] = [];
     for (const entry of entries.filter((entry) => wanted(entry.fileName))) {
       const file = await extractEntry(zip, entry, directory, signal);
       const stated = record.get(file.path);
@@ -115,7 +116,7 @@ async function extractEntry(
   entry: Entry,
   directory: string,
   signal: AbortSignal | undefined,
-): Promise<CachedFile> {
+): Promise<ExtractedFile> {
   const target = join(directory, entry.fileName);
   await mkdir(dirname(target), { recursive: true });
   const hash = createHash("sha256");

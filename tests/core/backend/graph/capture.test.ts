@@ -5,9 +5,9 @@ import { tmpdir } from "node:os";
 import * as tf from "@tensorflow/tfjs-core";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { type Capture, createCapture, eager } from "../../../../core/backend/graph/capture.js";
-import { currentBorder } from "../../../../core/backend/graph/native-calls.js";
+import { currentNativeCalls } from "../../../../core/backend/graph/native-calls.js";
 import type { Compute, Draw } from "../../../../core/backend/graph/recorder.js";
-import { meterNative } from "../../../../core/backend/native-timing.js";
+import { timeNativeCalls } from "../../../../core/backend/native-timing.js";
 import { loadBackend, ops } from "../../../../core/index.js";
 
 const told: string[] = [];
@@ -26,14 +26,14 @@ function calls(
   count: number,
   { draw = noDraw, from = 1 }: { draw?: Draw; from?: number } = {},
 ): { found: number[]; graphs: number } {
-  const meter = meterNative()!;
+  const timing = timeNativeCalls()!;
   try {
     const found = Array.from({ length: count }, (_, index) =>
       tf.tidy(() => capture.run("test", compute, { x: tf.tensor1d([from + index, 0.5]) }, draw).y!.dataSync()[0]!),
     );
-    return { found, graphs: meter.calls(1).find(({ name }) => name.startsWith("graphs"))?.calls ?? 0 };
+    return { found, graphs: timing.calls(1).find(({ name }) => name.startsWith("graphs"))?.calls ?? 0 };
   } finally {
-    meter.stop();
+    timing.stop();
   }
 }
 
@@ -239,7 +239,7 @@ describe("what would be frozen is noticed", () => {
     const other = tf.scalar(2);
     tf.add(other, 1).dispose(); // it is in TensorFlow's hands
     expect(calls(({ x }) => ({ y: tf.mul(x!, other) }), 4)).toEqual({ found: [2, 4, 6, 8], graphs: 0 });
-    expect(told).toEqual([expect.stringContaining("a tensor that is neither an input nor made on the way")]);
+    expect(told).toEqual([expect.stringContaining("a tensor that is neither an input nor made by it")]);
     other.dispose();
   });
 
@@ -251,7 +251,7 @@ describe("what would be frozen is noticed", () => {
     };
     const found = [1, 2, 3, 4].map((from) => tf.tidy(() => calls(compute(), 1, { from }).found[0]));
     expect(found).toEqual([2, 4, 6, 8]);
-    expect(told).toEqual([expect.stringContaining("a tensor that is neither an input nor made on the way")]);
+    expect(told).toEqual([expect.stringContaining("a tensor that is neither an input nor made by it")]);
   });
 
   it("a value that is read back", () => {
@@ -263,15 +263,15 @@ describe("what would be frozen is noticed", () => {
 
   it("a graph that TensorFlow refuses", () => {
     start();
-    const border = currentBorder()!;
-    const { loadSavedModel } = border;
-    border.loadSavedModel = () => {
+    const native = currentNativeCalls()!;
+    const { loadSavedModel } = native;
+    native.loadSavedModel = () => {
       throw new Error("no room");
     };
     try {
       expect(calls(({ x }) => ({ y: tf.add(x!, 1) }), 5)).toEqual({ found: [2, 3, 4, 5, 6], graphs: 0 });
     } finally {
-      border.loadSavedModel = loadSavedModel;
+      native.loadSavedModel = loadSavedModel;
     }
     expect(told).toEqual([expect.stringContaining("the graph cannot be run (no room)")]);
   });
