@@ -4,7 +4,7 @@ import { dataSource, formatVerify, verifyData } from "../core/data/index.js";
 import { toJson } from "../run/json.js";
 import { whole } from "./options.js";
 import { addPreview } from "./preview.js";
-import { print, tell } from "./terminal.js";
+import { print, tell, tellWarning } from "./terminal.js";
 
 /** Names on the command line -> names in records. */
 const kinds = {
@@ -34,7 +34,7 @@ export function addData(program: Command): void {
     .action(async ({ data: path, kind, size, json }: VerifyOptions) => {
       const place = path !== undefined ? { path } : kind.startsWith("cifar") ? { download: true } : {};
       const options = { ...place, ...(kind === "image-folder" ? { size } : {}) };
-      const report = await verifyData(dataSource(kinds[kind], options), tell);
+      const report = await verifyData(dataSource(kinds[kind], options), { log: tell, warn: tellWarning });
       print(json ? toJson(report) : formatVerify(report));
     });
   addPreview(data);

@@ -30,9 +30,14 @@ export function print(text: string): void {
   process.stdout.write(`${plainLines(text)}\n`);
 }
 
-/** Says every warning of a run. */
+/** Writes a warning for people. */
+export function tellWarning(message: string): void {
+  tell(`warning: ${message}`, colorsFor(process.stderr).yellow);
+}
+
+/** Writes every warning of a run. */
 export function tellWarnings(events: Emitter<Events>): void {
-  events.on("warning", ({ message }) => tell(`warning: ${message}`, colorsFor(process.stderr).yellow));
+  events.on("warning", ({ message }) => tellWarning(message));
 }
 
 /** Columns of a terminal; 80 where there is none, or where it says nothing useful. */

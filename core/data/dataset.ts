@@ -58,8 +58,10 @@ export interface Data {
 }
 
 export interface LoadContext {
-  /** Gets one line for people at a time: progress, and whatever was ignored or looks unusual. */
+  /** Receives progress, one line at a time. */
   log?: (line: string) => void;
+  /** Receives what was left out or looks like a mistake, one message at a time; shown with `--quiet` too. */
+  warn?: (message: string) => void;
 }
 
 /** A data set that a config names. Plain options make it recordable; `load` reads it. */

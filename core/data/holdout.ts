@@ -37,6 +37,36 @@ export function stratifiedHoldout(
   return { train: all.filter((place) => !isHeld[place]), held: all.filter((place) => isHeld[place]) };
 }
 
+/**
+ * What a split into training and validation images leaves without any: sentences for people.
+ *
+ * @param labels of all images; `train` and `held` are places in it
+ */
+export function splitNotes(
+  labels: ArrayLike<number>,
+  { train, held }: { train: Int32Array; held: Int32Array },
+  classes: readonly string[],
+  fraction: number,
+): string[] {
+  const without = (places: Int32Array): string[] => {
+    const seen = new Set(Array.from(places, (place) => labels[place]));
+    return classes.filter((_, label) => !seen.has(label));
+  };
+  const listed = (names: readonly string[]): string =>
+    `${names.length} of ${classes.length} classes: ${names.slice(0, 10).join(", ")}${names.length > 10 ? ", …" : ""}`;
+  const untrained = without(train);
+  const unseen = without(held).filter((name) => !untrained.includes(name));
+  const notes = untrained.length > 0 ? [`No training image for ${listed(untrained)}.`] : [];
+  if (fraction === 0) return notes;
+  if (held.length === 0) {
+    const share = `holdout ${fraction} of ${labels.length} images`;
+    notes.push(`No validation image: ${share} gives none. Raise holdout, or set it to 0.`);
+  } else if (unseen.length > 0) {
+    notes.push(`No validation image for ${listed(unseen)}. Their validation figures are missing; raise holdout.`);
+  }
+  return notes;
+}
+
 /** Whole numbers near `shares`, none above its cap, that sum to `total` if the caps allow it. */
 function shareOut(shares: readonly number[], caps: readonly number[], total: number): number[] {
   const quotas = shares.map((share, at) => Math.min(Math.floor(share), caps[at]!));

@@ -2,7 +2,8 @@
 
 import { createHash } from "node:crypto";
 import { TrainerError } from "../errors.js";
-import type { Data, DataSource, Split } from "./dataset.js";
+import type { Data, DataSource, LoadContext, Split } from "./dataset.js";
+import { checkData } from "./load.js";
 
 /** How many of a kind are listed by name; the counts are of all. */
 const listed = 20;
@@ -53,9 +54,10 @@ export interface VerifyReport {
  * @throws TrainerError what `load` throws: files that are missing or contradict themselves cannot be verified
  * further
  */
-export async function verifyData(source: DataSource, log?: (line: string) => void): Promise<VerifyReport> {
+export async function verifyData(source: DataSource, context: LoadContext = {}): Promise<VerifyReport> {
   const begin = performance.now();
-  const data = await source.load({ log });
+  const data = await source.load(context);
+  checkData(data, source.name);
   const train = await readAll(data.train, data);
   const test = data.test && (await readAll(data.test, data));
   const shared = data.test && test ? sharedPictures(data.train, train.places, data.test, test.places) : [];

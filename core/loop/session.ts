@@ -4,7 +4,8 @@ import { type Backend, loadBackend } from "../backend/index.js";
 import { bfloat16Instructions } from "../backend/processor.js";
 import type { ResolvedConfig } from "../config/config.js";
 import type { Data } from "../data/dataset.js";
-import { limit, stratifiedHoldout, subset } from "../data/holdout.js";
+import { limit, splitNotes, stratifiedHoldout, subset } from "../data/holdout.js";
+import { loadData } from "../data/load.js";
 import { createLoader, type Loader } from "../data/loader.js";
 import { TrainerError } from "../errors.js";
 import { initialWeights, inPrecision, namedParameters, type Parameter } from "../nn/layer.js";
@@ -51,7 +52,7 @@ export async function createSession(
   const { seed, batchSize, holdout, limitTrain, limitTest, precision } = config;
   const needed = `precision "${precision}" needs the tensorflow backend, and this run has`;
   if (precision !== "float32" && config.backend === "wasm") throw new TrainerError("ERR_OPTION", `${needed} wasm.`);
-  const data = await config.data.load({ log });
+  const data = await loadData(config.data, { log, warn });
   const backend = await loadBackend({ name: config.backend, log: warn });
   const classes = data.classes.length;
   if (precision !== "float32" && backend.name !== "tensorflow") {
@@ -70,6 +71,7 @@ export async function createSession(
 
   const available = limitTrain === undefined ? data.train : limit(data.train, limitTrain, seed);
   const split = stratifiedHoldout(available.labels, holdout, seed);
+  for (const note of splitNotes(available.labels, split, data.classes, holdout)) warn(note);
   const train = holdout === 0 ? available : subset(available, split.train);
   const held = split.held.length > 0 ? subset(available, split.held) : undefined;
   const test = data.test && limitTest !== undefined ? limit(data.test, limitTest, seed) : data.test;
