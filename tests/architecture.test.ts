@@ -39,7 +39,7 @@ describe("the sources", () => {
         ? imports
             .filter(
               (other) =>
-                !/^core\/(loop|nn|backend|config)\/|^core\/data\/(dataset|holdout|loader)\.ts$|^core\/\w+\.ts$/.test(
+                !/^core\/(loop|nn|backend|config)\/|^core\/data\/(dataset|holdout|load|loader)\.ts$|^core\/\w+\.ts$/.test(
                   other,
                 ),
             )
