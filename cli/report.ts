@@ -3,6 +3,7 @@ import { accessSync, constants, existsSync, mkdirSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type { Command } from "commander";
 import { TrainerError } from "../core/errors.js";
+import { writeFileAtomic } from "../core/files.js";
 import {
   type ComparedFigure,
   compared,
@@ -14,7 +15,6 @@ import {
 } from "../report/compare-page.js";
 import { pageHtml } from "../report/html.js";
 import { readRun, writeReport } from "../report/read.js";
-import { writeFileAtomic } from "../run/files.js";
 import { toJson } from "../run/json.js";
 import { isHeld } from "../run/lock.js";
 import { writing } from "./output.js";

@@ -8,10 +8,10 @@
 import { createHash } from "node:crypto";
 import { basename, join } from "node:path";
 import { TrainerError } from "../core/errors.js";
+import { system } from "../core/files.js";
 import { readSafetensors, writeSafetensors } from "../core/nn/safetensors.js";
 import { show } from "../core/options.js";
 import { namedPlace, type Place, placeName } from "./checkpoint-names.js";
-import { system } from "./files.js";
 import { fromExactJson, toExactJson } from "./json.js";
 
 export interface Checkpoint extends Place {

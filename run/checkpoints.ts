@@ -8,6 +8,7 @@
  */
 import { dirname, join } from "node:path";
 import { TrainerError } from "../core/errors.js";
+import { flushFolder, ioError, system, writeFlushed } from "../core/files.js";
 import {
   type Checkpoint,
   type CheckpointFiles,
@@ -17,7 +18,6 @@ import {
   readVerified,
 } from "./checkpoint-files.js";
 import { comparePlaces, namedPlace, type Place, placeName, temporaryPath } from "./checkpoint-names.js";
-import { flushFolder, ioError, system, writeFlushed } from "./files.js";
 
 export type { Checkpoint, CheckpointTensor } from "./checkpoint-files.js";
 

@@ -2,7 +2,7 @@
 import { accessSync, constants, existsSync, lstatSync, mkdirSync, readdirSync, rmdirSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { TrainerError } from "../core/errors.js";
-import { flushFolder, ioError, system, unfinishedFiles } from "./files.js";
+import { flushFolder, ioError, system, unfinishedFiles } from "../core/files.js";
 import { lockFile } from "./lock.js";
 
 export interface RunFolder {

@@ -1,18 +1,15 @@
 /**
  * One process at a time in a run's folder.
  *
- * `run.lock` names the process that holds the run, and holds it for as long as that process lives, whether
- * it works, blocks or is stopped: there is no heartbeat that could be late. The file appears whole, and a
- * process that has died never comes back, so a lock is taken over from a dead one only, and by one only
- * (`claim.ts`).
+ * `run.lock` names the process that holds the run, for as long as that process lives, whether it works, blocks or is
+ * stopped: there is no heartbeat that could be late. The lock of a dead process is taken over, by one process only
+ * (`core/lock/exclusive-file.ts`).
  */
-import { randomUUID } from "node:crypto";
 import { join } from "node:path";
-import { z } from "zod";
 import { TrainerError } from "../core/errors.js";
-import { fateOf, thisProcess } from "../core/process.js";
-import { claim, disclaim } from "./exclusive-file.js";
-import { ioError, system } from "./files.js";
+import { ioError, system } from "../core/files.js";
+import { acquire, release } from "../core/lock/exclusive-file.js";
+import { describeHolder, holderOf, ownContent } from "../core/lock/holder.js";
 
 export const lockFile = "run.lock";
 
@@ -28,17 +25,6 @@ export interface RunLock {
   readonly forced?: string;
 }
 
-const holderSchema = z.object({
-  pid: z.int().positive(),
-  processStart: z.string(),
-  bootId: z.string(),
-  pidNamespace: z.string(),
-  host: z.string(),
-  nonce: z.string(),
-  since: z.iso.datetime(),
-});
-type Holder = z.output<typeof holderSchema>;
-
 /**
  * Takes the lock on a run's folder, at once or not at all.
  *
@@ -49,23 +35,16 @@ type Holder = z.output<typeof holderSchema>;
  */
 export function lockRun(folder: string, { force = false }: { force?: boolean } = {}): RunLock {
   const path = join(folder, lockFile);
-  const holder: Holder = { ...thisProcess(), nonce: randomUUID(), since: new Date().toISOString() };
-  const content = `${JSON.stringify(holder)}\n`;
+  const content = ownContent();
   const mayReplace = (found: string): boolean => {
     const { fate } = holderOf(found);
     return fate === "dead" || (force && fate === "unknown");
   };
-  const { heldBy, replaced } = orOutputError(folder, () => claim(path, { content, mayReplace }));
+  const { heldBy, replaced } = orOutputError(folder, () => acquire(path, { content, mayReplace }));
   if (heldBy !== undefined) throw lockedError(folder, path, heldBy);
   return {
     ...(replaced === undefined ? {} : takenFrom(replaced)),
-    release() {
-      try {
-        disclaim(path, content);
-      } catch {
-        // as the description says
-      }
-    },
+    release: () => release(path, content),
   };
 }
 
@@ -78,25 +57,15 @@ export function isHeld(folder: string): boolean {
   }
 }
 
-/** Who a lock's content names, and whether it lives. A content that is no lock's of ours may be anybody's. */
-function holderOf(content: string): { holder?: Holder; fate: ReturnType<typeof fateOf> } {
-  try {
-    const holder = holderSchema.parse(JSON.parse(content));
-    return { holder, fate: fateOf(holder) };
-  } catch {
-    return { fate: "unknown" };
-  }
-}
-
 function takenFrom(content: string): Pick<RunLock, "abandoned" | "forced"> {
   const { holder, fate } = holderOf(content);
-  if (!holder || fate !== "dead") return { forced: describe(holder) };
+  if (!holder || fate !== "dead") return { forced: describeHolder(holder) };
   return { abandoned: { pid: holder.pid, since: holder.since } };
 }
 
 function lockedError(folder: string, path: string, content: string): TrainerError {
   const { holder, fate } = holderOf(content);
-  const who = `${folder} is held by ${describe(holder)}`;
+  const who = `${folder} is held by ${describeHolder(holder)}`;
   const other = "choose another folder with --out";
   const message =
     fate === "unknown"
@@ -104,16 +73,6 @@ function lockedError(folder: string, path: string, content: string): TrainerErro
         `does not, take the lock over with --force-unlock, or ${other}.`
       : `${who} (${path}). Wait for its end, stop it (kill ${holder!.pid}), or ${other}.`;
   return new TrainerError("ERR_LOCKED", message);
-}
-
-/** Part of a sentence. */
-function describe(holder: Holder | undefined): string {
-  if (!holder) return "a process whose lock is damaged or just being written";
-  const here = thisProcess();
-  const { pid, host, since, pidNamespace } = holder;
-  const container = pidNamespace === here.pidNamespace ? "" : " of another container";
-  const where = host === here.host ? container : ` on host ${JSON.stringify(host)}`;
-  return `process ${pid}${where} since ${since}`;
 }
 
 const unwritable: readonly unknown[] = ["EACCES", "ENOENT", "ENOTDIR", "EPERM", "EROFS"];

@@ -13,7 +13,7 @@
 import { constants, copyFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { TrainerError } from "../core/errors.js";
-import { flushFolder, ioError, system, writeAll } from "./files.js";
+import { flushFolder, ioError, system, writeAll } from "../core/files.js";
 import { toJson } from "./json.js";
 
 /** What `append` was given, without the checksum. NaN and infinities are text. */

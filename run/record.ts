@@ -9,13 +9,13 @@ import type * as tf from "@tensorflow/tfjs-core";
 import { packageVersion } from "../core/backend/install/native-sources.js";
 import { type ConfigRecord, configRecord } from "../core/config/config.js";
 import { reasonOf, TrainerError } from "../core/errors.js";
+import { system, writeFileAtomic } from "../core/files.js";
 import type { SummaryRecord } from "../core/loop/events.js";
 import type { Plugin } from "../core/loop/plugin.js";
 import { fitEndRecord } from "../core/loop/summary.js";
 import type { Run } from "../core/loop/types.js";
 import { readSafetensors } from "../core/nn/safetensors.js";
 import { weightsToSafetensors } from "../core/nn/weights-file.js";
-import { system, writeFileAtomic } from "./files.js";
 import { toJson } from "./json.js";
 import { type MetricsLog, openMetrics } from "./metrics.js";
 

@@ -1,9 +1,9 @@
 /** What is taken out of a run's `checkpoints`: old ones, those of another future, what dead writers left. */
 import { join } from "node:path";
+import { flushFolder, ioError, system } from "../core/files.js";
 import { readVerified } from "./checkpoint-files.js";
 import { comparePlaces, isTemporary, type Place, temporaryPath } from "./checkpoint-names.js";
 import { type ListedCheckpoint, listCheckpoints, namesIn } from "./checkpoints.js";
-import { flushFolder, ioError, system } from "./files.js";
 
 /**
  * Removes all but the last `keep`, at least two, and the best.

@@ -14,13 +14,7 @@ if (!/^[1-9]\d*$/.test(times)) {
 const chosen =
   files.length > 0
     ? files
-    : [
-        "tests/cli",
-        "tests/run",
-        "tests/core/backend/install/lock",
-        "tests/core/loop/repeat",
-        "tests/core/data/download",
-      ];
+    : ["tests/cli", "tests/run", "tests/core/lock/waiting", "tests/core/loop/repeat", "tests/core/data/download"];
 /** Ends with its standard input, which is this process. */
 const work =
   "process.stdin.resume().on('end', () => process.exit()); setInterval(() => { for (const end = Date.now() + 99; Date.now() < end; ); }, 1)";

@@ -18,7 +18,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const bugs = [
   [
     "a checkpoint's files are not flushed",
-    "run/files.ts",
+    "core/files.ts",
     "    writeAll(file, bytes);\n    system.fsyncSync(file);",
     "    writeAll(file, bytes);",
     "tests/run/checkpoint-power-cut.test.ts",
@@ -149,7 +149,7 @@ const bugs = [
   ],
   [
     "a lock is believed by the process's number alone",
-    "core/process.ts",
+    "core/lock/process.ts",
     'if (now !== "") return now === start;',
     'if (now !== "") return true;',
     "tests/run/lock.test.ts",

@@ -16,8 +16,8 @@ import { basename, dirname } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { acquireLock } from "../backend/install/lock.js";
 import { TrainerError } from "../errors.js";
+import { waitForLock } from "../lock/waiting.js";
 
 /** A file on the web whose content is known. */
 export interface RemoteFile {
@@ -64,8 +64,8 @@ export async function download(file: RemoteFile, path: string, options: Download
   await onDisk(folder, () => mkdir(folder, { recursive: true }));
   if ((await sizeOf(path)) !== undefined) return;
   const release = await onDisk(folder, () =>
-    acquireLock(folder, {
-      onWait: (holder) => log(`${basename(path)}: another process (${holder}) downloads; waiting`),
+    waitForLock(folder, {
+      onWait: (holder) => log(`${basename(path)}: another download is under way (${holder}); waiting for it`),
     }),
   );
   try {
@@ -85,7 +85,7 @@ export async function download(file: RemoteFile, path: string, options: Download
     }
     throw refuse(file, `it came out wrong twice: ${problem}. The last one is kept as ${path}.wrong.`);
   } finally {
-    await release();
+    release();
   }
 }
 

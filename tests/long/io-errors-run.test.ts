@@ -6,8 +6,8 @@ import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, it } from "vitest";
+import { system } from "../../core/files.js";
 import { listCheckpoints, readCheckpoint } from "../../run/checkpoints.js";
-import { system } from "../../run/files.js";
 import { readMetrics } from "../../run/metrics.js";
 import { type Ran, trainer, workplace } from "../support/run-cli.js";
 

@@ -15,6 +15,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { system } from "../../core/files.js";
 import { loadBackend, type Plugin, Trainer } from "../../core/index.js";
 import { microConfig } from "../../core/testing/index.js";
 import type { Block } from "../../report/blocks.js";
@@ -23,7 +24,6 @@ import { pageHtml } from "../../report/html.js";
 import { createReport } from "../../report/observer.js";
 import { pictureReader, readRun, writeReport } from "../../report/read.js";
 import { runPage } from "../../report/run-page.js";
-import { system } from "../../run/files.js";
 import { openMetrics } from "../../run/metrics.js";
 import { createRunRecord } from "../../run/record.js";
 import { linesOf, survivesDamage, toldBy } from "../support/damaged-run.js";

@@ -2,8 +2,8 @@
 import { isDeepStrictEqual } from "node:util";
 import { afterEach, describe, expect, it } from "vitest";
 import { TrainerError } from "../../core/errors.js";
+import { system } from "../../core/files.js";
 import { type Checkpoint, listCheckpoints, namesIn, newestCheckpoint, saveCheckpoint } from "../../run/checkpoints.js";
-import { system } from "../../run/files.js";
 import { discardAfter, pruneCheckpoints, removeLeftovers } from "../../run/retention.js";
 import { type Call, useMemoryDisk, useRealDisk } from "../support/memory-disk.js";
 import { sampleCheckpoint } from "../support/sample-checkpoint.js";

@@ -5,6 +5,7 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { afterEach, describe, expect, it } from "vitest";
+import { flushFolder, system } from "../../core/files.js";
 import { stream } from "../../core/rng.js";
 import {
   type Checkpoint,
@@ -13,7 +14,6 @@ import {
   readCheckpoint,
   saveCheckpoint,
 } from "../../run/checkpoints.js";
-import { flushFolder, system } from "../../run/files.js";
 import { pruneCheckpoints, removeLeftovers } from "../../run/retention.js";
 import { afterPowerCut, type Change, type Disk, useMemoryDisk, useRealDisk } from "../support/memory-disk.js";
 import { sampleCheckpoint } from "../support/sample-checkpoint.js";

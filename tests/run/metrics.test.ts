@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import fc from "fast-check";
 import { afterAll, beforeEach, describe, expect, it, vi } from "vitest";
-import { system } from "../../run/files.js";
+import { system } from "../../core/files.js";
 import { type MetricsLog, maxLineBytes, openMetrics, readMetrics } from "../../run/metrics.js";
 
 const base = fs.mkdtempSync(join(tmpdir(), "fitloop-metrics-"));

@@ -8,8 +8,8 @@
  * one change. Flushing a file does not flush its name.
  */
 
+import { system } from "../../core/files.js";
 import type { Stream } from "../../core/rng.js";
-import { system } from "../../run/files.js";
 
 /** `d1` is a folder, `f2` a file; `d0` is the root. */
 type Id = string;

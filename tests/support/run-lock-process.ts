@@ -1,7 +1,7 @@
 /** A process that does with a run's lock what it is told. */
 
 import { TrainerError } from "../../core/errors.js";
-import { system } from "../../run/files.js";
+import { system } from "../../core/files.js";
 import { lockRun, type RunLock } from "../../run/lock.js";
 
 export type Order =

@@ -10,6 +10,7 @@ import { access, constants, link, mkdir, mkdtemp, open, rename, rm, statfs, writ
 import { basename, dirname, join } from "node:path";
 
 import { TrainerError } from "../../errors.js";
+import { waitForLock } from "../../lock/waiting.js";
 import { buildAddon, compileFlags } from "./build.js";
 import {
   addonName,
@@ -27,7 +28,6 @@ import {
 } from "./cache.js";
 import { downloadPinnedWheel, downloadWheel, type Fetch, megabytes, pinProblem } from "./download.js";
 import { hashFile } from "./hash-file.js";
-import { acquireLock } from "./lock.js";
 import { findNativeSources, hashSources, type NativeSources } from "./native-sources.js";
 import { headers, libraries, type Recipe, recipeFor } from "./recipe.js";
 import { findCompiler, findPython } from "./tools.js";
@@ -66,8 +66,8 @@ export async function installRecipe(
     return found;
   }
   await makeFolder(root);
-  const release = await acquireLock(root, {
-    onWait: (holder) => log(`another process (${holder}) is installing; waiting for it`),
+  const release = await waitForLock(root, {
+    onWait: (holder) => log(`another install is under way (${holder}); waiting for it`),
     signal,
   });
   try {
@@ -83,7 +83,7 @@ export async function installRecipe(
   } catch (cause) {
     throw explained(cause, root);
   } finally {
-    await release();
+    release();
   }
 }
 

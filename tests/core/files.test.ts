@@ -3,7 +3,7 @@ import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeEach, describe, expect, it, vi } from "vitest";
-import { flushFolder, ioError, system, unfinishedFiles, writeFileAtomic } from "../../run/files.js";
+import { flushFolder, ioError, system, unfinishedFiles, writeFileAtomic } from "../../core/files.js";
 
 const base = fs.mkdtempSync(join(tmpdir(), "fitloop-files-"));
 afterAll(() => fs.rmSync(base, { recursive: true, force: true }));

@@ -1,11 +1,11 @@
 /**
- * Which process is which. A number alone does not say: the system hands it out again, every container counts
- * its own, and after a reboot all begin anew.
+ * The identity of a process. Its number alone is none: the system reuses it, every container counts its own, and after a
+ * reboot all start again.
  */
 import { readFileSync, readlinkSync } from "node:fs";
 import { hostname } from "node:os";
 
-/** What tells a process from all others, now and later. Empty text: the system does not say. */
+/** Identifies a process, now and later. A field is empty where the system does not tell. */
 export interface ProcessIdentity {
   readonly pid: number;
   /** Clock ticks between boot and the process's start. */
@@ -16,6 +16,8 @@ export interface ProcessIdentity {
   readonly pidNamespace: string;
   readonly host: string;
 }
+
+export type Fate = "living" | "dead" | "unknown";
 
 export function thisProcess(): ProcessIdentity {
   return {
@@ -28,10 +30,10 @@ export function thisProcess(): ProcessIdentity {
 }
 
 /**
- * Whether a process lives. A stopped one does, and so does one that is blocked; one that has ended and waits
- * for its parent to notice does not. Of another host or another container nobody can tell from here.
+ * Whether a process lives. Stopped and blocked processes live; one that has ended and waits for its parent does not.
+ * Processes of another host or container cannot be seen from here.
  */
-export function fateOf(other: ProcessIdentity): "living" | "dead" | "unknown" {
+export function fateOf(other: ProcessIdentity): Fate {
   const here = thisProcess();
   if (other.host !== here.host) return "unknown";
   if (other.bootId !== here.bootId) return other.bootId && here.bootId ? "dead" : "unknown";
@@ -39,8 +41,8 @@ export function fateOf(other: ProcessIdentity): "living" | "dead" | "unknown" {
   return isRunning(other.pid, other.processStart) ? "living" : "dead";
 }
 
-/** Whether the process that had this number and this start runs, on this host and in this container. */
-export function isRunning(pid: number, start: string): boolean {
+/** Whether the process of this number and start runs, on this host and in this container. */
+function isRunning(pid: number, start: string): boolean {
   const now = processStart(pid);
   if (now !== "") return now === start;
   try {
@@ -52,7 +54,7 @@ export function isRunning(pid: number, start: string): boolean {
 }
 
 /** A living process's start, in clock ticks since boot. */
-export function processStart(pid: number): string {
+function processStart(pid: number): string {
   return orEmpty(() => {
     const line = readFileSync(`/proc/${pid}/stat`, "utf8");
     const [state, ...rest] = line.slice(line.lastIndexOf(")") + 2).split(" ");
@@ -61,7 +63,7 @@ export function processStart(pid: number): string {
 }
 
 /** A number for the processes that this one can see. */
-export function pidNamespace(): string {
+function pidNamespace(): string {
   return orEmpty(() => readlinkSync("/proc/self/ns/pid").replaceAll(/\D/g, "")); // of "pid:[4026531836]"
 }
 

@@ -16,7 +16,7 @@ import {
   writeSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { TrainerError } from "../core/errors.js";
+import { TrainerError } from "./errors.js";
 
 /** What file access asks of the system; tests put a failing or a recording one in its place. */
 export const system = {

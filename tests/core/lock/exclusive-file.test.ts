@@ -1,10 +1,10 @@
 /**
- * Every way in which three processes can come between each other while they claim one file: each is stopped
+ * Every way in which three processes can come between each other while they acquire one file: each is stopped
  * or killed before each of its system calls, and the others run meanwhile. On a disk of memory, to be quick.
  */
 import { afterEach, describe, expect, it } from "vitest";
-import { claim, disclaim } from "../../run/exclusive-file.js";
-import { system } from "../../run/files.js";
+import { system } from "../../../core/files.js";
+import { acquire, release } from "../../../core/lock/exclusive-file.js";
 
 const path = "/run/run.lock";
 const real = { ...system };
@@ -78,10 +78,10 @@ function createWorld({ links = true } = {}) {
       if (dead.has(name)) throw new Error(`${name} is dead`);
     };
     try {
-      const claimed = claim(path, { content: name, mayReplace: (content) => dead.has(content) });
+      const outcome = acquire(path, { content: name, mayReplace: (content) => dead.has(content) });
       if (dead.has(name)) return;
-      if (claimed.heldBy !== undefined) {
-        heldBy.add(claimed.heldBy);
+      if (outcome.heldBy !== undefined) {
+        heldBy.add(outcome.heldBy);
         return;
       }
       if (holding.size > 0) throw new Error(`${name} has it while ${[...holding].join()} has it`);
@@ -91,7 +91,7 @@ function createWorld({ links = true } = {}) {
       // It loses the file before the others can see that: a moment later would be one too late.
       holding.delete(name);
       if (end === "dies") dead.add(name);
-      else disclaim(path, name);
+      else release(path, name);
     } catch (error) {
       if (!dead.has(name)) throw error;
     } finally {
@@ -147,9 +147,9 @@ function checkAfter(world: World): void {
   holding.clear();
   run("late", "holds");
   const refusedBy = [...heldBy].at(-1);
-  disclaim(path, "late");
+  release(path, "late");
   const afterLate = disk.size;
-  disclaim(path, "next");
+  release(path, "next");
   // One comparison: there are tens of thousands of schedules.
   expect({ unknown, someone, next, files, refusedBy, afterLate, left: disk.size }).toEqual({
     unknown: [],
@@ -226,7 +226,7 @@ describe("a disk without links", () => {
     expect(disk.get(path)!.text).toBe("");
     run("b", "holds");
     expect([[...heldBy], [...won]]).toEqual([[""], []]);
-    expect(claim(path, { content: "c", mayReplace: (content) => content === "" })).toEqual({ replaced: "" });
+    expect(acquire(path, { content: "c", mayReplace: (content) => content === "" })).toEqual({ replaced: "" });
     expect([...disk]).toEqual([[path, { text: "c" }]]);
   });
 
@@ -243,7 +243,7 @@ describe("a disk without links", () => {
           return known(...args);
         },
       });
-      expect(() => claim(path, { content: "a", mayReplace: () => false })).toThrow("EIO: it would not");
+      expect(() => acquire(path, { content: "a", mayReplace: () => false })).toThrow("EIO: it would not");
       expect([...disk.keys()]).toEqual([]);
     },
   );
@@ -255,7 +255,7 @@ describe("a disk without links", () => {
       if (flags === "wx") disk.set(path, { text: "b" });
       return openSync(name, flags);
     };
-    expect(claim(path, { content: "a", mayReplace: () => false })).toEqual({ heldBy: "b" });
+    expect(acquire(path, { content: "a", mayReplace: () => false })).toEqual({ heldBy: "b" });
     expect([...disk]).toEqual([[path, { text: "b" }]]);
   });
 });
@@ -267,7 +267,7 @@ it("flushes a file before it has the name, so that no power cut leaves a name wi
     const known = system[call] as (...args: unknown[]) => unknown;
     Object.assign(system, { [call]: (...args: unknown[]) => (calls.push(call), known(...args)) });
   }
-  claim(path, { content: "a", mayReplace: () => false });
+  acquire(path, { content: "a", mayReplace: () => false });
   expect(calls).toEqual(["openSync", "writeSync", "fsyncSync", "closeSync", "linkSync"]);
 });
 
@@ -281,7 +281,7 @@ it("looks again where its right to replace was swept away, by a holder that forc
     swept = true;
     renameSync(from, to);
   };
-  expect(claim(path, { content: "a", mayReplace: (content) => content === "x" })).toEqual({ replaced: "x" });
+  expect(acquire(path, { content: "a", mayReplace: (content) => content === "x" })).toEqual({ replaced: "x" });
   expect([...disk]).toEqual([[path, { text: "a" }]]);
 });
 
@@ -292,7 +292,7 @@ it("knows its own file where a network disk says that it exists", () => {
     linkSync(from, to);
     throw Object.assign(new Error("EEXIST"), { code: "EEXIST", syscall: "link" });
   };
-  expect(claim(path, { content: "a", mayReplace: () => false })).toEqual({});
+  expect(acquire(path, { content: "a", mayReplace: () => false })).toEqual({});
   expect([...disk.keys()]).toEqual([path]);
 });
 
@@ -301,5 +301,5 @@ it("gives up where the name can be neither read nor made", () => {
   system.linkSync = () => {
     throw Object.assign(new Error("EEXIST"), { code: "EEXIST", syscall: "link" });
   };
-  expect(() => claim(path, { content: "a", mayReplace: () => false })).toThrow(/leads nowhere/);
+  expect(() => acquire(path, { content: "a", mayReplace: () => false })).toThrow(/target is missing/);
 });
