@@ -1,4 +1,4 @@
-/** `trainer data verify`: reads and checks every picture of a data set; `data preview` has its own file. */
+/** `trainer data verify`: reads and checks every image of a data set. `data preview` has its own file. */
 import { type Command, Option } from "commander";
 import { dataSource, formatVerify, verifyData } from "../core/data/index.js";
 import { toJson } from "../run/json.js";
@@ -6,7 +6,7 @@ import { whole } from "./options.js";
 import { addPreview } from "./preview.js";
 import { print, tell, tellWarning } from "./terminal.js";
 
-/** Names on the command line -> names in records. */
+/** Names on the command line -> names in configs. */
 const kinds = {
   cifar100: "cifar100",
   cifar10: "cifar10",
@@ -22,15 +22,15 @@ interface VerifyOptions {
 }
 
 export function addData(program: Command): void {
-  const data = program.command("data").description("look at data sets");
+  const data = program.command("data").description("check a data set, preview augmentation");
   data
     .command("verify")
-    .description("read and check every picture: sizes, labels, counts, damage, pictures in both splits")
-    .option("--data <path>", "an archive or a folder; left out, CIFAR's official archive is downloaded")
-    .addOption(new Option("--kind <name>", "what it is").choices(Object.keys(kinds)).default("cifar100"))
-    .option("--size <pixels>", "image folders are read at this size", whole(8), 224)
-    .option("--json", "as JSON")
-    .addHelpText("after", "\nExample:\n  trainer data verify --kind image-folder --data pictures")
+    .description("read every image; check sizes, labels, counts, damage and duplicates")
+    .option("--data <path>", "archive or folder; default for CIFAR: download the official archive")
+    .addOption(new Option("--kind <name>", "kind of data set").choices(Object.keys(kinds)).default("cifar100"))
+    .option("--size <pixels>", "read image folders at this size", whole(8), 224)
+    .option("--json", "print JSON")
+    .addHelpText("after", "\nExample:\n  trainer data verify --kind image-folder --data photos")
     .action(async ({ data: path, kind, size, json }: VerifyOptions) => {
       const place = path !== undefined ? { path } : kind.startsWith("cifar") ? { download: true } : {};
       const options = { ...place, ...(kind === "image-folder" ? { size } : {}) };

@@ -27,6 +27,7 @@ interface EvaluateOptions {
 export function addEvaluate(program: Command): void {
   program
     .command("evaluate <run>")
+    .summary("accuracy, calibration and classes, with intervals")
     .description("evaluate the weights a run ended with: accuracy, calibration, classes, with intervals")
     .option("--data <path>", "where the data lies now, if it moved")
     .addOption(new Option("--split <name>", "which pictures").choices(["test", "validation"]).default("test"))

@@ -17,12 +17,12 @@ import { toJson } from "../run/json.js";
 import { lockRun, type RunLock } from "../run/lock.js";
 import { createRunRecord, runFiles } from "../run/record.js";
 import { removeLeftovers } from "../run/retention.js";
-import { reportStray } from "./command-line.js";
+import { reportUncaught } from "./command-line.js";
 import { addRunOptions, configFrom, type RunOptions, whole } from "./options.js";
 import { formatResults, showProgress } from "./progress.js";
 import { checkContinues, chooseCheckpoint, configOfRun, configSource, findRun, type Resumable } from "./resume.js";
 import { tell, tellWarnings } from "./terminal.js";
-import { takeStrays } from "./uncaught.js";
+import { handleUncaught } from "./uncaught.js";
 
 interface FitOptions extends RunOptions {
   out?: string;
@@ -231,8 +231,8 @@ function listenForEnds(events: Emitter<Events>, tidyUp: () => void): Interrupt {
     allowExit();
     process.exit(code);
   };
-  const strays = takeStrays((error) => {
-    if (!training) leave(reportStray(error));
+  const strays = handleUncaught((error) => {
+    if (!training) leave(reportUncaught(error));
     stray ??= { error };
     controller.abort("an error that nobody waited for");
   });

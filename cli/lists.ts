@@ -18,16 +18,16 @@ const definitions: ReadonlyMap<string, PluginDefinition<z.ZodObject>> = new Map(
 export function addLists(program: Command): void {
   program
     .command("presets")
-    .description("list the recipes that come with fitloop")
-    .option("--json", "as JSON")
+    .description("list the built-in recipes")
+    .option("--json", "print JSON")
     .action(({ json }: { json?: boolean }) => {
       const rows = Object.entries(presets).map(([name, { summary }]) => ({ name, summary }));
       print(json ? JSON.stringify(rows) : rows.map(({ name, summary }) => `${name.padEnd(20)}${summary}`).join("\n"));
     });
   program
     .command("plugins [name]")
-    .description("list the plugins, or show the options of one")
-    .option("--json", "as JSON")
+    .description("list the plugins, or the options of one")
+    .option("--json", "print JSON")
     .action((name: string | undefined, { json }: { json?: boolean }) => {
       if (name === undefined) {
         const rows = [...definitions.values()].map((definition) => ({

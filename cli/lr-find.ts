@@ -26,6 +26,7 @@ interface LrFindOptions extends RunOptions {
 export function addLrFind(program: Command): void {
   addRunOptions(program.command("lr-find"))
     .description("find a learning rate: trains a little while the rate grows, and looks at the loss")
+    .summary("find a learning rate with a short test")
     .option("--from <x>", "the first rate", positive, 1e-5)
     .option("--to <x>", "the last rate", positive, 10)
     .option("--steps <n>", "optimizer steps at the most", whole(10), 100)

@@ -1,6 +1,6 @@
 /** The process of the command line. */
-import { reportStray, runCommandLine } from "./command-line.js";
-import { giveStray } from "./uncaught.js";
+import { reportUncaught, runCommandLine } from "./command-line.js";
+import { passUncaught } from "./uncaught.js";
 
 // A reader that goes away (`trainer … | head`) must not take the training with it, nor a terminal that is closed:
 // its run has yet to keep a checkpoint.
@@ -11,7 +11,9 @@ for (const stream of [process.stdout, process.stderr]) {
   });
 }
 // No listener: tf.js' WebAssembly adds one of its own, which throws again.
-process.setUncaughtExceptionCaptureCallback((error) => void (giveStray(error) || process.exit(reportStray(error))));
+process.setUncaughtExceptionCaptureCallback(
+  (error) => void (passUncaught(error) || process.exit(reportUncaught(error))),
+);
 
 const code = await runCommandLine(process.argv.slice(2));
 // Not left to the last open handle: a timer of a config or a plugin would keep a finished run alive.

@@ -1,4 +1,4 @@
-/** `trainer plan`: a run before it starts. */
+/** `trainer plan`: shows a run without training it. */
 import type { Command } from "commander";
 import { formatPlan, makePlan } from "../core/loop/plan.js";
 import { Trainer } from "../core/loop/trainer.js";
@@ -8,7 +8,8 @@ import { columns, print, tell, tellWarnings } from "./terminal.js";
 
 export function addPlan(program: Command): void {
   addRunOptions(program.command("plan"))
-    .description("show a run before it starts: the loop with every plugin in its place, size, schedule, memory")
+    .description("show a run without training: loop, plugins, size, schedule, memory")
+    .summary("show a run without training it")
     .addHelpText("after", "\nExample:\n  trainer plan --preset cifar100-small --data cifar-100-binary.tar.gz")
     .action(async (options: RunOptions) => {
       const trainer = new Trainer((await configFrom(options)).config);

@@ -18,6 +18,7 @@ interface PredictOptions {
 export function addPredict(program: Command): void {
   program
     .command("predict <run> <images...>")
+    .summary("classify images")
     .description("classify pictures (JPEG, PNG, WebP) with the weights a run ended with")
     .option("--top <k>", "how many classes to show", whole(1), 5)
     .option("--json", "a JSON line a picture")

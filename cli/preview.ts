@@ -1,4 +1,4 @@
-/** `trainer data preview`: what augmentation makes of a run's pictures, plugin by plugin, in one PNG. */
+/** `trainer data preview`: the effect of augmentation on training images, plugin by plugin, in one PNG. */
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
@@ -14,30 +14,30 @@ import { progressAt, type Session } from "../core/loop/session.js";
 import { Trainer } from "../core/loop/trainer.js";
 import * as ops from "../core/nn/ops.js";
 import { toJson } from "../run/json.js";
+import { writing } from "../run/output.js";
 import { addRunOptions, configFrom, type RunOptions, whole } from "./options.js";
-import { writing } from "./output.js";
 import { plain, print, tell, tellWarnings } from "./terminal.js";
 
 interface PreviewOptions extends RunOptions {
   out: string;
-  pictures: number;
+  images: number;
   variants: number;
 }
 
-/** One row of the drawing: a picture, and what the plugins made of it. */
+/** One row of the drawing: an image and its augmented variants. */
 type Row = readonly [original: Picture, ...variants: Picture[]];
 
 export function addPreview(data: Command): void {
   addRunOptions(data.command("preview"))
-    .description("draw what augmentation does: originals and variants, plugin by plugin, then all together")
-    .option("--out <file>", "the PNG to write; it must not be there yet", "preview.png")
-    .option("--pictures <n>", "how many training pictures", whole(1), 4)
-    .option("--variants <k>", "how many variants of each", whole(1), 6)
+    .description("draw augmented images: each plugin alone, then all together")
+    .option("--out <file>", "PNG file to write; it must not exist yet", "preview.png")
+    .option("--images <n>", "number of training images", whole(1), 4)
+    .option("--variants <k>", "augmented variants of each image", whole(1), 6)
     .addHelpText(
       "after",
       `
-The first column holds the originals. Above each block of rows stands whose work it is; standard output says it too.
-The same seed draws the same bits.
+The first column shows the originals. A heading names the plugins of each block
+of rows; they are also printed. The same seed draws the same image, bit for bit.
 
 Example:
   trainer data preview --preset quickstart --out augmented.png`,
@@ -45,15 +45,15 @@ Example:
     .action(preview);
 }
 
-async function preview({ out, pictures, variants, ...options }: PreviewOptions): Promise<void> {
+async function preview({ out, images, variants, ...options }: PreviewOptions): Promise<void> {
   const file = resolve(out);
-  if (existsSync(file)) throw new TrainerError("ERR_OUTPUT", `${file} is there already. Name another with --out.`);
+  if (existsSync(file)) throw new TrainerError("ERR_OUTPUT", `${file} already exists. Choose another path with --out.`);
   const { config } = await configFrom(options);
   const once = { ...config, data: loadedOnce(config.data) };
   const whole = new Trainer(once);
   if (!options.quiet) tellWarnings(whole.events);
   const draw = (plugins: readonly string[]): Promise<Row[]> =>
-    variantsOf(once, plugins, { pictures, variants, log: options.quiet ? undefined : tell });
+    variantsOf(once, plugins, { images, variants, log: options.quiet ? undefined : tell });
   const blocks: { plugins: string[]; rows: Row[] }[] = [];
   const unchanged: string[] = []; // a tap of beforeBatch may change targets alone
   for (const name of tapping(whole)) {
@@ -62,7 +62,7 @@ async function preview({ out, pictures, variants, ...options }: PreviewOptions):
     else unchanged.push(name);
   }
   if (blocks.length === 0) {
-    throw new TrainerError("ERR_OPTION", "No plugin of this run changed these pictures: there is nothing to draw.");
+    throw new TrainerError("ERR_OPTION", "No plugin of this config changes these images, so there is nothing to draw.");
   }
   const together = blocks.flatMap(({ plugins }) => plugins);
   if (together.length > 1) blocks.push({ plugins: together, rows: await draw(together) });
@@ -72,22 +72,22 @@ async function preview({ out, pictures, variants, ...options }: PreviewOptions):
     writeFileSync(file, png, { flag: "wx" });
   });
   const rows = blocks[0]!.rows.length;
-  const said = blocks.map(({ plugins }, at) => `rows ${at * rows + 1} to ${(at + 1) * rows}: ${plugins.join(", ")}`);
-  if (unchanged.length > 0) said.push(`no picture changed by: ${unchanged.join(", ")}`);
-  const record = { file, pictures: rows, variants, blocks: blocks.map(({ plugins }) => plugins), unchanged };
-  print(options.json ? toJson(record) : [...said.map(plain), plain(file)].join("\n"));
+  const lines = blocks.map(({ plugins }, at) => `rows ${at * rows + 1} to ${(at + 1) * rows}: ${plugins.join(", ")}`);
+  if (unchanged.length > 0) lines.push(`no image changed by: ${unchanged.join(", ")}`);
+  const record = { file, images: rows, variants, blocks: blocks.map(({ plugins }) => plugins), unchanged };
+  print(options.json ? toJson(record) : [...lines.map(plain), plain(file)].join("\n"));
 }
 
 const changes = ([original, ...variants]: Row): boolean =>
   variants.some(({ pixels }) => pixels.some((value, at) => value !== original.pixels[at]));
 
-/** Plugins that are given pictures, in the order in which they first are. */
+/** Plugins that receive images, in the order of their first tap. */
 function tapping({ hooks }: Pick<Trainer, "hooks">): string[] {
   const taps = hooks.taps().filter(({ hook }) => hook === "beforeSample" || hook === "beforeBatch");
   return [...new Set(taps.map(({ plugin }) => plugin))];
 }
 
-/** Every block asks for the same data. */
+/** Every block draws from the same data, which is loaded once. */
 function loadedOnce(source: DataSource): DataSource {
   let data: Promise<Data> | undefined;
   return { ...source, load: (context) => (data ??= source.load(context)) };
@@ -96,7 +96,7 @@ function loadedOnce(source: DataSource): DataSource {
 async function variantsOf(
   config: TrainerConfig,
   names: readonly string[],
-  { pictures, variants, log }: { pictures: number; variants: number; log?: (line: string) => void },
+  { images, variants, log }: { images: number; variants: number; log?: (line: string) => void },
 ): Promise<Row[]> {
   const plugins = (config.plugins ?? []).filter(({ name }) => names.includes(name));
   const trainer = new Trainer({ ...config, plugins });
@@ -104,7 +104,7 @@ async function variantsOf(
   const { call } = trainer.hooks;
   await call.onFitStart(runOf(trainer, session));
   const { data, trainIndices } = session;
-  const count = Math.min(pictures, trainIndices.length);
+  const count = Math.min(images, trainIndices.length);
   // Spread evenly: data sets are often sorted by class.
   const places = Array.from(
     { length: count },
@@ -119,16 +119,16 @@ async function variantsOf(
     shuffle: false,
     transform: (sample, epoch) => call.beforeSample(sample, epoch),
   });
-  const rows: [Picture, ...Picture[]][] = (await split.read(places.map((_, at) => at))).map((picture) => [picture]);
+  const rows: [Picture, ...Picture[]][] = (await split.read(places.map((_, at) => at))).map((image) => [image]);
   for (let variant = 0; variant < variants; variant++) {
     for await (const raw of loader.epoch(variant)) {
-      // Spread over the run: what a plugin does may depend on how far it is.
+      // Spread over the run: a plugin's effect may depend on the epoch.
       const epoch = Math.floor((variant * trainer.config.epochs) / variants);
       const pixels = tf.tidy(() => {
         const oneHot = tf.oneHot(tf.tensor1d(raw.labels, "int32"), data.classes.length).toFloat() as tf.Tensor2D;
-        const images = tf.tensor4d(raw.images, [count, data.height, data.width, 3]);
+        const inputs = tf.tensor4d(raw.images, [count, data.height, data.width, 3]);
         const batch = call.beforeBatch(
-          { images, targets: oneHot, labels: raw.labels, indices: raw.indices },
+          { images: inputs, targets: oneHot, labels: raw.labels, indices: raw.indices },
           {
             epoch,
             step: epoch * session.stepsPerEpoch,
@@ -149,7 +149,7 @@ async function variantsOf(
   return rows;
 }
 
-/** What plugins are told at the start of a run that has no weights and moves none. */
+/** What plugins receive at the start: a preview has no weights and trains none. */
 function runOf({ config }: Trainer, session: Session): Parameters<Trainer["hooks"]["call"]["onFitStart"]>[0] {
   const { backend, data, model, inputSize, trainIndices, heldIndices } = session;
   return {

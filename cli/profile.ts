@@ -1,4 +1,4 @@
-/** `trainer profile`: where the time of a step goes, from a few steps of a run that is then forgotten. */
+/** `trainer profile`: times a few training steps and lists where the time goes. Writes no run. */
 import { rmSync, writeFileSync } from "node:fs";
 import type { Command } from "commander";
 import type { Backend } from "../core/backend/index.js";
@@ -7,8 +7,8 @@ import type { TrainerConfig } from "../core/config/config.js";
 import { TrainerError } from "../core/errors.js";
 import { Trainer } from "../core/loop/trainer.js";
 import { toJson } from "../run/json.js";
+import { writing } from "../run/output.js";
 import { addRunOptions, configFrom, type RunOptions, whole } from "./options.js";
-import { writing } from "./output.js";
 import { percent, print, table, tell, tellWarnings } from "./terminal.js";
 
 interface ProfileOptions extends RunOptions {
@@ -19,16 +19,18 @@ interface ProfileOptions extends RunOptions {
 
 export function addProfile(program: Command): void {
   addRunOptions(program.command("profile"))
-    .description("where the time of a step goes: native operations, plugins, and the rest")
-    .option("--steps <n>", "optimizer steps to look at, after four that are not", whole(1), 10)
-    .option("--operations <n>", "how many operations to list", whole(1), 15)
-    .option("--trace <file>", "every native call and step as a trace, for Chrome's viewer or Perfetto")
+    .description("time training steps: native operations, plugins, and the rest")
+    .summary("find out where the time of a step goes")
+    .option("--steps <n>", "optimizer steps to time, after four to warm up", whole(1), 10)
+    .option("--operations <n>", "number of operations to list", whole(1), 15)
+    .option("--trace <file>", "write a trace of every call, for Perfetto or chrome://tracing")
     .addHelpText(
       "after",
       `
-Steps are timed from one to the next, the loader's part included. On TensorFlow the calls into the native library
-are timed one by one. A step that runs as graphs is timed as a whole, and then a second time operation by operation,
-since nothing sees into a graph. On wasm only plugins and the rest are told apart. Nothing is written but the trace.
+The time of a step includes the loader. On TensorFlow every call into the native
+library is timed. A graph can only be timed as a whole, so a run with graphs is
+timed a second time without them. On wasm only plugins are timed separately.
+The command writes no file but the trace.
 
 Example:
   trainer profile --preset cifar100-small --data cifar-100-binary.tar.gz`,
@@ -36,13 +38,13 @@ Example:
     .action(profile);
 }
 
-/** Steps that a process needs to warm up: allocators, caches, compiled JavaScript; and graphs, which are recorded twice. */
+/** Warm-up of allocators, caches and compiled JavaScript, and of graphs, which are recorded twice. */
 const warmUp = 4;
 
-/** Milliseconds are a step's. */
+/** All milliseconds are per step. */
 interface Measured {
   steps: number;
-  pictures: number;
+  images: number;
   millisecondsPerStep: number;
   imagesPerSecond: number;
   native?: { millisecondsPerStep: number; operations: (NativeCall & { name: string })[] };
@@ -55,16 +57,16 @@ interface Profile extends Measured {
   backend: string;
   threads: number;
   precision: string;
-  /** Bytes: the process's, and JavaScript's heap. */
+  /** Bytes of the process, and of JavaScript's heap. */
   memory: { resident: number; heap: number };
-  /** The same steps operation by operation, where the run itself uses graphs, whose inside cannot be timed. */
+  /** The same steps without graphs, where the run uses graphs: only a graph's total can be timed. */
   single?: Measured;
 }
 
 async function profile({ steps, operations, trace: file, ...options }: ProfileOptions): Promise<void> {
   const { config } = await configFrom(options);
   const trace = file === undefined ? undefined : createTrace();
-  // Takes a name that is free, before minutes are spent.
+  // Reserves the file before minutes are spent.
   if (file !== undefined) writing(file, () => writeFileSync(file, "", { flag: "wx" }), "--trace");
   try {
     const found = await profileOf(config, { steps, quiet: options.quiet }, trace);
@@ -78,14 +80,14 @@ async function profile({ steps, operations, trace: file, ...options }: ProfileOp
 
 async function profileOf(
   config: TrainerConfig,
-  looking: { steps: number; quiet?: boolean },
+  timed: { steps: number; quiet?: boolean },
   trace?: ReturnType<typeof createTrace>,
 ): Promise<Profile> {
-  const { backend, ...measured } = await measure(config, { ...looking, trace: trace?.process("as it runs") });
+  const { backend, ...measured } = await measure(config, { ...timed, trace: trace?.process("as it runs") });
   const { rss, heapUsed } = process.memoryUsage();
   const graphs = measured.native?.operations.some(({ name }) => name.startsWith("graphs"));
   const single = graphs
-    ? await measure({ ...config, capture: false }, { ...looking, trace: trace?.process("operation by operation") })
+    ? await measure({ ...config, capture: false }, { ...timed, trace: trace?.process("without graphs") })
     : undefined;
   return {
     ...measured,
@@ -103,7 +105,7 @@ async function measure(
 ): Promise<Measured & { backend: Backend }> {
   const trainer = new Trainer({ ...config, maxSteps: undefined, evaluateEvery: Number.MAX_SAFE_INTEGER });
   const stop = new AbortController();
-  const looked = { steps: 0, pictures: 0, milliseconds: 0 };
+  const seen = { steps: 0, images: 0, milliseconds: 0 };
   let timing: ReturnType<typeof timeNativeCalls>;
   let before = new Map<string, number>(); // plugin -> milliseconds by the end of the warm-up
   let since = 0;
@@ -113,9 +115,9 @@ async function measure(
   trainer.events.on("step", ({ step, samples }) => {
     const now = performance.now();
     if (step > warmUp) {
-      looked.steps++;
-      looked.pictures += samples;
-      looked.milliseconds += now - since;
+      seen.steps++;
+      seen.images += samples;
+      seen.milliseconds += now - since;
       timing?.commit();
       trace?.("steps", { name: `step ${step}`, start: since, milliseconds: now - since });
     } else if (step === warmUp) {
@@ -126,7 +128,7 @@ async function measure(
     if (step >= warmUp + steps) stop.abort("profiled"); // nothing is evaluated
   });
   trainer.events.on("epoch:start", () => {
-    since = performance.now(); // what lies between epochs is no step
+    since = performance.now(); // the time between epochs belongs to no step
     timing?.discard();
   });
   let after = new Map<string, number>();
@@ -140,29 +142,29 @@ async function measure(
     timing?.discard();
     timing?.stop();
   }
-  if (looked.steps === 0) {
+  if (seen.steps === 0) {
     throw new TrainerError(
       "ERR_OPTION",
-      `The run has ${total} steps, and a profile needs more than ${warmUp}: give --epochs.`,
+      `The run has ${total} steps, but a profile needs more than ${warmUp}. Raise --epochs.`,
     );
   }
   const native = timing && {
-    millisecondsPerStep: timing.milliseconds() / looked.steps,
-    operations: timing.calls(looked.steps),
+    millisecondsPerStep: timing.milliseconds() / seen.steps,
+    operations: timing.calls(seen.steps),
   };
   const plugins = Object.fromEntries(
     [...after].flatMap(([name, milliseconds]): [string, number][] => {
-      const spent = (milliseconds - (before.get(name) ?? 0)) / looked.steps;
+      const spent = (milliseconds - (before.get(name) ?? 0)) / seen.steps;
       return name === "profile" || spent === 0 ? [] : [[name, spent]];
     }),
   );
-  const each = looked.milliseconds / looked.steps;
+  const each = seen.milliseconds / seen.steps;
   return {
     backend,
-    steps: looked.steps,
-    pictures: looked.pictures,
+    steps: seen.steps,
+    images: seen.images,
     millisecondsPerStep: each,
-    imagesPerSecond: (1000 * looked.pictures) / looked.milliseconds,
+    imagesPerSecond: (1000 * seen.images) / seen.milliseconds,
     native,
     plugins,
     rest: each - (native?.millisecondsPerStep ?? Object.values(plugins).reduce((sum, spent) => sum + spent, 0)),
@@ -171,10 +173,10 @@ async function measure(
 
 const withoutBackend = ({ backend: _, ...measured }: Measured & { backend: Backend }): Measured => measured;
 
-/** Notes a span of time on a line of its own. */
+/** Adds a span of time to a line of the trace. */
 type Span = (line: string, span: CallSpan) => void;
 
-/** Events of the trace format that Chrome's viewer and Perfetto open: times are microseconds. */
+/** Events in the trace format of Chrome and Perfetto; times in microseconds. */
 function createTrace(): { process(name: string): Span; events: object[] } {
   const events: object[] = [];
   let processes = 0;
@@ -202,7 +204,7 @@ function createTrace(): { process(name: string): Span; events: object[] } {
   };
 }
 
-/** Of every plugin in all of its taps so far. */
+/** Milliseconds of each plugin in all of its taps so far. */
 function pluginMilliseconds(trainer: Trainer): Map<string, number> {
   return new Map(
     [...trainer.hooks.costs()].map(([plugin, hooks]) => [
@@ -215,23 +217,23 @@ function pluginMilliseconds(trainer: Trainer): Map<string, number> {
 function described(found: Profile, most: number): string {
   const { plugins, single, millisecondsPerStep: each } = found;
   const lines = [
-    `${found.backend} on ${found.threads} threads, ${found.precision}: ${each.toFixed(1)} ms a step of ` +
-      `${Math.round(found.pictures / found.steps)} pictures, ${Math.round(found.imagesPerSecond)} images/s, over ${found.steps} steps`,
-    `memory: ${(found.memory.resident / 1e9).toFixed(2)} GB of the process, ${(found.memory.heap / 1e6).toFixed(0)} MB of JavaScript's heap`,
+    `${found.backend} on ${found.threads} threads, ${found.precision}: ${each.toFixed(1)} ms per step of ` +
+      `${Math.round(found.images / found.steps)} images, ${Math.round(found.imagesPerSecond)} images/s, over ${found.steps} steps`,
+    `memory: ${(found.memory.resident / 1e9).toFixed(2)} GB in the process, ${(found.memory.heap / 1e6).toFixed(0)} MB in JavaScript's heap`,
     "",
     operationTable(found, most),
   ];
   if (single)
     lines.push(
       "",
-      `the same operation by operation (--no-capture): ${single.millisecondsPerStep.toFixed(1)} ms a step`,
+      `without graphs (--no-capture): ${single.millisecondsPerStep.toFixed(1)} ms per step`,
       "",
       operationTable(single, most),
     );
   const taps = Object.entries(plugins).sort(([, a], [, b]) => b - a);
   if (taps.length > 0) {
     const rows = taps.map(([name, spent]) => row(name, spent, each));
-    lines.push("", table([["plugin, its native calls included", "ms a step", "share"], ...rows]));
+    lines.push("", table([["plugin, with its native calls", "ms/step", "share"], ...rows]));
   }
   return lines.join("\n");
 }
@@ -249,11 +251,11 @@ function operationTable({ native, rest, millisecondsPerStep: each }: Measured, m
   const sum = (key: "calls" | "milliseconds", of: readonly NativeCall[]): number =>
     of.reduce((total, call) => total + call[key], 0);
   return table([
-    ["", "ms a step", "share", "calls"],
+    ["", "ms/step", "share", "calls"],
     ...(native
       ? [
           row("native calls", native.millisecondsPerStep, each, sum("calls", native.operations).toFixed(0)),
-          row("outside them", rest, each),
+          row("outside native calls", rest, each),
         ]
       : [row("outside plugins", rest, each, "")]),
     ...listed.map(({ name, calls, milliseconds }) => row(`  ${name}`, milliseconds, each, calls.toFixed(0))),

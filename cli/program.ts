@@ -1,5 +1,5 @@
 /** The commands of `trainer`, one file each. */
-import { Command } from "commander";
+import { type Argument, Command } from "commander";
 import { packageVersion } from "../core/backend/install/native-sources.js";
 import { TrainerError } from "../core/errors.js";
 import { suggestion } from "../core/options.js";
@@ -16,44 +16,72 @@ import { addProfile } from "./profile.js";
 import { addReplay } from "./replay.js";
 import { addCompare, addReport } from "./report.js";
 
+/** Options of earlier versions -> their new names, for the error message. */
+const renamed: Readonly<Record<string, string>> = { "--pictures": "--images" };
+
 export function createProgram(): Command {
   const program = new Command("trainer")
-    .description("Train image classifiers: a small loop, and every technique a plugin.")
+    .description("Train image classifiers. Every technique is a plugin.")
     .version(packageVersion())
     .showSuggestionAfterError()
-    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "trainer: ")) })
+    .configureOutput({ outputError: (text, write) => write(withNewName(text.replace(/^error: /, "trainer: "))) })
+    .configureHelp({ subcommandTerm })
     .addHelpText(
       "after",
       `
 Start with:
-  trainer --preset quickstart        train something now
-  trainer plan --preset quickstart   see what that will do
-  trainer plugins                    every technique, a line each
-  trainer backend install            the fast backend, once a machine`,
+  trainer --preset quickstart        train a small network in 20 seconds
+  trainer plan --preset quickstart   show that run without training
+  trainer plugins                    list every technique
+  trainer backend install            install TensorFlow, the fast backend
+
+\`trainer COMMAND --help\` shows the options of a command.`,
     );
+  program.commandsGroup("Train:");
   addFit(program);
   addPlan(program);
   addLrFind(program);
+  addProfile(program);
   addLists(program);
+  program.commandsGroup("Use a finished run:");
   addEvaluate(program);
   addPredict(program);
   addGradCam(program);
   addReport(program);
   addCompare(program);
   addReplay(program);
-  addProfile(program);
+  program.commandsGroup("Set up:");
   addData(program);
   addBackend(program);
+  program.helpCommand("help [command]", "show the help of a command");
   program.hook("preSubcommand", refuseUnknownCommand);
   for (const command of allCommands(program)) command.exitOverride().showSuggestionAfterError();
   return program;
 }
 
-/** commander would hand a mistyped command to the default one, which knows nothing of it. */
+/** A command and its arguments: every command has options, so `[options]` would say nothing. */
+const subcommandTerm = (command: Command): string =>
+  [command.name(), ...command.registeredArguments.map(argumentTerm)].join(" ");
+
+function argumentTerm(argument: Argument): string {
+  const name = argument.name() + (argument.variadic ? "..." : "");
+  return argument.required ? `<${name}>` : `[${name}]`;
+}
+
+function withNewName(text: string): string {
+  const [, option = ""] = /unknown option '([\w-]+)'/.exec(text) ?? [];
+  const name = renamed[option];
+  return name === undefined ? text : `trainer: unknown option '${option}'\n(Did you mean ${name}?)\n`;
+}
+
+/** commander would pass a mistyped command to the default command as an argument. */
 function refuseUnknownCommand({ args: [first], commands }: Command, chosen: Command): void {
   if (chosen.name() !== "fit" || first === undefined || first === "fit" || first.startsWith("-")) return;
   const names = commands.map((command) => command.name());
-  throw new TrainerError("ERR_UNKNOWN_NAME", `There is no command "${first}"${suggestion(first, names)}.`);
+  throw new TrainerError(
+    "ERR_UNKNOWN_NAME",
+    `Unknown command "${first}"${suggestion(first, names)}. \`trainer --help\` lists the commands.`,
+  );
 }
 
 function allCommands(command: Command): Command[] {

@@ -1,7 +1,4 @@
-/**
- * A run as people watch it: one live line on a terminal, a line an epoch elsewhere, and the results at the
- * end.
- */
+/** Progress for people: a live line on a terminal, a line per epoch, and the results at the end. */
 import type { Emitter } from "mitt";
 import type { Events, MetricsRecord, SummaryRecord } from "../core/loop/events.js";
 import type { Progress } from "../core/loop/types.js";
@@ -19,39 +16,39 @@ import {
   tell,
 } from "./terminal.js";
 
-/** Epochs in the curve of an epoch's line, and where room is short. */
+/** Epochs in the sparkline of an epoch's line, and on a narrow terminal. */
 const [sparkEpochs, fewEpochs] = [16, 8];
 
-/** Watches a run until it ends, on standard error. */
+/** Shows a run's progress on standard error until it ends. */
 export function showProgress(events: Emitter<Events>): void {
   const live = liveLine();
   const colors = colorsFor(process.stderr);
   const started = performance.now();
   const left = createEstimate();
   let lastStep = Number.POSITIVE_INFINITY;
-  const accuracies: number[] = []; // of each epoch: held out, or of training where nothing is
+  const accuracies: number[] = []; // validation of each epoch, or training without validation
   const say = (line: string, paint?: (line: string) => string): void => {
     live.clear();
     tell(line, paint);
   };
-  /** What will really run: a run may end by its steps before its epochs are over. */
+  /** The real length: a limit on steps may end the run before its epochs do. */
   const planned = ({ totalSteps, stepsPerEpoch }: Progress): { steps: number; epochs: number } => {
     const steps = Math.min(totalSteps, lastStep);
     return { steps, epochs: Math.ceil(steps / stepsPerEpoch) };
   };
 
-  events.on("fit:resume", ({ epoch, step }) => say(`going on after step ${step}, in epoch ${epoch + 1}`));
+  events.on("fit:resume", ({ epoch, step }) => say(`resuming after step ${step}, in epoch ${epoch + 1}`));
   events.on("fit:start", (run) => {
     lastStep = run.lastStep;
     const length =
       lastStep < run.totalSteps
-        ? `${lastStep} steps, ${run.stepsPerEpoch} an epoch`
+        ? `${lastStep} steps, ${run.stepsPerEpoch} per epoch`
         : `${run.epochs} epochs of ${run.stepsPerEpoch} steps`;
     const name = plain(run.name);
     say(
       `${name}: ${run.parameters.toLocaleString("en")} parameters, ` +
         `${run.backend} on ${run.threads} ${run.threads === 1 ? "thread" : "threads"}, ` +
-        `${run.trainSamples} pictures, ${run.heldSamples} held out, ${length}`,
+        `${run.trainSamples} training images, ${run.heldSamples} for validation, ${length}`,
       (line) => line.replace(name, colors.bold),
     );
     if (run.folder !== undefined) say(`run folder ${run.folder}`);
@@ -61,7 +58,7 @@ export function showProgress(events: Emitter<Events>): void {
     left.step(step, performance.now() / 1000);
     live.draw((width) => {
       const seconds = left.seconds({ steps: steps - step.step, epochs: epochs - step.epoch });
-      // Of one width throughout, so that what fits does not change from draw to draw.
+      // Padded to one width, so that the layout stays the same from draw to draw.
       const [epoch, at] = [step.epoch + 1, step.step].map((value, place) => {
         const of = String([epochs, steps][place]);
         return `${String(value).padStart(of.length)}/${of}`;
@@ -99,8 +96,8 @@ export function showProgress(events: Emitter<Events>): void {
             {
               weight: 6,
               forms: [
-                `held out ${validation.loss.toFixed(3)} ${percent(validation.top1)}`,
-                `held out ${percent(validation.top1)}`,
+                `val ${validation.loss.toFixed(3)} ${percent(validation.top1)}`,
+                `val ${percent(validation.top1)}`,
               ],
             },
           ]
@@ -120,23 +117,23 @@ export function showProgress(events: Emitter<Events>): void {
 
 const curveOf = (values: readonly number[], most: number): string => sparkline(values.slice(-most));
 
-/** Steps whose median says how long one takes: the first are slow, and a run that others share a machine with changes. */
+/** Steps in the median of a step's time: first steps are slow, and the machine's load changes. */
 const recentSteps = 31;
 
-/** Seconds that a run has still to go, from the steps just done and from what the ends of its epochs took. */
+/** Estimates the seconds left, from recent steps and from the pauses between epochs. */
 export function createEstimate(): {
-  /** A step is done, at so many seconds of a clock. */
+  /** Counts a finished step. @param now seconds of any clock */
   step(step: Pick<Events["step"], "epoch" | "samples" | "imagesPerSecond">, now: number): void;
-  /** @param epochs whose end is to come, the one under way included */
-  seconds(toCome: { steps: number; epochs: number }): number;
+  /** @param remaining steps, and epochs whose end is still to come */
+  seconds(remaining: { steps: number; epochs: number }): number;
 } {
   const recent: number[] = [];
-  let ends = { count: 0, seconds: 0 }; // evaluation, logs, checkpoint: between two epochs' steps
+  let ends = { count: 0, seconds: 0 }; // evaluation, logs and checkpoint between two epochs
   let before: { epoch: number; at: number } | undefined;
   const median = (): number => [...recent].sort((a, b) => a - b)[(recent.length - 1) >> 1] ?? 0; // the lower of two: the first step is slow
   return {
     step({ epoch, samples, imagesPerSecond }, now) {
-      // The wall clock sees what is done between steps as well; the first step of an epoch knows only its own time.
+      // The wall clock includes work between steps. The first step of an epoch has only its own time.
       const took = before?.epoch === epoch ? now - before.at : samples / imagesPerSecond;
       if (before && epoch === before.epoch + 1) {
         ends = { count: ends.count + 1, seconds: ends.seconds + Math.max(0, now - before.at - took) };
@@ -152,14 +149,14 @@ export function createEstimate(): {
 /** 12h34m, 3m05s, 27s. */
 const compact = (seconds: number): string => duration(seconds).replaceAll(" ", "").replace("min", "m");
 
-/** A part of a line: from its longest form to its shortest, which is "" for one that may be left out. */
+/** A part of a line: forms from the longest to the shortest; "" where the part may be omitted. */
 export interface Part {
   readonly forms: readonly string[];
-  /** Parts of little weight are shortened before others. */
+  /** Parts of less weight are shortened first. */
   readonly weight: number;
 }
 
-/** A line of parts that fits; where every part's shortest is too long, the parts of the least weight go. */
+/** Fits parts into a line of `width` columns. Where even the shortest forms are too long, parts of the least weight go. */
 export function fitting(parts: readonly Part[], width: number): string {
   const forms = parts.map((part) => [...part.forms]);
   const order = parts.map((_, at) => at).sort((a, b) => parts[a]!.weight - parts[b]!.weight);
@@ -171,16 +168,16 @@ export function fitting(parts: readonly Part[], width: number): string {
   return shortened(line(" "), width);
 }
 
-/** What the results show beside the summary. */
+/** Shown beside the summary. */
 interface ResultsContext {
-  /** Of the data: with five or fewer, a top-5 says nothing. */
+  /** Number of classes; top-5 is shown for more than five. */
   classes?: number;
   folder?: string;
-  /** The page, where there is one. */
+  /** The report's path, where it was written. */
   report?: string;
 }
 
-/** The results: accuracies, time, and what each plugin cost. */
+/** Formats the results: accuracies, time, and the cost of each plugin. */
 export function formatResults(summary: SummaryRecord, { classes, folder, report }: ResultsContext = {}): string {
   const top5 = classes === undefined || classes > 5;
   const row = (name: string, metrics: Omit<MetricsRecord, "count" | "source"> & { source?: string }): string[] => [
@@ -192,7 +189,7 @@ export function formatResults(summary: SummaryRecord, { classes, folder, report 
   ];
   const rows = (
     [
-      ["held out", summary.validation],
+      ["validation", summary.validation],
       ["test", summary.test],
     ] as const
   ).flatMap(([name, metrics]) =>
@@ -219,9 +216,9 @@ export function formatResults(summary: SummaryRecord, { classes, folder, report 
       millisecondsPerStep.toFixed(2),
       percent(share),
     ]);
-    lines.push("", table([["plugin", "ms a step", "share"], ...cells], "  "));
+    lines.push("", table([["plugin", "ms/step", "share"], ...cells], "  "));
   }
   if (folder !== undefined) lines.push("", `run folder ${plain(folder)}`);
-  if (report !== undefined) lines.push(`Report: ${plain(report)}`);
+  if (report !== undefined) lines.push(`report ${plain(report)}`);
   return lines.join("\n");
 }

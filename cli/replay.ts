@@ -23,6 +23,7 @@ interface ReplayOptions {
 export function addReplay(program: Command): void {
   program
     .command("replay <run>")
+    .summary("repeat one step and inspect it")
     .description("repeat one step of a run and show its loss, gradients and what each plugin changed")
     .requiredOption("--step <n>", "the optimizer step, counted from 1", whole(1))
     .option(

@@ -1,4 +1,4 @@
-/** `trainer report RUN` and `trainer compare RUN…`: pages from what runs keep of themselves. */
+/** `trainer report RUN` and `trainer compare RUN…`: pages made from the files of runs. */
 import { accessSync, constants, existsSync, mkdirSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type { Command } from "commander";
@@ -17,18 +17,19 @@ import { pageHtml } from "../report/html.js";
 import { readRun, writeReport } from "../report/read.js";
 import { toJson } from "../run/json.js";
 import { isHeld } from "../run/lock.js";
-import { writing } from "./output.js";
+import { writing } from "../run/output.js";
 import { percent, print, table, tell } from "./terminal.js";
 
 export function addReport(program: Command): void {
   program
     .command("report <run>")
-    .description("write a run's report.html again, from what the run keeps")
+    .summary("write a run's report.html again")
+    .description("write a run's report.html again from its files")
     .addHelpText(
       "after",
       `
-A run writes its report at its start, after each epoch and at its end: one file that needs nothing else. This command
-is for runs that broke off, and for files of an older version.
+A run writes its report at the start, after each epoch and at the end. Use this
+command for a run that was killed, or one of an older version.
 
 Example:
   trainer report runs/cifar100-small-1`,
@@ -42,16 +43,18 @@ Example:
 export function addCompare(program: Command): void {
   program
     .command("compare <runs...>")
-    .description("several runs in one page: curves, what their configs differ in, means over seeds")
-    .option("--out <file>", "the page", "compare.html")
-    .option("--force", "write over a file that is there")
-    .option("--json", "the table as JSON, and no page")
+    .summary("compare several runs on one page")
+    .description("compare runs on one page: curves, config differences, means over seeds")
+    .option("--out <file>", "page to write", "compare.html")
+    .option("--force", "overwrite an existing file")
+    .option("--json", "print the table as JSON and write no page")
     .addHelpText(
       "after",
       `
-Runs that differ in the seed alone are one group, and its figures a mean ± the deviation over seeds. A seed that
-several runs have counts once: they are one run made again, and not independent. A run that did not finish counts
-for nothing there. Behind each figure stands of how many runs it is.
+Runs that differ only in the seed form one group. Its figures are the mean ± the
+standard deviation over seeds, with the number of seeds in parentheses. A seed
+counts once, also when several runs have it: repeated runs are not independent.
+Unfinished runs are not counted.
 
 Example:
   trainer compare runs/cifar100-small-1 runs/cifar100-small-2 --out small.html`,
@@ -62,19 +65,22 @@ Example:
 function readParts(run: string): ReturnType<typeof readRun> {
   const folder = resolve(run);
   const parts = readRun(folder, isHeld(folder));
-  if (parts.problem !== undefined) tell(`warning: ${parts.problem} What lies before is shown.`);
+  if (parts.problem !== undefined) tell(`warning: ${parts.problem} The page shows what comes before it.`);
   return parts;
 }
 
 function compare(given: string[], { out, force, json }: { out: string; force?: boolean; json?: boolean }): void {
   const runs = [...new Set(given.map((run) => resolve(run)))];
   if (runs.length < 2)
-    throw new TrainerError("ERR_OPTION", `Comparing takes two runs or more, and ${runs.join()} is one.`);
+    throw new TrainerError(
+      "ERR_OPTION",
+      `trainer compare expected two or more runs, got ${runs.join()}. Name another run.`,
+    );
   const page = resolve(out);
   if (!json && !force && existsSync(page)) {
     throw new TrainerError(
       "ERR_OPTION",
-      `${page} is there already. Name another file with --out, or write over it with --force.`,
+      `${page} already exists. Choose another file with --out, or overwrite it with --force.`,
     );
   }
   const parts = runs.map(readParts);
@@ -101,7 +107,7 @@ function compare(given: string[], { out, force, json }: { out: string; force?: b
     }),
   ]);
   const folder = dirname(page);
-  writing(`The page's folder ${folder}`, () => {
+  writing(`The folder ${folder}`, () => {
     mkdirSync(folder, { recursive: true });
     accessSync(folder, constants.W_OK);
   });

@@ -1,14 +1,14 @@
-/** What people read: on standard error when standard output is for machines. */
+/** Output for people. Standard output carries results; standard error everything else. */
 import type { Emitter } from "mitt";
 import pc from "picocolors";
 import type { Events } from "../core/loop/events.js";
 
-/** What would move the cursor, colour the screen or turn the direction of a line around. */
+/** Characters that move the cursor, colour the screen or reverse the direction of text. */
 const controls = /[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
 /**
- * A name from outside, as it can stand within a line: controls are spelt out, ESC as \x1b. Those that JSON leaves raw are
- * spelt as JSON would, so a line of JSON means the same after it.
+ * Escapes control characters in text from outside, so that it fits into a line: ESC becomes \x1b. Characters that JSON
+ * leaves raw are escaped as in JSON, so a line of JSON keeps its meaning.
  */
 export function plain(text: string): string {
   return text.replace(controls, (sign) => {
@@ -17,15 +17,15 @@ export function plain(text: string): string {
   });
 }
 
-/** The same of a text of several lines. */
+/** The same for a text of several lines. */
 const plainLines = (text: string): string => text.split("\n").map(plain).join("\n");
 
-/** Writes a line for people; `paint` is the only way to a colour. */
+/** Writes a line to standard error. `paint` adds colours after escaping. */
 export function tell(line: string, paint: (line: string) => string = String): void {
   process.stderr.write(`${paint(plainLines(line))}\n`);
 }
 
-/** Writes a result, text or JSON. */
+/** Writes a result to standard output, text or JSON. */
 export function print(text: string): void {
   process.stdout.write(`${plainLines(text)}\n`);
 }
@@ -40,28 +40,26 @@ export function tellWarnings(events: Emitter<Events>): void {
   events.on("warning", ({ message }) => tellWarning(message));
 }
 
-/** Columns of a terminal; 80 where there is none, or where it says nothing useful. */
+/** Columns of a terminal; 80 where the stream is none or reports none. */
 export function columns(stream: NodeJS.WriteStream = process.stderr): number {
   const { columns: width } = stream;
   return width !== undefined && width > 0 ? width : 80;
 }
 
-/** Whether a stream is a terminal that understands escape sequences. */
+/** Whether a stream is a terminal with escape sequences. */
 export const obeys = ({ isTTY }: { isTTY?: boolean }): boolean => isTTY === true && process.env.TERM !== "dumb";
 
-/**
- * Colours for a stream: where it is a terminal, unless NO_COLOR says otherwise; everywhere with FORCE_COLOR.
- */
+/** Colours for a terminal. NO_COLOR switches them off, FORCE_COLOR on. */
 export function colorsFor(stream: { isTTY?: boolean }): ReturnType<typeof pc.createColors> {
   return pc.createColors(!process.env.NO_COLOR && (!!process.env.FORCE_COLOR || obeys(stream)));
 }
 
-/** Milliseconds between two drawings of a live line. */
+/** Least milliseconds between two updates of a live line. */
 const pace = 100;
 
-/** A line of standard error that is written over itself; nothing where there is no terminal for it. */
+/** A line on standard error that overwrites itself. Silent where standard error is no terminal. */
 export interface LiveLine {
-  /** Draws what `line` makes of the width there is, if the last drawing is not too fresh. */
+  /** Draws `line` at the current width, at most every 100 ms. */
   draw(line: (width: number) => string): void;
   clear(): void;
 }
@@ -92,14 +90,14 @@ const graphemes = (text: string): string[] => Array.from(segmenter.segment(text)
 const wide =
   /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe10-\ufe19\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\ufe0f\u{1b000}-\u{1b2ff}\u{1f200}-\u{1f2ff}\u{20000}-\u{3fffd}]|\p{Emoji_Presentation}/u;
 
-/** Columns that a terminal gives a text. */
+/** Columns of a text on a terminal. */
 export function displayWidth(text: string): number {
   if (/^[ -~]*$/.test(text)) return text.length;
   const widthOf = (sign: string): number => (wide.test(sign) ? 2 : /^[\p{Mn}\p{Me}\p{Cf}]+$/u.test(sign) ? 0 : 1);
   return graphemes(text).reduce((sum, sign) => sum + widthOf(sign), 0);
 }
 
-/** Fits a text into columns by leaving out of its middle: names differ at their ends. */
+/** Shortens a text to `width` columns in the middle, since names differ at their ends. */
 export function shortened(text: string, width: number): string {
   if (displayWidth(text) <= width) return text;
   if (width < 1) return "";
@@ -114,14 +112,14 @@ export function shortened(text: string, width: number): string {
   }
 }
 
-/** Columns of the first column below which others are left out. */
+/** Least width of the first column; below it, other columns are dropped. */
 const leastName = 12;
 
 /**
- * Rows in columns of the width they need: the first left, the others right. Where `limit` is too narrow the first column is
- * shortened, and from the right columns are left out, so those that say least stand last.
+ * Aligns rows in columns: the first left, the others right. Above `limit` the first column is shortened, then columns are
+ * dropped from the right, so put the least important last.
  *
- * @param limit columns of the screen; those of standard output, and no end where that is no terminal
+ * @param limit width in columns; default: that of standard output, unlimited where it is no terminal
  */
 export function table(
   rows: readonly (readonly string[])[],
@@ -158,7 +156,7 @@ export function duration(seconds: number): string {
   return `${whole} s`;
 }
 
-/** One letter a number, from the lowest to the highest of them; nothing for fewer than two. */
+/** One block per number, scaled from the lowest to the highest; empty for fewer than two numbers. */
 export function sparkline(values: readonly number[]): string {
   const known = values.filter(Number.isFinite);
   if (known.length < 2) return "";

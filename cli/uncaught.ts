@@ -1,16 +1,16 @@
-/** What fails where nobody waits for it: a timer, a listener or a promise of a config or a plugin. */
+/** Uncaught errors: of a timer, a listener or a promise of a config or a plugin. */
 
-type Taker = (error: unknown) => void;
-let taker: Taker | undefined;
+type Handler = (error: unknown) => void;
+let handler: Handler | undefined;
 
-/** Has errors that nobody waits for given to `take`, which ends what is under way in its own time; until `stop`. */
-export function takeStrays(take: Taker): { stop(): void } {
-  taker = take;
-  return { stop: () => void (taker = undefined) };
+/** Passes uncaught errors to `handle`, which ends the work in progress, until `stop`. */
+export function handleUncaught(handle: Handler): { stop(): void } {
+  handler = handle;
+  return { stop: () => void (handler = undefined) };
 }
 
-/** Gives an error to whoever takes them; false where nobody does. */
-export function giveStray(error: unknown): boolean {
-  taker?.(error);
-  return taker !== undefined;
+/** Passes an error to the handler. Returns false where there is none. */
+export function passUncaught(error: unknown): boolean {
+  handler?.(error);
+  return handler !== undefined;
 }

@@ -22,7 +22,7 @@ it("trains, goes on, and is evaluated and looked into as any other", async () =>
   const evaluated = await trainer("evaluate", run, "--json");
   expect(evaluated.code).toBe(0);
   expect(JSON.parse(evaluated.stdout)).toMatchObject({ loss: test.loss, top1: test.top1 });
-  const drawn = await trainer("gradcam", run, "--pictures", "2");
+  const drawn = await trainer("gradcam", run, "--images", "2");
   expect(drawn.code).toBe(0);
   expect(readdirSync(join(run, "gradcam")).length).toBeGreaterThan(0);
 });

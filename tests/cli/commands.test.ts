@@ -34,18 +34,18 @@ describe("fit", () => {
     expect(first.code).toBe(0);
     expect(first.stderr).toContain(`config ${config}\n`);
     expect(first.stderr).toMatch(
-      /^micro: [\d,]+ parameters, \w+ on \d+ threads, 32 pictures, 8 held out, 2 epochs of 4 steps$/m,
+      /^micro: [\d,]+ parameters, \w+ on \d+ threads, 32 training images, 8 for validation, 2 epochs of 4 steps$/m,
     );
     for (const epoch of [1, 2])
       expect(first.stderr).toMatch(new RegExp(`^epoch ${epoch}/2  train .*held out .*img/s`, "m"));
     expect(first.stderr, "no live line where there is no terminal").not.toContain("\r");
     const { test, validation } = json(join(run, "summary.json"));
     expect(first.stdout).toMatch(/^micro: ended after 2 epochs and 8 steps \(epochs\)$/m);
-    expect(first.stdout).toMatch(new RegExp(`held out +${(validation.top1 * 100).toFixed(1)} % .*best of epoch`));
+    expect(first.stdout).toMatch(new RegExp(`validation +${(validation.top1 * 100).toFixed(1)} % .*best of epoch`));
     expect(first.stdout).toMatch(new RegExp(`test +${(test.top1 * 100).toFixed(1)} % .* ${test.loss.toFixed(4)} `));
     expect(first.stdout).toMatch(/test, one view /);
     expect(first.stdout).toMatch(/ema +\d+\.\d\d +\d+\.\d %/);
-    expect(first.stdout.endsWith(`run folder ${run}\nReport: ${join(run, "report.html")}\n`)).toBe(true);
+    expect(first.stdout.endsWith(`run folder ${run}\nreport ${join(run, "report.html")}\n`)).toBe(true);
   });
 
   it("numbers runs in the working directory", async () => {
@@ -54,7 +54,7 @@ describe("fit", () => {
     expect(quiet.stderr, "quiet").toBe("");
     expect(quiet.stdout).not.toContain("Report:");
     const { stdout } = await trainer("fit", ...args.slice(0, -1));
-    expect(stdout, "as one would type it from here").toContain("\nReport: runs/micro-2/report.html\n");
+    expect(stdout, "as one would type it from here").toContain("\nreport runs/micro-2/report.html\n");
     expect(readdirSync(join(inside, "runs"))).toEqual(["micro-1", "micro-2"]);
   });
 
@@ -133,7 +133,7 @@ describe("a config of the wrong shape", () => {
     const before = readdirSync(inside);
     const { code, stderr } = await trainer("--config", file, ...more);
     expect(stderr).toMatch(message);
-    expect(stderr).not.toContain("fault of fitloop");
+    expect(stderr).not.toContain("bug in fitloop");
     expect(code).toBe(2);
     expect(readdirSync(inside)).toEqual(before);
   });
@@ -324,9 +324,9 @@ describe("profile", () => {
     const before = readdirSync(inside);
     const { code, stdout } = await trainer(...args, "--json");
     expect(code).toBe(0);
-    const { steps, pictures, millisecondsPerStep, native, rest, plugins } = JSON.parse(stdout);
+    const { steps, images, millisecondsPerStep, native, rest, plugins } = JSON.parse(stdout);
     expect(steps).toBe(6);
-    expect(pictures).toBe(48);
+    expect(images).toBe(48);
     expect(native.millisecondsPerStep + rest).toBeCloseTo(millisecondsPerStep, 9);
     const sum = native.operations.reduce(
       (total: number, { milliseconds }: { milliseconds: number }) => total + milliseconds,
@@ -364,7 +364,7 @@ describe("profile", () => {
         ).toBe(true);
       }
     }
-    expect(await trainer(...many)).toMatchObject({ code: 73, stderr: expect.stringContaining("is there already") });
+    expect(await trainer(...many)).toMatchObject({ code: 73, stderr: expect.stringContaining("already exists") });
     rmSync(trace);
   });
 
@@ -484,7 +484,7 @@ describe("report and compare", () => {
     const blocked = await trainer("compare", run, other, "--out", join(page, "both.html"));
     expect(blocked).toMatchObject({
       code: 73,
-      stderr: expect.stringMatching(/The page's folder .*both\.html cannot be written: .*--out/),
+      stderr: expect.stringMatching(/The folder .*both\.html cannot be written: .*--out/),
     });
   });
 });
@@ -497,14 +497,14 @@ describe("gradcam", () => {
     await sharp(blank).png().toFile(picture);
   });
 
-  it("draws a picture file, for the class and layer that are asked for", async () => {
+  it("draws an image file, for a given class and layer", async () => {
     const args = ["gradcam", run, picture, "--class", "square", "--layer", "layer2", "--out", folder, "--json"];
     const { code, stdout } = await trainer(...args);
     expect(code).toBe(0);
     const file = join(folder, "seen-square.png");
     const drawn = [{ image: picture, class: "square", probability: expect.any(Number), file }];
     expect(JSON.parse(stdout)).toEqual({ folder, drawn });
-    // The picture beside itself under its map, 8 x 8 each, enlarged to 192.
+    // The image and its overlay, 8 x 8 each, enlarged to 192.
     expect(await sharp(file).metadata()).toMatchObject({ width: 384, height: 192, format: "png" });
     const { data } = await sharp(file)
       .extract({ left: 0, top: 0, width: 1, height: 1 })
@@ -513,26 +513,26 @@ describe("gradcam", () => {
     expect([...data]).toEqual([0x30, 0x50, 0xa0]);
   });
 
-  it("without files draws the run's own pictures and plays both games", async () => {
-    const { code, stdout } = await trainer("gradcam", run, "--pictures", "3", "--out", join(base, "own"), "--json");
+  it("without files draws the run's own images and scores both games", async () => {
+    const { code, stdout } = await trainer("gradcam", run, "--images", "3", "--out", join(base, "own"), "--json");
     expect(code).toBe(0);
     const { drawn, pointing, grid } = JSON.parse(stdout);
     expect(drawn).toHaveLength(3);
     for (const { file } of drawn) expect(readFileSync(file).subarray(1, 4).toString()).toBe("PNG");
-    // In wide scenes the middle is no sure guess.
-    expect(pointing).toMatchObject({ pictures: 12 });
+    // In wide scenes a guess at the middle can miss.
+    expect(pointing).toMatchObject({ images: 12 });
     expect(pointing.guess).toBeLessThan(12);
-    expect(grid.guess).toBe(grid.pictures / 4);
+    expect(grid.guess).toBe(grid.images / 4);
   });
 
-  it("draws every picture into a file of its own, and all of them into a gallery", async () => {
+  it("writes each drawing to its own file, and all of them to a gallery", async () => {
     const names = ["seen-again.png", "seen again.png", "seen  again.png"];
     for (const name of names) writeFileSync(join(base, name), readFileSync(picture));
     const out = join(base, "twins");
     const images = [picture, ...names.map((name) => join(base, name)), picture];
     const { code, stdout } = await trainer("gradcam", run, ...images, "--out", out);
     expect(code).toBe(0);
-    expect(stdout).toContain(`\ndrawings in ${out}, together in gallery.png\n`);
+    expect(stdout).toContain(`\ndrawings: ${out}, all in gallery.png\n`);
     expect(readdirSync(out)).toHaveLength(images.length + 1);
     // Four pairs of 8 x 8, two pixels apart, twelve times as large; the fifth is in a second row.
     expect(await sharp(join(out, "gallery.png")).metadata()).toMatchObject({
@@ -541,13 +541,13 @@ describe("gradcam", () => {
     });
   });
 
-  it("refuses options that go with the run's own pictures, and places that cannot be", async () => {
+  it("refuses options for the run's own images, and paths that cannot exist", async () => {
     for (const option of [
       ["--split", "test"],
-      ["--pictures", "3"],
+      ["--images", "3"],
       ["--data", base],
     ]) {
-      const message = expect.stringMatching(`${option[0]} is for the run's own pictures`);
+      const message = expect.stringMatching(`${option[0]} chooses among the run's own images`);
       expect(await trainer("gradcam", run, picture, ...option)).toMatchObject({ code: 2, stderr: message });
     }
     const message = expect.stringMatching(/seen\.png\/foo cannot be written: .*--out/);
@@ -557,7 +557,7 @@ describe("gradcam", () => {
     });
   });
 
-  it("refuses a class and a layer that are not there, and pictures too", async () => {
+  it("refuses an unknown class, an unknown layer and a missing image", async () => {
     const refused = async (...args: string[]): Promise<Ran> => trainer("gradcam", run, ...args);
     expect(await refused(picture, "--class", "squar")).toMatchObject({
       code: 2,

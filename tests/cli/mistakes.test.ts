@@ -55,7 +55,7 @@ const mistakes: [string, string[], number, RegExp][] = [
   ["a preset in capitals", ["--preset", "CIFAR100-Small"], 2, /did you mean "cifar100-small"\?/],
   ["a preset like nothing", ["--preset", "zzzzzzzzzzzz"], 2, /there are: quickstart, cifar100-small, .*transfer\)/],
   ["a preset named like a property", ["--preset", "constructor"], 2, /There is no preset "constructor"/],
-  ["a command", ["evalute", "runs/a"], 2, /There is no command "evalute" \(did you mean "evaluate"\?\)/],
+  ["a command", ["evalute", "runs/a"], 2, /Unknown command "evalute" \(did you mean "evaluate"\?\)/],
   ["a command before options", ["plna", ...quick], 2, /did you mean "plan"\?/],
   ["a command of a group", ["data", "verfy"], 2, /unknown command 'verfy'\n\(Did you mean verify\?\)/],
   ["an option", ["--prest", "quickstart"], 2, /unknown option '--prest'\n\(Did you mean --preset\?\)/],
@@ -156,6 +156,6 @@ it("says nothing in colour or of a fault of its own", async () => {
   for (const [, args] of mistakes.slice(0, 5)) {
     const { stderr } = await trainer(...args);
     expect(stderr).not.toContain("\x1b");
-    expect(stderr).not.toContain("fault of fitloop");
+    expect(stderr).not.toContain("bug in fitloop");
   }
 });

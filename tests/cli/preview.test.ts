@@ -1,4 +1,4 @@
-/** What `trainer data preview` draws is what the plugins do, and the same each time. */
+/** `trainer data preview` draws the plugins' effect, and the same each time. */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import sharp from "sharp";
@@ -10,13 +10,13 @@ import { trainer, workplace } from "../support/run-cli.js";
 const { inside } = workplace();
 const small = ["--preset", "quickstart", "--limit-train", "40", "--limit-test", "10"];
 const draw = (file: string, ...more: string[]) =>
-  trainer("data", "preview", ...small, "--pictures", "3", "--variants", "2", "--out", file, "--quiet", ...more);
+  trainer("data", "preview", ...small, "--images", "3", "--variants", "2", "--out", file, "--quiet", ...more);
 
 describe("data preview", () => {
   it("draws originals and variants, the same bits for a seed and others for another", async () => {
     expect(await draw("a/one.png")).toMatchObject({
       code: 0,
-      stdout: `rows 1 to 3: random-crop-flip\nno picture changed by: label-smoothing\n${join(inside, "a/one.png")}\n`,
+      stdout: `rows 1 to 3: random-crop-flip\nno image changed by: label-smoothing\n${join(inside, "a/one.png")}\n`,
     });
     await draw("two.png");
     await draw("three.png", "--seed", "7");
@@ -34,11 +34,11 @@ describe("data preview", () => {
     expect((await cell(1)).equals(await cell(2)), "nor of the other variant").toBe(false);
   });
 
-  it("says its blocks in JSON", async () => {
+  it("prints its blocks as JSON", async () => {
     const { stdout } = await draw("json.png", "--json");
     expect(JSON.parse(stdout)).toEqual({
       file: join(inside, "json.png"),
-      pictures: 3,
+      images: 3,
       variants: 2,
       blocks: [["random-crop-flip"]],
       unchanged: ["label-smoothing"],
@@ -50,20 +50,20 @@ describe("data preview", () => {
     const before = readFileSync(join(inside, "kept.png"));
     const again = await draw("kept.png", "--seed", "9");
     expect(again.code).not.toBe(0);
-    expect(again.stderr).toContain("kept.png is there already");
+    expect(again.stderr).toContain("kept.png already exists");
     expect(readFileSync(join(inside, "kept.png")).equals(before)).toBe(true);
     writeFileSync(join(inside, "file.txt"), "");
     const beneath = await draw("file.txt/x.png");
     expect(beneath).toMatchObject({ code: 73, stdout: "" });
-    expect(beneath.stderr).toMatch(/file\.txt\/x\.png cannot be written: .*Name another place with --out\.\n$/);
+    expect(beneath.stderr).toMatch(/file\.txt\/x\.png cannot be written: .*Choose another path with --out\.\n$/);
     const nothing = await draw("none.png", "--without", "random-crop-flip");
     expect(nothing.code).toBe(2);
-    expect(nothing.stderr).toContain("No plugin of this run changed these pictures");
+    expect(nothing.stderr).toContain("No plugin of this config changes these images");
     expect(existsSync(join(inside, "none.png"))).toBe(false);
   });
 });
 
-describe("pictures", () => {
+describe("images", () => {
   it("come back from normalised values to their bytes, and stay in range", () => {
     const of = { height: 1, width: 2, mean: [0.5, 0.4, 0.3], deviation: [0.2, 0.25, 0.5] } as const;
     const bytes = [0, 17, 255, 128, 90, 3];

@@ -149,8 +149,8 @@ it("a plugin that throws is named with its place, and the run is kept", async ()
 it("an error while the data loads that nobody waits for is one message and 70, and leaves no folder", async () => {
   const { code, stderr } = await start(run("unmade"), undefined, "throws while loading");
   expect(code).toBe(70);
-  expect(stderr).toMatch(/^trainer: an error nobody waited for: nobody waits for me\n +at .*micro\.config\.ts:\d+/m);
-  expect(stderr).not.toMatch(/unexpected|fault of fitloop/);
+  expect(stderr).toMatch(/^trainer: uncaught error: nobody waits for me\n +at .*micro\.config\.ts:\d+/m);
+  expect(stderr).not.toMatch(/unexpected|bug in fitloop/);
   expect(existsSync(join(base, "unmade"))).toBe(false);
 });
 

@@ -126,7 +126,7 @@ describe("the live line", () => {
     at(1000);
     events.emit("fit:start", { ...start, lastStep: 60 });
     events.emit("step", step(60, { epoch: 1 }));
-    expect(text()).toContain("8 held out, 60 steps, 50 an epoch\n");
+    expect(text()).toContain("8 for validation, 60 steps, 50 per epoch\n");
     expect(text()).toContain("epoch 2/2  step 60/60 ");
     expect(text()).toContain(" 0 s left");
   });
@@ -174,12 +174,9 @@ describe("an epoch's line", () => {
     validation: held === undefined ? undefined : { count: 10, loss: 2.1, top1: held, top5: 1, source: "current" },
   });
   it.each([
-    [40, "epoch 20/200  held out 19.0 %  12h34m"],
-    [80, "epoch 20/200  train 41.2 %  held out 2.100 19.0 %  12h34m  ▁▁▂▂▃▃▄▄▅▅▆▆▇▇██"],
-    [
-      120,
-      "epoch 20/200  train 2.345 41.2 %  held out 2.100 19.0 %  lr 0.0999  1234 img/s  12 h 34 min  ▁▁▂▂▃▃▄▄▅▅▆▆▇▇██",
-    ],
+    [40, "epoch 20/200  val 19.0 %  12h34m"],
+    [80, "epoch 20/200  train 41.2 %  val 2.100 19.0 %  12h34m  ▁▁▂▂▃▃▄▄▅▅▆▆▇▇██"],
+    [120, "epoch 20/200  train 2.345 41.2 %  val 2.100 19.0 %  lr 0.0999  1234 img/s  12 h 34 min  ▁▁▂▂▃▃▄▄▅▅▆▆▇▇██"],
   ])("of %i columns keeps the held-out accuracy, and the curve where it can", (width, line) => {
     const { events, text, at } = watch(true, width);
     at(45_240_000);
@@ -187,14 +184,14 @@ describe("an epoch's line", () => {
     expect(text().trimEnd().split("\n").at(-1)).toBe(line);
   });
 
-  it("shows training where nothing is held out, and is whole where there is no terminal", () => {
+  it("shows training accuracy without validation, and whole lines without a terminal", () => {
     const narrow = watch(true, 30);
     narrow.events.emit("epoch:end", epoch(0, undefined));
     expect(narrow.text()).toContain("epoch 1/200  train 41.2 %");
     vi.restoreAllMocks();
     const piped = watch(false, 30);
     piped.events.emit("epoch:end", epoch(0, 0.5));
-    expect(piped.text()).toBe("epoch 1/200  train 2.345 41.2 %  held out 2.100 50.0 %  lr 0.0999  1234 img/s  0 s\n");
+    expect(piped.text()).toBe("epoch 1/200  train 2.345 41.2 %  val 2.100 50.0 %  lr 0.0999  1234 img/s  0 s\n");
   });
 });
 

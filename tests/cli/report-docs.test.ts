@@ -26,7 +26,7 @@ it("its commands work, one after the other", async () => {
     ran.push([command, result]);
   }
   const of = (beginning: string): Ran => ran.find(([command]) => command.startsWith(`trainer ${beginning}`))![1];
-  expect(of("--preset quickstart --epochs 2 --seed 1").stdout).toContain("\nReport: runs/one/report.html\n");
+  expect(of("--preset quickstart --epochs 2 --seed 1").stdout).toContain("\nreport runs/one/report.html\n");
   expect(of("report").stdout).toBe(`${join(inside, "runs/one/report.html")}\n`);
   expect(of("compare").stdout).toMatch(/^one and 1 more of its seeds /m);
   for (const file of ["runs/one/report.html", "seeds.html", "augmented.png", "runs/one/gradcam/command"]) {

@@ -1,6 +1,6 @@
 /** What an error looks like on standard error: its message once, and its cause where the message does not tell it. */
 import { expect, it, vi } from "vitest";
-import { report, reportStray } from "../../cli/command-line.js";
+import { report, reportUncaught } from "../../cli/command-line.js";
 import { TrainerError } from "../../core/errors.js";
 
 /** What is written while `act` runs, and the exit code it gives. */
@@ -41,16 +41,16 @@ it.each<[string, string, unknown, string]>([
 it("a fault of our own has its stack, and asks to be reported", () => {
   const { code, text } = said(() => report(new TypeError("x is not a function")));
   expect(code).toBe(70);
-  expect(text).toMatch(/^trainer: unexpected TypeError: x is not a function\n +at [^]*\nThis is a fault of fitloop\./);
+  expect(text).toMatch(/^trainer: unexpected TypeError: x is not a function\n +at [^]*\nThis is a bug in fitloop\./);
 });
 
 it.each<[unknown, RegExp]>([
-  [new Error("late"), /^trainer: an error nobody waited for: late\n( +at .*\n){3}$/],
-  [new RangeError(""), /^trainer: an error nobody waited for: RangeError\n( +at .*\n){3}$/],
-  ["words", /^trainer: an error nobody waited for: words\n$/],
-  [undefined, /^trainer: an error nobody waited for: undefined\n$/],
-])("what nobody waited for is one line and its place: %o", (error, says) => {
-  const { code, text } = said(() => reportStray(error));
+  [new Error("late"), /^trainer: uncaught error: late\n( +at .*\n){3}$/],
+  [new RangeError(""), /^trainer: uncaught error: RangeError\n( +at .*\n){3}$/],
+  ["words", /^trainer: uncaught error: words\n$/],
+  [undefined, /^trainer: uncaught error: undefined\n$/],
+])("an uncaught error is one line and its place: %o", (error, says) => {
+  const { code, text } = said(() => reportUncaught(error));
   expect(code).toBe(70);
   expect(text).toMatch(says);
 });
