@@ -377,10 +377,10 @@ describe("profile", () => {
     for (const line of stdout.split("\n")) expect(line.length).toBeLessThanOrEqual(120);
   });
 
-  it("refuses a run that is over before it is warm", async () => {
+  it("refuses a run that is shorter than the warm-up", async () => {
     expect(await trainer("profile", "--config", config, "--epochs", "1", "--limit-train", "20")).toMatchObject({
       code: 2,
-      stderr: expect.stringMatching(/more than 4: give --epochs/),
+      stderr: expect.stringMatching(/more than 4. Raise --epochs/),
     });
   });
 });
@@ -443,7 +443,7 @@ describe("report and compare", () => {
     expect(await trainer("report", base)).toMatchObject({ code: 65, stderr: expect.stringMatching(/is no run/) });
   });
 
-  it("compares runs in a table and a page, and writes over nothing unasked", async () => {
+  it("compares runs in a table and a page, and overwrites nothing unasked", async () => {
     const other = join(base, "other seed");
     await trainer("--config", config, "--seed", "2", "--out", other, "--quiet");
     const page = join(base, "both.html");
@@ -475,7 +475,7 @@ describe("report and compare", () => {
     for (const one of [[run], [run, `${run}/`]]) {
       expect(await trainer("compare", ...one)).toMatchObject({
         code: 2,
-        stderr: expect.stringMatching(/two runs or more/),
+        stderr: expect.stringMatching(/expected two or more runs/),
       });
     }
     const deep = join(base, "new", "folder", "both.html");
