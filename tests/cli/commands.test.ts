@@ -52,7 +52,7 @@ describe("fit", () => {
     const args = ["--config", config, "--max-steps", "1", "--quiet"];
     const quiet = await trainer(...args);
     expect(quiet.stderr, "quiet").toBe("");
-    expect(quiet.stdout).not.toContain("Report:");
+    expect(quiet.stdout).not.toContain("report ");
     const { stdout } = await trainer("fit", ...args.slice(0, -1));
     expect(stdout, "as one would type it from here").toContain("\nreport runs/micro-2/report.html\n");
     expect(readdirSync(join(inside, "runs"))).toEqual(["micro-1", "micro-2"]);

@@ -174,7 +174,7 @@ describe("an epoch's line", () => {
     validation: held === undefined ? undefined : { count: 10, loss: 2.1, top1: held, top5: 1, source: "current" },
   });
   it.each([
-    [32, "epoch 20/200  val 19.0 %  12h34m"],
+    [35, "epoch 20/200  val 19.0 %  12h34m"],
     [74, "epoch 20/200  train 41.2 %  val 2.100 19.0 %  12h34m  ▁▁▂▂▃▃▄▄▅▅▆▆▇▇██"],
     [120, "epoch 20/200  train 2.345 41.2 %  val 2.100 19.0 %  lr 0.0999  1234 img/s  12 h 34 min  ▁▁▂▂▃▃▄▄▅▅▆▆▇▇██"],
   ])("of %i columns keeps validation accuracy, and the sparkline where it fits", (width, line) => {
