@@ -1,7 +1,6 @@
-/// <reference types="vitest/config" />
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { configDefaults, defineConfig } from "vitest/config";
+import { defineConfig, type TestProjectConfiguration } from "vitest/config";
 
 const source = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
@@ -29,6 +28,20 @@ const snippets = {
   },
 };
 
+/**
+ * What `npm run mutation` runs against each change of a module. Stryker runs these tests in one thread, so they may neither
+ * change the process's user nor depend on another process, whose sources stay unchanged.
+ */
+const { MUTATION_TESTS } = process.env;
+/** `npm test` runs "quick"; `npm run test:long` runs tests of minutes, or with root, strace or a mount. None skips itself. */
+const projects: TestProjectConfiguration[] = [
+  {
+    extends: true,
+    test: { name: "quick", include: ["tests/**/*.test.ts"], exclude: ["**/node_modules/**", "tests/long/**"] },
+  },
+  { extends: true, test: { name: "long", include: ["tests/long/**/*.test.ts"], testTimeout: 1_800_000 } },
+];
+
 export default defineConfig({
   plugins: [snippets],
   resolve: {
@@ -39,13 +52,12 @@ export default defineConfig({
     ],
   },
   test: {
-    include: ["tests/**/*.test.ts"],
-    exclude: [...configDefaults.exclude, "tests/long/**"],
+    ...(MUTATION_TESTS ? { include: MUTATION_TESTS.split(",") } : { projects }),
     globalSetup: "tests/setup.ts",
-    // TensorFlow is a native library: it wants a process, not a thread, and two of them fill two cores.
+    // TensorFlow is a native library: it needs a process, not a thread, and two of them fill two cores.
     pool: "forks",
     maxWorkers: 2,
-    // For what never ends. What is slow is no failure: on a busy machine a test may take ten times as long.
+    // These limits end what would run for ever. A busy machine may need ten times as long, which is no failure.
     testTimeout: 300_000,
     hookTimeout: 300_000,
   },

@@ -63,7 +63,7 @@ for (const name of chosen) {
   mkdirSync(join(root, place), { recursive: true });
   const config = {
     testRunner: "vitest",
-    vitest: { configFile: "vitest.mutation.config.ts", related: false },
+    vitest: { configFile: "vitest.config.ts", related: false },
     plugins: ["@stryker-mutator/vitest-runner"],
     mutate: [`${name}.ts`],
     coverageAnalysis: "perTest",

@@ -3,7 +3,7 @@
  * the table of neutral settings, and its absence there fails.
  */
 
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
@@ -116,6 +116,11 @@ describe.each(names)("%s", (name) => {
     expect(own[camelCase(name)]).toBe(factory);
     expect((entry as Record<string, unknown>)[camelCase(name)]).toBe(factory);
     expect(factory.definition.summary).toMatch(/^[A-Z][^\n]{10,100}[^.\n]$/);
+  });
+
+  it("has tests of its own beside these", () => {
+    const places = [`plugins/${name}.test.ts`, `plugins/${name}/${name}.test.ts`];
+    expect(places.filter((place) => existsSync(join(import.meta.dirname, place)))).toHaveLength(1);
   });
 
   it("imports the core's entry, its own files, and no other plugin", () => {

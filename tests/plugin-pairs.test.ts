@@ -15,10 +15,10 @@ import {
   type PluginFactory,
   Trainer,
   weightsToSafetensors,
-} from "../../core/index.js";
-import { initialWeights } from "../../core/nn/layer.js";
-import { fitWeights, microConfig, mountPlugin } from "../../core/testing/index.js";
-import * as entry from "../../plugins/index.js";
+} from "../core/index.js";
+import { initialWeights } from "../core/nn/layer.js";
+import { fitWeights, microConfig, mountPlugin } from "../core/testing/index.js";
+import * as entry from "../plugins/index.js";
 
 const folder = mkdtempSync(join(tmpdir(), "fitloop-pairs-"));
 const file = join(folder, "weights.safetensors");
