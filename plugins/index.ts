@@ -1,9 +1,11 @@
 /** Every plugin, by its factory's name and, for records and the command line, by its own. */
 import { autoAugment } from "./auto-augment/index.js";
+import { biasLr } from "./bias-lr/index.js";
 import { colorJitter } from "./color-jitter/index.js";
 import { cosine } from "./cosine/index.js";
 import { cosineRestarts } from "./cosine-restarts/index.js";
 import { cutmix } from "./cutmix/index.js";
+import { cutout } from "./cutout/index.js";
 import { differentialLr } from "./differential-lr/index.js";
 import { dropout } from "./dropout/index.js";
 import { earlyStopping } from "./early-stopping/index.js";
@@ -14,6 +16,7 @@ import { gradientAccumulation } from "./gradient-accumulation/index.js";
 import { gradientClipping } from "./gradient-clipping/index.js";
 import { l2 } from "./l2/index.js";
 import { labelSmoothing } from "./label-smoothing/index.js";
+import { linear } from "./linear/index.js";
 import { mixup } from "./mixup/index.js";
 import { multiStep } from "./multi-step/index.js";
 import { oneCycle } from "./one-cycle/index.js";
@@ -28,13 +31,16 @@ import { testTimeAugmentation } from "./test-time-augmentation/index.js";
 import { trivialAugment } from "./trivial-augment/index.js";
 import { visualLog } from "./visual-log/index.js";
 import { warmup } from "./warmup/index.js";
+import { whitening } from "./whitening/index.js";
 
 export {
   autoAugment,
+  biasLr,
   colorJitter,
   cosine,
   cosineRestarts,
   cutmix,
+  cutout,
   differentialLr,
   dropout,
   earlyStopping,
@@ -45,6 +51,7 @@ export {
   gradientClipping,
   l2,
   labelSmoothing,
+  linear,
   mixup,
   multiStep,
   oneCycle,
@@ -59,15 +66,18 @@ export {
   trivialAugment,
   visualLog,
   warmup,
+  whitening,
 };
 
 /** Plugin name -> factory. */
 export const plugins = {
   "auto-augment": autoAugment,
+  "bias-lr": biasLr,
   "color-jitter": colorJitter,
   cosine,
   "cosine-restarts": cosineRestarts,
   cutmix,
+  cutout,
   "differential-lr": differentialLr,
   dropout,
   "early-stopping": earlyStopping,
@@ -78,6 +88,7 @@ export const plugins = {
   "gradient-clipping": gradientClipping,
   l2,
   "label-smoothing": labelSmoothing,
+  linear,
   mixup,
   "multi-step": multiStep,
   "one-cycle": oneCycle,
@@ -92,4 +103,5 @@ export const plugins = {
   "trivial-augment": trivialAugment,
   "visual-log": visualLog,
   warmup,
+  whitening,
 } as const;

@@ -40,10 +40,12 @@ const initialFile = join(outputs, "initial.safetensors");
 const rate = microConfig().learningRate;
 const neutral: Record<string, Neutral> = {
   "auto-augment": { options: { probability: 0 } },
+  "bias-lr": { options: { factor: 1 } },
   "color-jitter": { options: { brightness: 0, contrast: 0, saturation: 0, hue: 0 } },
   cosine: { options: { minimum: rate } },
   "cosine-restarts": { options: { minimum: rate } },
   cutmix: { options: { probability: 0 } },
+  cutout: { options: { size: 0 } },
   "differential-lr": { options: { bottom: 1, head: 1 } },
   dropout: { options: { rate: 0 } },
   "early-stopping": { options: { patience: 1000 } },
@@ -55,6 +57,7 @@ const neutral: Record<string, Neutral> = {
   "gradient-clipping": { options: { maximum: 1e9 } },
   l2: { options: { decay: 0 } },
   "label-smoothing": { options: { smoothing: 0 } },
+  linear: { options: { start: 1, end: 1 } },
   mixup: { options: { probability: 0 } },
   "multi-step": { options: { milestones: [] } },
   "one-cycle": { options: { divFactor: 1, finalDivFactor: 1 } },
@@ -69,6 +72,7 @@ const neutral: Record<string, Neutral> = {
   "trivial-augment": { options: { probability: 0 } },
   "visual-log": { options: {} },
   warmup: { options: { epochs: 0 } },
+  whitening: { none: "it gives the first layer other values", micro: { layer: "stem" } },
 };
 
 const folder = new URL("../plugins/", import.meta.url);

@@ -76,6 +76,37 @@ export function crop(picture: Picture, { top, left, height, width }: Rectangle, 
   return { pixels: out, height, width };
 }
 
+/**
+ * A crop that may reach beyond the image; what lies there mirrors the image at its border, which is not repeated: numpy's
+ * "reflect".
+ *
+ * @throws TrainerError ERR_OPTION for a crop that reaches as far out as the image is large
+ */
+export function cropReflected(picture: Picture, { top, left, height, width }: Rectangle): Picture {
+  const inside = (place: number, size: number): number =>
+    place < 0 ? -place : place >= size ? 2 * size - 2 - place : place;
+  const reach = Math.max(-top, -left, top + height - picture.height, left + width - picture.width);
+  if (reach >= Math.min(picture.height, picture.width)) {
+    throw new TrainerError(
+      "ERR_OPTION",
+      `cropReflected: expected a crop at most ${Math.min(picture.height, picture.width) - 1} pixels beyond the image, ` +
+        `got ${reach}.`,
+    );
+  }
+  const pixels = new Uint8Array(height * width * 3);
+  for (let row = 0; row < height; row++) {
+    const from = inside(row + top, picture.height) * picture.width;
+    for (let column = 0; column < width; column++) {
+      const source = (from + inside(column + left, picture.width)) * 3;
+      const target = (row * width + column) * 3;
+      pixels[target] = picture.pixels[source]!;
+      pixels[target + 1] = picture.pixels[source + 1]!;
+      pixels[target + 2] = picture.pixels[source + 2]!;
+    }
+  }
+  return { pixels, height, width };
+}
+
 /** Mirrors left and right. */
 export function flipHorizontal({ pixels, height, width }: Picture): Picture {
   const out = new Uint8Array(pixels.length);

@@ -38,7 +38,7 @@ export interface HookSignatures {
   /** When: before the first step. Kind: told, may be asynchronous. */
   onFitStart(run: Run): void | Promise<void>;
   /** When: a training sample is loaded. Kind: waterfall. Unsigned bytes [height, width, 3]; never change them. */
-  beforeSample(sample: Sample, rng: Stream): Sample;
+  beforeSample(sample: Sample, rng: Stream, epoch: number): Sample;
   /** When: before the forward pass, in training only. Kind: waterfall. Targets stay distributions. */
   beforeBatch(batch: Batch, step: Step): Batch;
   /** When: every optimizer step. Kind: waterfall. */
@@ -276,7 +276,7 @@ export function createHooks({ seed, timeout = 600, onObserverFailure, onLeak = (
     };
     const own = (args: unknown[]): unknown[] =>
       hook === "beforeSample"
-        ? [args[0], stream(seed, `${plugin}/beforeSample`, args[1] as number, (args[0] as Sample).index)]
+        ? [args[0], stream(seed, `${plugin}/beforeSample`, args[1] as number, (args[0] as Sample).index), args[1]]
         : args;
 
     const synchronous = (...args: unknown[]): unknown => {

@@ -2,6 +2,7 @@
 import { TrainerError } from "../errors.js";
 import type { ModelSource } from "../nn/model.js";
 import { suggestion } from "../options.js";
+import { airbench } from "./airbench.js";
 import { efficientNetB0 } from "./efficientnet.js";
 import { resnet18, resnet34, resnet50, resnet101 } from "./resnet.js";
 import { resnet9 } from "./resnet9.js";
@@ -9,6 +10,7 @@ import { wrn } from "./wide-resnet.js";
 
 /** Factories by the `name` of what they make. */
 export const models = {
+  airbench,
   resnet9,
   resnet18,
   resnet34,

@@ -1,4 +1,5 @@
 /** The package entry `fitloop/models`. */
+export { type AirbenchOptions, airbench } from "./airbench.js";
 export { type ModelName, modelByName, models } from "./by-name.js";
 export { type EfficientNetOptions, efficientNetB0 } from "./efficientnet.js";
 export { type ResNetOptions, resnet18, resnet34, resnet50, resnet101 } from "./resnet.js";

@@ -23,6 +23,30 @@ const uniformFanIn = (size: number, fanIn: number) => (random: Stream) => {
   return drawn(size, () => random.range(-bound, bound));
 };
 
+/**
+ * PyTorch's default (uniform in ±1/sqrt(fanIn)) with the identity in its first filters: filter i passes channel i on
+ * unchanged, so that a new network starts by handing its input through (cifar10-airbench, Jordan 2024). Needs at least as
+ * many filters as input channels and an odd kernel.
+ */
+const identityConvolution = (kernel: number, input: number, out: number) => (random: Stream) => {
+  const values = uniformFanIn(kernel * kernel * input * out, kernel * kernel * input)(random);
+  const centre = (kernel * kernel - 1) / 2;
+  for (let place = 0; place < kernel * kernel; place++) {
+    for (let channel = 0; channel < input; channel++) {
+      for (let filter = 0; filter < input; filter++) {
+        values[(place * input + channel) * out + filter] = place === centre && channel === filter ? 1 : 0;
+      }
+    }
+  }
+  return values;
+};
+
+function firstFilters(kind: Conv2dOptions["initial"], kernel: number, input: number, out: number) {
+  const size = kernel * kernel * input * out;
+  if (kind === "identity") return identityConvolution(kernel, input, out);
+  return kind === "uniform" ? uniformFanIn(size, kernel * kernel * input) : heNormal(size, kernel * kernel * out);
+}
+
 const constant = (size: number, value: number) => (): Float32Array => new Float32Array(size).fill(value);
 
 const vector = (size: number, value: number): Parameter => ({
@@ -40,12 +64,14 @@ export interface Conv2dOptions {
   /** Zeros on each side; (kernel - 1) / 2 when left out, which keeps the size at stride 1. */
   padding?: number;
   bias?: boolean;
+  /** First values: "he" (normal by the fan out), "uniform" (PyTorch's default) or "identity" (that, the first filters the identity). */
+  initial?: "he" | "identity" | "uniform";
 }
 
 /** Convolution: [batch, height, width, in] -> [batch, height', width', out]. */
 export function conv2d(options: Conv2dOptions): Layer {
   const { in: input, out, kernel, stride = 1, padding = (kernel - 1) / 2, bias = false } = options;
-  const size = kernel * kernel * input * out;
+  const { initial = "he" } = options;
   return {
     kind: "conv2d",
     parameters: {
@@ -53,7 +79,7 @@ export function conv2d(options: Conv2dOptions): Layer {
         shape: [kernel, kernel, input, out],
         layout: "conv",
         decays: true,
-        initial: heNormal(size, kernel * kernel * out),
+        initial: firstFilters(initial, kernel, input, out),
       },
       ...(bias ? { bias: vector(out, 0) } : {}),
     },
@@ -86,30 +112,38 @@ export function depthwiseConv2d(options: Omit<Conv2dOptions, "in" | "out" | "bia
   };
 }
 
-/** Share of the new batch in the running statistics: PyTorch's `momentum`. */
-const statisticsMomentum = 0.1;
-const normEpsilon = 1e-5;
-
 export interface BatchNormOptions {
-  /** First value of the scale; 0 makes a residual branch start as nothing (Goyal et al. 2017). */
-  scale?: number;
+  /**
+   * First value of the scale; 0 makes a residual branch start as nothing (Goyal et al. 2017). "fixed" keeps it at 1: the
+   * scale is stored, as PyTorch's state has it, and does not train.
+   */
+  scale?: number | "fixed";
+  /** Added to the variance. Default 1e-5. */
+  epsilon?: number;
+  /** Share of the new batch in the running statistics: PyTorch's `momentum`. Default 0.1. */
+  momentum?: number;
 }
 
 /** Batch norm over [batch, height, width]; running mean and unbiased variance as PyTorch keeps them. */
-export function batchNorm(channels: number, { scale = 1 }: BatchNormOptions = {}): Layer {
+export function batchNorm(channels: number, options: BatchNormOptions = {}): Layer {
+  const { scale = 1, epsilon = 1e-5, momentum = 0.1 } = options;
+  const fixed = scale === "fixed";
   return {
     kind: "batch-norm",
-    parameters: { weight: vector(channels, scale), bias: vector(channels, 0) },
-    buffers: { running_mean: { shape: [channels], initial: 0 }, running_var: { shape: [channels], initial: 1 } },
+    parameters: { ...(fixed ? {} : { weight: vector(channels, scale) }), bias: vector(channels, 0) },
+    buffers: {
+      ...(fixed ? { weight: { shape: [channels], initial: 1 } } : {}),
+      running_mean: { shape: [channels], initial: 0 },
+      running_var: { shape: [channels], initial: 1 },
+    },
     forward(x, pass) {
       const weight = pass.value("weight");
       const bias = pass.value("bias");
       const running = { mean: pass.value("running_mean"), variance: pass.value("running_var") };
-      if (!pass.training || !pass.trains("weight")) {
-        return ops.batchNormInference(x, weight, bias, running, normEpsilon);
+      if (!pass.training || !pass.trains(fixed ? "bias" : "weight")) {
+        return ops.batchNormInference(x, weight, bias, running, epsilon);
       }
-      const options = { epsilon: normEpsilon, momentum: statisticsMomentum };
-      const { y, mean, variance } = ops.batchNorm(x, weight, bias, running, options);
+      const { y, mean, variance } = ops.batchNorm(x, weight, bias, running, { epsilon, momentum });
       pass.setBuffer("running_mean", mean);
       pass.setBuffer("running_var", variance);
       return y;

@@ -51,6 +51,24 @@ export const silu = tf.customGrad((...args) => {
   };
 }) as (x: tf.Tensor) => tf.Tensor;
 
+/**
+ * x Φ(x), the Gaussian error linear unit (Hendrycks and Gimpel 2016) in its exact form, as PyTorch's default. Its gradient
+ * is Φ(x) + x φ(x), with Φ and φ the standard normal distribution and density.
+ */
+export const gelu = tf.customGrad((...args) => {
+  const [x, save] = args as [tf.Tensor, tf.GradSaveFunc];
+  const below = tf.mul(tf.add(tf.erf(tf.mul(x, Math.SQRT1_2)), 1), 0.5);
+  save([x, below]);
+  return {
+    value: tf.mul(x, below),
+    gradFunc: (dy, saved) => {
+      const [input, share] = saved as [tf.Tensor, tf.Tensor];
+      const density = tf.mul(tf.exp(tf.mul(tf.square(input), -0.5)), 1 / Math.sqrt(2 * Math.PI));
+      return tf.mul(dy, tf.add(share, tf.mul(input, density)));
+    },
+  };
+}) as (x: tf.Tensor) => tf.Tensor;
+
 /** Mean over height and width: [batch, height, width, channels] -> [batch, channels]. */
 export const globalAveragePool = tf.customGrad((...args) => {
   const [x] = args as [tf.Tensor];

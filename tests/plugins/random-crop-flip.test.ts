@@ -49,4 +49,27 @@ describe("random-crop-flip", () => {
     const other = mountPlugin(randomCropFlip(), { config: { seed: 2 } });
     expect(other.call.beforeSample(sample, 0).pixels).not.toEqual(first.pixels);
   });
+
+  it("shows the two sides of an image in turn when it alternates, starting with either as often", () => {
+    const { call } = mountPlugin(randomCropFlip({ padding: 0, flip: "alternating" }));
+    let mirrored = 0;
+    for (let index = 0; index < 2000; index++) {
+      const sides = [0, 1, 2, 3].map((epoch) => call.beforeSample(ramp(3, index), epoch).pixels[1]! > 1);
+      expect(sides).toEqual([sides[0], !sides[0], sides[0], !sides[0]]);
+      mirrored += Number(sides[0]);
+    }
+    expect(Math.abs(mirrored / 2000 - 0.5)).toBeLessThan(0.05);
+  });
+
+  it("reflects the image at its border, without repeating the border", () => {
+    const { call } = mountPlugin(randomCropFlip({ padding: 2, border: "reflect", flip: 0 }));
+    const line = [3, 2, 1, 2, 3, 4, 5, 4, 3]; // rows 1 to 5 with two reflected on either side
+    for (let index = 0; index < 200; index++) {
+      const { pixels } = call.beforeSample(ramp(5, index), 0);
+      const rows = [0, 1, 2, 3, 4].map((row) => pixels[row * 15]!);
+      const columns = [0, 1, 2, 3, 4].map((column) => pixels[column * 3 + 1]!);
+      expect(line.join().includes(rows.join())).toBe(true);
+      expect(line.join().includes(columns.join())).toBe(true);
+    }
+  });
 });

@@ -4,11 +4,12 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { loadBackend } from "../../../core/backend/index.js";
-import { forward, type Layer, type Weights } from "../../../core/nn/layer.js";
+import { airbench } from "../../../core/models/index.js";
+import { forward, type Layer, namedParameters, type Weights } from "../../../core/nn/layer.js";
 import { writeSafetensors } from "../../../core/nn/safetensors.js";
 import { torchPlaces, weightsFromSafetensors } from "../../../core/nn/weights-file.js";
 import { goldenJson, relativeDifference } from "../../golden/torch/read.js";
-import { buildGolden, type GoldenNetwork } from "../../support/golden-networks.js";
+import { buildGolden, type GoldenNetwork, plain } from "../../support/golden-networks.js";
 
 interface Golden extends GoldenNetwork {
   options: Record<string, unknown>;
@@ -17,6 +18,14 @@ interface Golden extends GoldenNetwork {
   logits: number[][];
 }
 
+interface Airbench {
+  size: 94 | 95 | 96;
+  parameters: number;
+  state: Record<string, number[]>;
+  logits: number[][];
+}
+
+const { networks: airbenches } = goldenJson<{ networks: Airbench[] }>("airbench.json");
 const { networks, classes, batch } = goldenJson<{ networks: Golden[]; classes: number; batch: number }>(
   "networks.json",
 );
@@ -48,6 +57,7 @@ function values(name: string, shape: readonly number[], tensor: number, normScal
 /** In PyTorch's order a norm's statistics follow its parameters, and tensors are numbered in that order. */
 function stateOrder(layer: Layer, prefix = ""): string[] {
   const own = [...Object.keys(layer.parameters ?? {}), ...Object.keys(layer.buffers ?? {})];
+  own.sort((a, b) => Number(b === "weight") - Number(a === "weight")); // first, also where it does not train
   const parts = Object.entries(layer.parts ?? {});
   return [
     ...own.map((name) => prefix + name),
@@ -79,4 +89,21 @@ describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
       expect(relativeDifference(found, golden.logits.flat())).toBeLessThan(tolerance);
     },
   );
+
+  it.each(airbenches.map((each) => [each.size, each] as const))("airbench %i", (size, golden) => {
+    const { layer } = airbench({ size }).build(plain(classes));
+    expect(countOf(layer)).toBe(golden.parameters);
+    expect(Object.fromEntries([...torchPlaces(layer)].map(([name, { shape }]) => [name, [...shape]]))).toEqual(
+      golden.state,
+    );
+    const shape = [batch, 32, 32, 3];
+    const found = tf.tidy(() => {
+      const weights = weightsOf(layer, 1);
+      return forward(layer, tf.tensor(values("pictures", shape, 0), shape), { weights }).dataSync();
+    });
+    expect(relativeDifference(found, golden.logits.flat())).toBeLessThan(tolerance);
+  });
 });
+
+const countOf = (layer: Layer): number =>
+  [...namedParameters(layer).values()].reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);

@@ -173,3 +173,49 @@ class ResNet9(nn.Module):
     def forward(self, x):
         x = self.layer3(self.layer2(self.layer1(self.prep(x))))
         return 0.125 * self.linear(torch.amax(x, (2, 3)))
+
+
+def shifted_norm(channels, momentum):
+    """Scale 1 that does not train."""
+    norm = nn.BatchNorm2d(channels, eps=1e-12, momentum=momentum)
+    norm.weight.requires_grad = False
+    return norm
+
+
+class AirbenchGroup(nn.Module):
+    """The pool comes before the norm; with three convolutions the last two are a residual branch."""
+
+    def __init__(self, c_in, c_out, depth, momentum):
+        super().__init__()
+        self.pool, self.gelu = nn.MaxPool2d(2), nn.GELU()
+        self.conv1, self.norm1 = conv(c_in, c_out, 3), shifted_norm(c_out, momentum)
+        self.conv2, self.norm2 = conv(c_out, c_out, 3), shifted_norm(c_out, momentum)
+        if depth == 3:
+            self.conv3, self.norm3 = conv(c_out, c_out, 3), shifted_norm(c_out, momentum)
+
+    def forward(self, x):
+        first = self.gelu(self.norm1(self.pool(self.conv1(x))))
+        second = self.norm2(self.conv2(first))
+        if not hasattr(self, "conv3"):
+            return self.gelu(second)
+        return self.gelu(self.norm3(self.conv3(self.gelu(second))) + first)
+
+
+class Airbench(nn.Module):
+    """Jordan 2024, arXiv 2404.00498, for images of 32 px: 2x2 convolution, three groups, a head without bias."""
+
+    SIZES = {94: ((64, 256, 256), 2), 95: ((128, 384, 384), 2), 96: ((128, 384, 512), 3)}
+
+    def __init__(self, size, classes, momentum=0.4):
+        super().__init__()
+        (a, b, c), depth = self.SIZES[size]
+        self.whiten = nn.Conv2d(3, 24, 2)
+        self.group1 = AirbenchGroup(24, a, depth, momentum)
+        self.group2 = AirbenchGroup(a, b, depth, momentum)
+        self.group3 = AirbenchGroup(b, c, depth, momentum)
+        self.linear = nn.Linear(c, classes, bias=False)
+
+    def forward(self, x):
+        x = nn.functional.gelu(self.whiten(x))
+        x = self.group3(self.group2(self.group1(x)))
+        return self.linear(x.amax((2, 3))) / 9
