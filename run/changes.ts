@@ -8,7 +8,7 @@ import { TrainerError } from "../core/errors.js";
  */
 export const fieldClasses = {
   name: "free",
-  data: "fixed", // its path is free: data may move
+  data: "fixed", // but for `freeOptions`: data may move
   model: "fixed",
   optimizer: "fixed",
   learningRate: "fixed",
@@ -28,6 +28,15 @@ export const fieldClasses = {
   limitTrain: "fixed",
   limitTest: "free",
 } as const satisfies Record<keyof ConfigRecord, "fixed" | "free" | "extendable">;
+
+/** Options of parts that no weight depends on: where files lie, and how image files are checked. */
+const freeOptions: readonly string[] = [
+  "data.options.path",
+  "data.options.validateAll",
+  "data.options.maxPixels",
+  "data.options.maxSeconds",
+  "plugins.finetune.path",
+];
 
 export type ConfigField = keyof typeof fieldClasses;
 
@@ -61,7 +70,7 @@ export function forbiddenChanges(record: ConfigRecord, after: ConfigRecord, allo
         : [];
     }
     const changes = differences(field, comparable(before, field), comparable(after, field));
-    return changes.filter(({ path }) => path !== "data.options.path" && path !== "plugins.finetune.path");
+    return changes.filter(({ path }) => !freeOptions.includes(path));
   });
 }
 

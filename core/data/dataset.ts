@@ -1,11 +1,11 @@
 /**
- * What the trainer asks of a data set: two splits that read pictures by place, and a few numbers about them.
+ * What the trainer asks of a data set: two splits that read images by place, and a few numbers about them.
  *
  * Pixels stay unsigned bytes until the loader normalises them, so augmentation sees exactly what the files
  * hold.
  */
 
-/** One picture in memory: unsigned bytes, [height, width, 3], rows top to bottom, channels R G B. */
+/** One image in memory: unsigned bytes, [height, width, 3], rows top to bottom, channels R G B. */
 export interface Picture {
   readonly pixels: Uint8Array;
   readonly height: number;
@@ -13,7 +13,7 @@ export interface Picture {
 }
 
 /**
- * A picture with its label: what `hooks.beforeSample` gets and returns. `index` is its place in the split.
+ * An image with its label: what `hooks.beforeSample` gets and returns. `index` is its place in the split.
  */
 export interface Sample extends Picture {
   readonly label: number;
@@ -26,16 +26,16 @@ export type Box = readonly [top: number, left: number, bottom: number, right: nu
 /** One split of a data set. */
 export interface Split {
   readonly length: number;
-  /** Class of each picture: integers in [0, classes). */
+  /** Class of each image: integers in [0, classes). */
   readonly labels: Uint16Array | Int32Array;
   /**
-   * Pictures at these places, in order; fresh bytes, so a caller may keep or change them.
+   * Images at these places, in order; fresh bytes, so a caller may keep or change them.
    * May decode files: call it ahead of time and decoding overlaps with training.
    *
    * @throws TrainerError ERR_DATA naming every file of this call that cannot be decoded
    */
   read(indices: ArrayLike<number>): Promise<Picture[]> | Picture[];
-  /** Ground-truth box of a picture, where the data has one. */
+  /** Ground-truth box of an image, where the data has one. */
   box?(index: number): Box;
   /** A name for people: "train.bin#17", or a file's path. */
   describe(index: number): string;
@@ -45,10 +45,15 @@ export interface Split {
 export interface Data {
   /** Class names; a label is a place in this list. */
   readonly classes: readonly string[];
-  /** Size of every picture that `read` returns, in pixels. */
+  /** Size of every image that `read` returns, in pixels. */
   readonly height: number;
   readonly width: number;
   readonly train: Split;
+  /**
+   * Places in `train` that are the data set's own validation images, ascending. They are not trained on, and a config's
+   * `holdout` has no effect. Left out: `holdout` decides.
+   */
+  readonly validation?: Int32Array;
   readonly test?: Split;
   /** Channel statistics for normalising, R G B, of values in [0, 1]. */
   readonly mean: readonly [number, number, number];

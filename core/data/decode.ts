@@ -1,9 +1,9 @@
 /**
- * One picture file to square RGB bytes, by sharp (libvips), in a libuv thread.
+ * One image file to square RGB bytes, by sharp (libvips), in a libuv thread.
  *
  * What is done: EXIF rotation; ICC profile, CMYK, greyscale and 16 bits to 8-bit sRGB; transparency laid on
- * white, where pictures from the web were meant to lie; the shorter side scaled to `size` (triangle filter,
- * as PIL and torchvision scale); the centre cut out. Of an animation the first frame.
+ * white, where images from the web were meant to lie; the shorter side scaled to `size` (triangle filter,
+ * as PIL and torchvision scale); the centre cut out. Of an animation the first frame, of a TIFF the first page.
  */
 
 import { availableParallelism } from "node:os";
@@ -11,25 +11,55 @@ import { availableParallelism } from "node:os";
 import { TrainerError } from "../errors.js";
 import type { Picture } from "./dataset.js";
 
-/** A truncated or damaged body is an error; a mere oddity, which many good JPEG files have, is not. */
-const inputOptions = { failOn: "error" } as const;
+/** What one image may take. */
+export interface DecodeLimits {
+  /** Width × height of the file. Default: 100,000,000. */
+  maxPixels?: number;
+  /** Seconds of decoding, a whole number. Default: 30. */
+  maxSeconds?: number;
+}
 
-/** Work on one picture file. Each call hands its job to libuv before it returns. */
+export const defaultLimits = { maxPixels: 100_000_000, maxSeconds: 30 } as const satisfies DecodeLimits;
+
+/** The library's loaders of the formats in `imageFormats`; HEIF's reads AVIF. */
+const loaders = ["Jpeg", "Png", "Webp", "Nsgif", "Tiff", "Heif"].map((name) => `VipsForeignLoad${name}`);
+
+type Library = typeof import("sharp").default;
+let library: Promise<Library> | undefined;
+
+async function loadLibrary(): Promise<Library> {
+  const { default: sharp } = await import("sharp");
+  // Once: between the two calls no image can be read.
+  sharp.block({ operation: ["VipsForeignLoad"] });
+  sharp.unblock({ operation: loaders });
+  // Its cache keys files by name: it would keep memory that training needs, for images seen once an epoch.
+  sharp.cache(false);
+  return sharp;
+}
+
+/** Work on one image file. Each call hands its job to libuv before it returns. */
 export interface Decoder {
   /** Decodes a file to [size, size, 3]. */
   decode(file: string, size: number): Promise<Picture>;
-  /** Reads a file's header only; rejects if there is no picture behind it. */
+  /** Reads a file's header only; rejects if there is no image behind it. */
   checkHeader(file: string): Promise<void>;
 }
 
-/** Loads sharp, which data sets without files should not pay for: 60 ms and a native library. */
-export async function openDecoder(): Promise<Decoder> {
-  const { default: sharp } = await import("sharp");
-  // Its cache keys files by name: it would keep memory that training needs, for pictures seen once an epoch.
-  sharp.cache(false);
+/**
+ * Loads sharp, which data sets without files should not pay for: 60 ms and a native library. From then on this process
+ * reads the formats in `imageFormats` and no other, whatever a file is called: an SVG could draw the files beside it.
+ */
+export async function openDecoder({
+  maxPixels = defaultLimits.maxPixels,
+  maxSeconds = defaultLimits.maxSeconds,
+}: DecodeLimits = {}): Promise<Decoder> {
+  const sharp = await (library ??= loadLibrary());
+  /** A truncated or damaged body is an error; a mere oddity, which many good JPEG files have, is not. */
+  const inputOptions = { failOn: "error", limitInputPixels: maxPixels } as const;
   return {
     async decode(file, size) {
       const { data, info } = await sharp(file, inputOptions)
+        .timeout({ seconds: maxSeconds })
         .autoOrient()
         .resize(size, size, { fit: "cover", position: "centre", kernel: "linear" })
         .flatten({ background: "white" })
@@ -48,33 +78,49 @@ export async function openDecoder(): Promise<Decoder> {
 
 export interface Damaged {
   readonly file: string;
+  /** Its place in the split, where it was read as part of one. */
+  readonly place?: number;
+  /** Why it cannot be read: part of a sentence. */
   readonly problem: string;
 }
 
-/** Runs a check over all files, a few at a time; those that fail it, in order. */
-export async function findDamaged(
-  files: readonly string[],
-  check: (file: string) => Promise<unknown>,
-): Promise<Damaged[]> {
-  const problems = new Map<number, string>();
+/** Does `work` on all items, a few at a time. */
+export async function inParallel<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
   let next = 0;
-  async function work(): Promise<void> {
-    while (next < files.length) {
-      const at = next++;
-      await check(files[at]!).catch((error: Error) => problems.set(at, oneLine(error.message)));
-    }
+  async function worker(): Promise<void> {
+    while (next < items.length) await work(items[next++]!);
   }
-  await Promise.all(Array.from({ length: 2 * availableParallelism() }, work));
-  return [...problems].sort(([a], [b]) => a - b).map(([at, problem]) => ({ file: files[at]!, problem }));
+  await Promise.all(Array.from({ length: 2 * availableParallelism() }, worker));
+}
+
+/**
+ * The same with the reason of each, found by reading one file at a time: the library mixes the messages of images that
+ * it decodes at once. A file that can be read alone keeps the first reason.
+ */
+export async function reasonsAlone(
+  damaged: readonly Damaged[],
+  read: (file: string) => Promise<unknown>,
+): Promise<Damaged[]> {
+  const found: Damaged[] = [];
+  for (const each of damaged) {
+    const problem = await read(each.file).then(
+      () => each.problem,
+      (error: Error) => oneLine(error.message),
+    );
+    found.push({ ...each, problem });
+  }
+  return found;
 }
 
 /** One error for all of them, at most 20 by name. */
 export function damagedError(damaged: readonly Damaged[], total: number): TrainerError {
-  const shown = damaged.slice(0, 20).map(({ file, problem }) => `  ${file}: ${problem}`);
+  const shown = damaged.slice(0, 20).map(({ file, place, problem }) => {
+    return `  ${file}${place === undefined ? "" : ` (image ${place} of its split)`}: ${problem}`;
+  });
   if (damaged.length > shown.length) shown.push(`  … and ${damaged.length - shown.length} more`);
   return new TrainerError(
     "ERR_DATA",
-    `${damaged.length} of ${total} pictures cannot be decoded. Replace or remove them:\n${shown.join("\n")}`,
+    `${damaged.length} of ${total} images cannot be read. Replace or remove them:\n${shown.join("\n")}`,
   );
 }
 

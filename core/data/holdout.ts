@@ -1,15 +1,15 @@
-/** Taking parts of a split: held out for validation, or a smaller set for a quick run. Pure and seeded. */
+/** Taking parts of a split: validation images, or a smaller set for a quick run. Pure and seeded. */
 
 import { TrainerError } from "../errors.js";
 import { stream } from "../rng.js";
-import type { Split } from "./dataset.js";
+import type { Data, Split } from "./dataset.js";
 
 /**
- * Divides places 0 … n - 1 so that every class gives the same share to `held`.
+ * Divides places 0 … n - 1 so that every class gives the same share to `validation`.
  *
- * `held` has round(fraction * n) places: each class gives its share rounded down, and the largest remainders
+ * `validation` has round(fraction * n) places: each class gives its share rounded down, and the largest remainders
  * one more (Hamilton's method; ties go to the lower class). Every class keeps at least one place in `train`,
- * if need be at the cost of a smaller `held`. Both are in ascending order. A larger fraction holds out a
+ * if need be at the cost of a smaller `validation`. Both are in ascending order. A larger fraction holds out a
  * superset, up to rounding.
  *
  * @param fraction in [0, 1)
@@ -18,9 +18,9 @@ export function stratifiedHoldout(
   labels: ArrayLike<number>,
   fraction: number,
   seed: number,
-): { train: Int32Array; held: Int32Array } {
+): { train: Int32Array; validation: Int32Array } {
   if (!(fraction >= 0 && fraction < 1)) {
-    throw new TrainerError("ERR_OPTION", `The held-out fraction is ${fraction}, expected a number in [0, 1).`);
+    throw new TrainerError("ERR_OPTION", `holdout: expected a number from 0 to below 1, got ${fraction}.`);
   }
   const classes = placesByClass(labels);
   const quotas = shareOut(
@@ -28,23 +28,23 @@ export function stratifiedHoldout(
     classes.map(({ places }) => places.length - 1),
     Math.round(fraction * labels.length),
   );
-  const isHeld = new Uint8Array(labels.length);
+  const isValidation = new Uint8Array(labels.length);
   classes.forEach(({ label, places }, at) => {
     const order = stream(seed, "holdout", label).permutation(places.length);
-    for (const place of order.subarray(0, quotas[at])) isHeld[places[place]!] = 1;
+    for (const place of order.subarray(0, quotas[at])) isValidation[places[place]!] = 1;
   });
-  const all = Int32Array.from(isHeld.keys());
-  return { train: all.filter((place) => !isHeld[place]), held: all.filter((place) => isHeld[place]) };
+  const all = Int32Array.from(isValidation.keys());
+  return { train: all.filter((place) => !isValidation[place]), validation: all.filter((place) => isValidation[place]) };
 }
 
 /**
  * What a split into training and validation images leaves without any: sentences for people.
  *
- * @param labels of all images; `train` and `held` are places in it
+ * @param labels of all images; `train` and `validation` are places in it
  */
 export function splitNotes(
   labels: ArrayLike<number>,
-  { train, held }: { train: Int32Array; held: Int32Array },
+  { train, validation }: { train: Int32Array; validation: Int32Array },
   classes: readonly string[],
   fraction: number,
 ): string[] {
@@ -55,14 +55,14 @@ export function splitNotes(
   const listed = (names: readonly string[]): string =>
     `${names.length} of ${classes.length} classes: ${names.slice(0, 10).join(", ")}${names.length > 10 ? ", …" : ""}`;
   const untrained = without(train);
-  const unseen = without(held).filter((name) => !untrained.includes(name));
+  const unseen = without(validation).filter((name) => !untrained.includes(name));
   const notes = untrained.length > 0 ? [`No training image for ${listed(untrained)}.`] : [];
   if (fraction === 0) return notes;
-  if (held.length === 0) {
+  if (validation.length === 0) {
     const share = `holdout ${fraction} of ${labels.length} images`;
     notes.push(`No validation image: ${share} gives none. Raise holdout, or set it to 0.`);
   } else if (unseen.length > 0) {
-    notes.push(`No validation image for ${listed(unseen)}. Their validation figures are missing; raise holdout.`);
+    notes.push(`No validation image for ${listed(unseen)}. Their validation figures are missing.`);
   }
   return notes;
 }
@@ -81,7 +81,44 @@ function shareOut(shares: readonly number[], caps: readonly number[], total: num
   return quotas;
 }
 
-/** A split of the pictures at these places of another. */
+/** How a run uses the training split of a data set. `train` and `validation` are places in `available`, both ascending. */
+export interface Divided {
+  /** What `limitTrain` leaves, validation images included. */
+  readonly available: Split;
+  readonly train: Int32Array;
+  readonly validation: Int32Array;
+}
+
+/**
+ * Divides a training split into training and validation images: by the data set's own validation images, or else by
+ * `holdout`.
+ *
+ * @param limitTrain at most so many images, of an own validation split's apart
+ */
+export function divide(
+  { train, validation }: Pick<Data, "train" | "validation">,
+  { limitTrain, holdout, seed }: { limitTrain?: number; holdout: number; seed: number },
+): Divided {
+  if (validation === undefined) {
+    const available = limitTrain === undefined ? train : limit(train, limitTrain, seed);
+    return { available, ...stratifiedHoldout(available.labels, holdout, seed) };
+  }
+  const isValidation = new Uint8Array(train.length);
+  for (const place of validation) isValidation[place] = 1;
+  const others = Int32Array.from(isValidation.keys()).filter((place) => !isValidation[place]);
+  const labelsAt = (places: Int32Array): Int32Array => places.map((place) => train.labels[place]!);
+  const chosen =
+    limitTrain === undefined ? others : limitedPlaces(labelsAt(others), limitTrain, seed).map((at) => others[at]!);
+  const all = Int32Array.from([...chosen, ...validation]).sort();
+  const places = Int32Array.from(all.keys());
+  return {
+    available: all.length === train.length ? train : subset(train, all),
+    train: places.filter((place) => !isValidation[all[place]!]),
+    validation: places.filter((place) => isValidation[all[place]!]),
+  };
+}
+
+/** A split of the images at these places of another. */
 export function subset(split: Split, indices: ArrayLike<number>): Split {
   const places = Int32Array.from(indices);
   const outside = places.find((place) => place < 0 || place >= split.length);
@@ -98,15 +135,20 @@ export function subset(split: Split, indices: ArrayLike<number>): Split {
 }
 
 /**
- * At most `n` pictures, in their order, from all classes as evenly as can be. A larger limit gives a
+ * At most `n` images, in their order, from all classes as evenly as can be. A larger limit gives a
  * superset, so learning curves over the limit compare like with like.
  */
 export function limit(split: Split, n: number, seed: number): Split {
   if (!Number.isInteger(n) || n < 1) {
-    throw new TrainerError("ERR_OPTION", `The limit on pictures is ${n}, expected a whole number from 1 on.`);
+    throw new TrainerError("ERR_OPTION", `limit: expected a whole number of images from 1, got ${n}.`);
   }
-  if (n >= split.length) return split;
-  const classes = placesByClass(split.labels);
+  return n >= split.length ? split : subset(split, limitedPlaces(split.labels, n, seed));
+}
+
+/** The places that `limit` chooses, ascending. */
+function limitedPlaces(labels: ArrayLike<number>, n: number, seed: number): Int32Array {
+  if (n >= labels.length) return Int32Array.from({ length: labels.length }, (_, place) => place);
+  const classes = placesByClass(labels);
   const shuffled = classes.map(({ label, places }) => {
     return stream(seed, "limit", label)
       .permutation(places.length)
@@ -120,7 +162,7 @@ export function limit(split: Split, n: number, seed: number): Split {
       if (place !== undefined && chosen.length < n) chosen.push(place);
     }
   }
-  return subset(split, Int32Array.from(chosen).sort());
+  return Int32Array.from(chosen).sort();
 }
 
 /** The places of each class that occurs, classes and places in ascending order. */

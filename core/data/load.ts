@@ -47,6 +47,14 @@ export function checkData(data: Data, name: string): void {
   if (typeof fingerprint !== "string" || fingerprint === "") {
     fail("fingerprint", "text that changes with the content", show(fingerprint));
   }
+  const { validation } = data;
+  if (validation !== undefined) {
+    const fits = validation.every(
+      (place, at) => place >= 0 && place < data.train.length && !(validation[at - 1]! >= place),
+    );
+    const some = validation.length > 0 && validation.length < data.train.length;
+    if (!fits || !some) fail("validation", "some places in train, ascending, and not all", show([...validation]));
+  }
   for (const split of ["train", "test"] as const) {
     if (data[split] === undefined && split === "test") continue;
     checkLabels(data[split]!, classes, (field, ...rest) => fail(`${split}.${field}`, ...rest));

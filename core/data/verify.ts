@@ -1,4 +1,4 @@
-/** `trainer data verify`: reads every picture of a data set and says what is in it. */
+/** `trainer data verify`: reads every image of a data set and reports what is in it. */
 
 import { createHash } from "node:crypto";
 import { TrainerError } from "../errors.js";
@@ -7,21 +7,21 @@ import { checkData } from "./load.js";
 
 /** How many of a kind are listed by name; the counts are of all. */
 const listed = 20;
-/** Pictures in memory at a time. */
+/** Images in memory at a time. */
 const chunk = 256;
 
 export interface SplitReport {
   readonly pictures: number;
-  /** Pictures of each class, in the order of the classes. */
+  /** Images of each class, in the order of the classes. */
   readonly counts: readonly number[];
-  /** Messages about pictures that cannot be read. */
+  /** Messages about images that cannot be read. */
   readonly damaged: readonly string[];
   readonly damagedCount: number;
-  /** Pictures with the same pixels as an earlier one of this split. */
+  /** Images with the same pixels as an earlier one of this split. */
   readonly repeatedCount: number;
 }
 
-/** Two pictures with the same pixels, one in each split. */
+/** Two images with the same pixels, one in each split. */
 export interface SharedPicture {
   readonly train: string;
   readonly test: string;
@@ -35,7 +35,10 @@ export interface VerifyReport {
   readonly classes: readonly string[];
   readonly height: number;
   readonly width: number;
+  /** Validation images of the data set's own included. */
   readonly train: SplitReport;
+  /** How many of the training split's images are the data set's own validation images. */
+  readonly validation?: number;
   readonly test?: SplitReport;
   readonly shared: readonly SharedPicture[];
   readonly sharedCount: number;
@@ -43,13 +46,13 @@ export interface VerifyReport {
   readonly measured: { readonly mean: readonly number[]; readonly deviation: readonly number[] };
   /** What the data set states and the loader normalises with. */
   readonly stated: { readonly mean: readonly number[]; readonly deviation: readonly number[] };
-  /** False if a picture is damaged or a class has no training picture. */
+  /** False if an image is damaged or a class has no training image. */
   readonly clean: boolean;
   readonly seconds: number;
 }
 
 /**
- * Loads a data set with all its checks, then reads every picture of both splits.
+ * Loads a data set with all its checks, then reads every image of both splits.
  *
  * @throws TrainerError what `load` throws: files that are missing or contradict themselves cannot be verified
  * further
@@ -69,6 +72,7 @@ export async function verifyData(source: DataSource, context: LoadContext = {}):
     height: data.height,
     width: data.width,
     train: train.report,
+    ...(data.validation && { validation: data.validation.length }),
     ...(test && { test: test.report }),
     shared: shared.slice(0, listed),
     sharedCount: shared.length,
@@ -115,7 +119,7 @@ async function readAll(split: Split, { classes }: Data): Promise<Reading> {
   return { report, places, histogram };
 }
 
-/** The pictures that can be read; the messages of the others go to `damaged`, one a picture. */
+/** The images that can be read; the messages of the others go to `damaged`, one an image. */
 async function readSome(
   split: Split,
   indices: readonly number[],
@@ -170,22 +174,23 @@ export function formatVerify(report: VerifyReport): string {
   const { classes, train, test, shared, sharedCount, measured, stated } = report;
   const triple = (values: readonly number[]): string => values.map((value) => value.toFixed(4)).join(" ");
   const lines = [
-    `${report.source}: ${classes.length} classes, pictures of ${report.height} x ${report.width}, ` +
+    `${report.source}: ${classes.length} classes, images of ${report.height} x ${report.width}, ` +
       `read in ${report.seconds.toFixed(1)} s`,
     `fingerprint ${report.fingerprint}`,
     ...splitLines("train", train, classes),
+    ...(report.validation ? [`       ${report.validation} of these are the validation images`] : []),
     ...(test ? splitLines("test", test, classes) : ["test   none"]),
     `channel mean       measured ${triple(measured.mean)}   stated ${triple(stated.mean)}`,
     `channel deviation  measured ${triple(measured.deviation)}   stated ${triple(stated.deviation)}`,
   ];
   if (sharedCount) {
-    lines.push(`${sharedCount} test pictures are also in the training split:`);
+    lines.push(`${sharedCount} test images are also in the training split:`);
     lines.push(
       ...shared.map((pair) => `  ${pair.test} = ${pair.train}${pair.sameLabel ? "" : ", with another label"}`),
     );
     if (sharedCount > shared.length) lines.push(`  … and ${sharedCount - shared.length} more`);
   }
-  lines.push(report.clean ? "Every picture can be read, and every class has some." : "There are problems, see above.");
+  lines.push(report.clean ? "Every image can be read, and every class has some." : "There are problems, see above.");
   return lines.join("\n");
 }
 
@@ -193,11 +198,11 @@ function splitLines(name: string, split: SplitReport, classes: readonly string[]
   const least = Math.min(...split.counts);
   const most = Math.max(...split.counts);
   const lines = [
-    `${name.padEnd(6)} ${split.pictures} pictures, ${least === most ? least : `${least} to ${most}`} a class`,
+    `${name.padEnd(6)} ${split.pictures} images, ${least === most ? least : `${least} to ${most}`} a class`,
   ];
   const missing = classes.filter((_, label) => split.counts[label] === 0);
   if (missing.length)
-    lines.push(`       no picture of ${missing.slice(0, listed).join(", ")}${missing.length > listed ? ", …" : ""}`);
+    lines.push(`       no image of ${missing.slice(0, listed).join(", ")}${missing.length > listed ? ", …" : ""}`);
   if (split.repeatedCount) lines.push(`       ${split.repeatedCount} repeat an earlier picture of the split`);
   if (split.damagedCount) {
     lines.push(

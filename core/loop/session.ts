@@ -4,7 +4,7 @@ import { type Backend, loadBackend } from "../backend/index.js";
 import { bfloat16Instructions } from "../backend/processor.js";
 import type { ResolvedConfig } from "../config/config.js";
 import type { Data } from "../data/dataset.js";
-import { limit, splitNotes, stratifiedHoldout, subset } from "../data/holdout.js";
+import { divide, limit, splitNotes, subset } from "../data/holdout.js";
 import { loadData } from "../data/load.js";
 import { createLoader, type Loader } from "../data/loader.js";
 import { TrainerError } from "../errors.js";
@@ -69,11 +69,10 @@ export async function createSession(
   const model = { ...built, layer: inPrecision(built.layer, precision) };
   const parameters = namedParameters(model.layer);
 
-  const available = limitTrain === undefined ? data.train : limit(data.train, limitTrain, seed);
-  const split = stratifiedHoldout(available.labels, holdout, seed);
-  for (const note of splitNotes(available.labels, split, data.classes, holdout)) warn(note);
-  const train = holdout === 0 ? available : subset(available, split.train);
-  const held = split.held.length > 0 ? subset(available, split.held) : undefined;
+  const { available, ...split } = divide(data, { limitTrain, holdout, seed });
+  for (const note of splitNotes(available.labels, split, data.classes, data.validation ? 1 : holdout)) warn(note);
+  const train = split.validation.length === 0 ? available : subset(available, split.train);
+  const held = split.validation.length > 0 ? subset(available, split.validation) : undefined;
   const test = data.test && limitTest !== undefined ? limit(data.test, limitTest, seed) : data.test;
 
   const common = { ...sizesOf(data), batchSize, seed };
@@ -92,13 +91,14 @@ export async function createSession(
   return {
     backend,
     capture: config.capture ? createCapture(warn) : eager,
-    data: { ...data, train: available, test }, // the indices below are places in what the limits left
+    // The indices below are places in what the limits left.
+    data: { ...data, train: available, validation: data.validation && split.validation, test },
     model,
     parameters,
     groups,
     inputSize: config.inputSize ?? data.height,
     trainIndices: split.train,
-    heldIndices: split.held,
+    heldIndices: split.validation,
     loaders,
     samples: { train: train.length, validation: held?.length ?? 0, test: test?.length ?? 0 },
     stepsAt,

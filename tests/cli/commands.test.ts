@@ -636,7 +636,7 @@ describe("data verify", () => {
     const args = ["--kind", "image-folder", "--data", join(base, "pictures"), "--size", "8"];
     expect(await trainer("data", "verify", ...args)).toMatchObject({
       code: 0,
-      stdout: expect.stringMatching(/2 classes, pictures of 8 x 8/),
+      stdout: expect.stringMatching(/2 classes, images of 8 x 8/),
     });
   });
 });

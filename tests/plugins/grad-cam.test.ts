@@ -78,7 +78,7 @@ describe("grad-cam", () => {
     const run = runFolder();
     const data = shapes({ classes: 4, size: 8, train: 60, test: 4 });
     const left = limit((await data.load({})).train, 12, 1);
-    const held = stratifiedHoldout(left.labels, 0.34, 1).held;
+    const held = stratifiedHoldout(left.labels, 0.34, 1).validation;
     await fitWeights(
       microConfig({ data, epochs: 1, limitTrain: 12, holdout: 0.34, plugins: [gradCam({ pictures: 20 })] }),
       { folder: run },

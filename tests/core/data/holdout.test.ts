@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { limit, stratifiedHoldout, subset } from "../../../core/data/holdout.js";
+import { divide, limit, stratifiedHoldout, subset } from "../../../core/data/holdout.js";
 import { memorySplit } from "../../../core/data/in-memory.js";
 
 function splitOf(labels: readonly number[]) {
@@ -22,24 +22,24 @@ const seeds = fc.integer({ min: 0, max: 2 ** 32 - 1 });
 describe("stratifiedHoldout", () => {
   it("holds 10 % of every class of CIFAR-100 out", () => {
     const labels = Uint16Array.from({ length: 50_000 }, (_, at) => (at * 7) % 100);
-    const { train, held } = stratifiedHoldout(labels, 0.1, 3);
-    expect([train.length, held.length]).toEqual([45_000, 5_000]);
-    expect([...countsOf(labels, held).values()]).toEqual(new Array(100).fill(50));
+    const { train, validation } = stratifiedHoldout(labels, 0.1, 3);
+    expect([train.length, validation.length]).toEqual([45_000, 5_000]);
+    expect([...countsOf(labels, validation).values()]).toEqual(new Array(100).fill(50));
   });
 
   it("keeps its laws for any labels, fraction and seed", () => {
     const fractions = fc.double({ min: 0, max: 0.999, noNaN: true });
     fc.assert(
       fc.property(someLabels, fractions, seeds, (labels, fraction, seed) => {
-        const { train, held } = stratifiedHoldout(labels, fraction, seed);
-        expect([...train, ...held].sort((a, b) => a - b)).toEqual([...labels.keys()]);
-        for (const part of [train, held]) expect([...part].sort((a, b) => a - b)).toEqual([...part]);
+        const { train, validation } = stratifiedHoldout(labels, fraction, seed);
+        expect([...train, ...validation].sort((a, b) => a - b)).toEqual([...labels.keys()]);
+        for (const part of [train, validation]) expect([...part].sort((a, b) => a - b)).toEqual([...part]);
 
         const all = countsOf(labels, labels.keys());
         const left = countsOf(labels, train);
-        const out = countsOf(labels, held);
+        const out = countsOf(labels, validation);
         const most = labels.length - all.size;
-        expect(held.length).toBe(Math.min(Math.round(fraction * labels.length), most));
+        expect(validation.length).toBe(Math.min(Math.round(fraction * labels.length), most));
         let reduced = false; // where a class had to keep its only picture, others give more than their share
         for (const [label, total] of all) {
           expect(left.get(label) ?? 0).toBeGreaterThanOrEqual(1);
@@ -59,19 +59,19 @@ describe("stratifiedHoldout", () => {
 
   it("gives the larger remainders one more, ties to the lower class", () => {
     const labels = [0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2]; // shares at 0.25: 1, 1.5, 2.25
-    const counts = countsOf(labels, stratifiedHoldout(labels, 0.25, 1).held);
+    const counts = countsOf(labels, stratifiedHoldout(labels, 0.25, 1).validation);
     expect([...counts.entries()].sort()).toEqual([
       [0, 1],
       [1, 2],
       [2, 2],
     ]);
     const ties = [0, 0, 1, 1, 2, 2, 3, 3]; // shares at 0.25: a half each, two places to give
-    expect([...countsOf(ties, stratifiedHoldout(ties, 0.25, 1).held).keys()].sort()).toEqual([0, 1]);
+    expect([...countsOf(ties, stratifiedHoldout(ties, 0.25, 1).validation).keys()].sort()).toEqual([0, 1]);
   });
 
   it("repeats with the seed, changes with it, and grows with the fraction", () => {
     const labels = Array.from({ length: 400 }, (_, at) => at % 4);
-    const held = (fraction: number, seed: number) => [...stratifiedHoldout(labels, fraction, seed).held];
+    const held = (fraction: number, seed: number) => [...stratifiedHoldout(labels, fraction, seed).validation];
     expect(held(0.1, 5)).toEqual(held(0.1, 5));
     expect(held(0.1, 5)).not.toEqual(held(0.1, 6));
     expect(held(0.2, 5)).toEqual(expect.arrayContaining(held(0.1, 5)));
@@ -79,7 +79,7 @@ describe("stratifiedHoldout", () => {
   });
 
   it.each([-0.1, 1, 1.5, NaN])("refuses the fraction %d", (fraction) => {
-    expect(() => stratifiedHoldout([0, 1], fraction, 1)).toThrow("expected a number in [0, 1)");
+    expect(() => stratifiedHoldout([0, 1], fraction, 1)).toThrow("holdout: expected a number from 0 to below 1, got");
   });
 });
 
@@ -141,6 +141,39 @@ describe("limit", () => {
   it("is the split itself if there is no more, and refuses limits that are none", () => {
     const split = splitOf([0, 1]);
     expect(limit(split, 2, 1)).toBe(split);
-    for (const n of [0, -1, 1.5, NaN]) expect(() => limit(split, n, 1)).toThrow("expected a whole number from 1 on");
+    for (const n of [0, -1, 1.5, NaN])
+      expect(() => limit(split, n, 1)).toThrow("limit: expected a whole number of images from 1, got");
+  });
+});
+
+describe("divide", () => {
+  const train = splitOf([0, 0, 1, 1, 2, 2, 0, 1, 2]);
+  const options = { holdout: 0.3, seed: 4 };
+
+  it("is stratifiedHoldout of what the limit leaves, without validation images of its own", () => {
+    const whole = divide({ train }, options);
+    expect(whole).toEqual({ available: train, ...stratifiedHoldout(train.labels, 0.3, 4) });
+    const limited = divide({ train }, { ...options, limitTrain: 6 });
+    expect([...limited.available.labels]).toEqual([...limit(train, 6, 4).labels]);
+    expect(limited.train.length + limited.validation.length).toBe(6);
+  });
+
+  it("takes a data set's own validation images, whatever holdout says", () => {
+    const own = divide({ train, validation: Int32Array.of(6, 7, 8) }, options);
+    expect(own.available).toBe(train);
+    expect([...own.train]).toEqual([0, 1, 2, 3, 4, 5]);
+    expect([...own.validation]).toEqual([6, 7, 8]);
+  });
+
+  it("limits training images and never its own validation images, wherever these lie", () => {
+    const validation = Int32Array.of(1, 4);
+    const { available, ...places } = divide({ train, validation }, { ...options, limitTrain: 3 });
+    const named = (at: ArrayLike<number>) => Array.from(at, (place) => available.describe(place));
+    expect(available.length).toBe(5);
+    expect(named(places.validation)).toEqual(["mini#1", "mini#4"]);
+    expect(new Set(Array.from(places.train, (place) => available.labels[place])).size).toBe(3); // balanced
+    const more = divide({ train, validation }, { ...options, limitTrain: 100 });
+    expect(more.available).toBe(train);
+    expect([...more.train]).toEqual([0, 2, 3, 5, 6, 7, 8]);
   });
 });

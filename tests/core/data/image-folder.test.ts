@@ -1,13 +1,17 @@
+import { spawnSync } from "node:child_process";
 import { mkdirSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import sharp from "sharp";
 import { describe, expect, it, vi } from "vitest";
 
 import type { DataSource, Picture } from "../../../core/data/dataset.js";
-import { findDamaged } from "../../../core/data/decode.js";
+import { openDecoder, reasonsAlone } from "../../../core/data/decode.js";
+import { runMarks } from "../../../core/data/folder-scan.js";
 import { imageFolder } from "../../../core/data/image-folder.js";
 import { TrainerError } from "../../../core/errors.js";
+import { lockFile } from "../../../run/lock.js";
+import { runFiles } from "../../../run/record.js";
 import { temporaryFolder } from "../../support/mini-cifar.js";
 
 const root = temporaryFolder();
@@ -91,17 +95,74 @@ describe("splits and classes", () => {
     expect(data.mean).toEqual([0.485, 0.456, 0.406]);
   });
 
-  it("takes val/ for the test split, and prefers test/ with a word about val/", async () => {
-    const files: Record<string, Buffer> = {};
-    for (const split of ["train", "val"])
-      for (const name of ["a", "b"]) files[`${split}/${name}/1.png`] = await png(red);
-    const log = vi.fn();
-    expect((await imageFolder({ path: folderOf(files), size: 8 }).load({ log })).test!.length).toBe(2);
-    expect(log).not.toHaveBeenCalled();
-    const both = { ...files, "test/a/1.png": await png(red) };
-    expect((await imageFolder({ path: folderOf(both), size: 8 }).load({ log })).test!.length).toBe(1);
-    expect(log.mock.calls.flat()).toEqual([expect.stringContaining("val is not used")]);
+  it.each([
+    ["train", "val"],
+    ["Train", "Test"],
+    ["training", "validation"],
+    ["train", "valid"],
+    ["TRAIN", "testing"],
+  ])("takes %s/ and %s/ for training and test", async (training, other) => {
+    const files = Object.fromEntries(
+      await Promise.all(
+        [training, other].flatMap((split) =>
+          ["a", "b"].map(async (name) => [`${split}/${name}/1.png`, await png(red)] as const),
+        ),
+      ),
+    );
+    const warn = vi.fn();
+    const data = await imageFolder({ path: folderOf(files), size: 8 }).load({ warn });
+    expect([data.train.length, data.test!.length, data.validation]).toEqual([2, 2, undefined]);
+    expect(warn).not.toHaveBeenCalled();
+  }); // prettier-ignore
+
+  it("takes valid/ beside train/ and test/ for validation: its images follow those of training", async () => {
+    const picture = await png(red);
+    const path = folderOf({
+      "train/a/1.png": picture,
+      "train/b/1.png": picture,
+      "valid/b/1.png": picture,
+      "test/a/1.png": picture,
+    });
+    const data = await imageFolder({ path, size: 8 }).load({});
+    expect([...data.train.labels]).toEqual([0, 1, 1]);
+    expect([...data.validation!]).toEqual([2]);
+    expect(data.train.describe(2)).toBe(join(path, "valid", "b", "1.png"));
+    expect(data.test!.length).toBe(1);
   });
+
+  it("refuses two folders of one split, and takes valid/ and invalid/ for classes", async () => {
+    const picture = await png(red);
+    const classes = (split: string) => ({ [`${split}/a/1.png`]: picture, [`${split}/b/1.png`]: picture });
+    const twice = folderOf({ ...classes("train"), ...classes("val"), ...classes("valid") });
+    expect((await failure(imageFolder({ path: twice }))).message).toContain(
+      "expected one folder of the validation split, got val/ and valid/. Keep one.",
+    );
+    const path = folderOf({ "valid/1.png": picture, "invalid/1.png": picture });
+    expect((await imageFolder({ path, size: 8 }).load({})).classes).toEqual(["invalid", "valid"]);
+  });
+
+  it("reads folders inside class folders, at any depth, each file in order", async () => {
+    const picture = await png(red);
+    const path = folderOf({
+      "a/2.png": picture,
+      "a/2024-02/1.png": picture,
+      "a/2024-01/deep/1.png": picture,
+      "b/2024-01/1.png": picture,
+    });
+    symlinkSync(join(path, "a"), join(path, "a", "2024-01", "around"));
+    const warn = vi.fn();
+    const { train } = await imageFolder({ path, size: 8 }).load({ warn });
+    expect([0, 1, 2, 3].map((place) => relative(path, train.describe(place)))).toEqual([
+      "a/2.png",
+      "a/2024-01/deep/1.png",
+      "a/2024-02/1.png",
+      "b/2024-01/1.png",
+    ]);
+    expect([...train.labels]).toEqual([0, 0, 0, 1]);
+    expect(warn.mock.calls.flat()).toEqual([
+      expect.stringContaining("1 links to a folder around them (a/2024-01/around)"),
+    ]);
+  }); // prettier-ignore
 
   it("takes class folders alone for a training set without a test split, links to folders too", async () => {
     const path = folderOf({
@@ -116,20 +177,79 @@ describe("splits and classes", () => {
     expect(data.test).toBeUndefined();
   });
 
-  it("ignores what is no picture by its name, and says how much", async () => {
+  it("gives one account of everything that is not used, and of hidden files apart", async () => {
+    const picture = await png(red);
+    const text = Buffer.from("x");
     const path = folderOf({
-      "a/1.png": await png(red),
-      "a/notes.txt": Buffer.from("x"),
-      "a/deep/2.png": await png(red),
-      "a/.DS_Store": Buffer.from("x"),
-      "b/1.png": await png(red),
-      ".git/x.png": Buffer.from("x"),
-    }); // prettier-ignore
+      "train/a/1.png": picture,
+      "train/a/notes.txt": text,
+      "train/a/0.bmp": text,
+      "train/a/1.BMP": text,
+      "train/a/deep/2.bmp": text,
+      "train/a/deep/3.bmp": text,
+      "train/a/LICENSE": text,
+      "train/a/.DS_Store": text,
+      "train/a/Thumbs.db": text,
+      "train/b/1.png": picture,
+      "train/stray.png": picture,
+      "test/1.png": picture,
+      "unlabelled/1.png": picture,
+      "labels.csv": text,
+      ".git/x.png": text,
+    });
+    const warn = vi.fn();
     const log = vi.fn();
-    const data = await imageFolder({ path, size: 8 }).load({ log });
+    const data = await imageFolder({ path, size: 8 }).load({ log, warn });
     expect(data.classes).toEqual(["a", "b"]);
-    expect(data.train.length).toBe(2);
-    expect(log.mock.calls.flat()).toEqual([expect.stringMatching(/2 entries .* are ignored/)]);
+    expect([data.train.length, data.test]).toEqual([2, undefined]);
+    expect(warn.mock.calls).toHaveLength(1);
+    const [[account]] = warn.mock.calls as [[string]];
+    for (const part of [
+      `Not used below ${path}: `,
+      "4 .bmp files (train/a/0.bmp, train/a/1.BMP, train/a/deep/2.bmp, …)",
+      "1 .txt files (train/a/notes.txt)",
+      "1 unnamed files (train/a/LICENSE)",
+      "3 files outside of class folders (labels.csv, train/stray.png, test/1.png)",
+      "1 folders beside the splits (unlabelled)",
+      "1 splits without a class folder (test)",
+    ]) {
+      expect(account).toContain(part);
+    }
+    expect(account).not.toContain("Thumbs.db");
+    expect(log.mock.calls).toEqual([
+      [`${path}: train/ for training`],
+      [`Not used below ${path}: 3 hidden or system entries (.git, train/a/.DS_Store, train/a/Thumbs.db).`],
+    ]);
+  }); // prettier-ignore
+
+  it("never takes a run for a class, nor its images for those of a class", async () => {
+    const picture = await png(red);
+    for (const mark of runMarks) {
+      const path = folderOf({
+        "a/1.png": picture,
+        "b/1.png": picture,
+        [`runs/tiny-1/${mark}`]: Buffer.from("{}"),
+        "runs/tiny-1/report/1.png": picture,
+        [`b/mine/${mark}`]: Buffer.from("{}"),
+        "b/mine/report/1.png": picture,
+        [`own/${mark}`]: Buffer.from("{}"),
+      });
+      const warn = vi.fn();
+      const data = await imageFolder({ path, size: 8 }).load({ warn });
+      expect(data.classes).toEqual(["a", "b"]);
+      expect(data.train.length).toBe(2);
+      expect(warn.mock.calls.flat()).toEqual([expect.stringContaining("3 folders of runs (b/mine, own, runs/tiny-1)")]);
+    }
+    expect(runMarks).toEqual([lockFile, runFiles.config]);
+  }); // prettier-ignore
+
+  it("never opens a pipe", async () => {
+    const picture = await png(red);
+    const path = folderOf({ "a/1.png": picture, "b/1.png": picture });
+    spawnSync("mkfifo", [join(path, "a", "2.png")]);
+    const warn = vi.fn();
+    expect((await imageFolder({ path, size: 8 }).load({ warn })).train.length).toBe(2);
+    expect(warn.mock.calls.flat()).toEqual([expect.stringContaining("1 entries that are no files (a/2.png)")]);
   });
 
   it("refuses empty classes, one class, unknown test classes and test/ alone, each by name", async () => {
@@ -137,13 +257,15 @@ describe("splits and classes", () => {
     const failureOf = (files: Record<string, Buffer>) => failure(imageFolder({ path: folderOf(files), size: 8 }));
     const text = Buffer.from("x");
     const empty = await failureOf({ "a/1.png": picture, "hollow/1.txt": text, "void/1.txt": text });
-    expect(empty.message).toContain("class folders hollow, void. Fill or remove them");
+    expect(empty.message).toContain("in every class folder, got none in hollow, void. Fill or remove them");
     expect((await failureOf({ "train/only/1.png": picture })).message).toContain("only the class folder only");
     expect((await failureOf({ "x.png": picture })).message).toContain("no class folder");
     const train = { "train/a/1.png": picture, "train/b/1.png": picture };
-    expect((await failureOf({ ...train, "test/c/1.png": picture })).message).toContain("that train/ lacks: c");
-    expect((await failureOf({ ...train, "test/1.png": picture })).message).toContain("has no class folder");
-    expect((await failureOf({ "val/a/1.png": picture, "val/b/1.png": picture })).message).toContain("but no train/");
+    const more = await failureOf({ ...train, "test/a/1.png": picture, "test/c/1.png": picture });
+    expect(more.message).toContain("expected classes of train/, got c as well");
+    expect((await failureOf({ "val/a/1.png": picture, "val/b/1.png": picture })).message).toContain("got no train/");
+    const nested = await failureOf({ "twice/a/1.png": picture, "twice/b/1.png": picture });
+    expect(nested.message).toMatch(/only the class folder twice\. If a, b are the classes, give .*twice\.$/);
   });
 
   it("says which path is missing or no folder", async () => {
@@ -165,12 +287,69 @@ describe("decoding", () => {
     expectNear(tall, 19, 10, blue);
   });
 
-  it.each(["jpg", "jpeg", "png", "webp"] as const)("reads .%s", async (extension) => {
-    const content = await plain(red)
-      .toFormat(extension as "jpeg", { quality: 95 })
-      .toBuffer();
+  it.each([
+    ["jpg", "jpeg"],
+    ["jpeg", "jpeg"],
+    ["jfif", "jpeg"],
+    ["png", "png"],
+    ["webp", "webp"],
+    ["gif", "gif"],
+    ["tif", "tiff"],
+    ["TIFF", "tiff"],
+    ["avif", "avif"],
+    ["jpg", "webp"],
+    ["jpg", "avif"],
+    ["jpg", "tiff"],
+    ["png", "gif"],
+  ] as const)("reads .%s that holds %s", async (extension, format) => {
+    const content = await plain(red).toFormat(format, { quality: 95 }).toBuffer();
     expectNear(await decoded(content, `x.${extension}`), 8, 8, red, 8);
   });
+
+  it.each([
+    [
+      "an SVG drawing",
+      '<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"><rect width="8" height="8"/></svg>',
+    ],
+    ["an SVG drawing", '<?xml version="1.0"?>\n<!-- by hand -->\n<svg xmlns="http://www.w3.org/2000/svg"/>'],
+    ["a web page", "<!DOCTYPE html><html><body>404 Not Found</body></html>"],
+    ["a Git LFS pointer: run git lfs pull", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"],
+    ["a BMP image", "BM\0\0\0\0"],
+    ["a PDF or PostScript document", "%PDF-1.7"],
+    ["a HEIC image", "\0\0\0\x18ftypheic\0\0\0\0"],
+    ["empty", ""],
+    ['of an unknown kind (it begins with "P3 1 1 255 1")', "P3 1 1 255 1 2 3\n"],
+  ])("says of a file that is no image that it is %s", async (kind, content) => {
+    const path = folderOf({
+      "a/x.png": Buffer.from(content, "latin1"),
+      "a/1.png": await png(red),
+      "b/1.png": await png(red),
+    });
+    const { message } = await failure(imageFolder({ path, size: 8 }));
+    expect(message).toContain(`x.png: expected JPEG, PNG, WebP, GIF, TIFF or AVIF, got ${kind}`);
+  }); // prettier-ignore
+
+  it("has no way to a vector image: the library itself refuses it", async () => {
+    const folder = folderOf({ "x.png": Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"/>') });
+    const decoder = await openDecoder();
+    await expect(decoder.decode(join(folder, "x.png"), 8)).rejects.toThrow("unsupported image format");
+    await expect(decoder.checkHeader(join(folder, "x.png"))).rejects.toThrow("unsupported image format");
+  });
+
+  it("refuses an image of more pixels than the limit, and one that takes longer than the limit", async () => {
+    const path = folderOf({ "a/1.png": await png(red), "b/1.png": await plain(red, 41, 30).png().toBuffer() });
+    await imageFolder({ path, size: 8, maxPixels: 41 * 30 }).load({});
+    const { message } = await failure(imageFolder({ path, size: 8, maxPixels: 40 * 30 }));
+    expect(message).toContain("1 of 2 images");
+    expect(message).toContain(`${join(path, "b", "1.png")}: Input image exceeds pixel limit`);
+
+    const big = await sharp({ create: { width: 9000, height: 9000, channels: 3, background: red } })
+      .png({ progressive: true, compressionLevel: 1 })
+      .toBuffer();
+    const slow = folderOf({ "x.png": big });
+    const decoder = await openDecoder({ maxSeconds: 1 });
+    await expect(decoder.decode(join(slow, "x.png"), 4000)).rejects.toThrow(/timeout/);
+  }); // prettier-ignore
 
   it("honours the rotation in EXIF", async () => {
     const picture = await halves("left-right", 40, 40);
@@ -261,22 +440,26 @@ describe("damage", () => {
     };
     for (let at = 0; at < 24; at++) files[`a/bad-${String(at).padStart(2, "0")}.png`] = Buffer.from("not a picture");
     const { message } = await failure(imageFolder({ path: folderOf(files), size: 8 }));
-    expect(message).toContain("25 of 27 pictures cannot be decoded");
+    expect(message).toContain("25 of 27 images cannot be read");
     expect(message).toContain("bad-00.png: ");
     expect(message).toContain("bad-19.png: ");
     expect(message).not.toContain("bad-20.png");
     expect(message).toContain("… and 5 more");
   });
 
-  it("is listed in the order of the files, whichever is found first", async () => {
-    const files = ["slow", "good", "fast"];
-    const check = async (file: string): Promise<void> => {
-      if (file === "slow") await new Promise((done) => setTimeout(done, 20));
-      if (file !== "good") throw new Error(`${file}\n  is bad`);
+  it("is read again, one file at a time, for a reason of its own", async () => {
+    let reading = 0;
+    const read = async (file: string): Promise<void> => {
+      expect(++reading).toBe(1);
+      await new Promise((done) => setTimeout(done, 5));
+      reading--;
+      if (file !== "fine now") throw new Error(`${file}\n  is bad`);
     };
-    expect(await findDamaged(files, check)).toEqual([
-      { file: "slow", problem: "slow is bad" },
-      { file: "fast", problem: "fast is bad" },
+    const damaged = ["slow", "fine now", "fast"].map((file, place) => ({ file, place, problem: "a mix of both" }));
+    expect(await reasonsAlone(damaged, read)).toEqual([
+      { file: "slow", place: 0, problem: "slow is bad" },
+      { file: "fine now", place: 1, problem: "a mix of both" },
+      { file: "fast", place: 2, problem: "fast is bad" },
     ]);
   });
 
@@ -304,23 +487,25 @@ describe("damage", () => {
       "a/whole.png": picture,
       "b/1.png": picture,
     });
-    const data = await imageFolder({ path, size: 16 }).load({});
+    const data = await imageFolder({ path, size: 16, validateAll: false }).load({});
     const error = await Promise.resolve(data.train.read([1, 0, 2])).then(
       () => undefined,
       (error: unknown) => error,
     );
     expect(error).toBeInstanceOf(TrainerError);
     expect((error as TrainerError).code).toBe("ERR_DATA");
-    expect((error as TrainerError).message).toContain("1 of 3 pictures cannot be decoded");
-    expect((error as TrainerError).message).toContain(`${join(path, "a", `bad.${extension}`)}: `);
+    expect((error as TrainerError).message).toContain("1 of 3 images cannot be read");
+    expect((error as TrainerError).message).toContain(
+      `${join(path, "a", `bad.${extension}`)} (image 0 of its split): `,
+    );
     expectNear((await data.train.read([1]))[0]!, 8, 8, red);
-    const found = await failure(imageFolder({ path, size: 16, validateAll: true }));
+    const found = await failure(imageFolder({ path, size: 16 }));
     expect(found.message).toMatch(/1 of 3 .*\n.*bad\./);
   });
 
   it("is found while loading where a format's header covers the whole file", async () => {
     const files = { "a/cut.webp": cutInHalf(await noise(1).webp().toBuffer()), "b/1.png": await png(red) };
-    const { message } = await failure(imageFolder({ path: folderOf(files), size: 16 }));
+    const { message } = await failure(imageFolder({ path: folderOf(files), size: 16, validateAll: false }));
     expect(message).toMatch(/cut\.webp: Input file has corrupt header: \w+/);
   });
 
@@ -333,7 +518,7 @@ describe("damage", () => {
 });
 
 describe("identity and options", () => {
-  it("has a fingerprint of names and sizes, not of the place", async () => {
+  it("has a fingerprint of names and contents, not of the place", async () => {
     const files = { "a/1.png": await png(red), "b/1.png": await png(blue) };
     const print = async (path: string) => (await imageFolder({ path, size: 8 }).load({})).fingerprint;
     const path = folderOf(files);
@@ -342,13 +527,19 @@ describe("identity and options", () => {
     expect(await print(path)).not.toBe(await print(folderOf(files)));
     const longer = Buffer.concat([await readFile(join(path, "a", "1.png")), Buffer.from([0])]);
     expect(await print(folderOf({ ...files, "a/1.png": longer }))).not.toBe(await print(folderOf(files)));
+    const exchanged = { "a/1.png": files["b/1.png"], "b/1.png": files["a/1.png"] };
+    expect(await print(folderOf(exchanged))).not.toBe(await print(folderOf(files)));
+    const renamed = { "a/2.png": files["a/1.png"], "b/1.png": files["b/1.png"] };
+    expect(await print(folderOf(renamed))).not.toBe(await print(folderOf(files)));
   });
 
   it("fills in the size, records an absolute path, and refuses what it does not know", () => {
     expect(imageFolder({ path: "/somewhere" }).options).toEqual({
       path: "/somewhere",
       size: 224,
-      validateAll: false,
+      validateAll: true,
+      maxPixels: 100_000_000,
+      maxSeconds: 30,
     });
     expect(imageFolder({ path: "here" }).options.path).toBe(join(process.cwd(), "here"));
     for (const bad of [{}, { path: "x", size: 0 }, { path: "x", size: 22.5 }, { path: "x", sise: 8 }]) {

@@ -105,7 +105,10 @@ describe("loading", () => {
 
 describe("a split that leaves a class without images", () => {
   const classes = ["a", "b", "c"];
-  const places = (train: number[], held: number[]) => ({ train: Int32Array.from(train), held: Int32Array.from(held) });
+  const places = (train: number[], validation: number[]) => ({
+    train: Int32Array.from(train),
+    validation: Int32Array.from(validation),
+  });
 
   it("is told of training and of validation images", () => {
     expect(splitNotes([0, 0, 1, 1, 2, 2], places([0, 2, 4], [1, 3, 5]), classes, 0.5)).toEqual([]);
@@ -113,7 +116,7 @@ describe("a split that leaves a class without images", () => {
       "No training image for 1 of 3 classes: c.",
     ]);
     expect(splitNotes([0, 0, 1, 2], places([0, 2, 3], [1]), classes, 0.25)).toEqual([
-      "No validation image for 2 of 3 classes: b, c. Their validation figures are missing; raise holdout.",
+      "No validation image for 2 of 3 classes: b, c. Their validation figures are missing.",
     ]);
     expect(splitNotes([0, 1, 2], places([0, 1, 2], []), classes, 0.1)).toEqual([
       "No validation image: holdout 0.1 of 3 images gives none. Raise holdout, or set it to 0.",

@@ -33,8 +33,8 @@ describe("verifyData", () => {
       clean: true,
     });
     const text = formatVerify(report);
-    expect(text).toContain("train  600 pictures, 200 a class");
-    expect(text).toContain("Every picture can be read, and every class has some.");
+    expect(text).toContain("train  600 images, 200 a class");
+    expect(text).toContain("Every image can be read, and every class has some.");
   });
 
   it("measures mean and deviation of every channel exactly", async () => {
@@ -53,9 +53,9 @@ describe("verifyData", () => {
     });
   });
 
-  it("finds pictures that are in both splits, with their labels, and repeats within one", async () => {
+  it("finds images that are in both splits, with their labels, and repeats within one", async () => {
     const train = Array.from({ length: 30 }, (_, at) => labelsOf(at));
-    const twice = recordFile([labelsOf(3)], 4); // picture 4 again, under another label
+    const twice = recordFile([labelsOf(3)], 4); // image 4 again, under another label
     const path = save("shared", {
       ...miniCifar100(),
       "train.bin": Buffer.concat([recordFile(train), twice]),
@@ -73,10 +73,10 @@ describe("verifyData", () => {
     expect(report.train.repeatedCount).toBe(1);
     expect(report.clean).toBe(false); // since classes are missing: what is shared is only reported
     const text = formatVerify(report);
-    expect(text).toContain("2 test pictures are also in the training split");
+    expect(text).toContain("2 test images are also in the training split");
     expect(text).toContain("test.bin#1 = train.bin#2, with another label");
     expect(text).toContain("1 repeat an earlier picture");
-    expect(text).toContain("no picture of fine_30, fine_31");
+    expect(text).toContain("no image of fine_30, fine_31");
     expect(text).toContain("There are problems");
   });
 
@@ -98,7 +98,7 @@ describe("verifyData", () => {
       "test/a/1.png": await png(3),
       "test/b/1.jpg": half,
     }); // prettier-ignore
-    const report = await verifyData(imageFolder({ path, size: 16 }));
+    const report = await verifyData(imageFolder({ path, size: 16, validateAll: false }));
     expect(report.train.damagedCount).toBe(2);
     expect(report.train.damaged.join()).toMatch(/a\/2\.jpg[^]*b\/2\.jpg/);
     expect(report.test!.damagedCount).toBe(1);
