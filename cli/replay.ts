@@ -8,10 +8,11 @@ import { fromCheckpoint, isBetweenSteps } from "../run/checkpoint-writer.js";
 import { type Checkpoint, listCheckpoints, readCheckpoint } from "../run/checkpoints.js";
 import { toJson } from "../run/json.js";
 import { readMetrics } from "../run/metrics.js";
+import { configOfRun } from "../run/origin.js";
 import { runFiles } from "../run/record.js";
 import { type Replayed, watchedPlugins } from "../run/replay.js";
+import { findRun, type Resumable } from "../run/resume.js";
 import { whole } from "./options.js";
-import { configOfRun, findRun, type Resumable } from "./resume.js";
 import { print, table, tell, tellWarnings } from "./terminal.js";
 
 interface ReplayOptions {
@@ -47,7 +48,7 @@ type Figures = Pick<Events["step"], "step" | "loss" | "learningRate" | "gradient
 
 async function replay(path: string, { step, json, allowChange }: ReplayOptions): Promise<void> {
   const run = findRun(path, {})!;
-  const config = await configOfRun(run, allowChange);
+  const config = await configOfRun(run, { allowChange });
   const checkpoint = checkpointBefore(run, step);
   const recorded = readMetrics(join(run.folder, runFiles.metrics)).lines.find(
     (line) => line.event === "step" && line.step === step,

@@ -16,7 +16,8 @@ export { createLoader, type Loader, type LoaderOptions, type RawBatch } from "./
 export { type ShapesOptions, shapes } from "./shapes.js";
 export { formatVerify, type VerifyReport, verifyData } from "./verify.js";
 
-const factories: Readonly<Record<string, (options: never) => DataSource>> = {
+/** Factories by the `name` of what they make. */
+export const dataSets: Readonly<Record<string, (options: never) => DataSource>> = {
   cifar10,
   cifar100,
   imageFolder,
@@ -30,9 +31,9 @@ const factories: Readonly<Record<string, (options: never) => DataSource>> = {
  * take
  */
 export function dataSource(name: string, options: Readonly<Record<string, unknown>>): DataSource {
-  if (Object.hasOwn(factories, name)) return factories[name]!(options as never);
+  if (Object.hasOwn(dataSets, name)) return dataSets[name]!(options as never);
   throw new TrainerError(
     "ERR_UNKNOWN_NAME",
-    `No data set is called "${name}"${suggestion(name, Object.keys(factories))}.`,
+    `No data set is called "${name}"${suggestion(name, Object.keys(dataSets))}.`,
   );
 }

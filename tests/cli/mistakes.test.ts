@@ -117,14 +117,9 @@ const mistakes: [string, string[], number, RegExp][] = [
   ["data that is not there", ["--preset", "cifar100-small", "--data", "absent"], 65, /absent does not exist/],
   ["data that is none", ["--preset", "cifar100-small", "--data", join(base, "notes.txt")], 65, /notes\.txt/],
   ["data to verify that is not there", ["data", "verify", "--data", "absent"], 65, /absent does not exist/],
-  [
-    "a run that is not there",
-    ["evaluate", "absent"],
-    65,
-    /absent is not a finished run: it has no config\.resolved\.json/,
-  ],
-  ["a run that is none", ["predict", base, join(base, "notes.txt")], 65, /is not a finished run/],
-  ["a picture that is not there", ["predict", base, "cat.jpg", "dog.jpg"], 65, /No such picture: cat\.jpg, dog\.jpg/],
+  ["a run that is not there", ["evaluate", "absent"], 65, /absent is not a run: it has no config\.resolved\.json/],
+  ["a run that is none", ["predict", base, join(base, "notes.txt")], 65, /is not a run/],
+  ["a picture that is not there", ["predict", base, "cat.jpg", "dog.jpg"], 65, /No such image: cat\.jpg, dog\.jpg/],
   // Bad data.
   ...cuts.map((path, at): [string, string[], number, RegExp] => [
     `an archive cut in its ${at + 1}. tenth`,
