@@ -11,7 +11,7 @@ import { z } from "zod";
 import { cacheRoot } from "../core/backend/install/cache.js";
 import type { TrainerConfig } from "../core/config/config.js";
 import { TrainerError } from "../core/errors.js";
-import { writeFileAtomic } from "./files.js";
+import { writeFileAtomic } from "../core/files.js";
 import { configFromRecord, missingParts, named, type OwnPart, ownParts } from "./parts.js";
 import type { ConfigSource, RunConfigRecord } from "./record.js";
 
