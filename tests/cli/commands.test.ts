@@ -37,7 +37,7 @@ describe("fit", () => {
       /^micro: [\d,]+ parameters, \w+ on \d+ threads, 32 training images, 8 for validation, 2 epochs of 4 steps$/m,
     );
     for (const epoch of [1, 2])
-      expect(first.stderr).toMatch(new RegExp(`^epoch ${epoch}/2  train .*held out .*img/s`, "m"));
+      expect(first.stderr).toMatch(new RegExp(`^epoch ${epoch}/2  train .*val .*img/s`, "m"));
     expect(first.stderr, "no live line where there is no terminal").not.toContain("\r");
     const { test, validation } = json(join(run, "summary.json"));
     expect(first.stdout).toMatch(/^micro: ended after 2 epochs and 8 steps \(epochs\)$/m);
@@ -52,7 +52,7 @@ describe("fit", () => {
     const args = ["--config", config, "--max-steps", "1", "--quiet"];
     const quiet = await trainer(...args);
     expect(quiet.stderr, "quiet").toBe("");
-    expect(quiet.stdout).not.toContain("report ");
+    expect(quiet.stdout).not.toContain("\nreport ");
     const { stdout } = await trainer("fit", ...args.slice(0, -1));
     expect(stdout, "as one would type it from here").toContain("\nreport runs/micro-2/report.html\n");
     expect(readdirSync(join(inside, "runs"))).toEqual(["micro-1", "micro-2"]);
