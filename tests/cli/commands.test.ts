@@ -36,8 +36,7 @@ describe("fit", () => {
     expect(first.stderr).toMatch(
       /^micro: [\d,]+ parameters, \w+ on \d+ threads, 32 training images, 8 for validation, 2 epochs of 4 steps$/m,
     );
-    for (const epoch of [1, 2])
-      expect(first.stderr).toMatch(new RegExp(`^epoch ${epoch}/2  train .*val .*img/s`, "m"));
+    for (const epoch of [1, 2]) expect(first.stderr).toMatch(new RegExp(`^epoch ${epoch}/2  train .*val .*img/s`, "m"));
     expect(first.stderr, "no live line where there is no terminal").not.toContain("\r");
     const { test, validation } = json(join(run, "summary.json"));
     expect(first.stdout).toMatch(/^micro: ended after 2 epochs and 8 steps \(epochs\)$/m);
