@@ -1,4 +1,4 @@
-/** AutoAugment (Cubuk et al. 2019): one of 25 pairs of operations, found by a search, for each picture. */
+/** AutoAugment (Cubuk et al. 2019): a published policy of 25 pairs of operations, one pair per image. */
 import { z } from "zod";
 import { definePlugin, image } from "../../core/index.js";
 
@@ -8,15 +8,18 @@ const options = z.strictObject({
   policy: z
     .enum(["cifar10"])
     .default("cifar10")
-    .describe("the published table; the one of CIFAR-10 serves CIFAR-100 too"),
-  probability: z.number().min(0).max(1).default(1).describe("share of pictures that are changed"),
-  fill: z.tuple([byte, byte, byte]).optional().describe("what comes in from outside, R G B; black when left out"),
-  interpolation: z.enum(["nearest", "bilinear"]).default("nearest").describe("for turns and slants"),
+    .describe("published policy; the one for CIFAR-10 is also used for CIFAR-100"),
+  probability: z.number().min(0).max(1).default(1).describe("share of images to augment"),
+  fill: z
+    .tuple([byte, byte, byte])
+    .optional()
+    .describe("colour of new pixels outside the image, R G B; black by default"),
+  interpolation: z.enum(["nearest", "bilinear"]).default("nearest").describe("interpolation of rotations and shears"),
 });
 
 export const autoAugment = definePlugin({
   name: "auto-augment",
-  summary: "Changes each training picture by one of 25 pairs of operations that a search found",
+  summary: "AutoAugment: one of 25 published pairs of operations per training image",
   options,
   slot: "policy",
   apply({ probability, fill, interpolation }, { hooks }) {

@@ -3,14 +3,14 @@ import { z } from "zod";
 import { definePlugin } from "../../core/index.js";
 
 const options = z.strictObject({
-  firstCycle: z.int().positive().default(10).describe("epochs of the first cycle: T_0"),
-  factor: z.int().positive().default(2).describe("each cycle is so many times as long as the one before: T_mult"),
-  minimum: z.number().min(0).default(1e-6).describe("the rate that a cycle falls towards: eta_min"),
+  firstCycle: z.int().positive().default(10).describe("epochs of the first cycle, T_0"),
+  factor: z.int().positive().default(2).describe("length of a cycle relative to the previous one, T_mult"),
+  minimum: z.number().min(0).default(1e-6).describe("lowest rate of a cycle, eta_min"),
 });
 
 /**
- * The cycle that a place is in. Counted in whole numbers: a logarithm is off by one at exact restarts (log 243 to the
- * base 3 is 4.999…), and that one step would have the lowest rate in place of the highest.
+ * The cycle of a step or epoch, in whole numbers. A logarithm is off by one at exact restarts (log 243 to the base 3 is
+ * 4.999…), and that step would have the lowest rate instead of the highest.
  */
 export function cycleAt(place: number, first: number, factor: number): { start: number; length: number } {
   let start = 0;
@@ -30,7 +30,7 @@ export function restartedCosine(step: number, peak: number, first: number, facto
 
 export const cosineRestarts = definePlugin({
   name: "cosine-restarts",
-  summary: "Lowers the rate along half a cosine, then starts again from the peak, each cycle longer",
+  summary: "Cosine schedule with warm restarts, each cycle longer than the last",
   options,
   slot: "schedule",
   check({ firstCycle, factor }, { epochs }) {
@@ -38,8 +38,8 @@ export const cosineRestarts = definePlugin({
     if (start + length === epochs) return [];
     const ends = [start, start + length].filter((end) => end > 0).join(" or ");
     const text =
-      `The run ends after ${epochs} epochs, inside a cycle of cosine-restarts (epochs ${start + 1} to ` +
-      `${start + length}), where the rate is not at its lowest. Whole cycles end after ${ends} epochs.`;
+      `The run ends after ${epochs} epochs, within a cycle of cosine-restarts (epochs ${start + 1} to ` +
+      `${start + length}), before the rate is at its lowest. Whole cycles end after ${ends} epochs.`;
     return [{ level: "hint", text }];
   },
   apply({ firstCycle, factor, minimum }, { hooks }) {

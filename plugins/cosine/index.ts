@@ -3,7 +3,7 @@ import { z } from "zod";
 import { definePlugin } from "../../core/index.js";
 
 const options = z.strictObject({
-  minimum: z.number().min(0).default(0).describe("the rate that the run falls towards"),
+  minimum: z.number().min(0).default(0).describe("lowest rate, at the end of the run"),
 });
 
 /** eta = min + (peak - min) / 2 (1 + cos(pi t / T)): equation 5 with one cycle. The peak at t = 0, min at t = T. */
@@ -13,7 +13,7 @@ export function annealed(step: number, steps: number, peak: number, minimum: num
 
 export const cosine = definePlugin({
   name: "cosine",
-  summary: "Lowers the rate along half a cosine over the whole run",
+  summary: "Cosine schedule: lowers the learning rate along half a cosine over the run",
   options,
   slot: "schedule",
   apply({ minimum }, { hooks }) {

@@ -1,11 +1,11 @@
-/** CutMix (Yun et al. 2019): each picture gets a box of another one, and its target a share by area. */
+/** CutMix (Yun et al. 2019): pastes a box of another image, and mixes the targets by area. */
 import * as tf from "@tensorflow/tfjs-core";
 import { z } from "zod";
 import { type Batch, definePlugin, type Stream } from "../../core/index.js";
 
 const options = z.strictObject({
-  alpha: z.number().positive().default(1).describe("the kept share is drawn from Beta(alpha, alpha)"),
-  probability: z.number().min(0).max(1).default(1).describe("share of batches that are mixed"),
+  alpha: z.number().positive().default(1).describe("the image's own share is drawn from Beta(alpha, alpha)"),
+  probability: z.number().min(0).max(1).default(1).describe("share of micro-batches to mix"),
 });
 
 /** In pixels; the last two are exclusive. */
@@ -18,7 +18,7 @@ export interface CutBox {
 
 /**
  * The box to paste for a drawn share and centre: sides of int(S · sqrt(1 - share)), half of it to each side
- * of the centre, clipped to the picture (Yun et al. 2019, algorithm 1; bytes of torchvision's v2.CutMix).
+ * of the centre, clipped to the image (Yun et al. 2019, algorithm 1; bytes of torchvision's v2.CutMix).
  */
 export function cutBox(height: number, width: number, share: number, x: number, y: number): CutBox {
   const cut = Math.sqrt(1 - share);
@@ -32,14 +32,14 @@ export function cutBox(height: number, width: number, share: number, x: number, 
   };
 }
 
-/** What a picture keeps of itself, by the clipped box: the drawn share would promise pixels not there. */
+/** An image's own share after the paste, by the clipped box: the drawn share would count pixels outside the image. */
 export function keptShare(height: number, width: number, { left, top, right, bottom }: CutBox): number {
   return 1 - ((right - left) * (bottom - top)) / (height * width);
 }
 
 /**
- * Row i takes the box of row `partners[i]`, and of its targets what the box takes of the pixels. New tensors:
- * nothing is pasted in place, so no row can receive pixels that were pasted before.
+ * Pastes the box of row `partners[i]` into row i, and mixes the targets by area. Returns new tensors: nothing is pasted in
+ * place, so no row receives pixels that were pasted before.
  */
 export function pasteBox(batch: Batch, box: CutBox, partners: Int32Array): Batch {
   const { images, targets } = batch;
@@ -61,7 +61,7 @@ export function pasteBox(batch: Batch, box: CutBox, partners: Int32Array): Batch
 
 export const cutmix = definePlugin({
   name: "cutmix",
-  summary: "Pastes a box of another picture into each one and mixes the targets by area",
+  summary: "CutMix: pastes a box of another image and mixes the targets by area",
   options,
   slot: "mixing",
   apply({ alpha, probability }, { hooks, stream }) {

@@ -1,4 +1,4 @@
-/** Layer-wise rates and gradual unfreezing (Howard and Ruder 2018): early layers learn slower, or later. */
+/** Layer-wise learning rates and gradual unfreezing (Howard and Ruder 2018). */
 import { z } from "zod";
 import { definePlugin, type ParamGroup, TrainerError } from "../../core/index.js";
 
@@ -6,11 +6,11 @@ const options = z.strictObject({
   form: z
     .enum(["factor", "absolute"])
     .default("factor")
-    .describe('"factor": bottom and head multiply the learning rate; "absolute": they are learning rates themselves'),
-  bottom: z.number().positive().optional().describe("at the input; 0.1 as a factor, 1e-5 as a rate"),
-  head: z.number().positive().optional().describe("at the classifier; 1 as a factor, 1e-3 as a rate"),
-  freeze: z.int().min(0).default(0).describe("stages at the input that do not train, norm statistics included"),
-  unfreezeEvery: z.int().min(0).default(0).describe("epochs after which one more stage trains; 0 keeps them frozen"),
+    .describe('"factor": bottom and head multiply the learning rate; "absolute": they are learning rates'),
+  bottom: z.number().positive().optional().describe("value at the input; default 0.1 as a factor, 1e-5 as a rate"),
+  head: z.number().positive().optional().describe("value at the classifier; default 1 as a factor, 1e-3 as a rate"),
+  freeze: z.int().min(0).default(0).describe("number of frozen stages, from the input; includes norm statistics"),
+  unfreezeEvery: z.int().min(0).default(0).describe("epochs between two stages that unfreeze; 0 keeps them frozen"),
 });
 
 const defaults = { factor: { bottom: 0.1, head: 1 }, absolute: { bottom: 1e-5, head: 1e-3 } } as const;
@@ -25,22 +25,22 @@ export function frozenAt(epoch: number, { freeze, unfreezeEvery }: { freeze: num
   return unfreezeEvery === 0 ? freeze : Math.max(0, freeze - Math.floor(epoch / unfreezeEvery));
 }
 
-/** Stages of a model, from the depths of its groups: 0 at the input, the head is the last. */
+/** Number of stages of a model, from the depths of its groups: 0 at the input, the head is the last. */
 const stagesOf = (groups: readonly ParamGroup[]): number => 1 + Math.max(...groups.map(({ depth }) => depth));
 
 export const differentialLr = definePlugin({
   name: "differential-lr",
-  summary: "Gives early layers smaller learning rates than late ones, or freezes them for a while",
+  summary: "Smaller learning rates for early layers, or frozen early layers",
   options,
   apply({ form, freeze, unfreezeEvery, ...given }, { hooks, config }) {
     const { bottom = defaults[form].bottom, head = defaults[form].head } = given;
-    // A rate becomes a factor of the run's own, so that a schedule moves all groups alike. Factors reach the
-    // update itself: scaled gradients would leave Adam's steps as they are.
+    // A rate becomes a factor of the run's own, so that a schedule moves all groups alike. Factors scale the
+    // update itself: Adam's steps would not change with scaled gradients.
     const unit = form === "absolute" ? config.learningRate : 1;
     hooks.resolveParamGroups.tap((groups, { epoch }) => {
       const stages = stagesOf(groups);
       if (freeze >= stages) {
-        const text = `"freeze" is ${freeze}, and the model has ${stages} stages. The head must train.`;
+        const text = `expected "freeze" below the model's ${stages} stages, got ${freeze}. The head must train.`;
         throw new TrainerError("ERR_OPTION", text);
       }
       const frozen = frozenAt(epoch, { freeze, unfreezeEvery });

@@ -3,12 +3,12 @@ import { z } from "zod";
 import { definePlugin, layers } from "../../core/index.js";
 
 const options = z.strictObject({
-  rate: z.number().min(0).lt(1).default(0.5).describe("probability that a feature is zero in training"),
+  rate: z.number().min(0).lt(1).default(0.5).describe("probability of zeroing a feature in training"),
 });
 
 export const dropout = definePlugin({
   name: "dropout",
-  summary: "Zeroes random features before the classifier while training",
+  summary: "Dropout between pooling and classifier",
   options,
   apply({ rate }, { hooks }) {
     hooks.buildHead.tap((head) => layers.append(head, "dropout", layers.dropout(rate)));

@@ -1,16 +1,16 @@
-/** Early stopping (Prechelt 1998): ends a run that no longer improves, and evaluates its best weights. */
+/** Early stopping (Prechelt 1998): ends a run that no longer improves, and restores its best weights. */
 import * as tf from "@tensorflow/tfjs-core";
 import { z } from "zod";
 import { definePlugin, type Evaluation, type Run, type RunConfig } from "../../core/index.js";
 import { type Cycles, exhausted, figureOf, fresh, metrics, next, type Patience } from "./patience.js";
 
 const options = z.strictObject({
-  patience: z.int().min(0).default(5).describe("evaluations in a row without improvement that stop the run"),
+  patience: z.int().min(0).default(5).describe("evaluations without improvement before the run stops"),
   metric: z.enum(metrics).default("loss").describe("what must improve; the first two of validation"),
-  minDelta: z.number().min(0).default(0).describe("how much better a figure must be to be an improvement"),
+  minDelta: z.number().min(0).default(0).describe("least change that counts as an improvement"),
 });
 
-/** The cyclic schedule of a run, known by its name as a record would: plugins do not import each other. */
+/** The run's cyclic schedule, found by name: plugins do not import each other. */
 const cyclesOf = ({ plugins }: RunConfig): Cycles | undefined =>
   plugins.find(({ name }) => name === "cosine-restarts")?.options as Cycles | undefined;
 
@@ -21,17 +21,17 @@ const copied = (weights: Kept): Kept => new Map([...weights].map(([name, value])
 
 export const earlyStopping = definePlugin({
   name: "early-stopping",
-  summary: "Stops when validation no longer improves, and ends with the best weights",
+  summary: "Stops when validation no longer improves, and restores the best weights",
   options,
   check({ patience, metric }, config) {
     if (metric !== "train-loss" && config.holdout === 0) {
-      const text = `early-stopping watches validation ${metric}, and holdout is 0. Set holdout, or metric: "train-loss".`;
+      const text = `early-stopping watches validation ${metric}, but holdout is 0. Set holdout, or metric: "train-loss".`;
       return [{ level: "error", text }];
     }
     if (!cyclesOf(config)) return [];
     const text =
-      "early-stopping counts epochs only in the second half of each cycle of cosine-restarts, and a restart sets " +
-      `the count to zero: with patience ${patience}, no cycle under ${2 * Math.max(1, patience)} epochs can stop the run.`;
+      "early-stopping counts epochs only in the second half of each cycle of cosine-restarts, and a restart resets " +
+      `the count: with patience ${patience}, no cycle under ${2 * Math.max(1, patience)} epochs can stop the run.`;
     return [{ level: "hint", text }];
   },
   apply({ patience, metric, minDelta }, { hooks, config }) {
@@ -47,7 +47,7 @@ export const earlyStopping = definePlugin({
     };
 
     hooks.onFitStart.tap((started) => void (run = started));
-    // Last: what is judged, and so what is kept, are the weights that an evaluation really used, averaged ones too.
+    // Last: judges and stores the weights that the evaluation really used, which may be averaged.
     hooks.beforeEvaluate.tap({ stage: "last" }, (evaluation) => {
       if (evaluation.purpose === "validation") evaluated = evaluation;
       if (evaluation.purpose !== "final" || !state.best) return evaluation;

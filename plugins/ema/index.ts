@@ -4,11 +4,8 @@ import { z } from "zod";
 import { definePlugin } from "../../core/index.js";
 
 const options = z.strictObject({
-  decay: z.number().min(0).max(1).default(0.999).describe("share of the average that stays at each optimizer step"),
-  warmUp: z
-    .boolean()
-    .default(true)
-    .describe("begin with a smaller decay, so that the first weights are soon forgotten"),
+  decay: z.number().min(0).max(1).default(0.999).describe("decay of the average at each optimizer step"),
+  warmUp: z.boolean().default(true).describe("start with a smaller decay, which forgets the initial weights sooner"),
 });
 
 type Averages = ReadonlyMap<string, tf.Tensor>;
@@ -18,7 +15,7 @@ export function decayAt(decay: number, count: number, warmUp: boolean): number {
   return warmUp ? Math.min(decay, count / (9 + count)) : decay;
 }
 
-/** decay · average + (1 - decay) · weights, name by name; running statistics like every other value. */
+/** decay · average + (1 - decay) · weights, by name; running statistics are averaged too. */
 export function averaged(averages: Averages, weights: Averages, decay: number): Averages {
   return new Map(
     [...averages].map(([name, average]) => {
@@ -30,7 +27,7 @@ export function averaged(averages: Averages, weights: Averages, decay: number): 
 
 export const ema = definePlugin({
   name: "ema",
-  summary: "Evaluates a running average of the weights",
+  summary: "Evaluates an exponential moving average of the weights",
   options,
   apply({ decay, warmUp }, { hooks }) {
     let averages: Averages = new Map();
@@ -40,14 +37,13 @@ export const ema = definePlugin({
       averages = next;
     };
 
-    // Late: the average begins with what finetune loaded. A resumed run has its averages already.
+    // Late: the average starts with the weights that finetune loaded. A resumed run has its averages already.
     hooks.onFitStart.tap({ stage: "late" }, ({ weights }) => {
       if (averages.size > 0) return;
       replace(new Map([...weights()].map(([name, value]) => [name, tf.keep(value.clone())])));
     });
     hooks.onStep.tap(({ weights }) => replace(averaged(averages, weights, decayAt(decay, ++count, warmUp))));
-    // Early: whatever judges or keeps the weights of an evaluation, as early stopping does, sees the averaged
-    // ones.
+    // Early: plugins that judge or store the evaluated weights, such as early stopping, see the average.
     hooks.beforeEvaluate.tap({ stage: "early" }, (evaluation) =>
       averages.size === 0 ? evaluation : { ...evaluation, weights: averages, source: "averaged" },
     );

@@ -1,14 +1,15 @@
-/** Fine-tuning: a run begins with the weights of a file instead of random ones. */
+/** Fine-tuning: starts a run with the weights of a file instead of random ones. */
 import { readFile } from "node:fs/promises";
 import { z } from "zod";
 import { type CommonWeights, commonWeights, definePlugin, TrainerError } from "../../core/index.js";
 
 const options = z.strictObject({
-  path: z
-    .string()
-    .describe("a safetensors file with PyTorch's names and layouts: PyTorch's, or a checkpoint's weights"),
-  head: z.array(z.string()).optional().describe("parts that may stay new where shapes differ; the model's last stage"),
-  newHead: z.boolean().default(false).describe("leave the head new even where its shapes agree"),
+  path: z.string().describe("safetensors file with PyTorch's names and layouts, from PyTorch or from a run"),
+  head: z
+    .array(z.string())
+    .optional()
+    .describe("parts that may stay new where shapes differ; default: the model's last stage"),
+  newHead: z.boolean().default(false).describe("start with a new head even where the shapes match"),
 });
 
 const partOf = (name: string, parts: readonly string[]): boolean => parts.some((part) => name.startsWith(`${part}.`));
@@ -38,7 +39,7 @@ export function chooseWeights(
 
 export const finetune = definePlugin({
   name: "finetune",
-  summary: "Begins with the weights of a file instead of random ones",
+  summary: "Starts with the weights of a file instead of random ones",
   options,
   apply({ path, newHead, ...given }, { hooks, events }) {
     let loaded = false;

@@ -1,4 +1,4 @@
-/** Grad-CAM (Selvaraju et al. 2017): draws where the network looks, on the same pictures again and again. */
+/** Grad-CAM (Selvaraju et al. 2017): draws heat maps of the same images throughout a run. */
 
 import { join, relative, sep } from "node:path";
 import type * as tf from "@tensorflow/tfjs-core";
@@ -7,15 +7,19 @@ import { definePlugin, type Run } from "../../core/index.js";
 import { draw } from "./draw.js";
 
 const options = z.strictObject({
-  every: z.int().min(0).default(10).describe("epochs between drawings; 0 draws at the end alone, which is always done"),
-  pictures: z.int().positive().default(8).describe("held-out pictures, spread evenly; training ones without a holdout"),
-  of: z.enum(["predicted", "true"]).default("predicted").describe("the class whose evidence is drawn"),
-  layer: z.string().optional().describe("full name of the layer to look at; the last feature map when left out"),
+  every: z.int().min(0).default(10).describe("epochs between drawings; 0 draws only at the end, which always happens"),
+  images: z
+    .int()
+    .positive()
+    .default(8)
+    .describe("number of validation images, spread evenly; training images without validation"),
+  of: z.enum(["predicted", "true"]).default("predicted").describe("class to explain"),
+  layer: z.string().optional().describe("full name of the layer; default: the last feature map"),
 });
 
 export const gradCam = definePlugin({
   name: "grad-cam",
-  summary: "Draws where the network looks, into the run's folder",
+  summary: "Draws heat maps (Grad-CAM) into the run's folder",
   options,
   observer: true,
   apply(settings, { hooks, events }) {
@@ -26,14 +30,14 @@ export const gradCam = definePlugin({
       const folder = join(run.folder, "gradcam", name);
       for (const { file, place, caption } of await draw(run, evaluated ?? run.weights(), folder, settings)) {
         const path = relative(run.folder, file).replaceAll(sep, "/");
-        // What the run ends with may be other weights than the last epoch's, at the same step.
+        // The final weights may differ from the last epoch's, at the same step.
         const group = name === "final" ? "grad-cam, final" : "grad-cam";
         events.emit("picture", { step, tag: `${group}/${place}`, path, caption });
       }
     };
 
     hooks.onFitStart.tap((started) => void (run = started));
-    // Last: the weights that the figures beside the drawings come from. They may be gone after the next step.
+    // Last: the weights of this evaluation's metrics. They may be gone after the next step.
     hooks.beforeEvaluate.tap({ stage: "last" }, (evaluation) => {
       evaluated = evaluation.weights;
       return evaluation;

@@ -1,20 +1,24 @@
-/** Gradient accumulation: one optimizer step for several micro-batches, for batches that memory does not hold. */
+/** Gradient accumulation: one optimizer step for several micro-batches, where memory limits the batch. */
 import * as tf from "@tensorflow/tfjs-core";
 import { z } from "zod";
 import { definePlugin, type Gradients } from "../../core/index.js";
 
 const options = z.strictObject({
-  factor: z.int().positive().default(4).describe("micro-batches of one optimizer step; the last step may have fewer"),
+  factor: z
+    .int()
+    .positive()
+    .default(4)
+    .describe("micro-batches per optimizer step; the last step of an epoch may have fewer"),
 });
 
-/** Whether a window ends here: when it is full, and at the end of an epoch, so that nothing leaks into the next. */
+/** Whether a window ends here: when it is full, and at the end of an epoch, so that nothing carries over. */
 export function endsWindow(batchInEpoch: number, batchesInEpoch: number, factor: number): boolean {
   return (batchInEpoch + 1) % factor === 0 || batchInEpoch + 1 === batchesInEpoch;
 }
 
 /**
- * sum + n * gradient, for each parameter. With means of n_i pictures the whole is sum_i (n_i / N) gradient_i, N being
- * the pictures of the window: the gradient of the mean over all of them, a short micro-batch included.
+ * sum + n * gradient, for each parameter. A gradient is a mean over n_i images, so the window's is
+ * sum_i (n_i / N) gradient_i, with N images in the window. A short micro-batch counts by its size.
  */
 export function accumulated(sums: Gradients, gradients: Gradients, samples: number): Map<string, tf.Tensor> {
   return new Map(
@@ -28,7 +32,7 @@ export function accumulated(sums: Gradients, gradients: Gradients, samples: numb
 
 export const gradientAccumulation = definePlugin({
   name: "gradient-accumulation",
-  summary: "Steps once for several micro-batches, weighted by their pictures",
+  summary: "One optimizer step for several micro-batches, weighted by their images",
   options,
   apply({ factor }, { hooks }) {
     let sums: ReadonlyMap<string, tf.Tensor> = new Map();
@@ -40,9 +44,9 @@ export const gradientAccumulation = definePlugin({
     };
 
     hooks.afterBackward.tap((gradients, step) => {
-      if (step.batchInEpoch % factor === 0) replace(new Map(), 0); // the end of the window before may have been left out
+      if (step.batchInEpoch % factor === 0) replace(new Map(), 0); // the end of the previous window may have been skipped
       const ends = endsWindow(step.batchInEpoch, step.batchesInEpoch, factor);
-      if (ends && samples === 0) return gradients; // a window of one: nothing to weigh
+      if (ends && samples === 0) return gradients; // a window of one needs no weighting
       const total = samples + step.samples;
       const next = accumulated(sums, gradients, step.samples);
       if (!ends) {

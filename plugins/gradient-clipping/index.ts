@@ -8,14 +8,14 @@ const options = z.strictObject({
 });
 
 /**
- * What PyTorch's clip_grad_norm_ multiplies by: min(1, maximum / (norm + 1e-6)). Algorithm 1 has no 1e-6. One for a norm
- * that is not finite: the loop refuses the step and says so, where scaling would make it NaN or zero.
+ * The factor of PyTorch's clip_grad_norm_: min(1, maximum / (norm + 1e-6)). Algorithm 1 has no 1e-6. The factor is 1 for a
+ * norm that is not finite: the loop rejects and reports that step, and scaling would turn it into NaN or zero.
  */
 export function clipFactor(norm: tf.Tensor, maximum: number): tf.Tensor {
   return tf.where(tf.isFinite(norm), tf.minimum(1, tf.div(maximum, tf.add(norm, 1e-6))), 1);
 }
 
-/** Shortens gradients to `maximum`, all by one factor, so that their direction stays. */
+/** Scales all gradients by one factor to a norm of at most `maximum`, which keeps their direction. */
 export function clipped(gradients: Gradients, maximum: number): Gradients {
   const factor = clipFactor(tf.sqrt(ops.squaredNorm([...gradients.values()])), maximum);
   return new Map([...gradients].map(([name, gradient]) => [name, tf.mul(gradient, factor)]));
@@ -23,7 +23,7 @@ export function clipped(gradients: Gradients, maximum: number): Gradients {
 
 export const gradientClipping = definePlugin({
   name: "gradient-clipping",
-  summary: "Shortens the gradient of a step to a largest norm",
+  summary: "Limits the norm of the gradient",
   options,
   apply({ maximum }, { hooks }) {
     hooks.beforeStep.tap({ pure: true }, (gradients) => clipped(gradients, maximum));

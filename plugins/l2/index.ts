@@ -1,13 +1,13 @@
-/** Coupled weight decay: the gradient of (decay / 2) |w|^2 joins the loss's, as in PyTorch's and Paddle's SGD. */
+/** Coupled weight decay: adds the gradient of (decay / 2) |w|^2, as PyTorch's and Paddle's SGD. */
 import * as tf from "@tensorflow/tfjs-core";
 import { z } from "zod";
 import { definePlugin, type Gradients, type Step } from "../../core/index.js";
 
 const options = z.strictObject({
-  decay: z.number().min(0).default(1e-4).describe("PyTorch's weight_decay; Keras' l2(x) is twice x"),
+  decay: z.number().min(0).default(1e-4).describe("PyTorch's weight_decay; twice the x of Keras' l2(x)"),
 });
 
-/** g + decay * w for every parameter of a group that decays; norms and biases pass as they are. */
+/** g + decay * w for every parameter of a group that decays; norms and biases are unchanged. */
 export function decayed(
   gradients: Gradients,
   { groups, weights }: Pick<Step, "groups" | "weights">,
@@ -23,17 +23,17 @@ export function decayed(
 
 export const l2 = definePlugin({
   name: "l2",
-  summary: "Adds coupled weight decay to the gradients of kernels",
+  summary: "Coupled weight decay (L2) on kernels",
   options,
   check({ decay }, { optimizer }) {
     if (decay === 0 || optimizer.weightDecay === 0) return [];
     const text =
       `Weights would decay twice: plugin "l2" adds ${decay} to the gradients, and optimizer "${optimizer.name}" decays ` +
-      `by ${optimizer.weightDecay} on its own. Set weightDecay: 0 in the optimizer, or remove "l2".`;
+      `by ${optimizer.weightDecay} itself. Set weightDecay: 0 in the optimizer, or remove "l2".`;
     return [{ level: "error", text }];
   },
   apply({ decay }, { hooks }) {
-    // Late: PyTorch clips what the loss gives, before its optimizer adds decay.
+    // Late: PyTorch clips the gradient of the loss before its optimizer adds decay.
     hooks.beforeStep.tap({ stage: "late", pure: true }, (gradients, step) =>
       decay === 0 ? gradients : decayed(gradients, step, decay),
     );

@@ -1,10 +1,10 @@
-/** Label smoothing (Szegedy et al. 2016): every class gets a little of each target. */
+/** Label smoothing (Szegedy et al. 2016): spreads a share of each target over all classes. */
 import * as tf from "@tensorflow/tfjs-core";
 import { z } from "zod";
 import { definePlugin } from "../../core/index.js";
 
 const options = z.strictObject({
-  smoothing: z.number().min(0).lt(1).default(0.1).describe("share of each target that is spread over all classes"),
+  smoothing: z.number().min(0).lt(1).default(0.1).describe("share of each target to spread over all classes"),
 });
 
 /** q = (1 - e) t + e / K, over K classes and so the true one too: section 7. `targets` [batch, classes]. */
@@ -18,7 +18,7 @@ export const labelSmoothing = definePlugin({
   options,
   slot: "smoothing",
   apply({ smoothing }, { hooks }) {
-    // Late, after what mixes pictures. The map is affine, so the other order would give the same targets.
+    // Late, after mixing plugins. The map is affine, so the other order would give the same targets.
     hooks.beforeBatch.tap({ stage: "late" }, (batch) => ({
       ...batch,
       targets: smooth(batch.targets, smoothing),

@@ -1,4 +1,4 @@
-/** MixUp (Zhang et al. 2018): each picture is averaged with another one, and its target alike. */
+/** MixUp (Zhang et al. 2018): averages each image, and its target, with another one. */
 import * as tf from "@tensorflow/tfjs-core";
 import { z } from "zod";
 import { type Batch, definePlugin } from "../../core/index.js";
@@ -8,11 +8,11 @@ const options = z.strictObject({
     .number()
     .positive()
     .default(1)
-    .describe("the kept share is drawn from Beta(alpha, alpha); ImageNet wants 0.2"),
-  probability: z.number().min(0).max(1).default(1).describe("share of batches that are mixed"),
+    .describe("the image's own share is drawn from Beta(alpha, alpha); use 0.2 for ImageNet"),
+  probability: z.number().min(0).max(1).default(1).describe("share of micro-batches to mix"),
 });
 
-/** Equation 1: kept · row i + (1 - kept) · row `partners[i]`, for pictures and targets alike. */
+/** Equation 1: kept · row i + (1 - kept) · row `partners[i]`, for images and targets. */
 export function mixRows(batch: Batch, kept: number, partners: Int32Array): Batch {
   return tf.tidy(() => {
     const order = tf.tensor1d(partners, "int32");
@@ -24,7 +24,7 @@ export function mixRows(batch: Batch, kept: number, partners: Int32Array): Batch
 
 export const mixup = definePlugin({
   name: "mixup",
-  summary: "Averages each picture with another one, and their targets alike",
+  summary: "MixUp: averages each image and its target with another one",
   options,
   slot: "mixing",
   apply({ alpha, probability }, { hooks, stream }) {

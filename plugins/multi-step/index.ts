@@ -1,10 +1,10 @@
-/** Step decay: the rate is multiplied at given epochs, as the residual networks' own recipes do. */
+/** Step decay: multiplies the learning rate by a factor at given epochs, as in the recipes for residual networks. */
 import { z } from "zod";
 import { definePlugin } from "../../core/index.js";
 
 const options = z.strictObject({
   milestones: z.array(z.number().min(0)).default([60, 120, 160]).describe("epochs after which the rate drops"),
-  gamma: z.number().positive().default(0.2).describe("what the rate is multiplied by each time"),
+  gamma: z.number().positive().default(0.2).describe("factor at each milestone"),
 });
 
 /** peak * gamma^(milestones passed): `MultiStepLR`. Zagoruyko and Komodakis 2016, section 3, has the defaults. */
@@ -14,7 +14,7 @@ export function stepped(epoch: number, peak: number, milestones: readonly number
 
 export const multiStep = definePlugin({
   name: "multi-step",
-  summary: "Multiplies the rate by a factor after given epochs",
+  summary: "Step schedule: multiplies the learning rate by a factor at given epochs",
   options,
   slot: "schedule",
   check({ milestones }, { epochs }) {

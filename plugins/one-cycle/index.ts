@@ -3,9 +3,9 @@ import { z } from "zod";
 import { definePlugin } from "../../core/index.js";
 
 const options = z.strictObject({
-  pctStart: z.number().min(0).lt(1).default(0.3).describe("share of the run in which the rate rises"),
-  divFactor: z.number().positive().default(25).describe("the run starts at the peak divided by this"),
-  finalDivFactor: z.number().positive().default(1e4).describe("and ends at the start divided by this"),
+  pctStart: z.number().min(0).lt(1).default(0.3).describe("share of the run with a rising rate"),
+  divFactor: z.number().positive().default(25).describe("the first rate is the peak divided by this"),
+  finalDivFactor: z.number().positive().default(1e4).describe("the last rate is the first divided by this"),
 });
 type Options = z.output<typeof options>;
 
@@ -25,7 +25,7 @@ export function oneCycleRate(step: number, steps: number, peak: number, settings
 
 export const oneCycle = definePlugin({
   name: "one-cycle",
-  summary: "Raises the rate to its peak, then lowers it far below where it began",
+  summary: "One-cycle schedule: raises the learning rate to its peak, then lowers it",
   options,
   slot: "schedule",
   apply(settings, { hooks }) {

@@ -1,11 +1,11 @@
-/** Progressive resizing: small pictures first, which take less time, and full ones at the end. */
+/** Progressive resizing: trains on small images first, which is faster, and on full-size images at the end. */
 import type * as tf from "@tensorflow/tfjs-core";
 import { z } from "zod";
 import { definePlugin, ops } from "../../core/index.js";
 
 const options = z.strictObject({
-  from: z.number().positive().max(1).default(0.5).describe("first size as a share of the full one"),
-  fullFor: z.number().gt(0).max(1).default(0.2).describe("share of the epochs, at the end, that train at full size"),
+  from: z.number().positive().max(1).default(0.5).describe("first size as a share of the full size"),
+  fullFor: z.number().gt(0).max(1).default(0.2).describe("share of the epochs at full size, at the end of the run"),
 });
 
 /**
@@ -27,7 +27,7 @@ export function sizeAt(
 
 export const progressiveResizing = definePlugin({
   name: "progressive-resizing",
-  summary: "Trains on small pictures first and on full ones at the end",
+  summary: "Trains on small images first and on full-size images at the end",
   options,
   apply(settings, { hooks, config }) {
     // Late: mixing sees the full pixels, so that its box and its share of the targets agree.

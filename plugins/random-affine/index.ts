@@ -1,4 +1,4 @@
-/** Random affine maps: training pictures are turned, zoomed, moved and slanted. */
+/** Random affine transforms: rotation, zoom, shift and shear of training images. */
 import { z } from "zod";
 import { definePlugin, image } from "../../core/index.js";
 
@@ -6,21 +6,24 @@ const range = z.tuple([z.number(), z.number()]).refine(([low, high]) => low <= h
 const byte = z.int().min(0).max(255);
 
 const options = z.strictObject({
-  probability: z.number().min(0).max(1).default(1).describe("share of pictures that are moved"),
-  degrees: range.default([-30, 30]).describe("turn, clockwise, uniform in this range"),
+  probability: z.number().min(0).max(1).default(1).describe("share of images to transform"),
+  degrees: range.default([-30, 30]).describe("clockwise rotation, uniform in this range"),
   scale: range
     .refine(([low]) => low > 0, "must be above 0")
     .default([0.8, 1.2])
     .describe("zoom, uniform in this range"),
-  translate: z.number().min(0).max(1).default(0).describe("largest shift each way, as a share of the side"),
-  shear: range.default([0, 0]).describe("slant along the rows in degrees, uniform in this range"),
-  fill: z.tuple([byte, byte, byte]).optional().describe("what comes in from outside, R G B; black when left out"),
-  interpolation: z.enum(["bilinear", "nearest"]).default("bilinear").describe("how pixels are read between pixels"),
+  translate: z.number().min(0).max(1).default(0).describe("largest shift in each direction, as a share of the side"),
+  shear: range.default([0, 0]).describe("shear along the rows in degrees, uniform in this range"),
+  fill: z
+    .tuple([byte, byte, byte])
+    .optional()
+    .describe("colour of new pixels outside the image, R G B; black by default"),
+  interpolation: z.enum(["bilinear", "nearest"]).default("bilinear").describe("interpolation of the resampling"),
 });
 
 export const randomAffine = definePlugin({
   name: "random-affine",
-  summary: "Turns, zooms, moves and slants training pictures",
+  summary: "Random rotation, zoom, shift and shear of training images",
   options,
   apply({ probability, degrees, scale, translate, shear, fill, interpolation }, { hooks }) {
     hooks.beforeSample.tap((sample, rng) => {

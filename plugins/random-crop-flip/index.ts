@@ -1,14 +1,14 @@
-/** Random crop and flip: the augmentation almost every CIFAR recipe begins with. */
+/** Random crop and flip: the standard augmentation for CIFAR. */
 import { z } from "zod";
 import { definePlugin, image, type Sample, type Stream } from "../../core/index.js";
 
 const options = z.strictObject({
-  padding: z.int().min(0).default(4).describe("pixels on every side before a crop of the old size"),
-  border: z.enum(["black", "reflect"]).default("black").describe("what the padding shows"),
+  padding: z.int().min(0).default(4).describe("pixels added on every side before the crop"),
+  border: z.enum(["black", "reflect"]).default("black").describe("content of the padding"),
   flip: z
     .union([z.number().min(0).max(1), z.literal("alternating")])
     .default(0.5)
-    .describe('probability of mirroring left and right, or "alternating": each image shows its two sides in turn'),
+    .describe('probability of a horizontal flip, or "alternating": every other epoch'),
 });
 
 /**
@@ -31,7 +31,7 @@ export function cropAndFlip(
 
 export const randomCropFlip = definePlugin({
   name: "random-crop-flip",
-  summary: "Shifts each training image by a few pixels and mirrors half of them",
+  summary: "Random crop after padding, and horizontal flip, of training images",
   options,
   apply(settings, { hooks, stream }) {
     hooks.beforeSample.tap((sample, rng, epoch) =>

@@ -1,4 +1,4 @@
-/** Random erasing (Zhong et al. 2020): a rectangle of a training picture is painted over. */
+/** Random erasing (Zhong et al. 2020): erases a rectangle of a training image. */
 import { z } from "zod";
 import { definePlugin, image, type Stream } from "../../core/index.js";
 
@@ -7,19 +7,19 @@ const range = z.tuple([z.number().positive(), z.number().positive()]);
 const ordered = ([low, high]: [number, number]): boolean => low <= high;
 
 const options = z.strictObject({
-  probability: z.number().min(0).max(1).default(0.5).describe("share of pictures that lose a rectangle"),
+  probability: z.number().min(0).max(1).default(0.5).describe("share of images with an erased rectangle"),
   scale: range
     .refine(ordered, "must be [low, high]")
     .default([0.02, 0.33])
-    .describe("the rectangle's share of the picture, uniform in this range"),
+    .describe("the rectangle's share of the image, uniform in this range"),
   ratio: range
     .refine(ordered, "must be [low, high]")
     .default([0.3, 3.3])
-    .describe("height over width; its logarithm is uniform in this range"),
+    .describe("height over width; the logarithm is uniform in this range"),
   value: z
     .union([z.enum(["mean", "noise"]), z.tuple([byte, byte, byte])])
     .default("mean")
-    .describe("what is put there: the data's mean colour (0 after normalising), noise, or R G B"),
+    .describe("fill: the data's mean colour (0 after normalising), noise, or R G B"),
 });
 
 /** Uniform bytes [height, width, 3]. */
@@ -29,7 +29,7 @@ export function noiseBytes(rng: Stream, { height, width }: image.Size): Uint8Arr
 
 export const randomErasing = definePlugin({
   name: "random-erasing",
-  summary: "Paints over a rectangle of half of the training pictures",
+  summary: "Erases a random rectangle of half of the training images",
   options,
   apply({ probability, scale, ratio, value }, { hooks }) {
     let mean: image.Color = [0, 0, 0];

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { squeezeExcite as block, definePlugin, layers, TrainerError } from "../../core/index.js";
 
 const options = z.strictObject({
-  reduction: z.int().positive().default(16).describe("channels of the branch to channels in the middle"),
+  reduction: z.int().positive().default(16).describe("ratio of the branch's channels to the hidden channels"),
 });
 
 /** Channels in the middle: C / r, section 3. Rounding would be another network, so what does not divide is refused. */
@@ -18,7 +18,7 @@ export function squeezed(channels: number, reduction: number, name: string): num
 
 export const squeezeExcite = definePlugin({
   name: "squeeze-excite",
-  summary: "Lets every residual branch weigh its channels by what the whole picture shows",
+  summary: "Squeeze-and-excitation: channel attention in every residual branch",
   options,
   apply({ reduction }, { hooks }) {
     hooks.buildBlock.tap((branch, { name, channels }) =>

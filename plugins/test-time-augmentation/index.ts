@@ -1,11 +1,11 @@
-/** Test-time augmentation: what the network says of several looks at a picture is averaged. */
+/** Test-time augmentation: averages the predictions for several views of an image. */
 import * as tf from "@tensorflow/tfjs-core";
 import { z } from "zod";
 import { definePlugin, TrainerError, type View } from "../../core/index.js";
 
 const options = z.strictObject({
-  flip: z.boolean().default(true).describe("also look at the mirrored picture"),
-  shift: z.int().min(0).default(0).describe("also look at it moved so many pixels up and left, and down and right"),
+  flip: z.boolean().default(true).describe("add the mirrored image as a view"),
+  shift: z.int().min(0).default(0).describe("add two views, shifted by this many pixels up-left and down-right"),
 });
 
 /** [batch, height, width, 3], left and right swapped. */
@@ -14,16 +14,15 @@ export function mirrored(images: tf.Tensor4D): tf.Tensor4D {
 }
 
 /**
- * Moved by whole pixels to the right and down (negative: left and up); what comes in mirrors what is at the
- * border.
+ * Shifts by whole pixels to the right and down (negative: left and up). New pixels mirror the image at its border.
  *
- * @throws TrainerError ERR_OPTION where the pictures are not larger than that
+ * @throws TrainerError ERR_OPTION where the images are not larger than the shift
  */
 export function moved(images: tf.Tensor4D, right: number, down: number): tf.Tensor4D {
   const [x, y] = [Math.abs(right), Math.abs(down)];
   const [, height, width] = images.shape;
   if (x >= width || y >= height) {
-    const text = `"shift" is ${Math.max(x, y)}, and the pictures are ${height} × ${width}: it must be smaller.`;
+    const text = `expected "shift" below the image size of ${height} × ${width}, got ${Math.max(x, y)}.`;
     throw new TrainerError("ERR_OPTION", `Plugin "test-time-augmentation": ${text}`);
   }
   const padded = tf.mirrorPad(
@@ -39,7 +38,7 @@ export function moved(images: tf.Tensor4D, right: number, down: number): tf.Tens
   return tf.slice(padded, [0, y - down, x - right, 0], images.shape);
 }
 
-/** The plain picture's views besides it: every shift, then the mirror of each. */
+/** Views beside the plain image: the shifts, then the mirror of each. */
 export function moreViews({ flip, shift }: { flip: boolean; shift: number }): View[] {
   const shifts: View[] =
     shift === 0
@@ -62,7 +61,7 @@ export function moreViews({ flip, shift }: { flip: boolean; shift: number }): Vi
 
 export const testTimeAugmentation = definePlugin({
   name: "test-time-augmentation",
-  summary: "Averages what the network says of several looks at a picture",
+  summary: "Averages the predictions for several views of an image",
   options,
   apply(settings, { hooks }) {
     const views = moreViews(settings);

@@ -5,14 +5,17 @@ import { definePlugin, image } from "../../core/index.js";
 const byte = z.int().min(0).max(255);
 
 const options = z.strictObject({
-  probability: z.number().min(0).max(1).default(1).describe("share of pictures that are changed"),
-  fill: z.tuple([byte, byte, byte]).optional().describe("what comes in from outside, R G B; black when left out"),
-  interpolation: z.enum(["nearest", "bilinear"]).default("nearest").describe("for turns and slants"),
+  probability: z.number().min(0).max(1).default(1).describe("share of images to augment"),
+  fill: z
+    .tuple([byte, byte, byte])
+    .optional()
+    .describe("colour of new pixels outside the image, R G B; black by default"),
+  interpolation: z.enum(["nearest", "bilinear"]).default("nearest").describe("interpolation of rotations and shears"),
 });
 
 export const trivialAugment = definePlugin({
   name: "trivial-augment",
-  summary: "Changes each training picture by one random operation of random strength",
+  summary: "TrivialAugment: one random operation of random strength per training image",
   options,
   slot: "policy",
   apply({ probability, fill, interpolation }, { hooks }) {

@@ -1,4 +1,4 @@
-/** What can be logged, whatever the format, and the figures that some of it needs. */
+/** Log entries of any format, and the numbers that they need. */
 
 /** Counts of numbers between edges; one edge more than counts. */
 export interface Histogram {
@@ -21,30 +21,30 @@ export interface PrCurve {
 
 export type Hyperparameter = number | string | boolean;
 
-/** Tags group by what stands before their "/". */
+/** Tags group by the text before their "/". */
 export type Entry = { readonly tag: string; readonly step: number } & (
   | { readonly kind: "scalar"; readonly value: number; readonly name?: string }
-  | { readonly kind: "picture"; readonly png: Uint8Array; readonly width: number; readonly height: number }
+  | { readonly kind: "image"; readonly png: Uint8Array; readonly width: number; readonly height: number }
   | { readonly kind: "histogram"; readonly histogram: Histogram }
   | { readonly kind: "text"; readonly text: string }
   | { readonly kind: "pr-curve"; readonly curve: PrCurve }
   | { readonly kind: "embeddings"; readonly labels: readonly string[]; readonly vectors: readonly Float32Array[] }
-  /** What TensorBoard compares runs by, known from their first step on; its tag is fixed by the format. */
+  /** Hyperparameters for TensorBoard's comparison of runs, known from the first step; the format fixes the tag. */
   | { readonly kind: "session"; readonly values: Readonly<Record<string, Hyperparameter>> }
   | {
-      /** The end of a run: for VisualDL with what it is compared by, since that needs the figures. */
+      /** The end of a run. VisualDL takes the hyperparameters here, since it needs the metrics too. */
       readonly kind: "hyperparameters";
       /** The run's name; the tag is fixed by the formats. */
       readonly run: string;
       readonly values: Readonly<Record<string, Hyperparameter>>;
       /** Tags of scalars. */
       readonly metrics: readonly string[];
-      /** Nothing for an interrupted run, which may go on: TensorBoard keeps the first end that it reads. */
+      /** Undefined for an interrupted run, which may resume: TensorBoard takes the first end that it reads. */
       readonly ended?: "success" | "failure";
     }
 );
 
-/** Bins of equal width between the smallest and the largest number, as NumPy's; what is not finite is left out. */
+/** Bins of equal width between the smallest and the largest number, as in NumPy; values that are not finite are skipped. */
 export function histogramOf(numbers: ArrayLike<number>, bins = 30): Histogram {
   let [low, high, sum, sumOfSquares] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0, 0];
   for (let at = 0; at < numbers.length; at++) {
@@ -68,19 +68,19 @@ export function histogramOf(numbers: ArrayLike<number>, bins = 30): Histogram {
 }
 
 /**
- * A picture is taken for one of the class where its probability is at least the threshold. VisualDL's own way of
- * counting: thresholds are i / (count - 1), and precision without any picture said is 0.
+ * An image counts as predicted where its probability is at least the threshold. As in VisualDL, thresholds are
+ * i / (count - 1), and precision without a prediction is 0.
  */
 export function prCurveOf(
   probabilities: ArrayLike<number>,
-  isClass: (picture: number) => boolean,
+  isClass: (image: number) => boolean,
   thresholds = 101,
 ): PrCurve {
   const positive = new Array<number>(thresholds).fill(0);
   const negative = new Array<number>(thresholds).fill(0);
-  for (let picture = 0; picture < probabilities.length; picture++) {
-    const bucket = Math.min(thresholds - 1, Math.floor(probabilities[picture]! * (thresholds - 1)));
-    if (bucket >= 0) (isClass(picture) ? positive : negative)[bucket]!++; // NaN is in no bucket
+  for (let image = 0; image < probabilities.length; image++) {
+    const bucket = Math.min(thresholds - 1, Math.floor(probabilities[image]! * (thresholds - 1)));
+    if (bucket >= 0) (isClass(image) ? positive : negative)[bucket]!++; // NaN is in no bucket
   }
   const fromTop = (buckets: readonly number[]): number[] => {
     const sums = [...buckets];

@@ -1,8 +1,8 @@
-/** What the classifier sees of pictures: the numbers before its last layer. */
+/** Features of images: the input of the classifier's last layer. */
 import * as tf from "@tensorflow/tfjs-core";
 import { createLoader, forward, ops, type Run, spread, subset } from "../../core/index.js";
 
-/** Vectors of held-out pictures (training ones without a holdout) and the names of their classes. */
+/** Feature vectors of validation images (training images without validation) and their class names. */
 export async function lastFeatures(
   { data, model, inputSize, heldIndices, trainIndices }: Run,
   weights: ReadonlyMap<string, tf.Tensor>,
@@ -16,7 +16,7 @@ export async function lastFeatures(
   for await (const batch of loader.epoch(0)) {
     const features = tf.tidy(() => {
       const images = tf.tensor4d(batch.images, [batch.size, data.height, data.width, 3]);
-      const flat: tf.Tensor[] = []; // outputs without places, in order: the classifier's own is the last
+      const flat: tf.Tensor[] = []; // outputs of rank 2, in order; the classifier's is the last
       forward(model.layer, ops.resize(images, inputSize, inputSize), {
         weights,
         observe(_, output) {
@@ -25,7 +25,7 @@ export async function lastFeatures(
         },
       });
       // Every network passes its features through the head that plugins may build, right before the classifier.
-      if (flat.length < 2) throw new Error("The network has no features before its classifier to keep.");
+      if (flat.length < 2) throw new Error("The network has no features before its classifier.");
       return flat.at(-2)!.arraySync() as number[][];
     });
     features.forEach((vector, row) => {

@@ -1,4 +1,4 @@
-/** A file of records that grows at its end, and goes back to where a resumed run goes on. */
+/** An append-only file of records, which a resumed run cuts back to its checkpoint. */
 import {
   closeSync,
   existsSync,
@@ -13,7 +13,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 
-/** A place in a file: what a checkpoint keeps. */
+/** A file and its length, as a checkpoint stores it. */
 export interface LogPlace {
   readonly name: string;
   readonly bytes: number;
@@ -21,26 +21,26 @@ export interface LogPlace {
 
 export interface LogFile {
   readonly place: LogPlace;
-  /** @throws what the system refuses; nothing of these bytes is then in the file */
+  /** @throws a system error; the file then holds none of these bytes */
   append(bytes: Uint8Array): void;
-  /** Takes back what was appended since. */
+  /** Removes what was appended since. */
   backTo(place: LogPlace): void;
   close(): void;
 }
 
 export interface LogFormat {
-  /** Of a new file. */
+  /** Name of a new file. */
   readonly name: string;
   readonly head: Uint8Array;
-  /** Of files that this format's reader would read. */
+  /** Matches the files that a reader of this format opens. */
   readonly pattern: RegExp;
-  /** Length of the whole records among these bytes. */
+  /** Length of the complete records in these bytes. */
   whole(bytes: Buffer): number;
 }
 
 /**
- * Goes on with the file that a checkpoint names, cut back to what it had then; without one begins a new file, and takes
- * away those of a run that came to no checkpoint: the viewers would show both.
+ * Continues the file that a checkpoint names, cut back to its length then. Otherwise starts a new file and removes those of
+ * a run without a checkpoint: the viewers would show both.
  */
 export function openLog(folder: string, { name, head, pattern, whole }: LogFormat, from?: LogPlace): LogFile {
   mkdirSync(folder, { recursive: true });
@@ -61,7 +61,7 @@ export function openLog(folder: string, { name, head, pattern, whole }: LogForma
         for (let done = 0; done < record.length; ) done += writeSync(file, record, done);
         bytes += record.length;
       } catch (cause) {
-        // Part of a record would spoil the whole file for its reader.
+        // A partial record would make the whole file unreadable.
         if (fstatSync(file).size > bytes) ftruncateSync(file, bytes);
         throw cause;
       }

@@ -1,4 +1,4 @@
-/** Logs for the viewers that people have: VisualDL and TensorBoard read what this writes, and need no server of ours. */
+/** Logs for VisualDL and TensorBoard. */
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
@@ -34,23 +34,23 @@ const options = z.strictObject({
     .array(z.enum(formats))
     .min(1)
     .default([...formats])
-    .describe("whose files to write"),
-  every: z.int().positive().default(10).describe("optimizer steps between figures of training"),
+    .describe("log formats to write"),
+  every: z.int().positive().default(10).describe("optimizer steps between training metrics"),
   histograms: z
     .int()
     .min(0)
     .default(5)
-    .describe("epochs between histograms of weights and gradients, the last one always; 0 for none"),
+    .describe("epochs between histograms of weights and gradients, and the last epoch; 0 for none"),
   prCurves: z
     .int()
     .min(0)
     .default(5)
-    .describe("so many classes, the first ones, have a precision-recall curve at each epoch's evaluation"),
+    .describe("number of classes with a precision-recall curve at each evaluation, the first ones"),
   embeddings: z
     .int()
     .min(0)
     .default(200)
-    .describe("held-out pictures whose features before the classifier are kept at the end; 0 for none"),
+    .describe("validation images whose last features are written at the end; 0 for none"),
 });
 
 const seconds = (): number => Date.now() / 1000;
@@ -75,7 +75,7 @@ const encoded: Record<Format, (entry: Entry) => Uint8Array> = {
   tensorboard: (entry) => tensorBoardRecords(entry, seconds()),
 };
 
-/** Every number of a step under the tag and the name it is looked for. */
+/** The numbers of a step with their tags and names. */
 function stepEntries({ step, ...figures }: Events["step"]): Entry[] {
   const named = [
     ["train/loss", figures.loss, "training loss"],
@@ -87,13 +87,13 @@ function stepEntries({ step, ...figures }: Events["step"]): Entry[] {
   return named.map(([tag, value, name]) => ({ kind: "scalar", tag, step, value, name }));
 }
 
-/** Of an evaluation: "final" is the held-out split with the weights the run ends with, a figure of its own. */
+/** The metrics of an evaluation. "final" is validation with the final weights. */
 function evaluationEntries({ purpose, step, loss, top1, top5, more = {} }: Events["evaluate:end"]): Entry[] {
   const figures = { loss, top1, top5, ...more };
   return Object.entries(figures).map(([name, value]) => ({ kind: "scalar", tag: `${purpose}/${name}`, step, value }));
 }
 
-/** What runs are told apart by: plain settings, and of each plugin that it is there, with its numbers. */
+/** Hyperparameters to compare runs by: plain settings, and each plugin with its options. */
 function hyperparametersOf(run: Run): Record<string, Hyperparameter> {
   const { model, optimizer, plugins, data, ...rest } = configRecord(run.config);
   const found: Record<string, Hyperparameter> = { data: data.name, model: model.name, optimizer: optimizer.name };
@@ -119,17 +119,17 @@ interface Saved {
 
 export const visualLog = definePlugin({
   name: "visual-log",
-  summary: "Writes the run for VisualDL and TensorBoard",
+  summary: "Writes logs for VisualDL and TensorBoard",
   options,
   observer: true,
   apply(settings, { hooks, events }) {
     const logs = new Map<Format, LogFile>();
-    const metrics = new Set<string>(); // tags of figures that compare runs
-    let resumed: Saved | undefined; // until its files are open
+    const metrics = new Set<string>(); // tags of metrics that compare runs
+    let resumed: Saved | undefined; // until the files are open
     let run: Run | undefined;
     let evaluated: Evaluation | undefined;
-    let failure: unknown; // of a listener, which must not throw: the next tap does
-    let lost: Saved | undefined; // up to where the files were whole when one failed
+    let failure: unknown; // of a listener, which must not throw: the next tap throws it
+    let lost: Saved | undefined; // the last complete place of each file when one failed
     const placesNow = (): Saved => ({
       places: Object.fromEntries([...logs].map(([format, file]) => [format, file.place])),
       metrics: [...metrics],
@@ -144,7 +144,7 @@ export const visualLog = definePlugin({
         write();
       } catch (cause) {
         failure = cause;
-        lost = placesNow(); // a resumed run goes on from there, and does not begin anew
+        lost = placesNow(); // a resumed run continues from there
         for (const file of logs.values()) file.close();
         logs.clear();
       }
@@ -153,7 +153,7 @@ export const visualLog = definePlugin({
       if (failure !== undefined) throw failure;
     };
     let lastStep = Number.POSITIVE_INFINITY;
-    /** The end of an epoch, every so many of them and the last one. */
+    /** The end of every n-th epoch, and of the last one. */
     const due = ({ epoch, batchInEpoch, batchesInEpoch }: Step): boolean =>
       logs.size > 0 &&
       settings.histograms > 0 &&
@@ -174,14 +174,14 @@ export const visualLog = definePlugin({
         const file = openLog(join(started.folder, format), formatOf[format](), place);
         logs.set(format, file);
         if (place && file.place.bytes < place.bytes) {
-          const message = `${place.name} should have ${place.bytes} bytes here: part of the log before is missing.`;
+          const message = `${place.name}: expected ${place.bytes} bytes of log from before, got ${file.place.bytes}. Part of the log is missing.`;
           events.emit("warning", { message });
         }
       }
       for (const tag of resumed?.metrics ?? []) metrics.add(tag);
-      const goesOn = resumed !== undefined;
+      const continues = resumed !== undefined;
       resumed = undefined;
-      if (goesOn) return;
+      if (continues) return;
       const code = (text: string): string => text.replaceAll(/^/gm, "    "); // Markdown's preformatted text
       const config = JSON.stringify(configRecord(started.config), null, 2);
       log({ kind: "text", tag: "run/config", step: 0, text: code(config) });
@@ -202,18 +202,18 @@ export const visualLog = definePlugin({
       guarded(() => {
         const png = readFileSync(join(run!.folder!, path));
         // A PNG begins with its signature and a header that holds its size.
-        log({ kind: "picture", tag, step, png, width: png.readUInt32BE(16), height: png.readUInt32BE(20) });
+        log({ kind: "image", tag, step, png, width: png.readUInt32BE(16), height: png.readUInt32BE(20) });
       }),
     );
-    // Last: an accumulated window's mean. Not in `beforeStep`, where a tap that writes would keep decay and clipping out of the
-    // optimizer's graph.
+    // Last: sees the mean of an accumulated window. A tap of `beforeStep` that writes would keep decay and clipping out of
+    // the optimizer's graph.
     hooks.afterBackward.tap({ stage: "last" }, (gradients, step) => {
       report();
       if (due(step)) histograms("gradients", step.step + 1, gradients);
       return gradients;
     });
     hooks.onStep.tap((step) => {
-      // In the midst of an epoch too, if the run ends there; of gradients it cannot be told which micro-batch is the last.
+      // Also within an epoch, if the run ends there. For gradients the last micro-batch is not known in advance.
       const ends = logs.size > 0 && settings.histograms > 0 && step.step + 1 === lastStep;
       if (due(step) || ends) histograms("weights", step.step + 1, step.weights);
     });
@@ -222,7 +222,7 @@ export const visualLog = definePlugin({
       return evaluation;
     });
     hooks.afterEvaluate.tap({ stage: "last" }, (figures, { step }) => {
-      // Once a step: what the run ends with is evaluated on two splits, and looks like one of its epochs.
+      // Once per step: the final weights are evaluated on two splits, at the step of the last epoch.
       const once = run && (run.heldIndices.length > 0 ? evaluated?.purpose === "validation" : true);
       if (logs.size > 0 && once) log(...curves(figures, run!.data.classes, step));
       return figures;
@@ -231,7 +231,7 @@ export const visualLog = definePlugin({
       report();
       evaluated = undefined; // may be gone after the next step
     });
-    // Last: pictures that other plugins make of the end have come.
+    // Last: other plugins have announced their final images.
     hooks.onFitEnd.tap({ stage: "last" }, async ({ steps, stopReason }) => {
       report();
       if (!run || logs.size === 0) return;
@@ -258,8 +258,8 @@ export const visualLog = definePlugin({
       if (!outputs) return [];
       const { probabilities, labels } = outputs;
       return classes.slice(0, settings.prCurves).map((name, label) => {
-        const own = Float32Array.from(labels, (_, picture) => probabilities[picture * classes.length + label]!);
-        const curve = prCurveOf(own, (picture) => labels[picture] === label);
+        const own = Float32Array.from(labels, (_, image) => probabilities[image * classes.length + label]!);
+        const curve = prCurveOf(own, (image) => labels[image] === label);
         return { kind: "pr-curve", tag: `pr/${name}`, step, curve };
       });
     }
@@ -269,7 +269,7 @@ export const visualLog = definePlugin({
       load({ values }) {
         const saved = values as Saved;
         if (logs.size === 0) return void (resumed = saved); // before the run has begun
-        // In the midst of it, after a step that was left out or gone back over: what was said since goes too.
+        // During the run, after a skipped step or a rollback: later entries are removed too.
         guarded(() => {
           for (const [format, file] of logs) file.backTo(saved.places[format]!);
           metrics.clear();

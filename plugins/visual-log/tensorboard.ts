@@ -78,7 +78,7 @@ function summaries(entry: Entry, seconds: number): Write[] {
           metadata(value, { plugin: "scalars", name: entry.name });
         }),
       ];
-    case "picture":
+    case "image":
       return [
         summary(entry.tag, (value) =>
           message(value, 4, (image) => {

@@ -42,7 +42,7 @@ function content(pbf: PbfWriter, entry: Exclude<Entry, { kind: "session" }>): vo
   switch (entry.kind) {
     case "scalar":
       return pbf.writeFloatField(4, entry.value); // a zero too: the reader fails where it is left out
-    case "picture":
+    case "image":
       return pbf.writeMessage(5, (png, image) => image.writeBytesField(4, png), entry.png);
     case "embeddings":
       return pbf.writeMessage(7, writeEmbeddings, entry);

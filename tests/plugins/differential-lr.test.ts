@@ -57,7 +57,7 @@ describe("differential-lr", () => {
     expect(trained[2]).toEqual([true, true, true, true, true, true]);
     const all = mountPlugin(differentialLr({ freeze: 6 }));
     expect(() => all.call.resolveParamGroups(groups, progressAt())).toThrow(
-      '"freeze" is 6, and the model has 6 stages',
+      'expected "freeze" below the model\'s 6 stages, got 6',
     );
   });
 

@@ -16,7 +16,7 @@ beforeAll(async () => void (await loadBackend()));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 describe("grad-cam", () => {
-  it("spreads its pictures evenly over the places there are", () => {
+  it("spreads its images evenly over the indices", () => {
     expect([...spread(Int32Array.of(1, 3, 5, 7, 9, 11), 3)]).toEqual([1, 5, 9]);
     expect([...spread(Int32Array.of(4, 8), 5)]).toEqual([4, 8]);
     expect([...spread(new Int32Array(0), 5)]).toEqual([]);
@@ -24,14 +24,14 @@ describe("grad-cam", () => {
 
   it("writes PNGs every few epochs and at the end: a picture, and itself under its map", async () => {
     const run = runFolder();
-    await fitWeights(microConfig({ epochs: 3, plugins: [gradCam({ every: 2, pictures: 3 })] }), {
+    await fitWeights(microConfig({ epochs: 3, plugins: [gradCam({ every: 2, images: 3 })] }), {
       folder: run,
     });
     expect(readdirSync(join(run, "gradcam")).sort()).toEqual(["epoch-002", "final"]);
     const files = readdirSync(join(run, "gradcam/final"));
     expect(files).toHaveLength(3);
     for (const file of files) {
-      expect(file).toMatch(/^\d+-[\w-]+-said-[\w-]+\.png$/);
+      expect(file).toMatch(/^\d+-[\w-]+-predicted-[\w-]+\.png$/);
       const { data, info } = await sharp(join(run, "gradcam/final", file))
         .raw()
         .toBuffer({ resolveWithObject: true });
@@ -48,7 +48,7 @@ describe("grad-cam", () => {
   it("draws what the network says, or the truth where that is asked for", async () => {
     const names = async (of: "predicted" | "true"): Promise<string[]> => {
       const run = runFolder();
-      await fitWeights(microConfig({ epochs: 1, plugins: [gradCam({ every: 0, pictures: 4, of })] }), {
+      await fitWeights(microConfig({ epochs: 1, plugins: [gradCam({ every: 0, images: 4, of })] }), {
         folder: run,
       });
       return readdirSync(join(run, "gradcam/final")).map((file) => join(run, "gradcam/final", file));
@@ -57,30 +57,30 @@ describe("grad-cam", () => {
     const tail = (path: string): string => path.split("/").at(-1)!;
     expect(truth.map(tail)).toEqual(predicted.map(tail));
     // Where the network is wrong, the two maps are of two classes.
-    const wrong = predicted.findIndex((path) => !/-(\w+)-said-\1\./.test(path));
+    const wrong = predicted.findIndex((path) => !/-(\w+)-predicted-\1\./.test(path));
     expect(wrong).toBeGreaterThanOrEqual(0);
     expect(readFileSync(truth[wrong]!)).not.toEqual(readFileSync(predicted[wrong]!));
   });
 
-  it("works on pictures that are resized on the device, and without a holdout", async () => {
+  it("works on images that are resized on the device, and without a holdout", async () => {
     const run = runFolder();
     const config = microConfig({
       epochs: 1,
       inputSize: 12,
       holdout: 0,
-      plugins: [gradCam({ pictures: 20 })],
+      plugins: [gradCam({ images: 20 })],
     });
     await fitWeights(config, { folder: run });
     expect(readdirSync(join(run, "gradcam/final"))).toHaveLength(18);
   });
 
-  it("draws held-out pictures of what a limit left, and never one that was trained on", async () => {
+  it("draws validation images within a limit, and never a training image", async () => {
     const run = runFolder();
     const data = shapes({ classes: 4, size: 8, train: 60, test: 4 });
     const left = limit((await data.load({})).train, 12, 1);
     const held = stratifiedHoldout(left.labels, 0.34, 1).validation;
     await fitWeights(
-      microConfig({ data, epochs: 1, limitTrain: 12, holdout: 0.34, plugins: [gradCam({ pictures: 20 })] }),
+      microConfig({ data, epochs: 1, limitTrain: 12, holdout: 0.34, plugins: [gradCam({ images: 20 })] }),
       { folder: run },
     );
     const drawn: string[] = [];

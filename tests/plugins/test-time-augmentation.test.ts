@@ -31,7 +31,7 @@ describe("test-time-augmentation", () => {
   it("refuses a shift that leaves nothing of a picture to mirror, by its name", () => {
     tf.tidy(() => {
       expect(() => moved(row(1, 2, 3, 4), 4, 0)).toThrow(
-        'Plugin "test-time-augmentation": "shift" is 4, and the pictures are 3 × 4: it must be smaller.',
+        'Plugin "test-time-augmentation": expected "shift" below the image size of 3 × 4, got 4.',
       );
       expect(firstRow(moved(row(1, 2, 3, 4), 3, 0))).toEqual([4, 3, 2, 1]);
     });

@@ -77,7 +77,7 @@ test("2,000 steps with evaluations, checkpoints, Grad-CAM and a resume gain no t
           gradientAccumulation({ factor: 2 }),
           l2(),
           ema(),
-          gradCam({ every: 4, pictures: 2 }),
+          gradCam({ every: 4, images: 2 }),
         ],
       }),
     );

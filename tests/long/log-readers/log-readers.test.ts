@@ -67,8 +67,8 @@ beforeAll(async () => {
   entries = [
     ...values.map((value, step): Entry => ({ kind: "scalar", tag: "train/loss", step, value, name: "training loss" })),
     { kind: "scalar", tag: "validation/top1", step: 2 ** 31, value: 0.5 },
-    { kind: "picture", tag: "grad-cam/7", step: 0, png, width: 5, height: 3 },
-    { kind: "picture", tag: "grad-cam/7", step: 12, png, width: 5, height: 3 },
+    { kind: "image", tag: "grad-cam/7", step: 0, png, width: 5, height: 3 },
+    { kind: "image", tag: "grad-cam/7", step: 12, png, width: 5, height: 3 },
     { kind: "histogram", tag: "weights/conv1.weight", step: 4, histogram: histogramOf(numbers) },
     { kind: "histogram", tag: "weights/one", step: 4, histogram: histogramOf([2]) },
     { kind: "text", tag: "run/config", step: 0, text: '    {"name": "größe ✓"}\n' },
@@ -144,7 +144,7 @@ describe.each(["visualdl", "tensorboard"] as const)("%s", (name) => {
 
   it("reads every picture, byte for byte", () => {
     const pictures = found[name].image.map(({ tag, step, png: text }: any) => ({ tag, step, text }));
-    expect(pictures).toEqual(of("picture").map(({ tag, step }) => ({ tag, step, text: png.toString("base64") })));
+    expect(pictures).toEqual(of("image").map(({ tag, step }) => ({ tag, step, text: png.toString("base64") })));
   });
 
   it("reads every histogram", () => {

@@ -18,7 +18,7 @@ afterAll(() => rmSync(base, { recursive: true, force: true }));
 const config = (options: Parameters<typeof visualLog>[0] = {}): TrainerConfig =>
   microConfig({
     epochs: 4,
-    plugins: [gradCam({ every: 2, pictures: 2 }), visualLog({ every: 1, histograms: 2, ...options })],
+    plugins: [gradCam({ every: 2, images: 2 }), visualLog({ every: 1, histograms: 2, ...options })],
   });
 const folderOf = (name: string): string => {
   mkdirSync(join(base, name), { recursive: true });
