@@ -71,7 +71,6 @@ execFileSync(process.execPath, [require.resolve("typescript/bin/tsc"), "-p", "ts
 
 const native = dirname(require.resolve("@tensorflow/tfjs-node-gpu/package.json"));
 cpSync(join(native, "binding"), join(out, "native", "binding"), { recursive: true });
-cpSync(join(root, "core/backend/install/quiet-loader.cc"), join(out, "native", "quiet-loader.cc"));
 cpSync(join(dirname(require.resolve("node-api-headers/package.json")), "include"), join(out, "native", "include"), {
   recursive: true,
 });

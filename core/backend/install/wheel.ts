@@ -64,12 +64,11 @@ export async function extractWheel(
   }
 }
 
-/** The text of the wheel's `*.dist-info/<name>`; empty if there is none. */
+/** The text of the wheel's `*.dist-info/<name>`. */
 export async function readWheelInfo(wheel: string, name: string): Promise<string> {
   const zip = await open(wheel);
   try {
-    const entries = await readEntries(zip, (path) => isInfo(path, name));
-    const entry = entries.find(({ fileName }) => isInfo(fileName, name));
+    const [entry] = await readEntries(zip, (path) => isInfo(path, name));
     return entry ? await text(await zip.openReadStreamPromise(entry)) : "";
   } finally {
     zip.close();
