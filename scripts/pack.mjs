@@ -1,58 +1,61 @@
 /**
- * Builds what is published into build/package and packs it: `npm run pack` -> build/fitloop-<version>.tgz.
+ * Builds the published package in build/package and packs it: `npm run pack` writes build/fitloop-<version>.tgz.
+ * `node scripts/pack.mjs FOLDER` does both in FOLDER instead. The same sources give the same bytes.
  *
- * npm runs no prepack with ignore-scripts, and tsc under "Bundler" leaves imports that Node refuses; so the code is
- * bundled (esbuild, one shared set of chunks, so that every entry sees the same modules) and only types come from tsc.
- * The native package is no dependency of what is published: its install script fetches an old TensorFlow and fails
- * the whole installation where it cannot. Its JavaScript is bundled and its C++ source carried along.
+ * esbuild bundles the code into one shared set of chunks, so that every entry sees the same modules. tsc alone would leave
+ * imports that Node refuses ("Bundler" resolution), so it writes the types only.
+ * The package does not depend on @tensorflow/tfjs-node-gpu: its install script fetches an old TensorFlow, and fails the
+ * whole installation without it. The package carries its JavaScript in the bundle and its C++ source in native/.
  */
 
 import { execFileSync } from "node:child_process";
-import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const out = join(root, "build", "package");
-const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+const target = resolve(process.argv[2] ?? join(root, "build"));
+const out = join(target, "package");
 const require = createRequire(import.meta.url);
+const packageFolder = (name) => dirname(require.resolve(`${name}/package.json`));
+
+// Only the packed manifest may be published: the repository's own is private and has exports of sources.
+const {
+  private: _private,
+  scripts: _scripts,
+  devDependencies: _dev,
+  exports: sources,
+  ...manifest
+} = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 const { "@tensorflow/tfjs-node-gpu": _native, "node-api-headers": _headers, ...dependencies } = manifest.dependencies;
 
-rmSync(dirname(out), { recursive: true, force: true }); // old tarballs too
+rmSync(out, { recursive: true, force: true });
 mkdirSync(out, { recursive: true });
+for (const name of readdirSync(target).filter((each) => each.endsWith(".tgz"))) rmSync(join(target, name));
 
+/** "./plugins" -> "plugins", "." -> "index": the names of the bundle's entries. */
+const nameOf = (key) => (key === "." ? "index" : key.slice(2));
+const entries = Object.entries(sources).filter(([key]) => key !== "./package.json");
 const core = "@tensorflow/tfjs-core";
-
-/** Entry of the package -> its source. */
-const entries = {
-  index: "run/index.ts",
-  plugins: "plugins/index.ts",
-  presets: "presets/index.ts",
-  models: "core/models/index.ts",
-  data: "core/data/index.ts",
-  testing: "core/testing/index.ts",
-  cli: "cli/main.ts",
-};
 
 await build({
   absWorkingDir: root,
-  entryPoints: entries,
+  entryPoints: { ...Object.fromEntries(entries.map(([key, file]) => [nameOf(key), file])), cli: "cli/main.ts" },
   outdir: join(out, "dist"),
   bundle: true,
   splitting: true,
   format: "esm",
   platform: "node",
   target: "node20",
-  sourcemap: true,
-  // tfjs-node asks for the union package; all it uses of it is the core, of which there must be one copy.
+  // tfjs-node asks for the union package. It uses the core only, of which there must be one copy.
   alias: { "@tensorflow/tfjs": "./core/backend/tfjs-for-bundle.ts" },
   external: Object.keys(dependencies).filter((name) => name !== core),
   plugins: [
     {
       name: "core-outside",
-      // The core itself stays outside; its gradients, a file that only bundlers can load, come in.
+      // The core stays outside. Its gradients and chained methods, which only bundlers can load, come in.
       setup: ({ onResolve }) =>
         onResolve({ filter: new RegExp(`^${core}$`) }, ({ path }) => ({ path, external: true })),
     },
@@ -64,55 +67,49 @@ await build({
   logLevel: "warning",
 });
 
-execFileSync(process.execPath, [require.resolve("typescript/bin/tsc"), "-p", "tsconfig.types.json"], {
-  cwd: root,
-  stdio: "inherit",
-});
+const types = join(out, "dist", "types");
+execFileSync(
+  process.execPath,
+  [join(packageFolder("typescript"), "bin", "tsc"), "-p", "tsconfig.types.json", "--outDir", types],
+  { cwd: root, stdio: "inherit" },
+);
+// The types of `tensor.mul(2)`: tfjs-core declares these methods beside the module that the bundle runs.
+const entryTypes = join(types, sources["."].replace(/\.ts$/, ".d.ts"));
+const chained = `import "${core}/dist/public/chained_ops/register_all_chained_ops.js";\n`;
+writeFileSync(entryTypes, chained + readFileSync(entryTypes, "utf8"));
 
-const native = dirname(require.resolve("@tensorflow/tfjs-node-gpu/package.json"));
-cpSync(join(native, "binding"), join(out, "native", "binding"), { recursive: true });
-cpSync(join(dirname(require.resolve("node-api-headers/package.json")), "include"), join(out, "native", "include"), {
+cpSync(join(packageFolder("@tensorflow/tfjs-node-gpu"), "binding"), join(out, "native", "binding"), {
   recursive: true,
 });
-for (const file of ["README.md", "LICENSE", "NOTICE", "CHANGELOG.md", "bin"]) {
+cpSync(join(packageFolder("node-api-headers"), "include"), join(out, "native", "include"), { recursive: true });
+
+/** Files that are read as they are: by people, and by a report when it is written. */
+const cards = readdirSync(join(root, "plugins"), { withFileTypes: true })
+  .filter((each) => each.isDirectory())
+  .map(({ name }) => `plugins/${name}/README.md`);
+for (const file of [
+  "README.md",
+  "LICENSE",
+  "NOTICE",
+  "CHANGELOG.md",
+  "bin",
+  "docs",
+  "report/page.js",
+  "report/page.css",
+  ...cards,
+]) {
   cpSync(join(root, file), join(out, file), { recursive: true });
 }
 
-// Read as they are when a report is written.
-for (const file of ["page.js", "page.css"]) cpSync(join(root, "report", file), join(out, "report", file));
+const entry = ([key, file]) => [
+  key,
+  { types: `./dist/types/${file.slice(2).replace(/\.ts$/, ".d.ts")}`, default: `./dist/${nameOf(key)}.js` },
+];
+const packed = {
+  ...manifest,
+  exports: { ...Object.fromEntries(entries.map(entry)), "./package.json": "./package.json" },
+  dependencies,
+};
+writeFileSync(join(out, "package.json"), `${JSON.stringify(packed, null, 2)}\n`);
 
-const entry = (name) => ({
-  types: `./dist/types/${entries[name].replace(/\.ts$/, ".d.ts")}`,
-  default: `./dist/${name}.js`,
-});
-const { name, version, description, keywords, license, type, engines, bin } = manifest;
-writeFileSync(
-  join(out, "package.json"),
-  `${JSON.stringify(
-    {
-      name,
-      version,
-      description,
-      keywords,
-      license,
-      type,
-      engines,
-      bin,
-      exports: {
-        ".": entry("index"),
-        ...Object.fromEntries(
-          ["plugins", "presets", "models", "data", "testing"].map((key) => [`./${key}`, entry(key)]),
-        ),
-        "./package.json": "./package.json",
-      },
-      dependencies,
-    },
-    null,
-    2,
-  )}\n`,
-);
-
-execFileSync("npm", ["pack", out, "--pack-destination", join(root, "build"), "--silent"], {
-  cwd: root,
-  stdio: "inherit",
-});
+execFileSync("npm", ["pack", out, "--pack-destination", target, "--silent"], { cwd: root, stdio: "inherit" });

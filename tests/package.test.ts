@@ -1,87 +1,149 @@
-/** The published package, as a stranger gets it: packed, installed into an empty project elsewhere, used and type-checked. */
-import { execFile } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+/**
+ * The published package in an empty project: what is in it, one training on each backend, own parts, types.
+ * tests/long/package.test.ts runs every command in every layout of a project.
+ */
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { promisify } from "node:util";
+import { dirname, join } from "node:path";
+import { publint } from "publint";
+import { formatMessage } from "publint/utils";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { complaintsIn, createProject, type Project, pack } from "./support/packed.js";
 
-const root = join(import.meta.dirname, "..");
-const run = promisify(execFile);
-let project: string;
+const packed = mkdtempSync(join(tmpdir(), "fitloop-packed-"));
+let tarball: string;
+let project: Project;
 
 beforeAll(async () => {
-  await run(process.execPath, [join(root, "scripts/pack.mjs")], { cwd: root });
-  const tarball = readdirSync(join(root, "build")).find((name) => name.endsWith(".tgz"))!;
-  project = mkdtempSync(join(tmpdir(), "fitloop-project-"));
-  writeFileSync(join(project, "package.json"), JSON.stringify({ name: "elsewhere", private: true, type: "module" }));
-  await run("npm", ["install", "--prefer-offline", "--no-audit", "--no-fund", join(root, "build", tarball)], {
-    cwd: project,
-  });
+  tarball = await pack(packed);
+  project = await createProject(tarball, "commonjs");
 });
 
-afterAll(() => rmSync(project, { recursive: true, force: true }));
+afterAll(() => {
+  project?.remove();
+  rmSync(packed, { recursive: true, force: true });
+});
 
-const installed = (...path: string[]): string => join(project, "node_modules", "fitloop", ...path);
-const trainer = (...words: string[]): Promise<{ stdout: string; stderr: string }> =>
-  run(join(project, "node_modules/.bin/trainer"), words, { cwd: project });
+const filesUnder = (folder: string): string[] =>
+  readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((each) => each.isFile())
+    .map((each) => join(each.parentPath, each.name));
+
+test("publint finds nothing in the tarball", async () => {
+  const buffer = readFileSync(tarball);
+  const { messages, pkg } = await publint({
+    pack: { tarball: buffer.buffer.slice(buffer.byteOffset, buffer.byteOffset + buffer.length) as ArrayBuffer },
+    strict: true,
+  });
+  expect(messages.map((message) => formatMessage(message, pkg!))).toEqual([]);
+});
+
+test("only the packed manifest can be published, and it runs no script", () => {
+  const own = JSON.parse(readFileSync(join(import.meta.dirname, "../package.json"), "utf8"));
+  const published = JSON.parse(readFileSync(project.installed("package.json"), "utf8"));
+  expect(own.private).toBe(true);
+  expect(published).not.toHaveProperty("private");
+  expect(published).not.toHaveProperty("scripts");
+  expect(published).not.toHaveProperty("devDependencies");
+  expect({ ...published, exports: undefined, dependencies: undefined }).toMatchObject({
+    name: own.name,
+    version: own.version,
+    license: own.license,
+    engines: own.engines,
+    bin: own.bin,
+  });
+  expect(Object.keys(published.exports)).toEqual(Object.keys(own.exports));
+});
 
 test("it does not depend on the native package, and carries its source", () => {
-  const { dependencies } = JSON.parse(readFileSync(installed("package.json"), "utf8"));
+  const { dependencies } = JSON.parse(readFileSync(project.installed("package.json"), "utf8"));
   expect(dependencies).not.toHaveProperty("@tensorflow/tfjs-node-gpu");
-  expect(existsSync(join(project, "node_modules/@tensorflow/tfjs-node-gpu"))).toBe(false);
-  expect(readdirSync(installed("native/binding"))).toContain("tfjs_backend.cc");
-  expect(readdirSync(installed("native/include"))).toContain("node_api.h");
+  expect(existsSync(join(project.folder, "node_modules/@tensorflow/tfjs-node-gpu"))).toBe(false);
+  expect(readdirSync(project.installed("native/binding"))).toContain("tfjs_backend.cc");
+  expect(readdirSync(project.installed("native/include"))).toContain("node_api.h");
 });
 
-test.each(["tensorflow", "wasm"])("trainer trains on %s", async (backend) => {
-  await trainer(
+test("docs and cards are in it, and every link in them points to a file or a section that is there", () => {
+  const pages = filesUnder(project.installed()).filter(
+    (file) => file.endsWith(".md") && !file.slice(project.installed().length).includes("node_modules"),
+  );
+  expect(pages.length).toBeGreaterThan(40); // README, CHANGELOG, docs, a card a plugin
+  const sections = (text: string): string[] =>
+    [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
+      heading!
+        .toLowerCase()
+        .replaceAll(/[^\w\- ]/g, "")
+        .replaceAll(" ", "-"),
+    );
+  const broken = pages.flatMap((page) => {
+    const text = readFileSync(page, "utf8").replaceAll(/^```.*?^```$/gms, "");
+    return [...text.matchAll(/\]\((?!\w+:)([^)#\s]*)(?:#([^)]+))?\)/g)].flatMap(([, path, section]) => {
+      const target = path ? join(dirname(page), path) : page;
+      if (!existsSync(target)) return [`${page}: no file ${path}`];
+      if (section && !sections(readFileSync(target, "utf8")).includes(section))
+        return [`${page}: no #${section} in ${path}`];
+      return [];
+    });
+  });
+  expect(broken).toEqual([]);
+});
+
+test("trainer trains and draws heat maps on TensorFlow", async () => {
+  const short = ["--max-steps", "2", "--limit-test", "20"];
+  const { stderr } = await project.trainer(
     "--preset",
     "quickstart",
     "--backend",
-    backend,
-    "--max-steps",
-    "2",
-    "--limit-test",
-    "20",
+    "tensorflow",
+    ...short,
     "--out",
-    `run-${backend}`,
+    "run",
   );
-  const summary = JSON.parse(readFileSync(join(project, `run-${backend}/summary.json`), "utf8"));
-  expect(summary).toMatchObject({ backend, steps: 2, preset: "quickstart" });
+  expect(complaintsIn(stderr)).toEqual([]);
+  expect(JSON.parse(project.read("run/summary.json"))).toMatchObject({ backend: "tensorflow", steps: 2 });
+  await project.trainer("gradcam", "run", "--images", "4", "--out", "maps");
+  expect(readdirSync(join(project.folder, "maps"))).toContain("gallery.png");
 });
 
 test("trainer backend install finds the cache full, and status says so", async () => {
-  const { stderr, stdout } = await trainer("backend", "install");
+  const { stderr, stdout } = await project.trainer("backend", "install");
   expect(stderr + stdout).not.toContain("fetch");
-  expect((await trainer("backend", "status")).stdout).toContain("2.21.0");
+  expect((await project.trainer("backend", "status")).stdout).toContain("2.21.0");
 });
 
-test("a script and a config of the project share one package with the command line", async () => {
-  writeFileSync(
-    join(project, "trainer.config.ts"),
-    `import { defineConfig } from "fitloop";
-     import { shapes } from "fitloop/data";
-     import { resnet9 } from "fitloop/models";
-     import { labelSmoothing } from "fitloop/plugins";
-     export default defineConfig({
-       data: shapes({ classes: 3, size: 16, train: 40, test: 10 }),
-       model: resnet9({ width: 4 }),
-       learningRate: 0.01, epochs: 1, batchSize: 16,
-       plugins: [labelSmoothing(), { name: "mine", options: {}, apply({ hooks }) { hooks.onStep.tap(() => undefined); } }],
-     });`,
-  );
-  const { stderr } = await trainer("--backend", "tensorflow", "--out", "mine");
-  expect(stderr).not.toMatch(/already registered|more than one/);
-  expect(JSON.parse(readFileSync(join(project, "mine/summary.json"), "utf8")).costs).toHaveProperty("mine");
+/** A config with a plugin of its own, which uses a tensor's method and nothing but the package. */
+const config = `
+import { defineConfig } from "fitloop";
+import { shapes } from "fitloop/data";
+import { resnet9 } from "fitloop/models";
+import { labelSmoothing } from "fitloop/plugins";
+
+export default defineConfig({
+  data: shapes({ classes: 3, size: 16, train: 40, test: 10 }),
+  model: resnet9({ width: 4 }),
+  learningRate: 0.01,
+  epochs: 1,
+  batchSize: 16,
+  plugins: [
+    labelSmoothing(),
+    { name: "half", options: {}, apply: ({ hooks }) => hooks.afterLoss.tap({ pure: true }, (loss) => loss.mul(0.5)) },
+  ],
+});
+`;
+
+test("a config of the project shares one package with the command line, on wasm", async () => {
+  project.write("trainer.config.mts", config);
+  const { stderr } = await project.trainer("--backend", "wasm", "--out", "mine");
+  expect(complaintsIn(stderr)).toEqual([]);
+  expect(JSON.parse(project.read("mine/summary.json"))).toMatchObject({ backend: "wasm", costs: { half: {} } });
 });
 
 test.each(["Bundler", "NodeNext"])("its types hold under moduleResolution %s", async (moduleResolution) => {
-  writeFileSync(
-    join(project, "use.ts"),
-    `import { defineConfig, Trainer, type Plugin, type FitSummary } from "fitloop";
-     import { shapes } from "fitloop/data";
+  project.write(
+    "use.mts",
+    `${config.replace("export default", "const written =")}
+     import { Trainer, type Plugin, type FitSummary } from "fitloop";
      import { resnet18 } from "fitloop/models";
      import { dropout } from "fitloop/plugins";
      import { presets } from "fitloop/presets";
@@ -94,26 +156,25 @@ test.each(["Bundler", "NodeNext"])("its types hold under moduleResolution %s", a
      const trainer = new Trainer(defineConfig({ data: shapes(), model: resnet18(), learningRate: 1, epochs: 1, plugins: [plugin] }));
      trainer.events.on("epoch:end", ({ validation }) => { const top1: number | undefined = validation?.top1; void top1; });
      const summary: Promise<FitSummary> = trainer.fit();
-     void [summary, presets.quickstart.create(), microConfig()];`,
+     void [summary, written, presets.quickstart.create(), microConfig()];`,
   );
   const tsc = createRequire(import.meta.url).resolve("typescript/bin/tsc");
-  const module = moduleResolution === "Bundler" ? "ESNext" : "NodeNext";
-  const { stdout } = await run(
-    process.execPath,
-    [
-      tsc,
-      "--noEmit",
-      "--strict",
-      "--skipLibCheck",
-      "--target",
-      "ES2022",
-      "--module",
-      module,
-      "--moduleResolution",
-      moduleResolution,
-      "use.ts",
-    ],
-    { cwd: project },
-  ).catch((error: { stdout: string }) => error);
-  expect(stdout).toBe("");
+  expect(await problemsOf(tsc, moduleResolution)).toBe("");
 });
+
+/** What the compiler says of use.mts. */
+async function problemsOf(tsc: string, moduleResolution: string): Promise<string> {
+  const settings = {
+    noEmit: true,
+    strict: true,
+    skipLibCheck: true,
+    target: "ES2022",
+    module: moduleResolution === "Bundler" ? "ESNext" : "NodeNext",
+    moduleResolution,
+  };
+  const words = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
+  const { stdout } = await project
+    .run(process.execPath, tsc, ...words, "use.mts")
+    .catch((error: { stdout: string }) => error);
+  return stdout;
+}

@@ -1,0 +1,80 @@
+/** The published package as a stranger gets it: packed, and installed into an empty project elsewhere. */
+
+import { execFile } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import sharp from "sharp";
+
+const root = join(import.meta.dirname, "../..");
+const run = promisify(execFile);
+
+interface Output {
+  stdout: string;
+  stderr: string;
+}
+
+export interface Project {
+  readonly folder: string;
+  /** What `npm install` printed. */
+  readonly installation: Output;
+  /** A file of the installed package. */
+  installed(...path: string[]): string;
+  write(file: string, text: string): void;
+  read(file: string): string;
+  /** Runs a program in the project; rejects unless it exits with 0. */
+  run(program: string, ...words: string[]): Promise<Output>;
+  /** Runs the package's own command. */
+  trainer(...words: string[]): Promise<Output>;
+  remove(): void;
+}
+
+/** `npm init -y` alone, with `"type": "module"`, and the same in pnpm's layout: only what a manifest names can be imported. */
+export const layouts = ["commonjs", "module", "linked"] as const;
+export type Layout = (typeof layouts)[number];
+
+/** Packs the sources into a folder and gives the tarball's path. */
+export async function pack(folder: string): Promise<string> {
+  await run(process.execPath, [join(root, "scripts/pack.mjs"), folder], { cwd: root });
+  return join(folder, readdirSync(folder).find((name) => name.endsWith(".tgz"))!);
+}
+
+/** Installs the tarball into a new project. */
+export async function createProject(tarball: string, layout: Layout): Promise<Project> {
+  const folder = mkdtempSync(join(tmpdir(), `fitloop-${layout}-`));
+  await run("npm", ["init", "-y"], { cwd: folder });
+  if (layout !== "commonjs") await run("npm", ["pkg", "set", "type=module"], { cwd: folder });
+  const strategy = layout === "linked" ? ["--install-strategy=linked"] : [];
+  const words = ["install", "--prefer-offline", "--no-audit", "--no-fund", ...strategy, tarball];
+  const installation = await run("npm", words, { cwd: folder });
+  return {
+    folder,
+    installation,
+    installed: (...path) => join(folder, "node_modules", "fitloop", ...path),
+    write: (file, text) => writeFileSync(join(folder, file), text),
+    read: (file) => readFileSync(join(folder, file), "utf8"),
+    run: (program, ...words) => run(program, words, { cwd: folder }),
+    trainer: (...words) => run(join(folder, "node_modules/.bin/trainer"), words, { cwd: folder }),
+    remove: () => rmSync(folder, { recursive: true, force: true }),
+  };
+}
+
+/** The lines of an output that a user would stumble over: warnings of ours, of npm and of Node, and crashes. */
+export const complaintsIn = (text: string): string[] =>
+  text.split("\n").filter((line) => /\bwarn(ing)?\b[: ]|Warning:|deprecat|not a function|fault of/.test(line));
+
+/** Writes images of two plain colours in the layout of a data set: `folder/{train,test}/{red,blue}/N.png`. */
+export async function writeImages(folder: string, each = 8): Promise<void> {
+  for (const split of ["train", "test"]) {
+    for (const background of ["red", "blue"]) {
+      mkdirSync(join(folder, split, background), { recursive: true });
+      for (let number = 0; number < each; number++) {
+        const size = 64 + 2 * number + (split === "test" ? 1 : 0); // no image twice
+        await sharp({ create: { width: size, height: size, channels: 3, background } })
+          .png()
+          .toFile(join(folder, split, background, `${number}.png`));
+      }
+    }
+  }
+}
