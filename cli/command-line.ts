@@ -2,6 +2,7 @@
 import { exitCodes, TrainerError } from "../core/errors.js";
 import { createProgram } from "./program.js";
 import { tell } from "./terminal.js";
+import { tellPlaces } from "./uncaught.js";
 
 /** @param args without the program's name. Resolves with the exit code. */
 export async function runCommandLine(args: readonly string[]): Promise<number> {
@@ -31,23 +32,6 @@ export function report(error: unknown): number {
   tell(`trainer: unexpected ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
   tell("This is a bug in fitloop. Please report it with your command and the lines above.");
   return exitCodes.plugin;
-}
-
-/**
- * Writes an uncaught error, from a timer, a listener or a promise of a config or a plugin. Returns the exit code: the
- * process must end, since its state is unknown.
- */
-export function reportUncaught(error: unknown): number {
-  const message = error instanceof Error ? error.message || error.name : String(error);
-  tell(`trainer: uncaught error: ${message}`);
-  if (error instanceof Error) tellPlaces(error);
-  return exitCodes.plugin;
-}
-
-/** The first lines of an error's stack. */
-function tellPlaces({ stack = "" }: Error): void {
-  const places = stack.split("\n").filter((line) => /^\s+at /.test(line));
-  if (places.length > 0) tell(places.slice(0, 3).join("\n"));
 }
 
 /** The causes of an error, the root cause last. */

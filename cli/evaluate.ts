@@ -7,11 +7,11 @@ import { type ClassFigures, confusion, perClass } from "../core/interpret/confus
 import { wilson } from "../core/interpret/wilson.js";
 import { evaluate as evaluateSplit, scores } from "../core/loop/evaluate.js";
 import { metricsRecord } from "../core/loop/summary.js";
-import { Trainer } from "../core/loop/trainer.js";
 import type { Outputs } from "../core/loop/types.js";
 import { weightsFromSafetensors } from "../core/nn/weights-file.js";
 import { toJson } from "../run/json.js";
-import { finalEvaluation, openRun } from "./open-run.js";
+import { finalEvaluation } from "../run/network.js";
+import { openFolder } from "../run/open.js";
 import { whole } from "./options.js";
 import { percent, print, table, tell, tellWarnings } from "./terminal.js";
 
@@ -57,9 +57,8 @@ interface Figure extends Interval {
 
 async function evaluate(run: string, options: EvaluateOptions): Promise<void> {
   const { data, split, json } = options;
-  const opened = openRun(run, { data });
-  const trainer = new Trainer(opened.config);
-  tellWarnings(trainer.events);
+  const opened = await openFolder(run, { data, watch: tellWarnings });
+  const { trainer } = opened;
   const session = await trainer.prepare(tell);
   const loader = session.loaders[split];
   if (!loader) throw new TrainerError("ERR_DATA", `This run has no ${split} pictures.`);

@@ -5,17 +5,15 @@ import type { Data, DataSource } from "../core/data/dataset.js";
 import { spread } from "../core/data/holdout.js";
 import { dataSource } from "../core/data/index.js";
 import { TrainerError } from "../core/errors.js";
-import { allOf, type Explained, heatMaps, heatMapsOf, type ImageSet } from "../core/interpret/heat-maps.js";
+import { allOf, type Explained, heatMaps, type ImageSet } from "../core/interpret/heat-maps.js";
 import { gridScore, type PointingScore, pointingScore } from "../core/interpret/pointing-scores.js";
 import type { Session } from "../core/loop/session.js";
-import { Trainer } from "../core/loop/trainer.js";
 import { weightsFromSafetensors } from "../core/nn/weights-file.js";
 import { suggestion } from "../core/options.js";
-import { makePart } from "../core/parts.js";
 import { createGallery, type Gallery } from "../report/gallery.js";
 import { toJson } from "../run/json.js";
-import { mustExist, openClassifier } from "./classifier.js";
-import { openRun } from "./open-run.js";
+import { openFolder, openRun } from "../run/open.js";
+import { mustExist } from "./images.js";
 import { whole } from "./options.js";
 import { percent, print, table, tell, tellWarnings } from "./terminal.js";
 
@@ -135,35 +133,25 @@ async function ofFiles(
   { class: name, layer }: GradCamCommand,
 ): Promise<Result> {
   mustExist(files);
-  const { model, weights, classes: names, read, input } = await openClassifier(path);
-  const wanted = classNumber(names, name);
+  const opened = await openRun(path, { watch: tellWarnings });
   const gallery = createGallery(folder);
   const drawn: Drawing[] = [];
   const taken = new Set<string>(); // two folders may hold files of one name
   for (const [at, image] of files.entries()) {
-    const pixels = await read(image);
-    const { classes, probabilities, maps } = heatMapsOf(() => input(pixels), {
-      model,
-      weights,
-      layer,
-      classes: wanted === undefined ? undefined : [wanted],
-      size: [pixels.height, pixels.width],
-    });
-    const explained = names[classes[0]!]!;
+    const { class: explained, probability, image: pixels, map } = await opened.gradCam(image, { class: name, layer });
     const stem = basename(image, extname(image));
     let drawing = fileName(stem, explained);
     for (let number = at + 1; taken.has(drawing); number++) drawing = fileName(stem, String(number), explained);
     taken.add(drawing);
-    const file = await gallery.add(drawing, pixels, maps);
-    drawn.push({ image, class: explained, probability: probabilities[0]!, file });
+    const file = await gallery.add(drawing, pixels, map);
+    drawn.push({ image, class: explained, probability, file });
   }
   return { folder, drawn, gallery: await gallery.finish() };
 }
 
 async function ofData(path: string, folder: string, options: GradCamCommand): Promise<Result> {
-  const opened = openRun(path, { data: options.data });
-  const trainer = new Trainer(opened.config);
-  tellWarnings(trainer.events);
+  const opened = await openFolder(path, { data: options.data, watch: tellWarnings });
+  const { trainer } = opened;
   const session = await trainer.prepare(tell);
   const { data, model, inputSize } = session;
   const weights = weightsFromSafetensors(opened.weights, model.layer, opened.weightsPath);
@@ -174,7 +162,7 @@ async function ofData(path: string, folder: string, options: GradCamCommand): Pr
     count: options.images ?? 16,
     wanted: classNumber(data.classes, options.class),
   });
-  const wide = await wideScenes(makePart(opened.config.data));
+  const wide = await wideScenes(trainer.config.data);
   const scored = wide ? allOf(wide.test!) : images;
   return {
     folder,
@@ -220,5 +208,5 @@ async function wideScenes({ name, options }: DataSource): Promise<Data | undefin
   if (name !== "shapes") return undefined;
   const { size, scale = 1, ...rest } = options as { size: number; scale?: number };
   if (scale < 0.2 || size > 2048) return undefined; // beyond the limits of shapes
-  return makePart(dataSource("shapes", { ...rest, size: 2 * size, scale: scale / 2 })).load({});
+  return dataSource("shapes", { ...rest, size: 2 * size, scale: scale / 2 }).load({});
 }

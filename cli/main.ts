@@ -1,6 +1,6 @@
 /** The process of the command line. */
-import { reportUncaught, runCommandLine } from "./command-line.js";
-import { passUncaught } from "./uncaught.js";
+import { runCommandLine } from "./command-line.js";
+import { passUncaught, reportUncaught } from "./uncaught.js";
 
 // A reader that goes away (`trainer … | head`) must not take the training with it, nor a terminal that is closed:
 // its run has yet to keep a checkpoint.

@@ -2,13 +2,12 @@
  * `trainer predict RUN IMAGE…`: what a finished run says of pictures. Needs the run's folder alone, not its
  * data.
  */
-import * as tf from "@tensorflow/tfjs-core";
 import type { Command } from "commander";
-import { forward } from "../core/nn/layer.js";
 import { toJson } from "../run/json.js";
-import { mustExist, openClassifier } from "./classifier.js";
+import { openRun } from "../run/open.js";
+import { mustExist } from "./images.js";
 import { whole } from "./options.js";
-import { percent, plain, print } from "./terminal.js";
+import { percent, plain, print, tellWarnings } from "./terminal.js";
 
 interface PredictOptions {
   top: number;
@@ -36,18 +35,9 @@ Example:
 
 async function predict(run: string, images: string[], { top, json }: PredictOptions): Promise<void> {
   mustExist(images);
-  const { model, weights, views, classes, read, input } = await openClassifier(run);
+  const opened = await openRun(run, { watch: tellWarnings });
   for (const image of images) {
-    const picture = await read(image);
-    const probabilities = tf.tidy(() => {
-      const plain = input(picture);
-      const seen = views.map((view) => tf.softmax(forward(model.layer, view.apply(plain), { weights })));
-      return Array.from(tf.div(tf.addN(seen), seen.length).dataSync());
-    });
-    const predictions = probabilities
-      .map((probability, index) => ({ class: classes[index]!, probability }))
-      .sort((a, b) => b.probability - a.probability)
-      .slice(0, top);
+    const predictions = await opened.predict(image, { top });
     const lines = json
       ? [toJson({ image, predictions })]
       : [

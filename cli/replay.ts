@@ -4,15 +4,15 @@ import type { Command } from "commander";
 import { reasonOf, TrainerError } from "../core/errors.js";
 import type { Events } from "../core/loop/events.js";
 import { Trainer } from "../core/loop/trainer.js";
-import { makePart } from "../core/parts.js";
 import { fromCheckpoint, isBetweenSteps } from "../run/checkpoint-writer.js";
 import { type Checkpoint, listCheckpoints, readCheckpoint } from "../run/checkpoints.js";
 import { toJson } from "../run/json.js";
 import { readMetrics } from "../run/metrics.js";
+import { configOfRun } from "../run/origin.js";
 import { runFiles } from "../run/record.js";
 import { type Replayed, watchedPlugins } from "../run/replay.js";
+import { findRun, type Resumable } from "../run/resume.js";
 import { whole } from "./options.js";
-import { configOfRun, findRun, type Resumable } from "./resume.js";
 import { print, table, tell, tellWarnings } from "./terminal.js";
 
 interface ReplayOptions {
@@ -48,13 +48,13 @@ type Figures = Pick<Events["step"], "step" | "loss" | "learningRate" | "gradient
 
 async function replay(path: string, { step, json, allowChange }: ReplayOptions): Promise<void> {
   const run = findRun(path, {})!;
-  const config = await configOfRun(run, allowChange);
+  const config = await configOfRun(run, { allowChange });
   const checkpoint = checkpointBefore(run, step);
   const recorded = readMetrics(join(run.folder, runFiles.metrics)).lines.find(
     (line) => line.event === "step" && line.step === step,
   ) as Figures | undefined;
 
-  const { plugins, probe, replayed, forget } = watchedPlugins((config.plugins ?? []).map(makePart), step - 1);
+  const { plugins, probe, replayed, forget } = watchedPlugins(config.plugins ?? [], step - 1);
   // Operation by operation: the watched taps read values back, and a graph could not. The bits are the same.
   const trainer = new Trainer({ ...config, plugins, capture: false, maxSteps: undefined }, [probe]);
   const goesBack = typeof trainer.config.onDivergence === "object" && "rollback" in trainer.config.onDivergence;

@@ -1,4 +1,6 @@
 /** Uncaught errors: of a timer, a listener or a promise of a config or a plugin. */
+import { exitCodes } from "../core/errors.js";
+import { tell } from "./terminal.js";
 
 type Handler = (error: unknown) => void;
 let handler: Handler | undefined;
@@ -13,4 +15,21 @@ export function handleUncaught(handle: Handler): { stop(): void } {
 export function passUncaught(error: unknown): boolean {
   handler?.(error);
   return handler !== undefined;
+}
+
+/**
+ * Writes an uncaught error, from a timer, a listener or a promise of a config or a plugin. Returns the exit code: the
+ * process must end, since its state is unknown.
+ */
+export function reportUncaught(error: unknown): number {
+  const message = error instanceof Error ? error.message || error.name : String(error);
+  tell(`trainer: uncaught error: ${message}`);
+  if (error instanceof Error) tellPlaces(error);
+  return exitCodes.plugin;
+}
+
+/** The first lines of an error's stack. */
+export function tellPlaces({ stack = "" }: Error): void {
+  const places = stack.split("\n").filter((line) => /^\s+at /.test(line));
+  if (places.length > 0) tell(places.slice(0, 3).join("\n"));
 }

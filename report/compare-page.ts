@@ -2,7 +2,7 @@
 import { sep } from "node:path";
 import { deviation, mean } from "../core/statistics.js";
 import { toJson } from "../run/json.js";
-import type { RunConfigRecord } from "../run/record.js";
+import { configIn, type RunConfigRecord } from "../run/record.js";
 import { aligned, type Block, type Format, type Page } from "./blocks.js";
 import type { RunParts } from "./run-page.js";
 
@@ -68,14 +68,13 @@ export function flattened(record: RunConfigRecord | undefined): Map<string, stri
       for (const [key, inner] of Object.entries(value)) visit(inner, path === "" ? key : `${path}.${key}`);
     } else if (value !== undefined) flat.set(path, typeof value === "string" ? value : toJson(value));
   };
-  const { source: _, environment: __, ...config } = record ?? ({} as RunConfigRecord);
-  visit(config, "");
+  visit(configIn(record ?? ({} as RunConfigRecord)), "");
   return flat;
 }
 
 /** All that makes a run but its seed, the order of its plugins and its backend among it. */
-function withoutSeed({ seed: _, source: __, environment, ...config }: RunConfigRecord): string {
-  return toJson({ ...config, backend: environment?.backend });
+function withoutSeed(record: RunConfigRecord): string {
+  return toJson({ ...configIn(record), seed: undefined, backend: record.environment?.backend });
 }
 
 export function groupsOf(runs: readonly RunParts[]): Group[] {

@@ -1,10 +1,9 @@
 /** A run's page, from what the run keeps of itself and nothing else. */
 import { basename } from "node:path";
-import type { ConfigRecord } from "../core/config/config.js";
 import type { EpochRecord, MetricsRecord, SummaryRecord } from "../core/loop/events.js";
 import { toJson } from "../run/json.js";
 import type { MetricsLine } from "../run/metrics.js";
-import type { RunConfigRecord } from "../run/record.js";
+import { configIn, type RunConfigRecord } from "../run/record.js";
 import { aligned, type Block, type Page, type Series } from "./blocks.js";
 import { confusionFigures } from "./classes.js";
 import { createHistory, type History } from "./history.js";
@@ -124,16 +123,12 @@ export function runPage(parts: RunParts): Page {
       ...costs(summary),
       ...text("Warnings", told.warnings.join("\n"), true),
       ...text("The plan", kept.plan),
-      ...text("Config", record && toJson(withoutSurroundings(record), 2)),
+      ...text("Config", record && toJson(configIn(record), 2)),
     ],
   };
 }
 
 const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`;
-
-function withoutSurroundings({ source: _, environment: __, ...config }: RunConfigRecord): ConfigRecord {
-  return config;
-}
 
 function facts({ record, summary, kept, folder, told }: RunParts): Block {
   const environment = record?.environment;

@@ -7,7 +7,7 @@ import { cpus } from "node:os";
 import { join } from "node:path";
 import type * as tf from "@tensorflow/tfjs-core";
 import { packageVersion } from "../core/backend/install/native-sources.js";
-import { type ConfigRecord, configRecord } from "../core/config/config.js";
+import { type ConfigRecord, configRecord, configSchema } from "../core/config/config.js";
 import { reasonOf, TrainerError } from "../core/errors.js";
 import { system, writeFileAtomic } from "../core/files.js";
 import type { SummaryRecord } from "../core/loop/events.js";
@@ -33,6 +33,10 @@ export interface RunRecordOptions {
   logEvery?: number;
   /** The config file of a run that has one. */
   source?: ConfigSource;
+  /** Names the run for this machine's memory; default a random one. */
+  id?: string;
+  /** Plugins that take part when the finished run is used; asked when the run starts. */
+  inference?: () => readonly string[];
 }
 
 /** A config file as a run remembers it. */
@@ -56,8 +60,19 @@ export interface Environment {
 
 /** `config.resolved.json`. */
 export interface RunConfigRecord extends ConfigRecord {
+  /** For people: where the config came from. Never loaded because a record names it. */
   readonly source?: ConfigSource;
+  /** Random. This machine remembers by it which config file made the run (`run/origin.ts`). */
+  readonly id?: string;
+  /** Plugins that take part when the finished run is used: they build the network, or say how it is evaluated. */
+  readonly inference?: readonly string[];
   readonly environment?: Environment;
+}
+
+/** The config in a record, without what the run adds to it. */
+export function configIn(record: RunConfigRecord): ConfigRecord {
+  const fields = Object.keys(configSchema.shape).filter((field) => Object.hasOwn(record, field));
+  return Object.fromEntries(fields.map((field) => [field, record[field as keyof ConfigRecord]])) as ConfigRecord;
 }
 
 /** The run that this one goes on with. */
@@ -109,7 +124,7 @@ export function readPreprocessing(bytes: Uint8Array, where: string): Preprocessi
  * Writes a run's folder; does nothing for a run that has none, and keeps nothing of one that failed before
  * its first step. Failures end the run: ERR_IO with the path.
  */
-export function createRunRecord({ logEvery = 1, source }: RunRecordOptions = {}): RunRecord {
+export function createRunRecord({ logEvery = 1, source, id, inference }: RunRecordOptions = {}): RunRecord {
   let metrics: MetricsLog | undefined;
   let before: Before | undefined;
   let failed: unknown; // of the metrics
@@ -137,7 +152,8 @@ export function createRunRecord({ logEvery = 1, source }: RunRecordOptions = {})
 
       const begin = (started: Run, environment = environmentOf(started)): void => {
         run = started;
-        const record: RunConfigRecord = { ...configRecord(started.config), source, environment };
+        const config = configRecord(started.config);
+        const record: RunConfigRecord = { ...config, id, inference: inference?.(), source, environment };
         writeFileAtomic(inFolder("config"), `${toJson(record, 2)}\n`);
       };
       // First: a run that is killed while others start is one that can be gone on with.

@@ -78,6 +78,7 @@ const entryTypes = join(types, sources["."].replace(/\.ts$/, ".d.ts"));
 const chained = `import "${core}/dist/public/chained_ops/register_all_chained_ops.js";\n`;
 writeFileSync(entryTypes, chained + readFileSync(entryTypes, "utf8"));
 
+cpSync(join(root, "core/backend/install/quiet-loader.cc"), join(out, "native", "quiet-loader.cc"));
 cpSync(join(packageFolder("@tensorflow/tfjs-node-gpu"), "binding"), join(out, "native", "binding"), {
   recursive: true,
 });

@@ -176,10 +176,10 @@ const bugs = [
     "probabilities[row * classes + other]! > own",
     "tests/core/loop/evaluate.test.ts",
   ],
-  ["a signal's handlers stay after the run", "cli/fit.ts", "    interrupt.stop();\n", "", "tests/cli/signals.test.ts"],
+  ["a signal's handlers stay after the run", "cli/fit.ts", "    ends.stop();\n", "", "tests/cli/signals.test.ts"],
   [
     "a closed terminal's second SIGHUP costs the checkpoint",
-    "cli/fit.ts",
+    "cli/interrupt.ts",
     '      if (exitCode !== undefined && name === "SIGHUP") return;\n',
     "",
     "tests/cli/process.test.ts",

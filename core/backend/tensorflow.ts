@@ -6,13 +6,13 @@
  */
 
 import "@tensorflow/tfjs-node-gpu/dist/register_all_kernels.js";
-import { createRequire } from "node:module";
 import { cpus } from "node:os";
 import * as tf from "@tensorflow/tfjs-core";
 import { NodeJSKernelBackend } from "@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend.js";
 
 import { bfloat16, withBfloat16 } from "./bfloat16.js";
 import { type NativeCalls, type OutputInfo, openNativeCalls } from "./graph/native-calls.js";
+import { loadQuietly } from "./quiet-load.js";
 import { intraOpThreads } from "./threads.js";
 
 /** What is known of a loaded addon. */
@@ -47,16 +47,21 @@ class TensorflowBackend extends NodeJSKernelBackend {
   }
 }
 
-/** Loads the addon and makes it tf.js's backend. Throws what the dynamic loader throws. */
-export async function startTensorflow(addon: string): Promise<LoadedTensorflow> {
-  process.env.TF_CPP_MIN_LOG_LEVEL ??= "2";
+/** Settings of TensorFlow that hold unless the environment has others. */
+const settings = {
+  TF_CPP_MIN_LOG_LEVEL: "2",
   // TensorFlow turns its faster convolutions on by itself only for processors with AVX-512; with AVX2 alone a training
   // step of a narrow ResNet-18 takes half again as long without them (`npm run bench -- step`).
-  process.env.TF_ENABLE_ONEDNN_OPTS ??= "1";
-  // Unless it is told otherwise, TensorFlow makes oneDNN's gradients anew at every call, with their working memory. What
-  // keeping it brings and costs is in docs/backends.md.
-  process.env.TF_MKL_OPTIMIZE_PRIMITIVE_MEMUSE ??= "false";
-  const backend = new TensorflowBackend(createRequire(import.meta.url)(addon));
+  TF_ENABLE_ONEDNN_OPTS: "1",
+  // By default, TensorFlow creates oneDNN's gradients anew at every call, with their working memory. What keeping it
+  // brings and costs is in docs/backends.md.
+  TF_MKL_OPTIMIZE_PRIMITIVE_MEMUSE: "false",
+};
+
+/** Loads the addon and makes it tf.js' backend. Throws what the dynamic loader throws. */
+export async function startTensorflow(addon: string): Promise<LoadedTensorflow> {
+  for (const [name, value] of Object.entries(settings)) process.env[name] ??= value;
+  const backend = new TensorflowBackend(loadQuietly(addon, Object.keys(settings)));
   tf.registerBackend("tensorflow", () => backend, 3);
   if (!(await tf.setBackend("tensorflow"))) throw new Error("tf.js refused the backend");
   return {

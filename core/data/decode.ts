@@ -39,8 +39,8 @@ async function loadLibrary(): Promise<Library> {
 
 /** Work on one image file. Each call hands its job to libuv before it returns. */
 export interface Decoder {
-  /** Decodes a file to [size, size, 3]. */
-  decode(file: string, size: number): Promise<Picture>;
+  /** Decodes a file, a file's bytes, or RGB bytes of any size, to [size, size, 3]. */
+  decode(source: string | Uint8Array | Picture, size: number): Promise<Picture>;
   /** Reads a file's header only; rejects if there is no image behind it. */
   checkHeader(file: string): Promise<void>;
 }
@@ -56,9 +56,14 @@ export async function openDecoder({
   const sharp = await (library ??= loadLibrary());
   /** A truncated or damaged body is an error; a mere oddity, which many good JPEG files have, is not. */
   const inputOptions = { failOn: "error", limitInputPixels: maxPixels } as const;
+  const inputOf = (source: string | Uint8Array | Picture): Parameters<typeof sharp> => {
+    if (typeof source === "string" || source instanceof Uint8Array) return [source, inputOptions];
+    const { pixels, height, width } = source;
+    return [pixels, { ...inputOptions, raw: { height, width, channels: 3 } }];
+  };
   return {
-    async decode(file, size) {
-      const { data, info } = await sharp(file, inputOptions)
+    async decode(source, size) {
+      const { data, info } = await sharp(...inputOf(source))
         .timeout({ seconds: maxSeconds })
         .autoOrient()
         .resize(size, size, { fit: "cover", position: "centre", kernel: "linear" })

@@ -31,17 +31,15 @@ export async function evaluate(options: EvaluateOptions): Promise<Metrics | unde
     tf.tidy(() => {
       const images = tf.tensor4d(raw.images, [raw.size, height, width, 3]);
       const sized = ops.resize(images, inputSize, inputSize) as tf.Tensor4D;
-      evaluation.views.forEach((view, index) => {
-        const logits = forward(model.layer, view.apply(sized), { weights: evaluation.weights });
-        perView[index]!.push(tf.softmax(logits).dataSync() as Float32Array);
-      });
+      const { weights, views } = evaluation;
+      viewProbabilities({ model, weights, views }, sized).forEach((rows, view) => perView[view]!.push(rows));
     });
     labels.push(...raw.labels);
     await new Promise(setImmediate);
   }
   const views = perView.map((chunks) => joined(chunks));
   const first: Outputs = { probabilities: views[0]!, labels: Int32Array.from(labels) };
-  const outputs = views.length === 1 ? first : { ...first, probabilities: meanOf(views) };
+  const outputs = { ...first, probabilities: meanOfViews(views) };
   return {
     ...figures(outputs, classes),
     count: labels.length,
@@ -49,6 +47,20 @@ export async function evaluate(options: EvaluateOptions): Promise<Metrics | unde
     ...(views.length > 1 ? { singleView: figures(first, classes) } : {}),
     outputs,
   };
+}
+
+/**
+ * What a network answers to images: of each view the probabilities [images, classes], row by row. Inside a tidy.
+ *
+ * @param images [images, inputSize, inputSize, 3], normalised
+ */
+export function viewProbabilities(
+  { model, weights, views }: { model: Model } & Pick<Evaluation, "weights" | "views">,
+  images: tf.Tensor4D,
+): Float32Array[] {
+  return views.map(
+    (view) => tf.softmax(forward(model.layer, view.apply(images), { weights })).dataSync() as Float32Array,
+  );
 }
 
 /** A picture at a time: what the mean figures are means of. */
@@ -95,6 +107,8 @@ function joined(chunks: readonly Float32Array[]): Float32Array {
   return all;
 }
 
-function meanOf(views: readonly Float32Array[]): Float32Array {
+/** The mean over views of each number. */
+export function meanOfViews(views: readonly Float32Array[]): Float32Array {
+  if (views.length === 1) return views[0]!;
   return Float32Array.from(views[0]!, (_, index) => views.reduce((sum, view) => sum + view[index]!, 0) / views.length);
 }

@@ -4,7 +4,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { z } from "zod";
-import { partFactory } from "../parts.js";
+import { partFactory } from "../options.js";
 
 export interface UpdateContext {
   /** Learning rate of the parameter's group at this step. */

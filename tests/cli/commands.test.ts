@@ -1,6 +1,6 @@
 /** Each command on a small run, from training it to asking it about a picture. */
 
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as tf from "@tensorflow/tfjs-core";
@@ -124,8 +124,8 @@ describe("fit", () => {
 describe("a config of the wrong shape", () => {
   it.each([
     ["plugins that are no list", `{ plugins: "l2" }`, [], /"plugins"/],
-    ["a plugin that is none", `{ plugins: [undefined] }`, [], /"plugins.0" expected a plugin/],
-    ["no data, and --data", `{}`, ["--data", "somewhere"], /"data" expected a data source/],
+    ["a plugin that is none", `{ plugins: [undefined] }`, [], /"plugins.0" must be a plugin/],
+    ["no data, and --data", `{}`, ["--data", "somewhere"], /"data" must be a data source/],
   ])("%s: one message, code 2, nothing written", async (name, text, more, message) => {
     const file = join(base, `${name.replaceAll(/\W+/g, "-")}.config.mjs`);
     writeFileSync(file, `export default ${text};`);
@@ -196,7 +196,7 @@ describe("evaluate", () => {
   const altered = async (name: string, change: (record: any) => unknown): Promise<Ran> => {
     const copy = join(base, name);
     mkdirSync(copy);
-    writeFileSync(join(copy, "weights.safetensors"), readFileSync(join(run, "weights.safetensors")));
+    for (const file of ["weights.safetensors", "summary.json"]) copyFileSync(join(run, file), join(copy, file));
     const changed = change(json(join(run, "config.resolved.json")));
     writeFileSync(join(copy, "config.resolved.json"), typeof changed === "string" ? changed : JSON.stringify(changed));
     return trainer("evaluate", copy);
@@ -206,22 +206,23 @@ describe("evaluate", () => {
     const foreign = await altered("foreign", (record) => ({
       ...record,
       plugins: [{ name: "foreign", options: {} }],
+      inference: ["foreign"],
     }));
     expect(foreign).toMatchObject({
       code: 2,
       stdout: "",
-      stderr: expect.stringMatching(/not built in \(foreign\)/),
+      stderr: expect.stringMatching(/parts that are not built in: plugin "foreign"\. .*--config FILE/),
     });
     const model = await altered("model", (record) => ({ ...record, model: { name: "my-net", options: {} } }));
-    expect(model).toMatchObject({ code: 2, stderr: expect.stringMatching(/no model "my-net"/) });
-    const optimizer = await altered("optimizer", (record) => ({
-      ...record,
-      optimizer: { name: "toString", options: {} },
-    }));
-    expect(optimizer).toMatchObject({
+    expect(model).toMatchObject({
       code: 2,
-      stderr: expect.stringMatching(/no built-in optimizer "toString"/),
+      stderr: expect.stringMatching(/parts that are not built in: model "my-net"/),
     });
+  });
+
+  it("needs no optimizer: an evaluation never makes a step", async () => {
+    const optimizer = { name: "toString", options: {} };
+    expect(await altered("optimizer", (record) => ({ ...record, optimizer }))).toMatchObject({ code: 0 });
   });
 
   it("calls a damaged folder damaged data", async () => {
@@ -285,7 +286,7 @@ describe("predict", () => {
   it("refuses weights that no run wrote", async () => {
     const copy = join(base, "stripped");
     mkdirSync(copy);
-    writeFileSync(join(copy, "config.resolved.json"), readFileSync(join(run, "config.resolved.json")));
+    for (const file of ["config.resolved.json", "summary.json"]) copyFileSync(join(run, file), join(copy, file));
     const bytes = readFileSync(join(run, "weights.safetensors"));
     writeFileSync(
       join(copy, "weights.safetensors"),

@@ -158,7 +158,7 @@ it.each([
   [
     "an error that nobody waits for",
     "throws later",
-    /^trainer: An error that nobody waited for ended the run: nobody waits for me\. .*--resume.*\n +at .*micro\.config\.ts:\d+/m,
+    /^trainer: An uncaught error ended the run: nobody waits for me\. .*--resume.*\n +at .*micro\.config\.ts:\d+/m,
   ],
   [
     "a plugin that ends the process",

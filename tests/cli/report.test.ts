@@ -1,6 +1,7 @@
 /** What an error looks like on standard error: its message once, and its cause where the message does not tell it. */
 import { expect, it, vi } from "vitest";
-import { report, reportUncaught } from "../../cli/command-line.js";
+import { report } from "../../cli/command-line.js";
+import { reportUncaught } from "../../cli/uncaught.js";
 import { TrainerError } from "../../core/errors.js";
 
 /** What is written while `act` runs, and the exit code it gives. */

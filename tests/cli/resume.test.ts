@@ -138,8 +138,8 @@ describe("--resume RUN", () => {
   });
 
   it.each([
-    ["nowhere", /no run to go on with/],
-    [".", /no run to go on with/],
+    ["nowhere", /is not a run: it has no/],
+    [".", /is not a run: it has no/],
   ])("of what is no run is one message (%s)", async (path, text) => {
     const { code, stderr } = await trainer("--resume", path);
     expect(code).toBe(65);
@@ -160,7 +160,7 @@ describe("--resume alone", () => {
     writeFileSync(join(inside, "looped", "checkpoints", newest, "meta.json"), "{}");
     const second = await fit("looped", "--resume");
     expect(second.code).toBe(0);
-    expect(second.stdout).toMatch(new RegExp(`"event":"warning".*${newest}.*passed over`));
+    expect(second.stdout).toMatch(new RegExp(`"event":"warning".*${newest}.*skipped`));
     expect(hashOf("looped")).toBe(hashOf("whole"));
     expect(metricsOf("looped")).toEqual(metricsOf("whole"));
   });
@@ -178,7 +178,7 @@ describe("--resume alone", () => {
     rmSync(join(inside, "bare", "checkpoints"), { recursive: true });
     const { code, stdout } = await fit("bare", "--resume");
     expect(code).toBe(0);
-    expect(stdout).toContain("no checkpoint: it begins again");
+    expect(stdout).toContain("no checkpoint yet: it starts again");
     expect(hashOf("bare")).toBe(hashOf("whole"));
     expect(metricsOf("bare")).toEqual(metricsOf("whole"));
   });
@@ -203,10 +203,10 @@ describe("a run's folder", () => {
     writeFileSync(own, `${text}\n// changed`);
     const refused = await trainer("--resume", "own");
     expect(refused.code).toBe(2);
-    expect(refused.stderr).toMatch(/plugins of its own config \(foreign\).*has changed since/);
+    expect(refused.stderr).toMatch(/parts of its own config \(plugin "foreign"\).*has changed since/);
     expect((await trainer("--resume", "own", "--allow-change", "config")).code).toBe(0);
     rmSync(own);
-    expect((await trainer("--resume", "own")).stderr).toContain("is not there any more");
+    expect((await trainer("--resume", "own")).stderr).toContain("does not exist any more");
   });
 });
 

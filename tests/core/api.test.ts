@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import * as api from "../../core/index.js";
 import * as testing from "../../core/testing/index.js";
+import * as api from "../../run/index.js";
 
 it("fitloop exports this and no more", () => {
   expect(Object.keys(api).sort()).toMatchInlineSnapshot(`
@@ -23,14 +23,12 @@ it("fitloop exports this and no more", () => {
       "image",
       "layers",
       "loadBackend",
-      "makePart",
+      "openRun",
       "ops",
       "optionsOf",
       "overlay",
       "parseOptions",
-      "partFactory",
       "plainView",
-      "replacePlugin",
       "rowPng",
       "sgd",
       "spread",
@@ -38,8 +36,11 @@ it("fitloop exports this and no more", () => {
       "stages",
       "stream",
       "subset",
+      "tf",
+      "train",
       "weightsFromSafetensors",
       "weightsToSafetensors",
+      "z",
     ]
   `);
 });

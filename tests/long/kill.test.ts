@@ -91,7 +91,7 @@ it(
   runs * 60_000,
 );
 
-it("killed for memory, the next start says that the run before ended without a word, and goes on", async () => {
+it("killed for memory, the next start reports that the run before was killed, and resumes", async () => {
   const out = join(base, "hungry");
   const undisturbed = join(base, "sated");
   const hungry = await start(command(out), { env: { APPETITE: "hungry", NODE_OPTIONS: "--max-old-space-size=400" } })
@@ -103,7 +103,7 @@ it("killed for memory, the next start says that the run before ended without a w
   const events = eventsOf(next);
   expect(events).toContainEqual({
     event: "warning",
-    message: expect.stringMatching(/^The run before in this folder \(process \d+, since .*\) ended without a word\.$/),
+    message: expect.stringMatching(/^The run before in this folder \(process \d+, since .*\) was killed\.$/),
   });
   expect(events).toContainEqual(expect.objectContaining({ event: "fit:resume", step: 7 }));
   expect((await start(command(undisturbed), { env: { APPETITE: "sated" } }).ended).code).toBe(0);

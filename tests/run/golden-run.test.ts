@@ -5,12 +5,12 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
-import { asOfNow } from "../../cli/open-run.js";
 import { type ConfigRecord, configRecord, loadBackend, Trainer } from "../../core/index.js";
 import { forbiddenChanges } from "../../run/changes.js";
 import { fromCheckpoint, toCheckpoint } from "../../run/checkpoint-writer.js";
 import { type Checkpoint, listCheckpoints, readCheckpoint } from "../../run/checkpoints.js";
 import { toJson } from "../../run/json.js";
+import { asOfNow } from "../../run/parts.js";
 import { goldenConfig } from "../golden/run/config.js";
 
 const golden = join(import.meta.dirname, "../golden/run");

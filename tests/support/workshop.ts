@@ -44,9 +44,10 @@ export function recordOf(files: Files): string {
     .join("");
 }
 
-/** A wheel: its files and, beside them, the record. */
-export function wheelOf(files: Files = wheelFiles, record = recordOf(files)): Buffer {
-  return zipOf({ ...files, "tiny-9.9.9.dist-info/RECORD": record });
+/** A wheel: its files and, after or before them, the record. */
+export function wheelOf(files: Files = wheelFiles, record = recordOf(files), recordFirst = false): Buffer {
+  const name = "tiny-9.9.9.dist-info/RECORD";
+  return zipOf(recordFirst ? { [name]: record, ...files } : { ...files, [name]: record });
 }
 
 /** A zip file. Its checksums are zero: nobody reads them, since a wheel's record has better ones. */
@@ -163,9 +164,10 @@ export function openWorkshop(): Workshop {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), "fitloop-install-")));
   const at = (...names: string[]): string => join(folder, ...names);
   const cache = at("cache");
-  const sources = { binding: at("binding"), nodeApi: at("node-api") };
+  const sources = { binding: at("binding"), nodeApi: at("node-api"), loader: at("loader.cc") };
   for (const name of ["bin", "nothing", "binding", "node-api"]) mkdirSync(at(name));
   writeFileSync(at("binding", "tiny.cc"), "// the binding\n");
+  writeFileSync(sources.loader, "// the loader\n");
   for (const [name, script] of [
     [at("bin", "python3"), pip(folder)],
     [at("tiny-c++"), compiler(folder)],

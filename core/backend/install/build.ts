@@ -4,7 +4,7 @@ import { readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 
 import { TrainerError } from "../../errors.js";
-import { addonName } from "./cache.js";
+import { addonName, loaderName } from "./cache.js";
 import type { NativeSources } from "./native-sources.js";
 import { libraries } from "./recipe.js";
 import { runTool } from "./tools.js";
@@ -20,7 +20,7 @@ export interface Build {
 /** What the addon is built with; part of an entry's key, so that a change here builds anew. */
 export const compileFlags = ["-O2", "-std=c++17", "-fPIC", "-shared", "-DNAPI_VERSION=8"] as const;
 
-/** Compiles the addon into the directory (about 10 s) and returns the compiler's own name for the record. */
+/** Compiles the addon and its loader into the directory (about 10 s); returns the compiler's own name for the record. */
 export async function buildAddon({ compiler, sources, directory, signal }: Build): Promise<string> {
   const units = (await readdir(sources.binding)).filter((name) => name.endsWith(".cc")).sort();
   try {
@@ -41,6 +41,8 @@ export async function buildAddon({ compiler, sources, directory, signal }: Build
       ],
       { signal },
     );
+    const loader = [...compileFlags, `-I${sources.nodeApi}`, sources.loader, "-o", join(directory, loaderName), "-ldl"];
+    await runTool(compiler, loader, { signal });
   } catch (cause) {
     signal?.throwIfAborted();
     throw new TrainerError("ERR_BACKEND", `The addon could not be built. ${(cause as Error).message}`, { cause });

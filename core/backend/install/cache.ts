@@ -2,7 +2,7 @@
  * The per-user cache of built backends.
  *
  *     <cache>/tensorflow-2.21.0-cpu-linux-x64-<hash of the binding's source>/
- *       manifest.json  tfjs_binding.node  tensorflow/libtensorflow_*.so.2  tensorflow/include/…
+ *       manifest.json  tfjs_binding.node  quiet_loader.node  tensorflow/libtensorflow_*.so.2  tensorflow/include/…
  *
  * An entry is built in `tmp-…` and renamed when it is whole, so a folder of the name above is complete or was damaged
  * from outside. The manifest holds sizes, compared at every load (microseconds), and SHA-256, compared on request (the
@@ -42,6 +42,8 @@ export interface BackendLocation {
 
 export const manifestName = "manifest.json";
 export const addonName = "tfjs_binding.node";
+/** Loads the addon quietly: see `quiet-load.ts`. */
+export const loaderName = "quiet_loader.node";
 
 /**
  * `$FITLOOP_CACHE`, else `$XDG_CACHE_HOME/fitloop`, else `~/.cache/fitloop`. Always absolute: the freedesktop

@@ -19,6 +19,7 @@ import {
   cacheRoot,
   entryName,
   listEntries,
+  loaderName,
   type Manifest,
   manifestName,
   notInstalled,
@@ -137,7 +138,7 @@ async function buildEntry(
       compiler: compilerName,
       wheel: content.wheel,
       installedAt: new Date().toISOString(),
-      files: [...content.files, await describeFile(directory, addonName)],
+      files: [...content.files, await describeFile(directory, addonName), await describeFile(directory, loaderName)],
     };
     await writeFile(join(directory, manifestName), `${JSON.stringify(manifest, null, 2)}\n`, { flush: true });
     const target = join(root, entryName(recipe, bindingHash));
@@ -170,7 +171,7 @@ async function findSameLibraries(recipe: Recipe, root: string): Promise<BackendL
 
 async function linkLibraries(from: BackendLocation, directory: string, log: InstallOptions["log"]): Promise<Content> {
   log(`taking the libraries of ${basename(from.directory)}, which has another binding`);
-  const files = from.manifest.files.filter(({ path }) => path !== addonName);
+  const files = from.manifest.files.filter(({ path }) => path !== addonName && path !== loaderName);
   for (const { path } of files) {
     await mkdir(dirname(join(directory, path)), { recursive: true });
     await link(join(from.directory, path), join(directory, path));

@@ -8,7 +8,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { TrainerError } from "../../errors.js";
@@ -18,6 +18,8 @@ export interface NativeSources {
   binding: string;
   /** The folder of `node_api.h`. */
   nodeApi: string;
+  /** The file of our own that loads the binding. */
+  loader: string;
 }
 
 /** The folder of this package's package.json, from the sources and from the bundle alike. */
@@ -36,15 +38,22 @@ export function packageRoot(): string {
 export const packageVersion = (): string =>
   (JSON.parse(readFileSync(join(packageRoot(), "package.json"), "utf8")) as { version: string }).version;
 
+const loaderSource = "quiet-loader.cc";
+
 /** Finds the sources: `native/` of the packed package first, else the packages in node_modules. */
 export function findNativeSources(root = packageRoot()): NativeSources {
-  const packed = { binding: join(root, "native", "binding"), nodeApi: join(root, "native", "include") };
+  const packed = {
+    binding: join(root, "native", "binding"),
+    nodeApi: join(root, "native", "include"),
+    loader: join(root, "native", loaderSource),
+  };
   if (existsSync(packed.binding)) return packed;
   const require = createRequire(join(root, "package.json"));
   try {
     return {
       binding: join(dirname(require.resolve("@tensorflow/tfjs-node-gpu/package.json")), "binding"),
       nodeApi: join(dirname(require.resolve("node-api-headers/package.json")), "include"),
+      loader: join(root, "core", "backend", "install", loaderSource),
     };
   } catch (cause) {
     throw new TrainerError(
@@ -56,12 +65,13 @@ export function findNativeSources(root = packageRoot()): NativeSources {
   }
 }
 
-/** SHA-256 (hex) over names and contents of the binding's files and what they are compiled with. */
+/** SHA-256 (hex) over names and contents of the sources, and over the flags of the compiler. */
 export function hashSources(sources: NativeSources, compileFlags: readonly string[]): string {
   const hash = createHash("sha256").update(compileFlags.join(" "));
-  for (const name of readdirSync(sources.binding).sort()) {
-    const content = readFileSync(join(sources.binding, name));
-    hash.update(`${name}\0${content.length}\0`).update(content);
+  const binding = readdirSync(sources.binding).sort();
+  for (const path of [...binding.map((name) => join(sources.binding, name)), sources.loader]) {
+    const content = readFileSync(path);
+    hash.update(`${basename(path)}\0${content.length}\0`).update(content);
   }
   return hash.digest("hex");
 }

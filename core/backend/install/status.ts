@@ -14,6 +14,8 @@ export interface InstalledEntry {
   readonly name: string;
   readonly bytes: number;
   readonly installedAt?: string;
+  /** What of its files was compared with the installed ones. */
+  readonly compared?: "sizes" | "sha256";
   /** Why it cannot be used: damaged, or not complete. */
   readonly problem?: string;
 }
@@ -63,7 +65,9 @@ async function describeEntry(directory: string, verify: boolean): Promise<Instal
   if ("problem" in entry) return { name, bytes, problem: entry.problem };
   const problem = verify ? await verifyEntry(entry) : undefined;
   const { installedAt } = entry.manifest;
-  return { name, bytes, installedAt, ...(problem === undefined ? {} : { problem }) };
+  return problem === undefined
+    ? { name, bytes, installedAt, compared: verify ? "sha256" : "sizes" }
+    : { name, bytes, installedAt, problem };
 }
 
 async function folderBytes(directory: string): Promise<number> {
@@ -86,6 +90,11 @@ const describeBfloat16 = (instructions: readonly string[]): string =>
     ? `the processor has ${instructions.join(" and ")}: --precision bfloat16 is faster, on TensorFlow`
     : "the processor has no instructions for it: --precision bfloat16 is slower";
 
+const comparison = {
+  sizes: "all sizes as installed (--verify compares every byte)",
+  sha256: "every byte as installed (SHA-256)",
+} as const;
+
 /** The status for people. */
 export function formatStatus({ node, platform, threads, bfloat16, cache, tried, use, failure }: BackendStatus): string {
   const name = use.name === "tensorflow" ? "TensorFlow" : "WebAssembly (tf.js)";
@@ -96,8 +105,8 @@ export function formatStatus({ node, platform, threads, bfloat16, cache, tried, 
     ["node", `${node} on ${platform}; TensorFlow would use ${counted(threads)} (TF_NUM_INTRAOP_THREADS)`],
     ["bfloat16", bfloat16 === undefined ? "whether the processor gains is not known" : describeBfloat16(bfloat16)],
     ["cache", `${cache.path}, ${megabytes(cache.bytes)}`],
-    ...cache.entries.map(({ name, bytes, installedAt, problem }): [string, string] => {
-      const state = problem ?? `whole, installed ${installedAt!.slice(0, 10)}`;
+    ...cache.entries.map(({ name, bytes, installedAt, compared, problem }): [string, string] => {
+      const state = problem ?? `installed ${installedAt!.slice(0, 10)}, ${comparison[compared!]}`;
       return ["", `${name}, ${megabytes(bytes)}: ${state}`];
     }),
     ...tried.map(({ place, addon, problem }, index): [string, string] => [

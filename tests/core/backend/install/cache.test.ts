@@ -46,12 +46,15 @@ describe("an entry's name", () => {
   it("follows every byte, file and flag that the binding is made of", () => {
     const binding = join(root, "binding");
     mkdirSync(binding);
-    const hash = (...flags: string[]): string => hashSources({ binding, nodeApi: "" }, flags);
+    const loader = join(root, "loader.cc");
+    writeFileSync(loader, "");
+    const hash = (...flags: string[]): string => hashSources({ binding, nodeApi: "", loader }, flags);
     const seen = new Set([hash("-O2")]);
     const changes = [
       () => writeFileSync(join(binding, "a.cc"), "bc"),
       () => writeFileSync(join(binding, "a.cc"), "bd"),
       () => writeFileSync(join(binding, "a.h"), ""),
+      () => writeFileSync(loader, "d"),
     ];
     for (const change of changes) {
       change();

@@ -5,7 +5,13 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { addonName, type BackendLocation, readEntry, verifyEntry } from "../../../../core/backend/install/cache.js";
+import {
+  addonName,
+  type BackendLocation,
+  loaderName,
+  readEntry,
+  verifyEntry,
+} from "../../../../core/backend/install/cache.js";
 import { installRecipe } from "../../../../core/backend/install/install.js";
 import { findNativeSources, type NativeSources } from "../../../../core/backend/install/native-sources.js";
 import { libraries, type Recipe } from "../../../../core/backend/install/recipe.js";
@@ -96,7 +102,7 @@ async function expectWhole({ directory, addon }: BackendLocation, files: Files =
   if ("problem" in found) expect.fail(found.problem);
   expect(await verifyEntry(found)).toBeUndefined();
   const wanted = Object.keys(files).filter((name) => !name.includes("unwanted"));
-  expect(found.manifest.files.map(({ path }) => path).sort()).toEqual([...wanted, addonName].sort());
+  expect(found.manifest.files.map(({ path }) => path).sort()).toEqual([...wanted, addonName, loaderName].sort());
   for (const name of wanted) expect(readFileSync(join(directory, name), "utf8")).toBe(String(files[name]));
   expect(readFileSync(addon, "utf8")).toBe("addon\n");
 }
@@ -351,7 +357,7 @@ describe("two installs at once", () => {
     expect(other.text()).toContain("installed 0 MB in ");
     expect(log.slice(1)).toEqual([`the other process has installed it: ${join(shop.cache, entry())}`]);
     expect(shop.calls("pip")).toHaveLength(1);
-    expect(shop.calls("compiler")).toHaveLength(1);
+    expect(shop.calls("compiler")).toHaveLength(2); // addon and loader
     expect(shop.left()).toEqual([entry()]);
   });
 
@@ -375,7 +381,7 @@ describe("two installs at once", () => {
     const [one, two] = await Promise.all([install(), install()]);
     expect(one).toEqual(two);
     await expectWhole(one);
-    expect(shop.calls("compiler")).toHaveLength(1);
+    expect(shop.calls("compiler")).toHaveLength(2); // addon and loader
     expect(shop.left()).toEqual([entry()]);
   });
 });
@@ -411,7 +417,7 @@ describe("the variant for GPUs", () => {
     'Requires-Dist: nvidia-tiny-cu12<13.0,>=12.5; extra == "and-cuda"',
     'Requires-Dist: nvidia-tools-cu12<13.0,>=12.5; extra == "and-cuda"',
   ].join("\n");
-  const big = wheelOf({ ...wheelFiles, "tensorflow-9.9.9.dist-info/METADATA": metadata });
+  const bigFiles = { ...wheelFiles, "tensorflow-9.9.9.dist-info/METADATA": metadata };
   const cuda = { "nvidia/tiny/lib/libcudart.so.12": "cuda", "nvidia/tiny/lib/readme.txt": "unwanted" };
   const serveGpu = (main: Buffer): Recipe => {
     const of = recipeOf(main, { variant: "gpu", project: "tensorflow" });
@@ -423,8 +429,12 @@ describe("the variant for GPUs", () => {
     return of;
   };
 
-  it("brings the CUDA libraries that the wheel names, and links them", async () => {
-    const { directory, addon, manifest } = await install({ of: serveGpu(big) });
+  it.each([
+    ["before", false],
+    ["after", true],
+  ])("brings the CUDA libraries that the wheel names %s its record, and links them", async (_, recordFirst) => {
+    const wheel = wheelOf(bigFiles, undefined, recordFirst);
+    const { directory, addon, manifest } = await install({ of: serveGpu(wheel) });
     await expectWhole({ directory, addon, manifest }, { ...wheelFiles, "nvidia/tiny/lib/libcudart.so.12": "cuda" });
     expect(shop.calls("pip").map((call) => call.split(" ").at(-1))).toEqual([
       "tensorflow==9.9.9",

@@ -63,10 +63,14 @@ it("reads every byte on request", async () => {
   writeEntry(join(cache, name), { installedAt: "2026-11-24T12:00:00.000Z" });
   writeFileSync(join(cache, name, "tfjs_binding.node"), "no addoN"); // the size is right
   expect((await backendStatus()).cache.entries).toEqual([
-    { name, bytes: expect.any(Number), installedAt: "2026-11-24T12:00:00.000Z" },
+    { name, bytes: expect.any(Number), installedAt: "2026-11-24T12:00:00.000Z", compared: "sizes" },
   ]);
   const { entries } = (await backendStatus({ verify: true })).cache;
   expect(entries[0]!.problem).toBe("tfjs_binding.node differs from what was installed");
+  writeFileSync(join(cache, name, "tfjs_binding.node"), "no addon");
+  const whole = await backendStatus({ verify: true });
+  expect(whole.cache.entries[0]).toMatchObject({ compared: "sha256" });
+  expect(formatStatus(whole)).toContain("installed 2026-11-24, every byte as installed (SHA-256)\n");
 });
 
 it("of an addon that does not load has the loader's own words", async () => {
@@ -76,7 +80,9 @@ it("of an addon that does not load has the loader's own words", async () => {
   expect(status.use.name).toBe("wasm");
   expect(status.failure).toContain(`TensorFlow cannot be loaded (${place()}: `);
   expect(status.failure).toMatch(/tfjs_binding\.node: (file too short|invalid ELF header)\)/);
-  expect(formatStatus(status)).toContain(`${name}, 0 MB: whole, installed 2026-11-24\n`);
+  expect(formatStatus(status)).toContain(
+    `${name}, 0 MB: installed 2026-11-24, all sizes as installed (--verify compares every byte)\n`,
+  );
 });
 
 it("of this machine names TensorFlow, its device and its threads", async () => {

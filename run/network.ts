@@ -1,0 +1,107 @@
+/** A run's network for images that its data set does not hold: what they need before it, and what its answers mean. */
+import * as tf from "@tensorflow/tfjs-core";
+import type { Picture } from "../core/data/dataset.js";
+import { type Decoder, oneLine, openDecoder } from "../core/data/decode.js";
+import { normalised } from "../core/data/normalise.js";
+import { TrainerError } from "../core/errors.js";
+import { meanOfViews, plainView, viewProbabilities } from "../core/loop/evaluate.js";
+import type { Trainer } from "../core/loop/trainer.js";
+import type { Evaluation, View } from "../core/loop/types.js";
+import { inPrecision, type Weights } from "../core/nn/layer.js";
+import type { Model } from "../core/nn/model.js";
+import * as ops from "../core/nn/ops.js";
+import { weightsFromSafetensors } from "../core/nn/weights-file.js";
+import { type Preprocessing, readPreprocessing } from "./record.js";
+
+/** An image: a file's path, a file's bytes (JPEG, PNG, WebP), or decoded RGB bytes of any size. */
+export type ImageSource = string | Uint8Array | Picture;
+
+export interface Network {
+  readonly model: Model;
+  readonly weights: Weights;
+  /** How the run's evaluation sees an image. */
+  readonly views: readonly View[];
+  readonly preprocessing: Preprocessing;
+}
+
+/** Builds a run's network. The backend must be loaded; the weights are the caller's. */
+export function openNetwork(trainer: Trainer, bytes: Uint8Array, where: string): Network {
+  const preprocessing = readPreprocessing(bytes, where);
+  const { buildBlock, buildHead } = trainer.hooks.call;
+  const built = trainer.config.model.build({ classes: preprocessing.classes.length, buildBlock, buildHead });
+  const model = { ...built, layer: inPrecision(built.layer, trainer.config.precision) };
+  const weights = weightsFromSafetensors(bytes, model.layer, where);
+  return { model, weights, views: finalEvaluation(trainer, weights).views, preprocessing };
+}
+
+/**
+ * How an evaluation of a run uses its final weights: plugins may add views; averaged or best weights, which plugins would
+ * put in their place, are in the weights file already.
+ */
+export function finalEvaluation(trainer: Trainer, weights: Weights): Evaluation {
+  const { epochs } = trainer.config;
+  const evaluation: Evaluation = { purpose: "validation", weights, source: "final", views: [plainView] };
+  const progress = { epoch: 0, epochs, step: 0, stepsPerEpoch: 1, totalSteps: epochs };
+  return { ...trainer.hooks.call.beforeEvaluate(evaluation, progress), weights, source: "final" };
+}
+
+/** [images, inputSize, inputSize, 3], as in training; to be made inside a tidy. */
+export function networkInput(images: readonly Picture[], preprocessing: Preprocessing): tf.Tensor4D {
+  const { height, width } = images[0]!;
+  const pixels = tf.tensor4d(normalised(images, preprocessing), [images.length, height, width, 3]);
+  return ops.resize(pixels, preprocessing.inputSize, preprocessing.inputSize) as tf.Tensor4D;
+}
+
+/** Probabilities of decoded images, [images, classes] row by row: the mean over the run's views. */
+export function classify({ model, weights, views, preprocessing }: Network, images: readonly Picture[]): Float32Array {
+  let answers: Float32Array[] = [];
+  // Not returned from the tidy, which would look for tensors in every number.
+  tf.tidy(() => {
+    answers = viewProbabilities({ model, weights, views }, networkInput(images, preprocessing));
+  });
+  return meanOfViews(answers);
+}
+
+let decoder: Promise<Decoder> | undefined;
+
+/**
+ * An image at the size of the run's data: the shorter side scaled, the centre cut out. One of that size is taken as it is.
+ *
+ * @throws TrainerError ERR_DATA for what is no image
+ */
+export async function readImage(source: ImageSource, { height, width }: Preprocessing): Promise<Picture> {
+  if (typeof source === "object" && "pixels" in source) {
+    checkDecoded(source);
+    if (source.height === height && source.width === width) return source;
+  }
+  const { decode } = await (decoder ??= openDecoder());
+  try {
+    return await decode(source, height);
+  } catch (cause) {
+    throw new TrainerError(
+      "ERR_DATA",
+      `${describeImage(source)} cannot be decoded: ${oneLine((cause as Error).message)}`,
+      {
+        cause,
+      },
+    );
+  }
+}
+
+function checkDecoded({ pixels, height, width }: Picture): void {
+  const sizes = [height, width].every((side) => Number.isInteger(side) && side > 0);
+  if (pixels instanceof Uint8Array && sizes && pixels.length === height * width * 3) return;
+  const got = pixels instanceof Uint8Array ? `${pixels.length} bytes` : typeof pixels;
+  throw new TrainerError(
+    "ERR_DATA",
+    `A decoded image of ${height} × ${width}: expected ${height * width * 3} bytes of RGB in "pixels", got ${got}.`,
+  );
+}
+
+/** An image's name in a message. */
+export function describeImage(source: ImageSource): string {
+  if (typeof source === "string") return source;
+  return "pixels" in source
+    ? `A decoded image of ${source.height} × ${source.width}`
+    : `An image of ${source.length} bytes`;
+}

@@ -1,0 +1,110 @@
+/**
+ * Which config file made a run, as this machine remembers it: outside the run's folder, which may come from elsewhere and is
+ * data. Only runs with parts of the user's own are remembered.
+ *
+ *     <cache>/runs/<the run's id>.json   { folder, config, sha256 }
+ */
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, realpathSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import { cacheRoot } from "../core/backend/install/cache.js";
+import type { TrainerConfig } from "../core/config/config.js";
+import { TrainerError } from "../core/errors.js";
+import { writeFileAtomic } from "../core/files.js";
+import { configFromRecord, missingParts, named, type OwnPart, ownParts } from "./parts.js";
+import type { ConfigSource, RunConfigRecord } from "./record.js";
+
+const originShape = z.strictObject({ folder: z.string(), config: z.string(), sha256: z.string() });
+
+const originFile = (id: string): string => join(cacheRoot(), "runs", `${id}.json`);
+
+/** A config file as a record and this machine remember it. */
+export function configSource(path: string): ConfigSource {
+  return { path, sha256: createHash("sha256").update(readFileSync(path)).digest("hex") };
+}
+
+/** Remembers the config file of a run. @throws TrainerError ERR_IO where the cache cannot be written */
+export function rememberOrigin(folder: string, id: string, { path, sha256 }: ConfigSource): void {
+  mkdirSync(join(cacheRoot(), "runs"), { recursive: true });
+  writeFileAtomic(originFile(id), `${JSON.stringify({ folder: realpathSync(folder), config: path, sha256 })}\n`);
+}
+
+/** The config file of a run, where this machine made the run in this folder. */
+export function originOf(folder: string, id: string | undefined): ConfigSource | undefined {
+  if (id === undefined || !/^[0-9a-f-]{36}$/.test(id)) return undefined; // a record may hold anything
+  try {
+    const found = originShape.parse(JSON.parse(readFileSync(originFile(id), "utf8")));
+    return found.folder === realpathSync(folder) ? { path: found.config, sha256: found.sha256 } : undefined;
+  } catch {
+    return undefined; // not made here, or the cache was cleared
+  }
+}
+
+/**
+ * The user's own config of a run that this machine made; undefined where it knows of none.
+ *
+ * @throws TrainerError ERR_CONFIG for one that has changed since, or is gone
+ */
+async function rememberedConfig(
+  { folder, record }: { folder: string; record: RunConfigRecord },
+  own: readonly OwnPart[],
+  allowChange: readonly string[],
+): Promise<TrainerConfig | undefined> {
+  const origin = originOf(folder, record.id);
+  if (!origin) return undefined;
+  const which = `The run uses parts of its own config (${named(own)}), and ${origin.path}`;
+  if (!existsSync(origin.path)) {
+    throw new TrainerError(
+      "ERR_CONFIG",
+      `${which} does not exist any more. Restore it, or pass the config with --config.`,
+    );
+  }
+  // Compared before it is executed.
+  if (configSource(origin.path).sha256 !== origin.sha256 && !allowChange.includes("config")) {
+    throw new TrainerError(
+      "ERR_CONFIG",
+      `${which} has changed since. Restore it, or use it as it is now with --config ${origin.path}`,
+    );
+  }
+  const { loadConfig } = await import("../core/config/load.js"); // a server that needs no code loads no loader
+  return (await loadConfig(origin.path)).config;
+}
+
+/**
+ * A run's config from its record; parts of the user's own from `own`, or from the config file that made the run here.
+ *
+ * @param needed which of the own parts must be there; default all
+ * @throws TrainerError ERR_CONFIG for a needed part that nobody gave
+ */
+export async function configOfRun(
+  run: { readonly folder: string; readonly record: RunConfigRecord },
+  {
+    own,
+    data,
+    allowChange = [],
+    needed = () => true,
+  }: {
+    own?: TrainerConfig;
+    data?: string;
+    allowChange?: readonly string[];
+    needed?: (part: OwnPart) => boolean;
+  } = {},
+): Promise<TrainerConfig> {
+  const without = configFromRecord(run.record, own, data);
+  const missing = without.missing.filter(needed);
+  if (missing.length === 0) return without.config;
+  const found = own ? undefined : await rememberedConfig(run, missing, allowChange);
+  const whole = configFromRecord(run.record, own ?? found, data);
+  const still = whole.missing.filter(needed);
+  if (still.length > 0) throw missingParts(still);
+  return whole.config;
+}
+
+/** Whether a run's own part takes part when the finished run is used. */
+export const inInference =
+  ({ inference }: RunConfigRecord) =>
+  ({ kind, name }: OwnPart): boolean =>
+    kind === "model" || (kind === "plugin" && (inference === undefined || inference.includes(name)));
+
+export const hasOwnParts = (record: RunConfigRecord): boolean => ownParts(record).length > 0;

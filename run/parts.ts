@@ -1,0 +1,184 @@
+/**
+ * A run's config, made again from its record. A record holds names and options, never code: built-in parts are made by name,
+ * the user's own come from a config that the user gives.
+ */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import type { ConfigRecord, PartRecord, TrainerConfig } from "../core/config/config.js";
+import { dataSets } from "../core/data/index.js";
+import { TrainerError } from "../core/errors.js";
+import type { PluginFactory } from "../core/loop/plugin.js";
+import { models } from "../core/models/index.js";
+import { optimizers } from "../core/nn/optimizers.js";
+import { plugins } from "../plugins/index.js";
+import { toJson } from "./json.js";
+import { configIn, type RunConfigRecord, runFiles } from "./record.js";
+
+const part = z.looseObject({ name: z.string(), options: z.record(z.string(), z.unknown()) });
+const recordShape = z.looseObject({ data: part, model: part, optimizer: part, plugins: z.array(part) });
+
+/**
+ * The record in a run's folder. What it holds beside its parts is checked as a config is.
+ *
+ * @throws TrainerError ERR_DATA for a folder without one, or a file that is none
+ */
+export function readRecord(folder: string): RunConfigRecord {
+  const path = join(folder, runFiles.config);
+  if (!existsSync(path)) {
+    throw new TrainerError(
+      "ERR_DATA",
+      `${folder} is not a run: it has no ${runFiles.config}. Name the folder of a run, such as runs/cats-1.`,
+    );
+  }
+  try {
+    return recordShape.parse(JSON.parse(readFileSync(path, "utf8"))) as unknown as RunConfigRecord;
+  } catch (cause) {
+    const problem =
+      cause instanceof z.ZodError ? "lacks parts of a run's config" : `is not JSON: ${(cause as Error).message}`;
+    throw new TrainerError("ERR_DATA", `${path} ${problem}. It is damaged, or of another program.`, { cause });
+  }
+}
+
+/** What a config is made of, as messages call it. */
+export type PartKind = "data set" | "model" | "optimizer" | "plugin";
+
+type Factories = Readonly<Record<string, (options: never) => object>>;
+
+/** The built-in parts of each kind, by the name that a record gives them. */
+const builtIn: Readonly<Record<PartKind, Factories>> = {
+  "data set": dataSets,
+  model: models,
+  optimizer: optimizers as Factories,
+  plugin: plugins as unknown as Record<string, PluginFactory>,
+};
+
+/** A part that a record cannot make again. */
+export interface OwnPart extends PartRecord {
+  readonly kind: PartKind;
+}
+
+const partsOf = ({ data, model, optimizer, plugins }: ConfigRecord): OwnPart[] => [
+  { kind: "data set", ...data },
+  { kind: "model", ...model },
+  { kind: "optimizer", ...optimizer },
+  ...plugins.map((plugin): OwnPart => ({ kind: "plugin", ...plugin })),
+];
+
+const isBuiltIn = ({ kind, name }: OwnPart): boolean => Object.hasOwn(builtIn[kind], name);
+
+/** The parts of a run that are the user's own. */
+export const ownParts = (record: ConfigRecord): OwnPart[] => partsOf(record).filter((each) => !isBuiltIn(each));
+
+/** `model "mine", plugin "best-epoch"`. */
+export const named = (parts: readonly OwnPart[]): string =>
+  parts.map(({ kind, name }) => `${kind} "${name}"`).join(", ");
+
+/** A config's parts of one kind. */
+function candidates(kind: PartKind, { data, model, optimizer, plugins = [] }: TrainerConfig): PartRecord[] {
+  const all = { "data set": [data], model: [model], optimizer: optimizer ? [optimizer] : [], plugin: plugins };
+  return [...all[kind]];
+}
+
+/**
+ * An own part of a run from a config of the user's; undefined where the config has none of this kind and name.
+ *
+ * @throws TrainerError ERR_CONFIG for one with other options: the run's weights are not its own
+ */
+function fromConfig(wanted: OwnPart, config: TrainerConfig): object | undefined {
+  const found = candidates(wanted.kind, config).find(({ name }) => name === wanted.name);
+  if (!found) return undefined;
+  const [given, recorded] = [toJson(found.options), toJson(wanted.options)];
+  if (given === recorded) return found;
+  throw new TrainerError(
+    "ERR_CONFIG",
+    `The config's ${named([wanted])} has other options than the run's: expected ${recorded}, got ${given}. ` +
+      "Pass the config that the run was made with.",
+  );
+}
+
+/** Stands for an own part that nobody gave: it refuses to be used. */
+function absent(part: OwnPart): object {
+  const refuse = (): never => {
+    throw missingParts([part]);
+  };
+  const { name, options } = part;
+  return { name, options, load: refuse, build: refuse, update: refuse, factors: refuse, slots: [], weightDecay: 0 };
+}
+
+/** The error for own parts that nobody gave. */
+export function missingParts(parts: readonly OwnPart[], hint = ""): TrainerError {
+  return new TrainerError(
+    "ERR_CONFIG",
+    `This run uses parts that are not built in: ${named(parts)}. A run's folder holds no code.${hint} ` +
+      "Pass the config that made the run: --config FILE, or openRun(folder, { config }) from code.",
+  );
+}
+
+/** What a record gives, and what is missing. */
+export interface FromRecord {
+  readonly config: TrainerConfig;
+  /** Own parts that nobody gave. A missing plugin is left out; any other missing part throws when it is used. */
+  readonly missing: readonly OwnPart[];
+}
+
+/**
+ * The config that a record tells of.
+ *
+ * @param own the user's own config, for parts that are not built in
+ * @param data where the data lies now, if it moved
+ * @throws TrainerError ERR_OPTION for options that a built-in part does not take
+ */
+export function configFromRecord(record: RunConfigRecord, own?: TrainerConfig, data?: string): FromRecord {
+  const missing: OwnPart[] = [];
+  const made = partsOf(record).map((each) => {
+    const wanted = each.kind === "data set" && data !== undefined ? movedTo(data, each) : each;
+    if (isBuiltIn(wanted)) return { ...wanted, part: builtIn[wanted.kind][wanted.name]!(wanted.options as never) };
+    const part = own && fromConfig(each, own);
+    if (!part) missing.push(each);
+    return { ...wanted, part: part ?? absent(wanted) };
+  });
+  const gone = (kind: PartKind, name: string): boolean =>
+    missing.some((each) => each.kind === kind && each.name === name);
+  const one = <T>(kind: PartKind): T => made.find((each) => each.kind === kind)!.part as T;
+  return {
+    missing,
+    config: {
+      ...configIn(record),
+      data: one("data set"),
+      model: one("model"),
+      optimizer: one("optimizer"),
+      plugins: made.flatMap(({ kind, name, part }) => (kind === "plugin" && !gone(kind, name) ? [part as never] : [])),
+    },
+  };
+}
+
+function movedTo(path: string, data: OwnPart): OwnPart {
+  if (isBuiltIn(data)) return { ...data, options: { ...data.options, path } };
+  throw new TrainerError(
+    "ERR_OPTION",
+    `--data does not go with ${named([data])}, which is not built in. Give the new path to it in your config.`,
+  );
+}
+
+/**
+ * A record as this version would have written it: options that a later version added to a built-in part have their defaults.
+ * What cannot be made any more stays as it is, for whoever compares it to show.
+ */
+export function asOfNow(record: RunConfigRecord): RunConfigRecord {
+  const filled = (kind: PartKind, { name, options }: PartRecord): PartRecord => {
+    try {
+      const { options: now } = builtIn[kind][name]!(options as never) as PartRecord;
+      return { name, options: JSON.parse(toJson(now)) as PartRecord["options"] };
+    } catch {
+      return { name, options };
+    }
+  };
+  return {
+    ...record,
+    data: filled("data set", record.data),
+    model: filled("model", record.model),
+    optimizer: filled("optimizer", record.optimizer),
+    plugins: record.plugins.map((plugin) => filled("plugin", plugin)),
+  };
+}

@@ -1,0 +1,140 @@
+/** Resuming: which run, from which checkpoint, and whether a config continues it. */
+import { existsSync, readdirSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
+import type { Emitter } from "mitt";
+import { type ConfigRecord, configRecord, type ResolvedConfig } from "../core/config/config.js";
+import { TrainerError } from "../core/errors.js";
+import type { Events } from "../core/loop/events.js";
+import { suggestion } from "../core/options.js";
+import { allowable, mustBeContinuable } from "./changes.js";
+import { placeName } from "./checkpoint-names.js";
+import type { CheckpointMeta } from "./checkpoint-writer.js";
+import { type Checkpoint, newestCheckpoint, readCheckpoint } from "./checkpoints.js";
+import { toJson } from "./json.js";
+import { asOfNow, named, ownParts, readRecord } from "./parts.js";
+import { type ConfigSource, type RunConfigRecord, runFiles } from "./record.js";
+import { removeLeftovers } from "./retention.js";
+
+/** A run that may be resumed. */
+export interface Resumable {
+  readonly folder: string;
+  /** What the run was made from. */
+  readonly record: RunConfigRecord;
+  /** The one checkpoint asked for; else the newest is taken. */
+  readonly checkpoint?: string;
+  /** Named by the user: a damaged checkpoint is then refused, and not skipped. */
+  readonly named: boolean;
+}
+
+/**
+ * The run that `resume` means: the folder or checkpoint it names; for `true` the run in `folder`, or else the newest run
+ * called `name` below `root`. Undefined where there is none yet.
+ *
+ * @throws TrainerError ERR_DATA for a name that is no run
+ */
+export function findRun(
+  resume: string | true,
+  { folder: own, name, root = "runs" }: { folder?: string; name?: string; root?: string },
+): Resumable | undefined {
+  if (resume !== true) {
+    const path = resolve(resume);
+    const isCheckpoint = basename(dirname(path)) === runFiles.checkpoints;
+    const folder = isCheckpoint ? dirname(dirname(path)) : path;
+    return { folder, record: readRecord(folder), checkpoint: isCheckpoint ? path : undefined, named: true };
+  }
+  const folder = own === undefined ? newestRun(resolve(root), name!) : resolve(own);
+  if (folder === undefined || !isRun(folder)) return undefined;
+  return { folder, record: readRecord(folder), named: false };
+}
+
+const isRun = (folder: string): boolean => existsSync(join(folder, runFiles.config));
+
+function newestRun(root: string, name: string): string | undefined {
+  if (!existsSync(root)) return undefined;
+  const numbers = readdirSync(root)
+    .filter((entry) => entry.startsWith(`${name}-`) && /^\d+$/.test(entry.slice(name.length + 1)))
+    .map((entry) => Number(entry.slice(name.length + 1)))
+    .filter((number) => isRun(join(root, `${name}-${number}`)));
+  return numbers.length === 0 ? undefined : join(root, `${name}-${Math.max(...numbers)}`);
+}
+
+/**
+ * Refuses a config that would not continue the run; `source` is its file, where it comes from one.
+ *
+ * @throws TrainerError ERR_RESUME with every difference, ERR_OPTION for an `allowed` that is no field
+ */
+export function checkContinues(
+  { record }: Pick<Resumable, "record">,
+  config: ResolvedConfig,
+  { allowed, source }: { allowed: readonly string[]; source?: ConfigSource },
+): void {
+  const unknown = allowed.find((each) => !allowable.includes(each));
+  if (unknown !== undefined) {
+    throw new TrainerError(
+      "ERR_OPTION",
+      `--allow-change ${unknown}: there is no such field${suggestion(unknown, allowable)}. There are ${allowable.join(", ")}.`,
+    );
+  }
+  if (source && !allowed.includes("config")) mustBeTheFile(record, source);
+  const before = asOfNow(record);
+  const after = JSON.parse(toJson(configRecord(config))) as ConfigRecord;
+  // One that did not name its backend ran on the one it found.
+  const ran = record.environment?.backend as ConfigRecord["backend"];
+  mustBeContinuable({ ...before, backend: before.backend ?? (after.backend && ran) }, after, allowed);
+}
+
+/** Refuses a config file with parts of the user's own that is not the one that made the run. */
+function mustBeTheFile(record: RunConfigRecord, { path, sha256 }: ConfigSource): void {
+  const own = ownParts(record);
+  if (own.length === 0 || !record.source || record.source.sha256 === sha256) return;
+  throw new TrainerError(
+    "ERR_RESUME",
+    `The run uses parts of its own config (${named(own)}), and ${path} has changed since. ` +
+      "Restore it, or insist with --allow-change config.",
+  );
+}
+
+/**
+ * The checkpoint from which a run resumes; undefined where it has none yet.
+ *
+ * @returns also which were skipped, and why
+ * @throws TrainerError ERR_IO for a damaged checkpoint of a run that was named
+ */
+export function chooseCheckpoint({ folder, checkpoint: asked, named }: Resumable): {
+  checkpoint?: Checkpoint;
+  skipped: string[];
+} {
+  if (asked !== undefined) return { checkpoint: readCheckpoint(asked), skipped: [] };
+  const { checkpoint, skipped } = newestCheckpoint(join(folder, runFiles.checkpoints));
+  const problems = skipped.map(({ path, problem }) => `${path} is skipped: ${problem}`);
+  if (problems.length > 0 && (named || !checkpoint)) {
+    const older = checkpoint
+      ? `\nTo resume from an older one: --resume ${join(folder, runFiles.checkpoints, placeName(checkpoint))}`
+      : "";
+    throw new TrainerError(
+      "ERR_IO",
+      `The run cannot resume from its newest checkpoint.\n${problems.join("\n")}${older}`,
+    );
+  }
+  return { checkpoint, skipped: problems };
+}
+
+/** Where a run resumes: its checkpoint, and the length of its metrics then. */
+export interface ResumePoint {
+  readonly checkpoint: Checkpoint;
+  readonly metricsBytes: number;
+}
+
+/** Chooses the checkpoint, removes what an interrupted save left, and reports both. The caller holds the run's lock. */
+export function resumePoint(run: Resumable, events: Emitter<Events>): ResumePoint | undefined {
+  const { checkpoint, skipped } = chooseCheckpoint(run);
+  for (const message of skipped) events.emit("warning", { message });
+  removeLeftovers(join(run.folder, runFiles.checkpoints));
+  if (!checkpoint) {
+    events.emit("warning", { message: "The run has no checkpoint yet: it starts again from the beginning." });
+    return undefined;
+  }
+  const { position, metricsBytes } = checkpoint.meta as CheckpointMeta;
+  events.emit("fit:resume", { step: position.step, epoch: position.epoch, batchInEpoch: position.batchInEpoch });
+  return { checkpoint, metricsBytes };
+}

@@ -1,0 +1,150 @@
+/**
+ * A whole run: the bare loop with its folder, lock, record, checkpoints and resume. The command line and the package's entry
+ * call this, and hand in the parts that only watch: report and progress.
+ */
+import { randomUUID } from "node:crypto";
+import { join } from "node:path";
+import type { Emitter } from "mitt";
+import { configRecord, type TrainerConfig } from "../core/config/config.js";
+import { TrainerError } from "../core/errors.js";
+import type { Events } from "../core/loop/events.js";
+import type { Plugin } from "../core/loop/plugin.js";
+import { Trainer } from "../core/loop/trainer.js";
+import { createKeeper, fromCheckpoint } from "./checkpoint-writer.js";
+import { createRunFolder, existingRunFolder, removeUnfinished } from "./folder.js";
+import { lockRun, type RunLock } from "./lock.js";
+import { createRun, openFolder, type Run } from "./open.js";
+import { rememberOrigin } from "./origin.js";
+import { ownParts } from "./parts.js";
+import { type ConfigSource, createRunRecord, runFiles } from "./record.js";
+import { checkContinues, findRun, type Resumable, type ResumePoint, resumePoint } from "./resume.js";
+
+export interface TrainOptions {
+  /** The run's own folder. Default: `runs/<name>-<number>`, the next number that is free. */
+  folder?: string;
+  /**
+   * `true` resumes the run in `folder`, or the newest run of the config's name; where there is none yet, a new one starts.
+   * A path names a run or one of its checkpoints.
+   */
+  resume?: boolean | string;
+  /** Stops the run after the micro-batch under way, and writes a checkpoint. */
+  signal?: AbortSignal;
+  /** Optimizer steps between two checkpoints. Default 100; each epoch ends with one too. */
+  checkpointEvery?: number;
+  /** Write every so many steps into `metrics.jsonl`. Default 1. */
+  logEvery?: number;
+  /** Fields of the config that may differ from those of the run that is resumed. */
+  allowChange?: readonly string[];
+  /** Take the run's lock from a process that cannot be seen from here. */
+  forceUnlock?: boolean;
+  /** The file that the config comes from. */
+  source?: ConfigSource;
+  /** Plugins that only watch and are no part of the config: a report, say. */
+  observers?: readonly Plugin[];
+  /** Called with the run's events before anything is loaded: add listeners here. */
+  watch?: (events: Emitter<Events>) => void;
+  /** Receives lines for people while data and backend are loaded. */
+  log?: (line: string) => void;
+}
+
+/**
+ * Trains as a config says, in a folder that holds record, metrics, checkpoints, summary and weights.
+ *
+ * @returns the run, ready to predict. Interrupted by `signal`, it has the weights of its last step, and its
+ *   `summary.stopReason` says so
+ * @throws TrainerError with a stable `code`: ERR_OPTION, ERR_CONFIG, ERR_RESUME, ERR_OUTPUT, ERR_LOCKED, ERR_DATA,
+ *   ERR_DIVERGED, ERR_PLUGIN, ERR_IO. A run that got to a checkpoint can be resumed
+ */
+export async function train(config: TrainerConfig, options: TrainOptions = {}): Promise<Run> {
+  const { allowChange = [], source, observers = [], watch } = options;
+  const before = resumed(options, config.name ?? "run");
+  const id = before?.record.id ?? randomUUID();
+  const inference = (): string[] => pluginsInInference(trainer);
+  const record = createRunRecord({ logEvery: options.logEvery, source, id, inference });
+  const trainer: Trainer = new Trainer(config, [record.plugin, ...observers]);
+  watch?.(trainer.events);
+  if (before) checkContinues(before, trainer.config, { allowed: allowChange, source });
+
+  const { folder, lock, leave } = claimFolder(trainer.config.name, options, before);
+  try {
+    reportLock(lock, trainer.events);
+    if (source && ownParts(configRecord(trainer.config)).length > 0) rememberOrigin(folder, id, source);
+    removeUnfinished(folder);
+    const from = before && resumePoint(before, trainer.events);
+    if (before) record.goesOn({ record: before.record, metricsBytes: from?.metricsBytes ?? 0, allowed: allowChange });
+    await trainer.fit({
+      signal: options.signal,
+      folder,
+      log: options.log,
+      from: from && (() => fromCheckpoint(from.checkpoint)),
+      keep: checkpointWriter(folder, trainer.events, { every: options.checkpointEvery ?? 100, record, from }),
+    });
+  } finally {
+    leave();
+  }
+  return createRun(await openFolder(folder, { config }));
+}
+
+/** Plugins that build the network or say how it is evaluated; observers only watch. */
+function pluginsInInference({ config, hooks }: Trainer): string[] {
+  const used = new Set(["buildBlock", "buildHead", "beforeEvaluate"]);
+  const tapping = new Set(hooks.taps().flatMap(({ hook, plugin }) => (used.has(hook) ? [plugin] : [])));
+  return config.plugins.filter(({ name, observer }) => !observer && tapping.has(name)).map(({ name }) => name);
+}
+
+/** The run to resume; undefined where a new one starts. */
+function resumed({ resume = false, folder, log }: TrainOptions, name: string): Resumable | undefined {
+  if (resume === false) return undefined;
+  if (resume !== true && folder !== undefined) {
+    throw new TrainerError("ERR_OPTION", "Both the run to resume and a folder are given. Give one of them.");
+  }
+  const run = findRun(resume, { folder, name });
+  if (!run) log?.("No run to resume yet: starting a new one.");
+  return run;
+}
+
+/** The run's folder, created and locked, until `leave`; also where the process ends before that. */
+function claimFolder(
+  name: string,
+  { folder: out, forceUnlock }: TrainOptions,
+  before: Resumable | undefined,
+): { folder: string; lock: RunLock; leave: () => void } {
+  const folder = before ? existingRunFolder(before.folder) : createRunFolder({ out, name });
+  const lock = lockRun(folder.path, { force: forceUnlock });
+  const release = (): void => {
+    lock.release();
+    folder.removeIfEmpty();
+  };
+  process.once("exit", release);
+  const leave = (): void => {
+    process.off("exit", release);
+    release();
+  };
+  return { folder: folder.path, lock, leave };
+}
+
+/** A lock that a dead process left shows that its run was killed. */
+function reportLock({ abandoned, forced }: RunLock, events: Emitter<Events>): void {
+  if (abandoned) {
+    const { pid, since } = abandoned;
+    const message = `The run before in this folder (process ${pid}, since ${since}) was killed.`;
+    events.emit("warning", { message });
+  }
+  if (forced) events.emit("warning", { message: `The lock was taken by force from ${forced}.` });
+}
+
+function checkpointWriter(
+  folder: string,
+  events: Emitter<Events>,
+  { every, record, from }: { every: number; record: ReturnType<typeof createRunRecord>; from?: ResumePoint },
+): ReturnType<typeof createKeeper> {
+  return createKeeper({
+    folder: join(folder, runFiles.checkpoints),
+    every,
+    metrics: record.metrics,
+    from: from?.checkpoint,
+    onSaved: (saved) => events.emit("checkpoint:saved", saved),
+    onRemoved: (path) =>
+      events.emit("warning", { message: `${path} lies beyond the point from which the run resumes. It is removed.` }),
+  });
+}
