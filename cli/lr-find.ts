@@ -1,10 +1,13 @@
-/** `trainer lr-find`: which learning rate a run could bear, by a short run of its own whose rate grows step by step. */
+/** `trainer lr-find`: suggests a learning rate, by a short training with a growing rate. */
+import { existsSync, writeFileSync } from "node:fs";
+import { resolve } from "node:path";
 import type { Command } from "commander";
 import { TrainerError } from "../core/errors.js";
 import {
   createSmoothing,
   explodes,
   type RatePoint,
+  type RateProblem,
   type RateSuggestion,
   rateAt,
   smoothed,
@@ -13,7 +16,9 @@ import {
 import { blockChart } from "../core/loop/plan.js";
 import type { Plugin } from "../core/loop/plugin.js";
 import { Trainer } from "../core/loop/trainer.js";
+import { rateChartSvg } from "../report/rate-chart.js";
 import { toJson } from "../run/json.js";
+import { writing } from "../run/output.js";
 import { addRunOptions, configFrom, positive, type RunOptions, whole } from "./options.js";
 import { columns, liveLine, print, shortened, table, tell, tellWarnings } from "./terminal.js";
 
@@ -21,47 +26,60 @@ interface LrFindOptions extends RunOptions {
   from: number;
   to: number;
   steps: number;
+  out?: string;
 }
 
 export function addLrFind(program: Command): void {
   addRunOptions(program.command("lr-find"))
-    .description("find a learning rate: trains a little while the rate grows, and looks at the loss")
+    .description("find a learning rate: train briefly while the rate grows, and watch the loss")
     .summary("find a learning rate with a short test")
-    .option("--from <x>", "the first rate", positive, 1e-5)
-    .option("--to <x>", "the last rate", positive, 10)
-    .option("--steps <n>", "optimizer steps at the most", whole(10), 100)
+    .option("--from <x>", "first learning rate", positive, 1e-5)
+    .option("--to <x>", "last learning rate", positive, 10)
+    .option("--steps <n>", "optimizer steps at most", whole(10), 300)
+    .option("--out <file>", "write the curve as an SVG image; the file must not exist yet")
     .addHelpText(
       "after",
       `
-The range test of Smith 2017, with the run's own network, data, augmentation and optimizer; its schedule is set aside.
-It ends early once the loss is four times its lowest. Nothing is written, and no run is changed: the test trains weights
-of its own and forgets them.
+The range test of Smith 2017, with the config's network, data, augmentation and
+optimizer, but without its schedule. The test ends early once the loss is four
+times its lowest. It trains weights of its own and writes no run.
 
-steepest: the rate at which the loss falls fastest. safe: a tenth of the rate at which it is lowest, for the peak of a
-schedule. Both are of one seed and few steps: a beginning, not a result.
+  steepest  the rate with the steepest fall of the loss
+  safe      a tenth of the rate with the lowest loss, for the peak of a schedule
 
-Example:
+Both come from one seed and few steps. Treat them as a starting point.
+
+Examples:
+  trainer lr-find --preset quickstart --out lr.svg
   trainer lr-find --preset cifar100-small --data cifar-100-binary.tar.gz`,
     )
     .action(lrFind);
 }
 
-async function lrFind({ from, to, steps, ...options }: LrFindOptions): Promise<void> {
-  if (from >= to) throw new TrainerError("ERR_OPTION", `--from ${from} must be below --to ${to}.`);
+async function lrFind({ from, to, steps, out, ...options }: LrFindOptions): Promise<void> {
+  if (from >= to) throw new TrainerError("ERR_OPTION", `expected --from below --to, got ${from} and ${to}.`);
+  const file = out === undefined ? undefined : resolve(out);
+  if (file !== undefined && existsSync(file)) {
+    throw new TrainerError("ERR_OUTPUT", `${file} already exists. Choose another path with --out.`);
+  }
   const { config } = await configFrom(options);
   const stop = new AbortController();
   let planned = steps;
+  let chance: number | undefined;
   const growing: Plugin = {
     name: "lr-find",
     options: {},
     apply({ hooks }) {
-      hooks.onFitStart.tap(({ progress }) => void (planned = Math.min(steps, progress.totalSteps)));
-      // Last: whatever a schedule says, this is the rate.
+      hooks.onFitStart.tap(({ data, progress }) => {
+        planned = Math.min(steps, progress.totalSteps);
+        chance = Math.log(data.classes.length);
+      });
+      // Last: replaces the rate of any schedule.
       hooks.resolveLearningRate.tap({ stage: "last" }, (_, { step }) => rateAt(step, planned, from, to));
     },
   };
   const tested = { maxSteps: undefined, evaluateEvery: Number.MAX_SAFE_INTEGER, onDivergence: "halt" } as const;
-  // Early stopping would end the test where the rate begins to hurt, which is what is looked for.
+  // Early stopping would end the test where the rate becomes too large, which is the point of the test.
   const plugins = (config.plugins ?? []).filter(({ name }) => name !== "early-stopping");
   const trainer = new Trainer({ ...config, ...tested, plugins }, [growing]);
   const points: RatePoint[] = [];
@@ -89,19 +107,44 @@ async function lrFind({ from, to, steps, ...options }: LrFindOptions): Promise<v
   } finally {
     live.clear();
   }
-  const suggestion = suggestRates(points);
-  const text = options.json ? toJson({ points, suggestion: suggestion ?? null }) : described(points, suggestion);
-  print(text);
+  const found = suggestRates(points, chance);
+  const suggestion = "problem" in found ? undefined : found;
+  if (file !== undefined) {
+    const svg = rateChartSvg(points, trainer.config.name, suggestion);
+    writing(file, () => writeFileSync(file, svg, { flag: "wx" }));
+  }
+  const problem = "problem" in found ? sentenceOf(found, points.length) : undefined;
+  if (options.json) print(toJson({ points, suggestion: suggestion ?? null, problem }));
+  else
+    print(
+      [described(points, suggestion), "", problem ?? rateTable(suggestion!), ...(file ? ["", file] : [])].join("\n"),
+    );
 }
 
 const short = (value: number): string => String(Number(value.toPrecision(3)));
 
+function sentenceOf({ problem, lowest, needed }: RateProblem, steps: number): string {
+  if (problem === "short")
+    return `The test ended after ${steps} steps, too few to suggest a rate. Lower --from, or raise --steps.`;
+  return (
+    `The curve is too flat to suggest a rate: the lowest smoothed loss is ${short(lowest)}, but a network that has learned ` +
+    `something would be below ${short(needed)}. Give the test more steps (--steps ${2 * steps}), more epochs to take them from ` +
+    "(--epochs), or another range (--from, --to)."
+  );
+}
+
+const rateTable = ({ steepest, safe }: RateSuggestion): string =>
+  table([
+    ["s  steepest", short(steepest)],
+    ["a  safe", short(safe)],
+  ]);
+
 const chartRows = 10;
 
-/** The smoothed losses with numbers beside them, and below them the rates with marks at the suggested ones. */
+/** A chart of the smoothed loss over the rate, with marks at the suggested rates. */
 function described(points: readonly RatePoint[], suggestion: RateSuggestion | undefined): string {
   const losses = smoothed(points.map(({ loss }) => loss));
-  // From a little below the lowest: the fall is what is looked for. What has broken away is cut off.
+  // The axis starts a little below the lowest loss. Diverging losses are cut off.
   const floor = 0.98 * Math.min(...losses);
   const heights = losses.map((loss) => Math.min(loss, 1.5 * losses[0]!) - floor);
   const top = Math.max(...heights);
@@ -123,17 +166,10 @@ function described(points: readonly RatePoint[], suggestion: RateSuggestion | un
     ...chart,
     ...(marks ? [left + marks] : []),
     `${left}${short(first)}${short(last).padStart(Math.max(1, shown - short(first).length))}`,
-    "",
-    suggestion
-      ? table([
-          ["s  steepest", short(suggestion.steepest)],
-          ["a  safe", short(suggestion.safe)],
-        ])
-      : "The loss never fell, so no rate is suggested. Try a lower --from.",
   ].join("\n");
 }
 
-/** A line with each letter where its rate lies, "*" where several do; what lies beside the chart is left out. */
+/** A line with a letter at the place of each rate, "*" for several; rates outside the chart are omitted. */
 export function marksOf(
   rates: Readonly<Record<string, number>>,
   { first, last, width }: { first: number; last: number; width: number },

@@ -1,6 +1,6 @@
 /**
- * The learning rate range test (Smith 2017, "Cyclical learning rates"): train while the rate grows geometrically, and see
- * where the loss falls fastest and where it breaks away.
+ * The learning rate range test (Smith 2017, "Cyclical learning rates"): the rate grows geometrically over a short training,
+ * and the curve of the loss shows where learning is fastest and where it diverges.
  */
 
 import { mean } from "../statistics.js";
@@ -15,7 +15,7 @@ export function rateAt(step: number, steps: number, low: number, high: number): 
   return steps < 2 ? low : low * (high / low) ** (step / (steps - 1));
 }
 
-/** Takes losses one by one and gives their exponential average, with the bias of the first ones taken out, as Adam's. */
+/** An exponential average of losses, one at a time, with Adam's bias correction. */
 export function createSmoothing(beta = 0.9): (loss: number) => number {
   let [average, count] = [0, 0];
   return (loss) => {
@@ -29,36 +29,54 @@ export function smoothed(losses: readonly number[], beta?: number): number[] {
   return losses.map((loss) => smooth(loss));
 }
 
-/** Once the loss is so many times its lowest, larger rates have nothing more to say. */
+/** Whether the test may end: at this loss, larger rates show nothing more. */
 export const explodes = (loss: number, lowest: number): boolean => !Number.isFinite(loss) || loss > 4 * lowest;
 
 export interface RateSuggestion {
-  /** Where the loss falls fastest over the logarithm of the rate. */
+  /** The rate with the steepest fall of the loss over the logarithm of the rate. */
   readonly steepest: number;
-  /** A tenth of the rate at which the smoothed loss is lowest: the largest that is still safe. */
+  /** A tenth of the rate with the lowest smoothed loss: the largest that is still safe. */
   readonly safe: number;
 }
 
+/** A curve that allows no suggestion. */
+export interface RateProblem {
+  readonly problem: "short" | "flat";
+  /** Smoothed losses: the lowest one, and the one below which the network has learned something. */
+  readonly lowest: number;
+  readonly needed: number;
+}
+
+/** A smaller fall is noise, or the network only learns to guess: it calibrates its outputs. */
+const leastFall = 0.05;
+
 /**
- * Slopes are those of straight lines through a fifth of the points around each: single steps of a small batch go up and
- * down by more than the rate moves them.
+ * Reads the curve of a range test. Slopes are those of straight lines through a fifth of the points: single steps of a
+ * small batch vary more than the rate moves them.
  *
- * @param points of the test in order
- * @returns nothing where the loss never falls
+ * @param points of the test, in order
+ * @param chance the loss of a guess, ln(classes) for cross entropy; a network that never gets 5 % below it, or below its
+ *   own first loss, has learned nothing from which a rate could be read
  */
-export function suggestRates(points: readonly RatePoint[]): RateSuggestion | undefined {
+export function suggestRates(
+  points: readonly RatePoint[],
+  chance = Number.POSITIVE_INFINITY,
+): RateSuggestion | RateProblem {
   const reach = Math.max(2, Math.floor(points.length / 10));
-  if (points.length < 2 * reach + 1) return undefined;
   const losses = smoothed(points.map(({ loss }) => loss));
-  let lowest = reach; // the average has settled by then
-  for (let at = reach; at < points.length; at++) if (losses[at]! < losses[lowest]!) lowest = at;
+  let lowest = Math.min(reach, losses.length - 1); // the average has settled by then
+  const needed = (1 - leastFall) * Math.min(chance, losses[lowest] ?? Number.POSITIVE_INFINITY);
+  for (let at = lowest; at < points.length; at++) if (losses[at]! < losses[lowest]!) lowest = at;
+  const found = { lowest: losses[lowest] ?? Number.NaN, needed };
+  if (points.length < 2 * reach + 1) return { problem: "short", ...found };
+  if (found.lowest > needed) return { problem: "flat", ...found };
   let [steepest, slope] = [-1, 0];
-  // Up to the lowest point: behind it every fall is a swing of a loss that has broken away.
+  // Only up to the lowest point: later falls are swings of a diverging loss.
   for (let at = reach; at <= Math.min(lowest, points.length - 1 - reach); at++) {
-    const found = slopeOf(points.slice(at - reach, at + reach + 1));
-    if (found < slope) [steepest, slope] = [at, found];
+    const here = slopeOf(points.slice(at - reach, at + reach + 1));
+    if (here < slope) [steepest, slope] = [at, here];
   }
-  if (steepest < 0) return undefined;
+  if (steepest < 0) return { problem: "flat", ...found };
   return { steepest: points[steepest]!.rate, safe: points[lowest]!.rate / 10 };
 }
 

@@ -392,7 +392,8 @@ describe("lr-find", () => {
     const before = readdirSync(inside);
     const { code, stdout } = await trainer(...args, "--from", "0.001", "--to", "1", "--json");
     expect(code).toBe(0);
-    const { points, suggestion } = JSON.parse(stdout);
+    const { points, suggestion, problem } = JSON.parse(stdout);
+    expect(suggestion === null).toBe(problem !== undefined);
     expect(points.length).toBeGreaterThan(5);
     expect(points[0].rate).toBeCloseTo(0.001, 12);
     for (const [at, { rate }] of points.entries()) expect(rate / (0.001 * 1000 ** (at / 14))).toBeCloseTo(1, 9);
@@ -405,7 +406,23 @@ describe("lr-find", () => {
     const { code, stdout } = await trainer(...args, "--from", "1", "--to", "1e9");
     expect(code).toBe(0);
     expect(stdout).toMatch(/^smoothed loss over the learning rate, \d+ steps\n\n[\d.]+ /);
-    for (const line of stdout.split("\n")) expect(line.length).toBeLessThanOrEqual(80);
+    const chart = stdout.split("\n\n").slice(0, 2).join("\n").split("\n");
+    for (const line of chart) expect(line.length).toBeLessThanOrEqual(80);
+  });
+
+  it("says that a flat curve means nothing, and draws it all the same, over no file", async () => {
+    const flat = [...args, "--from", "1e-9", "--to", "1e-8", "--out", "curve.svg"];
+    const { code, stdout } = await trainer(...flat);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/The curve is too flat to suggest a rate: .*--steps 30/);
+    expect(stdout).not.toContain("steepest");
+    const svg = readFileSync(join(inside, "curve.svg"), "utf8");
+    expect(svg.match(/<circle /g)).toHaveLength(15);
+    expect(await trainer(...flat)).toMatchObject({
+      code: 73,
+      stderr: expect.stringMatching(/curve\.svg already exists/),
+    });
+    rmSync(join(inside, "curve.svg"));
   });
 
   it("marks rates where they lie in the chart", () => {
@@ -418,7 +435,7 @@ describe("lr-find", () => {
   it("refuses a range that ends before it begins", async () => {
     expect(await trainer(...args, "--from", "1", "--to", "0.1")).toMatchObject({
       code: 2,
-      stderr: expect.stringMatching(/must be below/),
+      stderr: expect.stringMatching(/expected --from below --to, got 1 and 0\.1/),
     });
   });
 });

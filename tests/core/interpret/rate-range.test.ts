@@ -1,8 +1,10 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import {
   createSmoothing,
   explodes,
   type RatePoint,
+  type RateSuggestion,
   rateAt,
   smoothed,
   suggestRates,
@@ -36,19 +38,28 @@ describe("the range test", () => {
       return { rate, loss };
     });
 
+  const suggested = (points: RatePoint[], chance?: number): RateSuggestion => {
+    const found = suggestRates(points, chance);
+    if ("problem" in found) throw new Error(JSON.stringify(found));
+    return found;
+  };
+
   it.each([
     [-3, 0],
     [-2, 0.5],
   ])("suggests the steepest rate near 1e%s and a tenth of the lowest's below 1e%s", (centre, edge) => {
-    const found = suggestRates(curve(centre, edge))!;
+    const found = suggested(curve(centre, edge));
     expect(Math.abs(Math.log10(found.steepest) - centre)).toBeLessThan(0.4); // the average lags a little
     expect(found.safe).toBeLessThan(10 ** edge / 10);
     expect(found.safe).toBeGreaterThan(found.steepest / 10);
   });
 
   it("suggests nothing where the loss never falls", () => {
-    expect(suggestRates(curve(-3, -7).map(({ rate }, at) => ({ rate, loss: 4 + at })))).toBeUndefined();
-    expect(suggestRates([])).toBeUndefined();
+    expect(suggestRates(curve(-3, -7).map(({ rate }, at) => ({ rate, loss: 4 + at })))).toMatchObject({
+      problem: "flat",
+    });
+    expect(suggestRates([])).toMatchObject({ problem: "short" });
+    expect(suggestRates([{ rate: 1, loss: 3 }])).toMatchObject({ problem: "short", lowest: 3 });
   });
 
   it("ends at NaN and at four times the lowest", () => {
@@ -58,5 +69,44 @@ describe("the range test", () => {
       true,
       true,
     ]);
+  });
+});
+
+describe("curves that lr-find measured", () => {
+  const { curves } = JSON.parse(readFileSync(new URL("../../golden/rate-range.json", import.meta.url), "utf8")) as {
+    curves: {
+      preset: string;
+      seed: number;
+      classes: number;
+      presetRate: number;
+      from: number;
+      to: number;
+      steps: number;
+      losses: number[];
+    }[];
+  };
+  const found = curves.map(({ losses, steps, from, to, classes, ...curve }) => ({
+    ...curve,
+    steps,
+    found: suggestRates(
+      losses.map((loss, step) => ({ rate: rateAt(step, steps, from, to), loss })),
+      Math.log(classes),
+    ),
+  }));
+
+  it("are too flat in 100 steps on both presets, and in 200 on quickstart", () => {
+    const flat = found.filter((curve) => "problem" in curve.found);
+    expect(flat.map(({ preset, seed, steps }) => `${preset} ${seed}, ${steps} steps`)).toEqual([
+      "quickstart 1, 100 steps",
+      "quickstart 2, 100 steps",
+      "quickstart 1, 200 steps",
+      "cifar100-small 1, 100 steps",
+    ]);
+  });
+
+  it("give a safe rate within a factor of two of the preset's where they are not", () => {
+    const told = found.flatMap(({ presetRate, found: rates }) => ("problem" in rates ? [] : [rates.safe / presetRate]));
+    expect(told).toHaveLength(4);
+    for (const ratio of told) expect(Math.abs(Math.log2(ratio))).toBeLessThan(1);
   });
 });
