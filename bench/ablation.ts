@@ -12,7 +12,7 @@ import { cpus } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { showProgress } from "../cli/progress.js";
-import { type Plugin, Trainer, type TrainerConfig } from "../core/index.js";
+import { type Given, type Plugin, Trainer, type TrainerConfig } from "../core/index.js";
 import type { SummaryRecord } from "../core/loop/events.js";
 import {
   autoAugment,
@@ -31,7 +31,7 @@ import { deviation, mean, pooledDifferences } from "./common/intervals.js";
 import { whole } from "./common/options.js";
 
 /** Arm -> the one plugin that it adds. Plugins that build the network come first, as in every preset. */
-const arms: Readonly<Record<string, () => Plugin>> = {
+const arms: Readonly<Record<string, () => Given<Plugin>>> = {
   "label-smoothing": () => labelSmoothing({ smoothing: 0.1 }),
   cutmix: () => cutmix({ alpha: 1, probability: 0.5 }),
   "auto-augment": () => autoAugment(),

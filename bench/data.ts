@@ -14,7 +14,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import sharp from "sharp";
 import { type DataSource, imageFolder, memorySplit } from "../core/data/index.js";
-import { type Plugin, Trainer } from "../core/index.js";
+import { type Given, type Plugin, Trainer } from "../core/index.js";
 import { resnet9 } from "../core/models/index.js";
 import { autoAugment, randomCropFlip } from "../plugins/index.js";
 import { median } from "./common/intervals.js";
@@ -66,7 +66,7 @@ const small: DataSource = {
 };
 
 /** bench/data.py has the same ones. */
-const tasks: Record<string, { data: DataSource; plugins: Plugin[] }> = {
+const tasks: Record<string, { data: Given<DataSource>; plugins: Given<Plugin>[] }> = {
   "32 px in memory": { data: small, plugins: [] },
   "32 px, crop and flip": { data: small, plugins: [randomCropFlip()] },
   "32 px, crop, flip, AutoAugment": { data: small, plugins: [randomCropFlip(), autoAugment()] },

@@ -9,7 +9,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { type Plugin, Trainer } from "../core/index.js";
+import { type Given, type Plugin, Trainer } from "../core/index.js";
 import { resnet18 } from "../core/models/index.js";
 import { gradCam, visualLog } from "../plugins/index.js";
 import { cifar100Baseline } from "../presets/index.js";
@@ -32,7 +32,7 @@ const rounds = whole("rounds", values.rounds);
 const inSteps: number[] = [];
 const stepHooks = ["beforeBatch", "afterLoss", "afterBackward", "beforeStep", "onStep"] as const;
 
-async function secondsWith(plugins: readonly Plugin[], extensions: readonly Plugin[]): Promise<number> {
+async function secondsWith(plugins: readonly Given<Plugin>[], extensions: readonly Plugin[]): Promise<number> {
   const recipe = cifar100Baseline({ data: values.data });
   const folder = mkdtempSync(join(tmpdir(), "fitloop-logging-"));
   const trainer = new Trainer(

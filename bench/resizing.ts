@@ -5,7 +5,7 @@
  * straight lines, and adds them up over the epochs. The same pictures, network and plugins; only the side differs.
  */
 import { parseArgs } from "node:util";
-import { Trainer } from "../core/index.js";
+import { makePart, Trainer } from "../core/index.js";
 import { progressiveResizing } from "../plugins/index.js";
 import { sizeAt } from "../plugins/progressive-resizing/index.js";
 import { cifar100Strong } from "../presets/index.js";
@@ -22,7 +22,7 @@ const { values } = parseArgs({
 const repeats = whole("repeats", values.repeats);
 const batchSize = whole("batch-size", values["batch-size"]);
 const recipe = cifar100Strong({ data: values.data, batchSize });
-const settings = progressiveResizing().options as { from: number; fullFor: number };
+const settings = makePart(progressiveResizing()).options as { from: number; fullFor: number };
 const sides = Array.from({ length: recipe.epochs }, (_, epoch) =>
   sizeAt(recipe.inputSize!, epoch, recipe.epochs, settings),
 );

@@ -10,6 +10,7 @@ import { gridScore, type PointingScore, pointingScore } from "../core/interpret/
 import type { Session } from "../core/loop/session.js";
 import { weightsFromSafetensors } from "../core/nn/weights-file.js";
 import { suggestion } from "../core/options.js";
+import { makePart } from "../core/parts.js";
 import { createGallery, type Gallery } from "../report/gallery.js";
 import { toJson } from "../run/json.js";
 import { openFolder, openRun } from "../run/open.js";
@@ -208,5 +209,5 @@ async function wideScenes({ name, options }: DataSource): Promise<Data | undefin
   if (name !== "shapes") return undefined;
   const { size, scale = 1, ...rest } = options as { size: number; scale?: number };
   if (scale < 0.2 || size > 2048) return undefined; // beyond the limits of shapes
-  return dataSource("shapes", { ...rest, size: 2 * size, scale: scale / 2 }).load({});
+  return makePart(dataSource("shapes", { ...rest, size: 2 * size, scale: scale / 2 })).load({});
 }

@@ -1,10 +1,10 @@
 /** The options that `fit` and `plan` share, and the config they make. */
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { configSchema, type TrainerConfig } from "../core/config/config.js";
-import { linesOfKeys, loadConfig } from "../core/config/load.js";
+import type { TrainerConfig } from "../core/config/config.js";
+import { loadConfig } from "../core/config/load.js";
 import { dataSource } from "../core/data/index.js";
 import { TrainerError } from "../core/errors.js";
-import { parseOptions, suggestion } from "../core/options.js";
+import { suggestion } from "../core/options.js";
 import { finetune, plugins } from "../plugins/index.js";
 import { presets } from "../presets/index.js";
 import { tell } from "./terminal.js";
@@ -153,7 +153,6 @@ function fromPreset(name: string, { data, batchSize, weights }: RunOptions): Tra
 async function fromFile({ config: given, data, quiet }: RunOptions): Promise<NamedConfig> {
   const { config, file } = await loadConfig(given);
   if (!quiet) tell(`config ${file}`);
-  parseOptions(`the config ${file}`, configSchema, config, linesOfKeys(file)); // before anything looks into it
   return { config: withData(config, data), file };
 }
 

@@ -13,6 +13,7 @@ import { sheet } from "../core/image/sheet.js";
 import { progressAt, type Session } from "../core/loop/session.js";
 import { Trainer } from "../core/loop/trainer.js";
 import * as ops from "../core/nn/ops.js";
+import { makePart } from "../core/parts.js";
 import { toJson } from "../run/json.js";
 import { writing } from "../run/output.js";
 import { addRunOptions, configFrom, type RunOptions, whole } from "./options.js";
@@ -49,7 +50,7 @@ async function preview({ out, images, variants, ...options }: PreviewOptions): P
   const file = resolve(out);
   if (existsSync(file)) throw new TrainerError("ERR_OUTPUT", `${file} already exists. Choose another path with --out.`);
   const { config } = await configFrom(options);
-  const once = { ...config, data: loadedOnce(config.data) };
+  const once = { ...config, data: loadedOnce(makePart(config.data)) };
   const whole = new Trainer(once);
   if (!options.quiet) tellWarnings(whole.events);
   const draw = (plugins: readonly string[]): Promise<Row[]> =>

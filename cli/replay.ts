@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import { reasonOf, TrainerError } from "../core/errors.js";
 import type { Events } from "../core/loop/events.js";
 import { Trainer } from "../core/loop/trainer.js";
+import { makePart } from "../core/parts.js";
 import { fromCheckpoint, isBetweenSteps } from "../run/checkpoint-writer.js";
 import { type Checkpoint, listCheckpoints, readCheckpoint } from "../run/checkpoints.js";
 import { toJson } from "../run/json.js";
@@ -54,7 +55,7 @@ async function replay(path: string, { step, json, allowChange }: ReplayOptions):
     (line) => line.event === "step" && line.step === step,
   ) as Figures | undefined;
 
-  const { plugins, probe, replayed, forget } = watchedPlugins(config.plugins ?? [], step - 1);
+  const { plugins, probe, replayed, forget } = watchedPlugins((config.plugins ?? []).map(makePart), step - 1);
   // Operation by operation: the watched taps read values back, and a graph could not. The bits are the same.
   const trainer = new Trainer({ ...config, plugins, capture: false, maxSteps: undefined }, [probe]);
   const goesBack = typeof trainer.config.onDivergence === "object" && "rollback" in trainer.config.onDivergence;

@@ -1,6 +1,7 @@
 /** The public API. A snapshot test guards what is exported here. */
 
 export { type Backend, loadBackend } from "./backend/index.js";
+export { replacePlugin } from "./config/change.js";
 export {
   type ConfigRecord,
   configRecord,
@@ -80,4 +81,5 @@ export { adamw, type Optimizer, sgd, type UpdateContext } from "./nn/optimizers.
 export { type SqueezeExciteOptions, squeezeExcite } from "./nn/squeeze-excite.js";
 export { type CommonWeights, commonWeights, weightsFromSafetensors, weightsToSafetensors } from "./nn/weights-file.js";
 export { parseOptions } from "./options.js";
+export { type Given, makePart, type Part, partFactory } from "./parts.js";
 export { type Stream, stream } from "./rng.js";

@@ -7,20 +7,14 @@ import { reasonOf, TrainerError } from "./errors.js";
  * Checks plain options against a strict schema and fills in defaults.
  *
  * @param where whose options these are, for the message: `plugin "cutmix"`
- * @param placeOf where a key stands, as part of a sentence: ` (line 3)`
- * @throws TrainerError ERR_OPTION that lists every problem with its path, what came, and the nearest known name
+ * @throws TrainerError ERR_OPTION that lists every problem: its path, what was expected and what it got, the nearest name
  */
-export function parseOptions<S extends z.ZodType>(
-  where: string,
-  schema: S,
-  input: unknown,
-  placeOf: (key: string) => string = () => "",
-): z.output<S> {
+export function parseOptions<S extends z.ZodType>(where: string, schema: S, input: unknown): z.output<S> {
   let problems: string[];
   try {
     const result = schema.safeParse(input ?? {});
     if (result.success) return result.data;
-    problems = result.error.issues.flatMap((issue) => describeIssue(issue, schema, input, placeOf));
+    problems = result.error.issues.flatMap((issue) => describeIssue(issue, schema, input));
   } catch (cause) {
     // A getter that throws, say.
     throw new TrainerError(
@@ -32,85 +26,34 @@ export function parseOptions<S extends z.ZodType>(
   throw new TrainerError("ERR_OPTION", `${capitalise(where)}: ${problems.join("; ")}.`);
 }
 
-/** What a config is made of, and what it looks for in each part. */
-const partActs = { data: "load", model: "build", optimizer: "update", plugin: "apply" } as const;
-
-/** Hears of refused parts while a config is loaded. */
-let listener: ((refusal: unknown) => void) | undefined;
-const refusedParts = new WeakMap<object, unknown>();
-
-/**
- * A function that makes a part of a config from its options, checked. While a config is loaded (`deferRefusals`) one whose options
- * are refused is made all the same, so that the parts after it are made and checked too. Such a part throws its refusal wherever it
- * is asked to do something, and the config is refused, whatever has become of the part there: a `catch` around a factory catches
- * nothing.
- */
-export function partFactory<S extends z.ZodType, P extends object>(
-  kind: keyof typeof partActs,
-  name: string,
-  schema: S,
-  make: (options: z.output<S>) => P,
-): (options?: z.input<S>) => P {
-  return (input) => {
-    let options: z.output<S>;
-    try {
-      options = parseOptions(`${kind} "${name}"`, schema, input);
-    } catch (refusal) {
-      if (!listener) throw refusal;
-      listener(refusal);
-      const fail = (): never => {
-        throw refusal;
-      };
-      const refused = { name, options: {}, [partActs[kind]]: fail, ...(kind === "plugin" && { check: fail }) };
-      refusedParts.set(refused, refusal);
-      return refused as unknown as P;
-    }
-    return make(options);
-  };
-}
-
-/** From here on parts that are refused are made all the same, and `hear` is told why. Returns what ends this. */
-export function deferRefusals(hear: (refusal: unknown) => void): () => void {
-  listener = hear;
-  return () => void (listener = undefined);
-}
-
-/** What is wrong with a part that was made while refusals were deferred, also where its module had run before. */
-export function refusalOf(part: unknown): unknown {
-  return refusedParts.get(part as object);
-}
-
 /** One sentence a problem. */
-export function describeIssue(
-  issue: z.core.$ZodIssue,
-  schema: z.ZodType,
-  input: unknown,
-  placeOf: (key: string) => string = () => "",
-): string[] {
+function describeIssue(issue: z.core.$ZodIssue, schema: z.ZodType, input: unknown): string[] {
   const path = issue.path.map(String);
-  const came = path.reduce<unknown>((value, key) => (value as Record<string, unknown> | undefined)?.[key], input);
+  const got = path.reduce<unknown>((value, key) => (value as Record<string, unknown> | undefined)?.[key], input);
   const known = keysAt(schema, path);
   const unknown =
     issue.code === "unrecognized_keys"
       ? issue.keys
-      : issue.code === "invalid_union" && isPlain(came) // no branch of it has these keys
-        ? Object.keys(came).filter((key) => !known.includes(key))
+      : issue.code === "invalid_union" && isPlain(got) // no branch of it has these keys
+        ? Object.keys(got).filter((key) => !known.includes(key))
         : [];
   if (unknown.length > 0) {
     return unknown.map((key) => {
       const name = [...path, key].join(".");
-      return `unknown option "${name}"${placeOf(key)}${suggestion(key, known)}`;
+      return `unknown option "${name}"${suggestion(key, known)}`;
     });
   }
-  const message = issue.message.replace(/^Invalid input: /, "").replace(/, received .*$/, "");
-  const which = path.length === 0 ? "" : `"${path.join(".")}"${placeOf(path.at(-1)!)} `;
-  return [`${which}${message}, and ${show(came)} came`];
+  const message = issue.message
+    .replace(/^(Invalid (input|option|string)|Too (big|small)): /, "")
+    .replace(/, received .*$/, "");
+  const which = path.length === 0 ? "" : `"${path.join(".")}" `;
+  return [`${which}${message}, got ${show(got)}`];
 }
 
 const isPlain = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** ` (did you mean "x"?)`, or what there is when nothing is near. */
+/** ` (did you mean "x"?)`, or all known names when none is near. */
 export function suggestion(name: string, known: readonly string[]): string {
   if (known.length === 0) return "";
   const fold = (text: string): string => text.toLowerCase().replace(/[-_]/g, "");

@@ -15,7 +15,7 @@
  */
 
 import { cifar100 } from "../core/data/index.js";
-import { defineConfig, type ModelSource, sgd, type TrainerConfig } from "../core/index.js";
+import { defineConfig, type Given, type ModelSource, sgd, type TrainerConfig } from "../core/index.js";
 import { resnet50 } from "../core/models/index.js";
 import {
   autoAugment,
@@ -35,8 +35,8 @@ import {
 import { microBatchesOf, type PresetOptions } from "./preset.js";
 
 export interface StrongOptions extends PresetOptions {
-  /** Deeper or wider: `resnet101({ stem: "imagenet" })`, `resnet50({ stem: "imagenet", width: 128 })`. */
-  model?: ModelSource;
+  /** A deeper or wider one: `resnet101({ stem: "imagenet" })`, `resnet50({ stem: "imagenet", width: 128 })`. */
+  model?: Given<ModelSource>;
 }
 
 export function cifar100Strong({

@@ -9,14 +9,14 @@
  */
 
 import { imageFolder } from "../core/data/index.js";
-import { adamw, defineConfig, type ModelSource, type TrainerConfig, TrainerError } from "../core/index.js";
+import { adamw, defineConfig, type Given, type ModelSource, type TrainerConfig, TrainerError } from "../core/index.js";
 import { resnet50 } from "../core/models/index.js";
 import { cosine, differentialLr, earlyStopping, finetune, labelSmoothing, randomCropFlip } from "../plugins/index.js";
 import type { PresetOptions } from "./preset.js";
 
 export interface TransferOptions extends PresetOptions {
   /** The network that the weights are of. */
-  model?: ModelSource;
+  model?: Given<ModelSource>;
 }
 
 /** @throws TrainerError ERR_OPTION without data or weights */

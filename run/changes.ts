@@ -1,5 +1,7 @@
 /** What may differ between a run and its continuation: every field of a config is fixed, free or extendable. */
-import { type ConfigRecord, configSchema } from "../core/config/config.js";
+
+import type { ConfigRecord } from "../core/config/config.js";
+import { configSchema } from "../core/config/config.js";
 import { TrainerError } from "../core/errors.js";
 
 /**

@@ -11,6 +11,7 @@ import { TrainerError } from "../core/errors.js";
 import type { PluginFactory } from "../core/loop/plugin.js";
 import { models } from "../core/models/index.js";
 import { optimizers } from "../core/nn/optimizers.js";
+import { type Given, makePart, type Part } from "../core/parts.js";
 import { plugins } from "../plugins/index.js";
 import { toJson } from "./json.js";
 import { configIn, type RunConfigRecord, runFiles } from "./record.js";
@@ -43,7 +44,7 @@ export function readRecord(folder: string): RunConfigRecord {
 /** What a config is made of, as messages call it. */
 export type PartKind = "data set" | "model" | "optimizer" | "plugin";
 
-type Factories = Readonly<Record<string, (options: never) => object>>;
+type Factories = Readonly<Record<string, (options: never) => Part<PartRecord>>>;
 
 /** The built-in parts of each kind, by the name that a record gives them. */
 const builtIn: Readonly<Record<PartKind, Factories>> = {
@@ -75,7 +76,7 @@ export const named = (parts: readonly OwnPart[]): string =>
   parts.map(({ kind, name }) => `${kind} "${name}"`).join(", ");
 
 /** A config's parts of one kind. */
-function candidates(kind: PartKind, { data, model, optimizer, plugins = [] }: TrainerConfig): PartRecord[] {
+function candidates(kind: PartKind, { data, model, optimizer, plugins = [] }: TrainerConfig): Given<PartRecord>[] {
   const all = { "data set": [data], model: [model], optimizer: optimizer ? [optimizer] : [], plugin: plugins };
   return [...all[kind]];
 }
@@ -86,13 +87,14 @@ function candidates(kind: PartKind, { data, model, optimizer, plugins = [] }: Tr
  * @throws TrainerError ERR_CONFIG for one with other options: the run's weights are not its own
  */
 function fromConfig(wanted: OwnPart, config: TrainerConfig): object | undefined {
-  const found = candidates(wanted.kind, config).find(({ name }) => name === wanted.name);
-  if (!found) return undefined;
-  const [given, recorded] = [toJson(found.options), toJson(wanted.options)];
-  if (given === recorded) return found;
+  const given = candidates(wanted.kind, config).find(({ name }) => name === wanted.name);
+  if (!given) return undefined;
+  const found = makePart(given);
+  const [options, recorded] = [toJson(found.options), toJson(wanted.options)];
+  if (options === recorded) return found;
   throw new TrainerError(
     "ERR_CONFIG",
-    `The config's ${named([wanted])} has other options than the run's: expected ${recorded}, got ${given}. ` +
+    `The config's ${named([wanted])} has other options than the run's: expected ${recorded}, got ${options}. ` +
       "Pass the config that the run was made with.",
   );
 }
@@ -168,7 +170,7 @@ function movedTo(path: string, data: OwnPart): OwnPart {
 export function asOfNow(record: RunConfigRecord): RunConfigRecord {
   const filled = (kind: PartKind, { name, options }: PartRecord): PartRecord => {
     try {
-      const { options: now } = builtIn[kind][name]!(options as never) as PartRecord;
+      const { options: now } = makePart(builtIn[kind][name]!(options as never));
       return { name, options: JSON.parse(toJson(now)) as PartRecord["options"] };
     } catch {
       return { name, options };

@@ -20,6 +20,7 @@ import {
 } from "../core/index.js";
 import type { Keep } from "../core/loop/recovery.js";
 import { initialWeights } from "../core/nn/layer.js";
+import { type Given, makePart } from "../core/parts.js";
 import { type Fitted, fitWeights, microConfig, mountPlugin } from "../core/testing/index.js";
 import * as entry from "../plugins/index.js";
 import { fromCheckpoint, toCheckpoint } from "../run/checkpoint-writer.js";
@@ -83,14 +84,14 @@ let plain: Fitted;
 beforeAll(async () => {
   await loadBackend();
   const through = <T>(layer: T): T => layer;
-  const { layer } = microConfig().model.build({ classes: 4, buildBlock: through, buildHead: through });
+  const { layer } = makePart(microConfig().model).build({ classes: 4, buildBlock: through, buildHead: through });
   tf.tidy(() => writeFileSync(initialFile, weightsToSafetensors(initialWeights(layer, 1), layer)));
   plain = await fitWeights(micro([]));
 });
 afterAll(() => rmSync(outputs, { recursive: true, force: true }));
 
 /** Two batches an epoch, the second one short; four epochs, so that what counts epochs has some. */
-function micro(plugins: readonly Plugin[], config: Partial<TrainerConfig> = {}): TrainerConfig {
+function micro(plugins: readonly Given<Plugin>[], config: Partial<TrainerConfig> = {}): TrainerConfig {
   return microConfig({ epochs: 4, ...config, plugins: [...(config.plugins ?? []), ...plugins] });
 }
 const runFolder = (): string => mkdtempSync(join(outputs, "run-"));
@@ -108,7 +109,7 @@ it("the table of neutral settings knows every plugin and no other", () => {
 describe.each(names)("%s", (name) => {
   const factory = (entry.plugins as unknown as Record<string, PluginFactory>)[name]!;
   const { options: still, none, micro: fitting = {}, config: around } = neutral[name] ?? {};
-  const fit = (plugin: Plugin, before?: (trainer: Trainer) => void): Promise<Fitted> =>
+  const fit = (plugin: Given<Plugin>, before?: (trainer: Trainer) => void): Promise<Fitted> =>
     fitWeights(micro([plugin], around), { before, folder: runFolder() });
   const read = (file: string): string => readFileSync(new URL(`${name}/${file}`, folder), "utf8");
   const card = (): string => read("README.md");
@@ -184,17 +185,17 @@ describe.each(names)("%s", (name) => {
   });
 
   it("has options of plain JSON that make the same plugin again", () => {
-    for (const options of [factory(fitting).options, ...(still ? [factory(still).options] : [])]) {
+    for (const options of [makePart(factory(fitting)).options, ...(still ? [makePart(factory(still)).options] : [])]) {
       const record = JSON.parse(JSON.stringify(options)) as Record<string, unknown>;
       expect(record).toEqual(options);
-      expect(factory(record).options).toEqual(options);
+      expect(makePart(factory(record)).options).toEqual(options);
     }
   });
 
   it("refuses an option that it does not have, with the nearest it has", () => {
     const [known] = Object.keys(factory.definition.options.shape);
     const near = known === undefined ? "" : ` (did you mean "${known}"?)`;
-    expect(() => factory({ ...fitting, [`${known}x`]: 1 })).toThrow(
+    expect(() => makePart(factory({ ...fitting, [`${known}x`]: 1 }))).toThrow(
       expect.objectContaining({
         code: "ERR_OPTION",
         message: expect.stringContaining(`Plugin "${name}": unknown option "${known}x"${near}`) as string,
@@ -275,7 +276,7 @@ describe.each(names)("%s", (name) => {
   });
 
   it("saves JSON and tensors that another one takes over, and disposes of them, twice if need be", async () => {
-    const inner = factory(fitting);
+    const inner = makePart(factory(fitting));
     let instance: PluginInstance | undefined;
     const plugin: Plugin = { ...inner, apply: (context) => (instance = inner.apply(context) ?? {}) };
     const disagreements: string[] = [];

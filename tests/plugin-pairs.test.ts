@@ -17,6 +17,7 @@ import {
   weightsToSafetensors,
 } from "../core/index.js";
 import { initialWeights } from "../core/nn/layer.js";
+import { type Given, makePart } from "../core/parts.js";
 import { fitWeights, microConfig, mountPlugin } from "../core/testing/index.js";
 import * as entry from "../plugins/index.js";
 
@@ -33,7 +34,7 @@ const settings: Record<string, Record<string, unknown>> = {
   "random-erasing": { probability: 1 },
 };
 const names = Object.keys(entry.plugins);
-const make = (name: string): Plugin => {
+const make = (name: string): Given<Plugin> => {
   const factory = (entry.plugins as unknown as Record<string, PluginFactory>)[name]!;
   return factory(settings[name] ?? {});
 };
@@ -99,7 +100,7 @@ const orderMatters = [
 
 beforeAll(async () => {
   await loadBackend();
-  const { layer } = microConfig().model.build({
+  const { layer } = makePart(microConfig().model).build({
     classes: 4,
     buildBlock: (branch) => branch,
     buildHead: (head) => head,

@@ -11,11 +11,10 @@ import { basename, dirname, extname, join, resolve, sep } from "node:path";
 import { pathToFileURL } from "node:url";
 import { type CosmiconfigResult, cosmiconfig, type Loader } from "cosmiconfig";
 import { register } from "tsx/esm/api";
-import { exitCodes, TrainerError } from "../errors.js";
+import { TrainerError } from "../errors.js";
 import { forbidExit } from "../exit.js";
-import { deferRefusals, parseOptions, refusalOf, show } from "../options.js";
-import { configSchema, type TrainerConfig } from "./config.js";
-import { watch } from "./watchdog.js";
+import { show } from "../options.js";
+import { defineConfig, type TrainerConfig } from "./config.js";
 
 /** Where a config is looked for, in this order, from the working directory upwards. */
 export const configPlaces = ["trainer.config.ts", "trainer.config.mts", "trainer.config.js", "trainer.config.mjs"];
@@ -108,50 +107,34 @@ async function importConfig(path: string, patience: number): Promise<TrainerConf
   const allowExit = forbidExit((call) => `it called ${call}`);
   const { write } = process.stdout;
   process.stdout.write = process.stderr.write.bind(process.stderr); // standard output is the command's own
-  const mistakes = new Set<unknown>();
-  const stopDeferring = deferRefusals((refusal) => mistakes.add(refusal));
   try {
     const load = (): Promise<{ default?: unknown }> => import(pathToFileURL(path).href);
-    const { default: exported } = await within(load, patience, "loading it", path);
+    const { default: exported } = await within(load, patience, "loading it");
     const make = (): unknown => (typeof exported === "function" ? (exported as () => unknown)() : exported);
-    const config = await within(make, patience, "the function it exports", path);
+    const config = await within(make, patience, "the function it exports");
     if (config === undefined && exported !== undefined) throw new Error("the function it exports returned nothing");
     if (config === undefined) {
       throw new Error("it has no default export. Write `export default defineConfig({ … })`");
     }
     if (typeof config !== "object" || config === null || Array.isArray(config)) {
-      throw new Error(`its default export must be a config or a function that returns one, and ${show(config)} came`);
+      throw new Error(`expected a config or a function that returns one as its default export, got ${show(config)}`);
     }
     if (Object.hasOwn(config, "__proto__") || Object.hasOwn(config, "constructor")) {
       throw new Error('it has a key "__proto__" or "constructor", which no config needs');
     }
-    const { data, model, optimizer, plugins } = config as Partial<TrainerConfig>;
-    const parts = [data, model, optimizer, ...(Array.isArray(plugins) ? plugins : [])];
-    for (const refusal of parts.flatMap((part) => refusalOf(part) ?? [])) mistakes.add(refusal);
-    if (mistakes.size === 0) return config as TrainerConfig;
-    parseOptions("the config", configSchema, config, linesOfKeys(path)); // to tell what is wrong with it as well
+    return defineConfig(config as TrainerConfig);
   } catch (cause) {
-    mistakes.add(cause);
+    throw refusedConfig(path, cause);
   } finally {
-    stopDeferring();
     allowExit();
     process.stdout.write = write;
     await unregister?.();
   }
-  throw refusedConfig(path, [...mistakes]);
 }
 
-/** One error for all that is wrong with a config, in the order in which it was found. */
-function refusedConfig(path: string, mistakes: readonly unknown[]): TrainerError {
-  const [cause] = mistakes;
-  if (mistakes.length > 1) {
-    const said = (mistake: unknown): string => (mistake instanceof TrainerError ? mistake.message : problem(mistake));
-    const lines = mistakes.map((mistake) => `-${place(mistake, path)} ${said(mistake)}`);
-    return new TrainerError("ERR_CONFIG", `The config ${path} cannot be used:\n${lines.join("\n")}`, { cause });
-  }
-  if (cause instanceof TrainerError) {
-    return new TrainerError(cause.code, `In the config ${path}${place(cause, path)}: ${cause.message}`, { cause });
-  }
+/** What is wrong with a config, with the file it is in. */
+function refusedConfig(path: string, cause: unknown): TrainerError {
+  if (cause instanceof TrainerError) return new TrainerError(cause.code, `In ${path}: ${cause.message}`, { cause });
   return new TrainerError("ERR_CONFIG", `The config ${path}${place(cause, path)} cannot be used: ${problem(cause)}`, {
     cause,
   });
@@ -163,22 +146,6 @@ function place(cause: unknown, path: string): string {
   const escaped = path.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
   const line = new RegExp(`${escaped}(?:\\?[^:]*)?:(\\d+)`).exec(text)?.[1];
   return line === undefined ? "" : ` (line ${line})`;
-}
-
-/**
- * Where a key stands in a config's text: ` (line 3)`, or nothing where it is not there once, since it came by another
- * way: from a variable, a spread or another file.
- */
-export function linesOfKeys(path: string): (key: string) => string {
-  const lines = readFileSync(path, "utf8")
-    .split("\n")
-    .map((line) => line.replace(/(^|\s)\/\/.*$/, ""));
-  return (key) => {
-    if (!/^[A-Za-z_$][\w$]*$/.test(key)) return ""; // an index of a list, say
-    const asKey = new RegExp(`(^|[\\s{,(["'])${key.replaceAll("$", "\\$")}["']?\\s*([:,}(]|$)`);
-    const found = lines.flatMap((line, at) => (asKey.test(line) ? [at + 1] : []));
-    return found.length === 1 ? ` (line ${found[0]})` : "";
-  };
 }
 
 /** What went wrong, in a sentence. */
@@ -194,25 +161,15 @@ function inModulePackage(folder: string): boolean {
   return dirname(folder) !== folder && inModulePackage(dirname(folder));
 }
 
-/**
- * Waits for what a config does, but not forever. One that waits itself too long is an error; one that never comes back
- * ends the process, since nothing else can be done about it, and nothing is written yet.
- */
-async function within<T>(act: () => T | PromiseLike<T>, patience: number, what: string, path: string): Promise<T> {
-  const late = `${what} took longer than ${patience / 1000} s`;
+/** Waits for what a config does, but not for ever. A loop that never returns is not noticed: stop it with Ctrl-C. */
+async function within<T>(act: () => T | PromiseLike<T>, patience: number, what: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const tooLate = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(late)), patience);
-  });
-  const watchdog = watch({
-    patience: patience + 1000, // by then a thread that is free has heard its timer
-    text: `trainer: The config ${path} cannot be used: ${late}, and it is still busy.\n`,
-    code: exitCodes.usage,
+    timer = setTimeout(() => reject(new Error(`${what} took longer than ${patience / 1000} s`)), patience);
   });
   try {
     return await Promise.race([act(), tooLate]);
   } finally {
     clearTimeout(timer);
-    watchdog.stop();
   }
 }

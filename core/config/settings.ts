@@ -1,4 +1,4 @@
-/** What a run is set to in numbers and words, and the config as plugins see it. The parts' schema is in config.ts. */
+/** The settings of a config: all but its parts. And the checked config as plugins see it. The parts' schema is in config.ts. */
 import { z } from "zod";
 import type { DataSource } from "../data/dataset.js";
 import type { ModelSource } from "../nn/model.js";
@@ -12,7 +12,7 @@ const onDivergence = z.union(
     z.strictObject({ skip: count }),
     z.strictObject({ rollback: count, factor: z.number().gt(0).lt(1).default(0.5) }),
   ],
-  { error: 'must be "halt", { skip: 3 } or { rollback: 2, factor: 0.5 }' },
+  { error: 'expected "halt", { skip: 3 } or { rollback: 2, factor: 0.5 }' },
 );
 export type DivergencePolicy = z.output<typeof onDivergence>;
 
@@ -20,7 +20,7 @@ export type DivergencePolicy = z.output<typeof onDivergence>;
 export const settingsSchema = z.strictObject({
   name: z
     .string()
-    .regex(/^[\w.-]+$/, "must be letters, digits, dots, dashes and underscores")
+    .regex(/^[\w.-]+$/, "expected letters, digits, dots, dashes and underscores")
     .default("run"),
   learningRate: z.number().positive(),
   epochs: count,

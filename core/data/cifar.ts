@@ -10,12 +10,12 @@ import { createHash } from "node:crypto";
 import { join, resolve } from "node:path";
 import { z } from "zod";
 
-import { partFactory } from "../options.js";
+import { type Part, partFactory } from "../parts.js";
 import { checkHistogram, familyCheck, readNames } from "./cifar-checks.js";
 import { type CifarFiles, cachedArchive, type Layout, readFiles } from "./cifar-files.js";
 import { decodeRecords, side } from "./cifar-records.js";
 import type { Data, DataSource, Split } from "./dataset.js";
-import { memorySplit, type Part } from "./in-memory.js";
+import { memorySplit, type PixelBlock } from "./in-memory.js";
 
 export interface CifarOptions {
   /** A folder with the files of the binary version, one with the archive, or the .tar.gz or .tar itself. */
@@ -69,7 +69,7 @@ export const cifar10 = cifar(cifar10Layout);
 /** CIFAR-100: 50,000 and 10,000 pictures of 32 x 32 in 100 (fine) classes. */
 export const cifar100 = cifar(cifar100Layout);
 
-function cifar(layout: Layout): (options?: CifarOptions) => DataSource {
+function cifar(layout: Layout): (options?: CifarOptions) => Part<DataSource> {
   return partFactory("data", layout.name, schema, ({ path, download }) => {
     // Absolute, so that a run resumed from another folder finds the same data.
     const options = path === undefined ? { download } : { path: resolve(path) };
@@ -94,7 +94,7 @@ function assemble(layout: Layout, { path, members }: CifarFiles, log: (line: str
   }
   const families = familyCheck(layout, names.at(-1)!);
   function readSplit(split: "train" | "test"): Split {
-    const parts = layout[split].map((name): Part => {
+    const parts = layout[split].map((name): PixelBlock => {
       const { pixels, labels } = decodeRecords(join(path, name), members.get(name)!.bytes, layout.labelBytes);
       families(join(path, name), labels);
       return { name, pixels, labels: labels.at(-1)! };

@@ -9,7 +9,7 @@ import { createHash } from "node:crypto";
 import { relative, resolve } from "node:path";
 import { z } from "zod";
 
-import { partFactory } from "../options.js";
+import { type Part, partFactory } from "../parts.js";
 import type { Data, DataSource, Picture, Split } from "./dataset.js";
 import {
   type Damaged,
@@ -47,7 +47,7 @@ const schema = z.strictObject({
 });
 
 /** A data set of image files (JPEG, PNG, WebP, GIF, TIFF, AVIF), decoded when they are read. */
-export const imageFolder: (options: ImageFolderOptions) => DataSource = partFactory(
+export const imageFolder: (options: ImageFolderOptions) => Part<DataSource> = partFactory(
   "data",
   "imageFolder",
   schema,

@@ -2,6 +2,7 @@
 
 import { TrainerError } from "../errors.js";
 import { suggestion } from "../options.js";
+import type { Part } from "../parts.js";
 import { cifar10, cifar100 } from "./cifar.js";
 import type { DataSource } from "./dataset.js";
 import { imageFolder } from "./image-folder.js";
@@ -11,13 +12,13 @@ export { type CifarOptions, cifar10, cifar100 } from "./cifar.js";
 export type { Box, Data, DataSource, LoadContext, Picture, Sample, Split } from "./dataset.js";
 export { limit, stratifiedHoldout, subset } from "./holdout.js";
 export { type ImageFolderOptions, imageFolder, imageNetStatistics } from "./image-folder.js";
-export { memorySplit, type Part } from "./in-memory.js";
+export { memorySplit, type PixelBlock } from "./in-memory.js";
 export { createLoader, type Loader, type LoaderOptions, type RawBatch } from "./loader.js";
 export { type ShapesOptions, shapes } from "./shapes.js";
 export { formatVerify, type VerifyReport, verifyData } from "./verify.js";
 
 /** Factories by the `name` of what they make. */
-export const dataSets: Readonly<Record<string, (options: never) => DataSource>> = {
+export const dataSets: Readonly<Record<string, (options: never) => Part<DataSource>>> = {
   cifar10,
   cifar100,
   imageFolder,
@@ -30,7 +31,7 @@ export const dataSets: Readonly<Record<string, (options: never) => DataSource>> 
  * @throws TrainerError ERR_UNKNOWN_NAME for a name that is not built in; ERR_OPTION for options it does not
  * take
  */
-export function dataSource(name: string, options: Readonly<Record<string, unknown>>): DataSource {
+export function dataSource(name: string, options: Readonly<Record<string, unknown>>): Part<DataSource> {
   if (Object.hasOwn(dataSets, name)) return dataSets[name]!(options as never);
   throw new TrainerError(
     "ERR_UNKNOWN_NAME",

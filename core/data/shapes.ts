@@ -10,7 +10,7 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
 
-import { partFactory } from "../options.js";
+import { type Part, partFactory } from "../parts.js";
 import { stream } from "../rng.js";
 import type { DataSource, Picture, Split } from "./dataset.js";
 import {
@@ -62,27 +62,32 @@ const deviation = [0.223, 0.223, 0.223] as const;
 const keptBytes = 256e6;
 
 /** Shapes in `classes` classes; picture i of a split is of class i modulo `classes`. */
-export const shapes: (options?: ShapesOptions) => DataSource = partFactory("data", "shapes", schema, (options) => {
-  return {
-    name: "shapes",
-    options,
-    async load() {
-      const { classes, size, train, test } = options;
-      return {
-        classes: Array.from({ length: classes }, (_, label) => className(label, classes)),
-        height: size,
-        width: size,
-        train: drawnSplit("train", train, options),
-        test: drawnSplit("test", test, options),
-        mean,
-        deviation,
-        fingerprint: createHash("sha256")
-          .update(`shapes 1 ${JSON.stringify(options)}`)
-          .digest("hex"),
-      };
-    },
-  };
-});
+export const shapes: (options?: ShapesOptions) => Part<DataSource> = partFactory(
+  "data",
+  "shapes",
+  schema,
+  (options) => {
+    return {
+      name: "shapes",
+      options,
+      async load() {
+        const { classes, size, train, test } = options;
+        return {
+          classes: Array.from({ length: classes }, (_, label) => className(label, classes)),
+          height: size,
+          width: size,
+          train: drawnSplit("train", train, options),
+          test: drawnSplit("test", test, options),
+          mean,
+          deviation,
+          fingerprint: createHash("sha256")
+            .update(`shapes 1 ${JSON.stringify(options)}`)
+            .digest("hex"),
+        };
+      },
+    };
+  },
+);
 
 type Filled = Required<Omit<ShapesOptions, "scale">> & Pick<ShapesOptions, "scale">;
 

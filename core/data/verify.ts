@@ -2,6 +2,7 @@
 
 import { createHash } from "node:crypto";
 import { TrainerError } from "../errors.js";
+import { type Given, makePart } from "../parts.js";
 import type { Data, DataSource, LoadContext, Split } from "./dataset.js";
 import { checkData } from "./load.js";
 
@@ -57,8 +58,9 @@ export interface VerifyReport {
  * @throws TrainerError what `load` throws: files that are missing or contradict themselves cannot be verified
  * further
  */
-export async function verifyData(source: DataSource, context: LoadContext = {}): Promise<VerifyReport> {
+export async function verifyData(given: Given<DataSource>, context: LoadContext = {}): Promise<VerifyReport> {
   const begin = performance.now();
+  const source = makePart(given);
   const data = await source.load(context);
   checkData(data, source.name);
   const train = await readAll(data.train, data);

@@ -2,7 +2,7 @@
 import type { Emitter } from "mitt";
 import type { z } from "zod";
 import type { RunConfig } from "../config/settings.js";
-import { partFactory } from "../options.js";
+import { type Part, partFactory } from "../parts.js";
 import type { Stream } from "../rng.js";
 import type { Events } from "./events.js";
 import type { Hooks } from "./hooks.js";
@@ -71,17 +71,13 @@ export interface PluginDefinition<S extends z.ZodObject> {
   apply(options: z.output<S>, context: PluginContext): PluginInstance | void;
 }
 
-/** Makes a plugin from options, and knows its definition. */
+/** Makes a part of a config from options, and knows its definition. */
 export interface PluginFactory<S extends z.ZodObject = z.ZodObject> {
-  (options?: z.input<S>): Plugin;
+  (options?: z.input<S>): Part<Plugin>;
   readonly definition: PluginDefinition<S>;
 }
 
-/**
- * Turns a definition into a factory that checks its options.
- *
- * @throws from the factory: TrainerError ERR_OPTION for an unknown or unfit option, with a suggestion
- */
+/** Turns a definition into a factory of parts. Options are checked together with the config that they are in. */
 export function definePlugin<S extends z.ZodObject>(definition: PluginDefinition<S>): PluginFactory<S> {
   const { name, requires, conflicts, slot, observer } = definition;
   const factory = partFactory(

@@ -2,7 +2,6 @@
 import type { Emitter } from "mitt";
 import { type ResolvedConfig, resolveConfig, type TrainerConfig } from "../config/config.js";
 import { reasonOf, TrainerError } from "../errors.js";
-import { sgd } from "../nn/optimizers.js";
 import { checkComposition } from "./composition.js";
 import { evaluate, plainView } from "./evaluate.js";
 import { createEvents, type Events } from "./events.js";
@@ -42,7 +41,7 @@ export class Trainer {
 
   /** `extensions` are applied after the config's plugins and are no part of its record. */
   constructor(config: TrainerConfig, extensions: readonly Plugin[] = []) {
-    this.config = resolveConfig(config, { optimizer: sgd() });
+    this.config = resolveConfig(config);
     this.hints = checkComposition(
       this.config,
       extensions.map(({ name }) => name),

@@ -9,7 +9,7 @@ import { type Layer, run } from "../nn/layer.js";
 import { batchNorm, conv2d, identity, linear } from "../nn/layers.js";
 import type { BuildContext, Model, ModelSource } from "../nn/model.js";
 import * as ops from "../nn/ops.js";
-import { partFactory } from "../options.js";
+import { type Part, partFactory } from "../parts.js";
 import { runAll } from "./block.js";
 
 /** Widths of the three groups, and convolutions in each. Multiply-adds for one image of 32 pixels and 100 classes. */
@@ -35,7 +35,7 @@ export type AirbenchOptions = z.input<typeof airbenchOptions>;
 const whitened = 24;
 
 /** 118, 302 or 452 M multiply-adds an image at 32 px. Whiten the first layer with the plugin `whitening`. */
-export const airbench: (options?: AirbenchOptions) => ModelSource = partFactory(
+export const airbench: (options?: AirbenchOptions) => Part<ModelSource> = partFactory(
   "model",
   "airbench",
   airbenchOptions,

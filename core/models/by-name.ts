@@ -2,6 +2,7 @@
 import { TrainerError } from "../errors.js";
 import type { ModelSource } from "../nn/model.js";
 import { suggestion } from "../options.js";
+import type { Part } from "../parts.js";
 import { airbench } from "./airbench.js";
 import { efficientNetB0 } from "./efficientnet.js";
 import { resnet18, resnet34, resnet50, resnet101 } from "./resnet.js";
@@ -27,7 +28,7 @@ export type ModelName = keyof typeof models;
  *
  * @throws TrainerError ERR_UNKNOWN_NAME for a name not in `models`, ERR_OPTION for options it does not take
  */
-export function modelByName(name: string, options: Readonly<Record<string, unknown>> = {}): ModelSource {
+export function modelByName(name: string, options: Readonly<Record<string, unknown>> = {}): Part<ModelSource> {
   if (!Object.hasOwn(models, name)) {
     const near = suggestion(name, Object.keys(models));
     throw new TrainerError("ERR_UNKNOWN_NAME", `There is no model "${name}"${near}.`);

@@ -5,7 +5,7 @@ import { batchNorm, conv2d, depthwiseConv2d, identity, linear, sequential } from
 import type { BuildContext, Model, ModelSource } from "../nn/model.js";
 import * as ops from "../nn/ops.js";
 import { squeezeExcite } from "../nn/squeeze-excite.js";
-import { partFactory } from "../options.js";
+import { type Part, partFactory } from "../parts.js";
 import { blockNames, runAll } from "./block.js";
 
 const efficientNetOptions = z.strictObject({
@@ -39,7 +39,7 @@ const stemChannels = 32;
 const features = 1280;
 
 /** 4,135,648 parameters at 100 classes. Random initial values of the classifier are PyTorch's, not timm's. */
-export const efficientNetB0: (options?: EfficientNetOptions) => ModelSource = partFactory(
+export const efficientNetB0: (options?: EfficientNetOptions) => Part<ModelSource> = partFactory(
   "model",
   "efficientnet-b0",
   efficientNetOptions,

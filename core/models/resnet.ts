@@ -7,7 +7,7 @@ import { type Layer, run } from "../nn/layer.js";
 import { batchNorm, conv2d, identity, linear, sequential } from "../nn/layers.js";
 import type { BuildContext, Model, ModelSource } from "../nn/model.js";
 import * as ops from "../nn/ops.js";
-import { partFactory } from "../options.js";
+import { type Part, partFactory } from "../parts.js";
 import { blockNames, runAll } from "./block.js";
 
 const resnetOptions = z.strictObject({
@@ -33,7 +33,7 @@ interface Architecture {
   readonly bottleneck: boolean;
 }
 
-const define = (architecture: Architecture): ((options?: ResNetOptions) => ModelSource) =>
+const define = (architecture: Architecture): ((options?: ResNetOptions) => Part<ModelSource>) =>
   partFactory("model", architecture.name, resnetOptions, (options) => ({
     name: architecture.name,
     options,

@@ -8,7 +8,7 @@ import { type Layer, run } from "../nn/layer.js";
 import { batchNorm, conv2d, identity, linear } from "../nn/layers.js";
 import type { BuildContext, Model, ModelSource } from "../nn/model.js";
 import * as ops from "../nn/ops.js";
-import { partFactory } from "../options.js";
+import { type Part, partFactory } from "../parts.js";
 import { blockNames, runAll } from "./block.js";
 
 const resnet9Options = z.strictObject({
@@ -21,7 +21,7 @@ export type ResNet9Options = z.input<typeof resnet9Options>;
 const logitScale = 0.125;
 
 /** 6,619,200 parameters at 100 classes; 379 M multiply-adds a picture of 32 pixels. Any size from 8 will do. */
-export const resnet9: (options?: ResNet9Options) => ModelSource = partFactory(
+export const resnet9: (options?: ResNet9Options) => Part<ModelSource> = partFactory(
   "model",
   "resnet9",
   resnet9Options,

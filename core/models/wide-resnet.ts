@@ -7,13 +7,13 @@ import { type Layer, run } from "../nn/layer.js";
 import { activation, batchNorm, conv2d, identity, linear, sequential } from "../nn/layers.js";
 import type { BuildContext, Model, ModelSource } from "../nn/model.js";
 import * as ops from "../nn/ops.js";
-import { partFactory } from "../options.js";
+import { type Part, partFactory } from "../parts.js";
 import { blockNames, runAll } from "./block.js";
 
 const wrnOptions = z.strictObject({
   depth: z
     .int()
-    .refine((depth) => depth >= 10 && (depth - 4) % 6 === 0, "must be 6 n + 4 (10, 16, 22, 28, 34, 40, …)")
+    .refine((depth) => depth >= 10 && (depth - 4) % 6 === 0, "expected 6 n + 4 (10, 16, 22, 28, 34, 40, …)")
     .default(16)
     .describe("convolutions on the longest way, projections counted: 6 n + 4 for n blocks a stage"),
   width: z.int().positive().default(4).describe("times the channels of a ResNet for CIFAR: 16, 32, 64"),
@@ -27,11 +27,16 @@ const stageNames = ["block1", "block2", "block3"] as const;
  * WRN-depth-width. At 100 classes WRN-16-4 has 2,772,020 parameters and 393 M multiply-adds a picture of 32
  * pixels, WRN-28-10 has 36,536,884 and 5.24 G.
  */
-export const wrn: (options?: WideResNetOptions) => ModelSource = partFactory("model", "wrn", wrnOptions, (options) => ({
-  name: "wrn",
-  options,
-  build: (context) => build(options, context),
-}));
+export const wrn: (options?: WideResNetOptions) => Part<ModelSource> = partFactory(
+  "model",
+  "wrn",
+  wrnOptions,
+  (options) => ({
+    name: "wrn",
+    options,
+    build: (context) => build(options, context),
+  }),
+);
 
 function build({ depth, width }: z.output<typeof wrnOptions>, context: BuildContext): Model {
   const blocks = (depth - 4) / 6;

@@ -4,7 +4,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { z } from "zod";
-import { partFactory } from "../options.js";
+import { partFactory } from "../parts.js";
 
 export interface UpdateContext {
   /** Learning rate of the parameter's group at this step. */

@@ -16,6 +16,7 @@ import { applyPlugins, disposePlugins } from "../loop/plugin-instances.js";
 import { type FitOptions, Trainer } from "../loop/trainer.js";
 import type { EpochSummary, FitSummary, Metrics, Progress, Run, Step } from "../loop/types.js";
 import { sgd } from "../nn/optimizers.js";
+import type { Given } from "../parts.js";
 import { microNet } from "./micro-net.js";
 
 export type { HookCalls } from "../loop/hooks.js";
@@ -58,9 +59,12 @@ export interface Mounted {
  *
  * @throws TrainerError ERR_COMPOSITION, ERR_PLUGIN, ERR_OPTION
  */
-export function mountPlugin(plugin: Plugin, { config: overrides }: { config?: Partial<TrainerConfig> } = {}): Mounted {
+export function mountPlugin(
+  plugin: Given<Plugin>,
+  { config: overrides }: { config?: Partial<TrainerConfig> } = {},
+): Mounted {
   const plugins = [...(overrides?.plugins ?? []), plugin];
-  const config = resolveConfig(microConfig({ ...overrides, plugins }), { optimizer: sgd() });
+  const config = resolveConfig(microConfig({ ...overrides, plugins }));
   const hints = checkComposition(config);
   const hooks = createHooks({ seed: config.seed });
   const events = createEvents();

@@ -4,7 +4,7 @@ import { type Layer, run } from "../nn/layer.js";
 import { append, batchNorm, conv2d, identity, linear } from "../nn/layers.js";
 import type { ModelSource } from "../nn/model.js";
 import * as ops from "../nn/ops.js";
-import { partFactory } from "../options.js";
+import { partFactory } from "../parts.js";
 
 const microNetOptions = z.strictObject({
   width: z.int().positive().default(16).describe("channels everywhere"),

@@ -2,14 +2,14 @@
 import { z } from "zod";
 import { definePlugin, image } from "../../core/index.js";
 
-const range = z.tuple([z.number(), z.number()]).refine(([low, high]) => low <= high, "must be [low, high]");
+const range = z.tuple([z.number(), z.number()]).refine(([low, high]) => low <= high, "expected [low, high]");
 const byte = z.int().min(0).max(255);
 
 const options = z.strictObject({
   probability: z.number().min(0).max(1).default(1).describe("share of images to transform"),
   degrees: range.default([-30, 30]).describe("clockwise rotation, uniform in this range"),
   scale: range
-    .refine(([low]) => low > 0, "must be above 0")
+    .refine(([low]) => low > 0, "expected a lower bound above 0")
     .default([0.8, 1.2])
     .describe("zoom, uniform in this range"),
   translate: z.number().min(0).max(1).default(0).describe("largest shift in each direction, as a share of the side"),

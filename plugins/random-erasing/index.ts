@@ -9,11 +9,11 @@ const ordered = ([low, high]: [number, number]): boolean => low <= high;
 const options = z.strictObject({
   probability: z.number().min(0).max(1).default(0.5).describe("share of images with an erased rectangle"),
   scale: range
-    .refine(ordered, "must be [low, high]")
+    .refine(ordered, "expected [low, high]")
     .default([0.02, 0.33])
     .describe("the rectangle's share of the image, uniform in this range"),
   ratio: range
-    .refine(ordered, "must be [low, high]")
+    .refine(ordered, "expected [low, high]")
     .default([0.3, 3.3])
     .describe("height over width; the logarithm is uniform in this range"),
   value: z

@@ -124,8 +124,8 @@ describe("fit", () => {
 describe("a config of the wrong shape", () => {
   it.each([
     ["plugins that are no list", `{ plugins: "l2" }`, [], /"plugins"/],
-    ["a plugin that is none", `{ plugins: [undefined] }`, [], /"plugins.0" must be a plugin/],
-    ["no data, and --data", `{}`, ["--data", "somewhere"], /"data" must be a data source/],
+    ["a plugin that is none", `{ plugins: [undefined] }`, [], /"plugins.0" expected a plugin/],
+    ["no data, and --data", `{}`, ["--data", "somewhere"], /"data" expected a data source/],
   ])("%s: one message, code 2, nothing written", async (name, text, more, message) => {
     const file = join(base, `${name.replaceAll(/\W+/g, "-")}.config.mjs`);
     writeFileSync(file, `export default ${text};`);

@@ -93,7 +93,7 @@ const mistakes: [string, string[], number, RegExp][] = [
   ["a rate that is none", [...quick, "--learning-rate", "NaN"], 2, /It must be a number above 0/],
   ["an endless rate", [...quick, "--learning-rate", "1e999"], 2, /It must be a number above 0/],
   ["a negative seed", [...quick, "--seed=-1"], 2, /It must be a whole number from 0/],
-  ["a seed of 33 bits", [...quick, "--seed", "4294967296"], 2, /The config: "seed" .* and 4294967296 came/],
+  ["a seed of 33 bits", [...quick, "--seed", "4294967296"], 2, /The config: "seed" .* got 4294967296/],
   ["everything held out", [...quick, "--holdout", "1"], 2, /It must be a number from 0 to below 1/],
   ["an empty hold-out", [...quick, "--holdout", " "], 2, /It must be a number from 0 to below 1/],
   ["limits", [...quick, "--limit-train", "none"], 2, /It must be a whole number from 1/],

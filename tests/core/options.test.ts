@@ -1,8 +1,9 @@
-/** What is said of options: in one line, with what came and the name that was meant. */
+/** Messages about options: one line, with what was expected, what it got, and the name that was meant. */
+
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
-import { TrainerError } from "../../core/errors.js";
-import { deferRefusals, parseOptions, partFactory, refusalOf, show, suggestion } from "../../core/options.js";
+import type { TrainerError } from "../../core/errors.js";
+import { parseOptions, show, suggestion } from "../../core/options.js";
 
 describe("a value in a message", () => {
   const cycle: { self?: unknown } = {};
@@ -45,9 +46,9 @@ describe("options", () => {
     rate: z.number().max(1).default(0.5),
     inner: z.strictObject({ deep: z.int() }).optional(),
   });
-  const said = (input: unknown, placeOf?: (key: string) => string): string => {
+  const said = (input: unknown): string => {
     try {
-      parseOptions("plugin x", schema, input, placeOf);
+      parseOptions("plugin x", schema, input);
     } catch (error) {
       expect(error).toMatchObject({ code: "ERR_OPTION" });
       return (error as TrainerError).message;
@@ -58,28 +59,21 @@ describe("options", () => {
   it.each<[unknown, string]>([
     [{}, ""],
     [undefined, ""],
-    [{ rate: 2 }, 'Plugin x: "rate" Too big: expected number to be <=1, and 2 came.'],
-    [{ rate: "a" }, 'Plugin x: "rate" expected number, and "a" came.'],
+    [{ rate: 2 }, 'Plugin x: "rate" expected number to be <=1, got 2.'],
+    [{ rate: "a" }, 'Plugin x: "rate" expected number, got "a".'],
     [
       { inner: { deep: 1.5, deeep: 2 } },
-      'Plugin x: "inner.deep" expected int, and 1.5 came; unknown option "inner.deeep" (did you mean "deep"?).',
+      'Plugin x: "inner.deep" expected int, got 1.5; unknown option "inner.deeep" (did you mean "deep"?).',
     ],
     [
       { inner: 3, other: 1 },
-      'Plugin x: "inner" expected object, and 3 came; unknown option "other" (there are: rate, inner).',
+      'Plugin x: "inner" expected object, got 3; unknown option "other" (there are: rate, inner).',
     ],
-    [7, "Plugin x: expected object, and 7 came."],
-    [[], "Plugin x: expected object, and [] came."],
+    [7, "Plugin x: expected object, got 7."],
+    [[], "Plugin x: expected object, got []."],
   ])("%j", (input, words) => expect(said(input)).toBe(words));
 
-  it("are told with the place of their keys", () => {
-    const words = said({ rate: 2, inner: { deeep: 1 } }, (key) => ` (line of ${key})`);
-    expect(words).toContain('"rate" (line of rate) Too big');
-    expect(words).toContain('"inner.deep" (line of deep) expected number, and nothing came');
-    expect(words).toContain('unknown option "inner.deeep" (line of deeep) (did you mean "deep"?)');
-  });
-
-  it("that cannot be read are told with the reason", () => {
+  it("that cannot be read are refused with the reason", () => {
     const cause = new Error("not today. Or tomorrow.");
     const input = Object.defineProperty({}, "rate", {
       enumerable: true,
@@ -89,32 +83,5 @@ describe("options", () => {
     });
     expect(said(input)).toBe("Plugin x cannot be read: not today. Or tomorrow.");
     expect(() => parseOptions("plugin x", schema, input)).toThrow(expect.objectContaining({ cause }));
-  });
-});
-
-describe("a factory of parts", () => {
-  const schema = z.number().refine((width) => width !== 0, "has no width");
-  const make = partFactory("model", "x", schema, (width) => {
-    if (width < 0) throw new TypeError("a fault of the factory");
-    return { name: "x", options: { width }, build: () => width };
-  });
-
-  it("makes parts, and throws what is wrong", () => {
-    expect(make(3).build()).toBe(3);
-    expect(() => make(0)).toThrow("no width");
-  });
-
-  it("notes what is wrong while refusals are deferred, but no fault of its own", () => {
-    const refusals: unknown[] = [];
-    const stop = deferRefusals((refusal) => refusals.push(refusal));
-    const [good, bad] = [make(3), make(0)];
-    expect(() => make(-1)).toThrow(TypeError);
-    stop();
-    expect(refusals).toEqual([new TrainerError("ERR_OPTION", 'Model "x": has no width, and 0 came.')]);
-    expect(Object.keys(bad)).toEqual(["name", "options", "build"]);
-    expect(bad.build).toThrow("no width");
-    expect(refusalOf(bad)).toBe(refusals[0]);
-    expect([good, undefined, 7].map(refusalOf)).toEqual([undefined, undefined, undefined]);
-    expect(() => make(0)).toThrow("no width");
   });
 });

@@ -2,6 +2,7 @@
  * R18, R19 and R20 at length: over ten thousand steps no tensor more, no byte of tensors more, no memory beyond the noise
  * of the garbage collector, and no plugin accused of a leak. Evaluations, checkpoints, Grad-CAM and a resume among them.
  */
+
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,6 +12,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { shapes } from "../../core/data/index.js";
 import { loadBackend, type Plugin, Trainer } from "../../core/index.js";
+import type { Given } from "../../core/parts.js";
 import { microConfig } from "../../core/testing/index.js";
 import * as plugins from "../../plugins/index.js";
 import { createKeeper, fromCheckpoint } from "../../run/checkpoint-writer.js";
@@ -30,7 +32,7 @@ const total = 10_000;
 const warmUp = 2_000;
 const every = 200;
 
-const everything = (): Plugin[] => [
+const everything = (): Given<Plugin>[] => [
   plugins.dropout({ rate: 0.1 }),
   plugins.stochasticDepth({ rate: 0.1 }),
   plugins.squeezeExcite({ reduction: 4 }),
@@ -60,7 +62,7 @@ interface Sample {
 }
 
 /** Trains to `maxSteps` and takes samples after the warm-up. */
-async function train(more: Plugin[], { maxSteps = total, resumes = false } = {}) {
+async function train(more: Given<Plugin>[], { maxSteps = total, resumes = false } = {}) {
   const run = mkdtempSync(join(base, "run-"));
   const checkpoints = join(run, "checkpoints");
   const record = createRunRecord({ logEvery: 10 });

@@ -1,6 +1,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { adamw, loadBackend, type ParamGroup, type Plugin, sgd } from "../../core/index.js";
+import type { Given } from "../../core/parts.js";
 import { fitWeights, microConfig, mountPlugin, progressAt } from "../../core/testing/index.js";
 import { differentialLr, frozenAt, rateAt } from "../../plugins/differential-lr/index.js";
 
@@ -65,7 +66,7 @@ describe("differential-lr", () => {
   it.each([sgd({ momentum: 0.9 }), adamw({ weightDecay: 0 })])(
     "scales each stage's update itself, under $name",
     async (optimizer) => {
-      const updates = async (plugins: Plugin[]): Promise<Map<string, number>> => {
+      const updates = async (plugins: Given<Plugin>[]): Promise<Map<string, number>> => {
         const first = new Map<string, tf.Tensor>();
         const sizes = new Map<string, number>();
         const watch: Plugin = {

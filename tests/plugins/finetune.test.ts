@@ -18,6 +18,7 @@ import { resnet18 } from "../../core/models/index.js";
 import { initialWeights } from "../../core/nn/layer.js";
 import { readSafetensors, toFloat32, writeSafetensors } from "../../core/nn/safetensors.js";
 import { weightsToSafetensors } from "../../core/nn/weights-file.js";
+import { makePart } from "../../core/parts.js";
 import { fitWeights, microConfig, microNet } from "../../core/testing/index.js";
 import { chooseWeights } from "../../plugins/finetune/index.js";
 import { differentialLr, ema, finetune, gradientAccumulation, squeezeExcite } from "../../plugins/index.js";
@@ -30,7 +31,7 @@ const golden = join(import.meta.dirname, "../golden/torch/resnet-trace/resnet18-
 
 /** A file with the first weights of a micro net under another seed. */
 function file(name: string, { classes = 4, seed = 99, width = 16 } = {}): string {
-  const { layer } = microNet({ width }).build({ classes, buildBlock: through, buildHead: through });
+  const { layer } = makePart(microNet({ width })).build({ classes, buildBlock: through, buildHead: through });
   const path = join(folder, name);
   tf.tidy(() => writeFileSync(path, weightsToSafetensors(initialWeights(layer, seed), layer)));
   return path;
@@ -61,7 +62,7 @@ describe("finetune", () => {
   it("begins with every weight of the file", async () => {
     const path = file("same.safetensors");
     const { weights, said } = await firstWeights(microConfig({ plugins: [finetune({ path })] }));
-    const { layer } = microNet().build({ classes: 4, buildBlock: through, buildHead: through });
+    const { layer } = makePart(microNet()).build({ classes: 4, buildBlock: through, buildHead: through });
     const expected = initialWeights(layer, 99);
     expect([...weights.keys()]).toEqual([...expected.keys()]);
     for (const [name, value] of expected) expect(weights.get(name)).toEqual([...value.dataSync()]);
@@ -193,7 +194,7 @@ describe("finetune", () => {
     const path = file("frozen.safetensors", { classes: 7 });
     const plugins = [ema(), finetune({ path }), differentialLr({ freeze: 2 })];
     const { weights, summary } = await fitWeights(microConfig({ plugins }));
-    const { layer } = microNet().build({ classes: 7, buildBlock: through, buildHead: through });
+    const { layer } = makePart(microNet()).build({ classes: 7, buildBlock: through, buildHead: through });
     const common = commonWeights(readFileSync(path), layer);
     expect(weights["stem.weight"]).toEqual([...common.weights.get("stem.weight")!.dataSync()]);
     tf.dispose([...common.weights.values()]);

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { limit, stratifiedHoldout } from "../../core/data/holdout.js";
 import { shapes } from "../../core/data/shapes.js";
 import { loadBackend, type Plugin, spread, Trainer } from "../../core/index.js";
+import { makePart } from "../../core/parts.js";
 import { fitWeights, microConfig } from "../../core/testing/index.js";
 import { earlyStopping, gradCam } from "../../plugins/index.js";
 
@@ -77,7 +78,7 @@ describe("grad-cam", () => {
   it("draws validation images within a limit, and never a training image", async () => {
     const run = runFolder();
     const data = shapes({ classes: 4, size: 8, train: 60, test: 4 });
-    const left = limit((await data.load({})).train, 12, 1);
+    const left = limit((await makePart(data).load({})).train, 12, 1);
     const held = stratifiedHoldout(left.labels, 0.34, 1).validation;
     await fitWeights(
       microConfig({ data, epochs: 1, limitTrain: 12, holdout: 0.34, plugins: [gradCam({ images: 20 })] }),

@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { adamw, loadBackend, type ParamGroup, sgd } from "../../core/index.js";
+import { adamw, loadBackend, type ParamGroup, type PluginContext, sgd } from "../../core/index.js";
 import { fitWeights, microConfig, mountPlugin, stepAt } from "../../core/testing/index.js";
 import { gradientClipping } from "../../plugins/gradient-clipping/index.js";
 import { l2 } from "../../plugins/l2/index.js";
@@ -53,7 +53,7 @@ describe("l2", () => {
     const zero = {
       name: "zero",
       options: {},
-      apply: ({ hooks }: Parameters<ReturnType<typeof l2>["apply"]>[0]) => {
+      apply: ({ hooks }: PluginContext) => {
         hooks.beforeStep.tap(
           (gradients) => new Map([...gradients].map(([name, value]) => [name, tf.zerosLike(value)])),
         );

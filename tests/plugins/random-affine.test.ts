@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { image } from "../../core/index.js";
+import { makePart } from "../../core/parts.js";
 import { mountPlugin } from "../../core/testing/index.js";
 import { randomAffine } from "../../plugins/random-affine/index.js";
 import { describeAugmentation, ramp, streamOf, tally } from "../support/augmentation.js";
@@ -42,7 +43,7 @@ describe("random-affine", () => {
   });
 
   it("refuses ranges that run backwards or a scale of nothing", () => {
-    expect(() => randomAffine({ degrees: [30, -30] })).toThrow('"degrees" must be [low, high]');
-    expect(() => randomAffine({ scale: [0, 1] })).toThrow('"scale" must be above 0');
+    expect(() => makePart(randomAffine({ degrees: [30, -30] }))).toThrow('"degrees" expected [low, high]');
+    expect(() => makePart(randomAffine({ scale: [0, 1] }))).toThrow('"scale" expected a lower bound above 0');
   });
 });

@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { loadBackend, type ParamGroup, type Plugin, Trainer } from "../../core/index.js";
+import { loadBackend, makePart, type ParamGroup, type Plugin, Trainer } from "../../core/index.js";
 import { microConfig } from "../../core/testing/index.js";
 import { symmetricEigen } from "../../plugins/whitening/eigen.js";
 import { frozen, patchMoments, whitening, whiteningFilters } from "../../plugins/whitening/index.js";
@@ -100,7 +100,7 @@ describe("the plugin", () => {
       },
     };
     const { data } = microConfig();
-    const { train, ...scale } = await data.load({});
+    const { train, ...scale } = await makePart(data).load({});
     const config = microConfig({ holdout: 0, plugins: [whitening({ layer: "stem" }), look] });
     await new Trainer(config).fit();
     const moments = patchMoments(await train.read([...Array(train.length).keys()]), 3, scale);

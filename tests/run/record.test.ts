@@ -1,4 +1,5 @@
 /** What a run keeps: enough to read it, to evaluate it again, and nothing of a run that never was. */
+
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,6 +8,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vites
 import { system } from "../../core/files.js";
 import { loadBackend, type Plugin, Trainer, type TrainerConfig, weightsFromSafetensors } from "../../core/index.js";
 import type { Keep } from "../../core/loop/recovery.js";
+import { makePart } from "../../core/parts.js";
 import { fitWeights, microConfig, weightsHash } from "../../core/testing/index.js";
 import { ema } from "../../plugins/index.js";
 import { createRunFolder } from "../../run/folder.js";
@@ -120,7 +122,7 @@ describe("a finished run", () => {
     await running.fit({ folder });
     const { classes } = readPreprocessing(readFileSync(join(folder, "weights.safetensors")), "weights");
     const { buildBlock, buildHead } = new Trainer(config).hooks.call;
-    const { layer } = config.model.build({ classes: classes.length, buildBlock, buildHead });
+    const { layer } = makePart(config.model).build({ classes: classes.length, buildBlock, buildHead });
     const weights = weightsFromSafetensors(readFileSync(join(folder, "weights.safetensors")), layer);
     const hash = weightsHash(weights);
     tf.dispose([...weights.values()]);

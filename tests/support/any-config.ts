@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { expect } from "vitest";
 import { configSchema, resolveConfig } from "../../core/config/config.js";
-import { sgd, type TrainerConfig, TrainerError } from "../../core/index.js";
+import { type TrainerConfig, TrainerError } from "../../core/index.js";
 import { microConfig } from "../../core/testing/index.js";
 
 /** Checks `runs` configs; returns the milliseconds that the slowest took. */
@@ -20,7 +20,7 @@ export function survivesAnyConfig(runs: number): number {
     fc.property(fc.dictionary(key, anything), (config) => {
       const begin = performance.now();
       try {
-        resolveConfig({ ...microConfig(), ...config } as TrainerConfig, { optimizer: sgd() });
+        resolveConfig({ ...microConfig(), ...config } as TrainerConfig);
       } catch (error) {
         expect(error).toBeInstanceOf(TrainerError);
         expect((error as TrainerError).exitCode).toBe(2);

@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 import { type Plugin, type Sample, stream } from "../../core/index.js";
+import type { Given } from "../../core/parts.js";
 import { mountPlugin } from "../../core/testing/index.js";
 import { randomCropFlip } from "../../plugins/random-crop-flip/index.js";
 
@@ -31,7 +32,7 @@ export function tally(count: number, outcome: (index: number) => string): Map<st
 }
 
 /** Registers the tests that each augmentation must pass. */
-export function describeAugmentation(plugin: Plugin): void {
+export function describeAugmentation(plugin: Given<Plugin>): void {
   describe(`${plugin.name}, as every augmentation,`, () => {
     it("is a function of seed, epoch and sample; keeps label, index, size and its argument", () => {
       const { call } = mountPlugin(plugin);

@@ -1,8 +1,10 @@
 /** Our networks as the golden files name them: timm's EfficientNet has the ImageNet stem alone. */
+
 import { modelByName } from "../../core/models/index.js";
 import { append } from "../../core/nn/layers.js";
 import type { BuildContext, Model } from "../../core/nn/model.js";
 import { squeezeExcite } from "../../core/nn/squeeze-excite.js";
+import { makePart } from "../../core/parts.js";
 
 export interface GoldenNetwork {
   /** "resnet18", "wrn-16-4", … */
@@ -26,7 +28,7 @@ export function buildGolden({ model, stem, squeezeExcite: se, classes, options }
   const source = depth
     ? modelByName("wrn", { depth: Number(depth), width: Number(width) })
     : modelByName(model, options ?? (stem ? { stem } : model === "efficientnet-b0" ? { stem: "imagenet" } : {}));
-  return source.build({
+  return makePart(source).build({
     ...plain(classes),
     buildBlock: (branch, { channels }) =>
       se ? append(branch, "se", squeezeExcite({ channels, squeezed: channels / 16 })) : branch,

@@ -2,7 +2,7 @@
  * A run of milliseconds made of built-in parts. Environment variables bend it, since these tests pass no
  * functions.
  */
-import { defineConfig, definePlugin, sgd } from "fitloop";
+import { defineConfig, definePlugin, makePart, sgd } from "fitloop";
 import { shapes } from "fitloop/data";
 import { resnet18 } from "fitloop/models";
 import { earlyStopping, ema, labelSmoothing, squeezeExcite, testTimeAugmentation } from "fitloop/plugins";
@@ -25,7 +25,7 @@ const foreign = definePlugin({
   },
 });
 
-const data = shapes({ classes: 4, size: 8, train: 40, test: 12 });
+const data = makePart(shapes({ classes: 4, size: 8, train: 40, test: 12 }));
 const loadsSlowly = MICRO === "slow data" || MICRO === "throws while loading";
 
 export default defineConfig({

@@ -1,4 +1,5 @@
 /** bfloat16 under tf.js: what is kept in it, what is given float32, and that both are right. */
+
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { isBfloat16 } from "../../../core/backend/bfloat16.js";
@@ -6,6 +7,7 @@ import { layers, loadBackend, ops } from "../../../core/index.js";
 import { models } from "../../../core/models/index.js";
 import { valueAndGradients } from "../../../core/nn/backward.js";
 import { forward, initialWeights, inPrecision, type Layer, namedParameters } from "../../../core/nn/layer.js";
+import { makePart } from "../../../core/parts.js";
 
 beforeAll(async () => void (await loadBackend({ name: "tensorflow" })));
 
@@ -147,7 +149,7 @@ describe("a network", () => {
   // With the statistics of a batch of 8, deep networks at their first weights turn any rounding into another gradient:
   // PyTorch's autocast has cosines of 0.90, 0.68, 0.05 and -0.06 there for ResNet-18, 34, 50 and 101.
   it.each(Object.entries(models))("%s has float32 logits and gradients near those of float32", (name, model) => {
-    const { layer } = model({}).build({ classes: 10, buildBlock: through, buildHead: through });
+    const { layer } = makePart(model({})).build({ classes: 10, buildBlock: through, buildHead: through });
     const weights = initialWeights(layer, 1);
     tf.tidy(() => {
       const { images, targets } = inputs(10);

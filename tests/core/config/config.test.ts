@@ -1,19 +1,31 @@
 /** The schema of a config: every mistake is named, and nothing that comes can break the check itself. */
+
 import { describe, expect, it } from "vitest";
 import type { z } from "zod";
 import { configSchema, defineConfig, resolveConfig } from "../../../core/config/config.js";
 import { dataSource, shapes } from "../../../core/data/index.js";
-import { configRecord, sgd, type TrainerConfig, TrainerError } from "../../../core/index.js";
+import {
+  configRecord,
+  type ModelSource,
+  makePart,
+  type Optimizer,
+  type Part,
+  type Plugin,
+  sgd,
+  Trainer,
+  type TrainerConfig,
+  TrainerError,
+} from "../../../core/index.js";
 import { models } from "../../../core/models/by-name.js";
+import { resnet18 } from "../../../core/models/index.js";
 import { optimizers } from "../../../core/nn/optimizers.js";
 import { parseOptions, show } from "../../../core/options.js";
 import { microConfig } from "../../../core/testing/index.js";
-import { labelSmoothing, plugins } from "../../../plugins/index.js";
+import { cutmix, l2, labelSmoothing, plugins } from "../../../plugins/index.js";
 import { survivesAnyConfig } from "../../support/any-config.js";
 
-const fallback = { optimizer: sgd() };
 const resolve = (config: object): ReturnType<typeof resolveConfig> =>
-  resolveConfig({ ...microConfig(), ...config } as TrainerConfig, fallback);
+  resolveConfig({ ...microConfig(), ...config } as TrainerConfig);
 const messageOf = (attempt: () => unknown): string => {
   try {
     attempt();
@@ -51,19 +63,33 @@ const everywhere: Options[] = [
   ["the config", ["skip", "rollback", "factor"], (options) => resolve({ onDivergence: options }), "onDivergence."],
   ...Object.entries(plugins).map(([name, factory]): Options => {
     const { options: schema } = factory.definition as unknown as { options: z.ZodObject };
-    const make = factory as unknown as (options: object) => unknown;
-    return [`plugin "${name}"`, Object.keys(schema.shape), make];
+    const make = factory as unknown as (options: object) => Part<Plugin>;
+    return [`plugin "${name}"`, Object.keys(schema.shape), (options) => resolve({ plugins: [make(options)] })];
   }),
-  ...Object.entries(models).map(([name, make]): Options => {
-    const known = Object.keys((make as () => { options: object })().options);
-    return [`model "${name.replace(/^efficientnet.*/, "efficientnet-b0")}"`, known, make as () => unknown];
+  ...Object.entries(models).map(([name, factory]): Options => {
+    const make = factory as (options?: object) => Part<ModelSource>;
+    const known = Object.keys(makePart(make()).options);
+    const where = `model "${name.replace(/^efficientnet.*/, "efficientnet-b0")}"`;
+    return [where, known, (options) => resolve({ model: make(options) })];
   }),
-  ...Object.entries(optimizers).map(
-    ([name, make]): Options => [`optimizer "${name}"`, Object.keys(make().options), make as () => unknown],
+  ...Object.entries(optimizers).map(([name, factory]): Options => {
+    const make = factory as (options?: object) => Part<Optimizer>;
+    const known = Object.keys(makePart(make()).options);
+    return [`optimizer "${name}"`, known, (options) => resolve({ optimizer: make(options) })];
+  }),
+  ...(
+    [
+      ["cifar100", ["path", "download"]],
+      ["shapes", Object.keys(makePart(shapes()).options)],
+      ["imageFolder", ["path", "size", "validateAll"]],
+    ] as const
+  ).map(
+    ([name, known]): Options => [
+      `data "${name}"`,
+      known,
+      (options) => resolve({ data: dataSource(name, options as never) }),
+    ],
   ),
-  ['data "cifar100"', ["path", "download"], (options) => dataSource("cifar100", options as never)],
-  ['data "shapes"', Object.keys(shapes().options), (options) => dataSource("shapes", options as never)],
-  ['data "imageFolder"', ["path", "size", "validateAll"], (options) => dataSource("imageFolder", options as never)],
 ];
 
 describe("an unknown key", () => {
@@ -145,7 +171,9 @@ describe("every option of every part", () => {
         const message = messageOf(() => attempt({ ...needed[where], [key]: value }));
         if (message === "") continue;
         refused++;
-        expect(message, `${key}: ${what}`).toMatch(new RegExp(`"(\\w+\\.)?${key}["[.]|cannot be read|must be`));
+        expect(message, `${key}: ${what}`).toMatch(
+          new RegExp(`"(\\w+\\.)?${key}["[.]|cannot be read|expected (a|"halt")`),
+        );
         expect(message, `${key}: ${what}`).not.toMatch(/\n|\bat .*:\d+:\d+/);
       }
     }
@@ -162,7 +190,7 @@ describe("a wrong value", () => {
     for (const [what, value] of [...bad, ["a cyclic object", cycle] as [string, unknown]]) {
       if (fine.has(`${key}: ${what}`)) continue;
       const message = messageOf(() => resolve({ [key]: value }));
-      expect(message, what).toMatch(new RegExp(`^The config: ("${key}" .*came|unknown option "${key}\\..*\\))\\.$`));
+      expect(message, what).toMatch(new RegExp(`^The config: ("${key}" .*got .*|unknown option "${key}\\..*\\))\\.$`));
       expect(message).not.toContain("\n");
     }
   });
@@ -173,11 +201,11 @@ describe("a wrong value", () => {
       "name",
       ["run", "a_b-1.2"],
       ["", "../a", "a/b", "/a", "a/", "a b", "a\n"],
-      /must be letters, digits, dots, dashes and underscores/,
+      /expected letters, digits, dots, dashes and underscores/,
     ],
-    ["data", [], [{}, { load: 1 }], /must be a data source, such as cifar100\(\{ path \}\)/],
-    ["model", [], [{}], /must be a model, such as resnet18\(\)/],
-    ["optimizer", [sgd(), undefined], [{}], /must be an optimizer, such as sgd\(\{ momentum: 0\.9 \}\)/],
+    ["data", [], [{}, { load: 1 }], /expected a data source, such as cifar100\(\{ path \}\)/],
+    ["model", [], [{}], /expected a model, such as resnet18\(\)/],
+    ["optimizer", [sgd(), undefined], [{}], /expected an optimizer, such as sgd\(\{ momentum: 0\.9 \}\)/],
     ["learningRate", [1e-9, 10], [0, -1], />0/],
     ["epochs", [1, 1000], [0, 0.5], /(>0|int)/],
     ["holdout", [0, 0.99], [-0.1, 1], /(>=0|<1)/],
@@ -189,7 +217,7 @@ describe("a wrong value", () => {
       "onDivergence",
       ["halt", { skip: 1 }, { rollback: 1 }, { rollback: 1, factor: 0.9 }],
       ["", { skip: 0 }, { rollback: 1, factor: 1 }],
-      /(must be "halt"|>0|<1)/,
+      /(expected "halt"|>0|<1)/,
     ],
     ["hookTimeout", [0.5, 1_000_000], [0, 1_000_001], /(>0|<=1000000)/],
   ])("of %s is refused from its bound on", (key, good, wrong, words) => {
@@ -225,7 +253,7 @@ describe("a wrong value", () => {
     for (const [, value] of bad.filter(
       ([what]) => !["an object", "a date", "a boxed number", "a promise"].includes(what),
     )) {
-      expect(messageOf(() => resolveConfig(value as TrainerConfig, fallback))).not.toBe("");
+      expect(messageOf(() => resolveConfig(value as TrainerConfig))).not.toBe("");
     }
   });
 });
@@ -245,15 +273,15 @@ describe("any config", () => {
         throw new Error("closed");
       },
     });
-    expect(messageOf(() => resolveConfig(getter, fallback))).toMatch(/not today/);
-    expect(messageOf(() => resolveConfig(proxy, fallback))).toMatch(/closed/);
+    expect(messageOf(() => resolveConfig(getter))).toMatch(/not today/);
+    expect(messageOf(() => resolveConfig(proxy))).toMatch(/closed/);
   });
 });
 
 describe("a resolved config", () => {
   it("has every default", () => {
     const { data, model } = microConfig();
-    const resolved = resolveConfig({ data, model, learningRate: 0.1, epochs: 1 }, fallback);
+    const resolved = resolveConfig({ data, model, learningRate: 0.1, epochs: 1 });
     expect(resolved).toMatchObject({
       name: "run",
       batchSize: 128,
@@ -267,17 +295,20 @@ describe("a resolved config", () => {
       hookTimeout: 600,
     });
     expect(resolve({ onDivergence: { rollback: 2 } }).onDivergence).toEqual({ rollback: 2, factor: 0.5 });
-    expect(resolved.optimizer).toBe(fallback.optimizer);
+    expect(resolved.optimizer).toMatchObject({ name: "sgd", options: { momentum: 0.9 } });
   });
 
-  it("comes of what defineConfig was given, with its mistakes", () => {
-    const config = { epochs: "three" } as unknown as TrainerConfig;
-    expect(defineConfig(config)).toBe(config);
+  it("has made parts, once however often the config is checked", () => {
+    const config = microConfig({ plugins: [labelSmoothing()] });
+    const [first, again] = [resolveConfig(config), resolveConfig({ ...config, epochs: 5 })];
+    for (const key of ["data", "model", "optimizer"] as const) expect(again[key]).toBe(first[key]);
+    expect(again.plugins[0]).toBe(first.plugins[0]);
+    expect(first.plugins[0]).toMatchObject({ name: "label-smoothing", options: { smoothing: 0.1 } });
   });
 
   it("does not change with the object it was made from", () => {
     const config = { ...microConfig({ plugins: [labelSmoothing()] }) };
-    const resolved = resolveConfig(config, fallback);
+    const resolved = resolveConfig(config);
     config.epochs = 99;
     (config.plugins as unknown[]).length = 0;
     expect(resolved.epochs).toBe(3);
@@ -292,18 +323,71 @@ describe("a resolved config", () => {
   });
 });
 
+describe("defineConfig", () => {
+  it("returns the very config it was given", () => {
+    const config = microConfig();
+    expect(defineConfig(config)).toBe(config);
+  });
+
+  it.each<[string, (config: TrainerConfig) => unknown]>([
+    ["defineConfig", defineConfig],
+    ["new Trainer", (config) => new Trainer(config)],
+  ])("lists every mistake of the config and of all parts at once, as %s does", (_, check) => {
+    const config = microConfig({
+      data: shapes({ size: 1 }),
+      model: resnet18({ width: 0, stm: "cifar" } as never),
+      optimizer: sgd({ momentum: 2 }),
+      plugins: [labelSmoothing({ smothing: 1 } as never), cutmix(), l2({ decay: -1 })],
+      learningRate: 0,
+    });
+    expect(messageOf(() => check({ ...config, seeed: 1 } as TrainerConfig)).split("\n")).toEqual([
+      "There are mistakes in 6 places.",
+      '- The config: "learningRate" expected number to be >0, got 0; unknown option "seeed" (did you mean "seed"?).',
+      '- Data "shapes": "size" expected number to be >=8, got 1.',
+      '- Model "resnet18": "width" expected number to be >0, got 0; unknown option "stm" (did you mean "stem"?).',
+      '- Optimizer "sgd": "momentum" expected number to be <1, got 2.',
+      '- Plugin "label-smoothing": unknown option "smothing" (did you mean "smoothing"?).',
+      '- Plugin "l2": "decay" expected number to be >=0, got -1.',
+    ]);
+  });
+
+  it("names the field of a part of another kind", () => {
+    expect(messageOf(() => defineConfig(microConfig({ model: sgd() as never })))).toMatch(
+      /^The config: "model" expected a model, such as resnet18\(\), got \{"kind":"optimizer","name":"sgd"/,
+    );
+  });
+});
+
+describe("a part that was changed", () => {
+  it("has the changed options, checked", () => {
+    const part = labelSmoothing({ smoothing: 0.2 });
+    const plugins = [{ ...part, options: { smoothing: 0.3 } }];
+    expect(resolve({ plugins }).plugins[0]!.options).toEqual({ smoothing: 0.3 });
+    expect(messageOf(() => resolve({ plugins: [{ ...part, options: { smoothing: 3 } }] }))).toMatch(
+      /^Plugin "label-smoothing": "smoothing"/,
+    );
+  });
+
+  it("may have no key more: a function would never be called", () => {
+    const plugins = [{ ...labelSmoothing(), apply: () => undefined }];
+    expect(messageOf(() => resolve({ plugins }))).toMatch(
+      /"plugins.0" has keys that its factory did not give it \(apply\)/,
+    );
+  });
+});
+
 describe("a plugin made by hand", () => {
   const apply = (): void => undefined;
   it.each<[string, unknown, RegExp]>([
-    ["no name", { options: {}, apply }, /"plugins.0" needs a name in kebab-case/],
-    ["another case", { name: "myPlugin", options: {}, apply }, /needs a name in kebab-case/],
-    ["no options", { name: "mine", apply }, /needs options, a plain object/],
+    ["no name", { options: {}, apply }, /"plugins.0" expected a name in kebab-case/],
+    ["another case", { name: "myPlugin", options: {}, apply }, /expected a name in kebab-case/],
+    ["no options", { name: "mine", apply }, /expected options, a plain object/],
     [
       "a misspelt key",
       { name: "mine", options: {}, conflict: [], apply },
       /unknown key "conflict" \(did you mean "conflicts"\?\)/,
     ],
-    ["nothing", undefined, /must be a plugin/],
+    ["nothing", undefined, /expected a plugin/],
   ])("with %s is refused", (_, plugin, message) => {
     expect(messageOf(() => resolve({ plugins: [plugin] }))).toMatch(message);
   });

@@ -2,8 +2,8 @@
  * Configs as people write them, in a package of their own: loaded by a real process, as the command line
  * loads them.
  */
-import { execFileSync, spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readdirSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -51,29 +51,6 @@ describe("loading a config", () => {
     else expect(result).toMatchObject({ config: gives, file: join(folder, name) });
     if (text === sharing && !says) expect(result.same, "the same package and the same tf.js").toBe(true);
     expect(result.polluted).toBe(false);
-  });
-
-  it.each([
-    ["while it is loaded", "ends.mjs", "for (;;);\nexport default {};", "loading it"],
-    ["in TypeScript", "ends.ts", "const more: boolean = true;\nwhile (more);\nexport default {};", "loading it"],
-    ["after a wait", "waits.mjs", "await new Promise((go) => setTimeout(go, 5));\nfor (;;);", "loading it"],
-    ["in its function", "returns.ts", "export default () => { for (;;); };", "the function it exports"],
-    ["in a timer", "timer.mjs", "export default new Promise(() => setTimeout(() => { for (;;); }, 5));", "\\w+.*"],
-  ])("ends a config that never comes back %s, and says so", (_, name, text, what) => {
-    const path = join(folder, "module", "project", "deeper", `never-${name}`);
-    writeFileSync(path, text);
-    const { status, stdout, stderr } = spawnSync(process.execPath, ["--import", "tsx", script, path], {
-      cwd: root,
-      encoding: "utf8",
-      timeout: 200_000,
-    });
-    expect(stderr).toMatch(
-      new RegExp(
-        `^trainer: The config ${path} cannot be used: ${what} took longer than 1\\.5 s, and it is still busy\\.$`,
-        "m",
-      ),
-    );
-    expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
   });
 
   it("says that a file is not there", () => {

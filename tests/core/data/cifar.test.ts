@@ -1,11 +1,11 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-
 import { type CifarOptions, cifar10, cifar100 } from "../../../core/data/cifar.js";
 import { checkHistogram } from "../../../core/data/cifar-checks.js";
 import type { Data, DataSource } from "../../../core/data/dataset.js";
 import { TrainerError } from "../../../core/errors.js";
+import { type Given, makePart } from "../../../core/parts.js";
 import {
   type Files,
   gzip,
@@ -34,11 +34,13 @@ function saved(bytes: Buffer, name = `archive-${count++}`): string {
   return join(root, name);
 }
 
-async function failure(source: DataSource): Promise<TrainerError> {
-  const error = await source.load({}).then(
-    () => undefined,
-    (error: unknown) => error,
-  );
+async function failure(source: Given<DataSource>): Promise<TrainerError> {
+  const error = await makePart(source)
+    .load({})
+    .then(
+      () => undefined,
+      (error: unknown) => error,
+    );
   expect(error).toBeInstanceOf(TrainerError);
   expect((error as TrainerError).exitCode).toBe(65);
   return error as TrainerError;
@@ -81,7 +83,7 @@ describe("CIFAR-100", () => {
     const paths = [folderOf(whole), above, saved(gzip(tar)), saved(tar, "misnamed.zip"), beside];
     const fingerprints = new Set<string>();
     for (const path of paths) {
-      const data = await cifar100({ path }).load({});
+      const data = await makePart(cifar100({ path })).load({});
       expect([data.train.length, data.test!.length, data.height, data.width]).toEqual([100, 10, 32, 32]);
       expect(data.classes).toHaveLength(100);
       expect(data.classes[99]).toBe("fine_99");
@@ -96,11 +98,11 @@ describe("CIFAR-100", () => {
     expect(fingerprints.size).toBe(1);
     const other = { ...whole, "train.bin": Buffer.from(whole["train.bin"]!) };
     other["train.bin"][2000]! ^= 1;
-    expect(fingerprints).not.toContain((await cifar100({ path: folderOf(other) }).load({})).fingerprint);
+    expect(fingerprints).not.toContain((await makePart(cifar100({ path: folderOf(other) })).load({})).fingerprint);
   });
 
   it("gives fresh pixels with every read", async () => {
-    const { train } = await cifar100({ path: folderOf(whole) }).load({});
+    const { train } = await makePart(cifar100({ path: folderOf(whole) })).load({});
     const [first] = await train.read([5]);
     first!.pixels.fill(0);
     await expectPicture(train, 5, 5);
@@ -108,7 +110,7 @@ describe("CIFAR-100", () => {
 
   it("says when a split is not the official size, in one line each", async () => {
     const log = vi.fn();
-    await cifar100({ path: folderOf(whole) }).load({ log });
+    await makePart(cifar100({ path: folderOf(whole) })).load({ log });
     expect(log.mock.calls.map(([line]) => line)).toEqual([
       "CIFAR-100 train: 100 pictures (1 to 1 a class); the official split has 50000",
       "CIFAR-100 test: 10 pictures (0 to 1 a class); the official split has 10000",
@@ -161,7 +163,7 @@ describe("CIFAR-100", () => {
 
     it("takes names with carriage returns", async () => {
       const names = Buffer.from(whole["fine_label_names.txt"]!.toString().replaceAll("\n", "\r\n"));
-      const data = await cifar100({ path: folderOf({ ...whole, "fine_label_names.txt": names }) }).load({});
+      const data = await makePart(cifar100({ path: folderOf({ ...whole, "fine_label_names.txt": names }) })).load({});
       expect(data.classes[3]).toBe("fine_3");
     });
 
@@ -225,7 +227,7 @@ describe("CIFAR-10", () => {
   it("reads five files as one training split", async () => {
     const files = miniCifar10();
     for (const path of [folderOf(files), saved(gzip(await tarOfFiles(files, "cifar-10-batches-bin")))]) {
-      const data = await cifar10({ path }).load({});
+      const data = await makePart(cifar10({ path })).load({});
       expect([data.train.length, data.test!.length, data.classes.length]).toEqual([20, 10, 10]);
       expect([...data.train.labels.slice(4, 9)]).toEqual([8, 9, 0, 1, 2]);
       await expectPicture(data.train, 6, 202);
@@ -258,7 +260,7 @@ describe("without a path", () => {
     mkdirSync(join(root, "cache", "data"), { recursive: true });
     writeFileSync(join(root, "cache", "data", "cifar-100-binary.tar.gz"), gzip(await tarOfFiles(whole)));
     for (const options of [{}, { download: true }]) {
-      expect((await cifar100(options).load({})).train.length).toBe(100);
+      expect((await makePart(cifar100(options)).load({})).train.length).toBe(100);
     }
   });
 });
@@ -268,13 +270,13 @@ describe("options", () => {
     const path = folderOf(whole);
     const { options } = cifar100({ path: relative(process.cwd(), path) });
     expect(options).toEqual({ path });
-    expect((await cifar100(options as CifarOptions).load({})).train.length).toBe(100);
-    expect(cifar10().options).toEqual({ download: false });
+    expect((await makePart(cifar100(options as CifarOptions)).load({})).train.length).toBe(100);
+    expect(makePart(cifar10()).options).toEqual({ download: false });
   });
 
   it("refuses what it does not know", () => {
-    expect(() => cifar100({ pth: "x" } as never)).toThrow(/pth.*did you mean "path"/);
-    expect(() => cifar100({ path: 3 } as never)).toThrow(TrainerError);
-    expect(() => cifar100({ path: "" })).toThrow(TrainerError);
+    expect(() => makePart(cifar100({ pth: "x" } as never))).toThrow(/pth.*did you mean "path"/);
+    expect(() => makePart(cifar100({ path: 3 } as never))).toThrow(TrainerError);
+    expect(() => makePart(cifar100({ path: "" }))).toThrow(TrainerError);
   });
 });

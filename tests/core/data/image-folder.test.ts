@@ -4,12 +4,12 @@ import { readFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import sharp from "sharp";
 import { describe, expect, it, vi } from "vitest";
-
 import type { DataSource, Picture } from "../../../core/data/dataset.js";
 import { openDecoder, reasonsAlone } from "../../../core/data/decode.js";
 import { runMarks } from "../../../core/data/folder-scan.js";
 import { imageFolder } from "../../../core/data/image-folder.js";
 import { TrainerError } from "../../../core/errors.js";
+import { type Given, makePart } from "../../../core/parts.js";
 import { lockFile } from "../../../run/lock.js";
 import { runFiles } from "../../../run/record.js";
 import { temporaryFolder } from "../../support/mini-cifar.js";
@@ -47,11 +47,13 @@ function folderOf(files: Record<string, Buffer>): string {
   return folder;
 }
 
-async function failure(source: DataSource): Promise<TrainerError> {
-  const error = await source.load({}).then(
-    () => undefined,
-    (error: unknown) => error,
-  );
+async function failure(source: Given<DataSource>): Promise<TrainerError> {
+  const error = await makePart(source)
+    .load({})
+    .then(
+      () => undefined,
+      (error: unknown) => error,
+    );
   expect(error).toBeInstanceOf(TrainerError);
   expect((error as TrainerError).code).toBe("ERR_DATA");
   return error as TrainerError;
@@ -60,7 +62,7 @@ async function failure(source: DataSource): Promise<TrainerError> {
 /** The picture of one file, and what its pixel at (row, column) is near to. */
 async function decoded(content: Buffer, name: string, size = 16): Promise<Picture> {
   const path = folderOf({ [`a/${name}`]: content, "b/x.png": await png(blue) });
-  const data = await imageFolder({ path, size }).load({});
+  const data = await makePart(imageFolder({ path, size })).load({});
   const [picture] = await data.train.read([0]);
   expect([picture!.height, picture!.width, picture!.pixels.length]).toEqual([size, size, size * size * 3]);
   return picture!;
@@ -83,7 +85,7 @@ describe("splits and classes", () => {
     }
     files["test/zebra/x.png"] = await png(blue);
     const path = folderOf(files);
-    const data = await imageFolder({ path, size: 8 }).load({});
+    const data = await makePart(imageFolder({ path, size: 8 })).load({});
     // By UTF-16 units the face, whose first unit is D83D, would come before the full-width A, FF21.
     expect(data.classes).toEqual(["Ant", "ant", "b c#%20", "zebra", "\uFF21", "\u{1F600}"]);
     expect([...data.train.labels]).toEqual([0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]);
@@ -110,7 +112,7 @@ describe("splits and classes", () => {
       ),
     );
     const warn = vi.fn();
-    const data = await imageFolder({ path: folderOf(files), size: 8 }).load({ warn });
+    const data = await makePart(imageFolder({ path: folderOf(files), size: 8 })).load({ warn });
     expect([data.train.length, data.test!.length, data.validation]).toEqual([2, 2, undefined]);
     expect(warn).not.toHaveBeenCalled();
   }); // prettier-ignore
@@ -123,7 +125,7 @@ describe("splits and classes", () => {
       "valid/b/1.png": picture,
       "test/a/1.png": picture,
     });
-    const data = await imageFolder({ path, size: 8 }).load({});
+    const data = await makePart(imageFolder({ path, size: 8 })).load({});
     expect([...data.train.labels]).toEqual([0, 1, 1]);
     expect([...data.validation!]).toEqual([2]);
     expect(data.train.describe(2)).toBe(join(path, "valid", "b", "1.png"));
@@ -138,7 +140,7 @@ describe("splits and classes", () => {
       "expected one folder of the validation split, got val/ and valid/. Keep one.",
     );
     const path = folderOf({ "valid/1.png": picture, "invalid/1.png": picture });
-    expect((await imageFolder({ path, size: 8 }).load({})).classes).toEqual(["invalid", "valid"]);
+    expect((await makePart(imageFolder({ path, size: 8 })).load({})).classes).toEqual(["invalid", "valid"]);
   });
 
   it("reads folders inside class folders, at any depth, each file in order", async () => {
@@ -151,7 +153,7 @@ describe("splits and classes", () => {
     });
     symlinkSync(join(path, "a"), join(path, "a", "2024-01", "around"));
     const warn = vi.fn();
-    const { train } = await imageFolder({ path, size: 8 }).load({ warn });
+    const { train } = await makePart(imageFolder({ path, size: 8 })).load({ warn });
     expect([0, 1, 2, 3].map((place) => relative(path, train.describe(place)))).toEqual([
       "a/2.png",
       "a/2024-01/deep/1.png",
@@ -172,7 +174,7 @@ describe("splits and classes", () => {
     });
     symlinkSync(join(path, "a"), join(path, "linked"));
     writeFileSync(join(path, "elsewhere", "x.png"), await png(red));
-    const data = await imageFolder({ path, size: 8 }).load({});
+    const data = await makePart(imageFolder({ path, size: 8 })).load({});
     expect(data.classes).toEqual(["a", "b", "elsewhere", "linked"]);
     expect(data.test).toBeUndefined();
   });
@@ -199,7 +201,7 @@ describe("splits and classes", () => {
     });
     const warn = vi.fn();
     const log = vi.fn();
-    const data = await imageFolder({ path, size: 8 }).load({ log, warn });
+    const data = await makePart(imageFolder({ path, size: 8 })).load({ log, warn });
     expect(data.classes).toEqual(["a", "b"]);
     expect([data.train.length, data.test]).toEqual([2, undefined]);
     expect(warn.mock.calls).toHaveLength(1);
@@ -235,7 +237,7 @@ describe("splits and classes", () => {
         [`own/${mark}`]: Buffer.from("{}"),
       });
       const warn = vi.fn();
-      const data = await imageFolder({ path, size: 8 }).load({ warn });
+      const data = await makePart(imageFolder({ path, size: 8 })).load({ warn });
       expect(data.classes).toEqual(["a", "b"]);
       expect(data.train.length).toBe(2);
       expect(warn.mock.calls.flat()).toEqual([expect.stringContaining("3 folders of runs (b/mine, own, runs/tiny-1)")]);
@@ -248,7 +250,7 @@ describe("splits and classes", () => {
     const path = folderOf({ "a/1.png": picture, "b/1.png": picture });
     spawnSync("mkfifo", [join(path, "a", "2.png")]);
     const warn = vi.fn();
-    expect((await imageFolder({ path, size: 8 }).load({ warn })).train.length).toBe(2);
+    expect((await makePart(imageFolder({ path, size: 8 })).load({ warn })).train.length).toBe(2);
     expect(warn.mock.calls.flat()).toEqual([expect.stringContaining("1 entries that are no files (a/2.png)")]);
   });
 
@@ -338,7 +340,7 @@ describe("decoding", () => {
 
   it("refuses an image of more pixels than the limit, and one that takes longer than the limit", async () => {
     const path = folderOf({ "a/1.png": await png(red), "b/1.png": await plain(red, 41, 30).png().toBuffer() });
-    await imageFolder({ path, size: 8, maxPixels: 41 * 30 }).load({});
+    await makePart(imageFolder({ path, size: 8, maxPixels: 41 * 30 })).load({});
     const { message } = await failure(imageFolder({ path, size: 8, maxPixels: 40 * 30 }));
     expect(message).toContain("1 of 2 images");
     expect(message).toContain(`${join(path, "b", "1.png")}: Input image exceeds pixel limit`);
@@ -405,7 +407,7 @@ describe("decoding", () => {
 
   it("gives fresh pixels with every read", async () => {
     const path = folderOf({ "a/1.png": await png(red), "b/1.png": await png(blue) });
-    const { train } = await imageFolder({ path, size: 8 }).load({});
+    const { train } = await makePart(imageFolder({ path, size: 8 })).load({});
     (await train.read([0]))[0]!.pixels.fill(0);
     expectNear((await train.read([0]))[0]!, 4, 4, red);
   });
@@ -416,7 +418,7 @@ describe("reading", () => {
     const picture = await png(red);
     const names = Array.from({ length: 12 }, (_, at) => `${at % 2 ? "a" : "b"}/${at}.png`);
     const path = folderOf(Object.fromEntries(names.map((name) => [name, picture])));
-    const { train } = await imageFolder({ path, size: 8 }).load({});
+    const { train } = await makePart(imageFolder({ path, size: 8 })).load({});
     const reading = train.read([...names.keys()]);
     const { queue, process } = sharp.counters();
     expect(queue + process).toBe(12);
@@ -487,7 +489,7 @@ describe("damage", () => {
       "a/whole.png": picture,
       "b/1.png": picture,
     });
-    const data = await imageFolder({ path, size: 16, validateAll: false }).load({});
+    const data = await makePart(imageFolder({ path, size: 16, validateAll: false })).load({});
     const error = await Promise.resolve(data.train.read([1, 0, 2])).then(
       () => undefined,
       (error: unknown) => error,
@@ -511,7 +513,7 @@ describe("damage", () => {
 
   it("is found when a file is deleted after loading", async () => {
     const path = folderOf({ "a/1.png": await png(red), "b/1.png": await png(red) });
-    const data = await imageFolder({ path, size: 8 }).load({});
+    const data = await makePart(imageFolder({ path, size: 8 })).load({});
     truncateSync(join(path, "b", "1.png"), 0);
     await expect(data.train.read([0, 1])).rejects.toThrow(join(path, "b", "1.png"));
   });
@@ -520,7 +522,7 @@ describe("damage", () => {
 describe("identity and options", () => {
   it("has a fingerprint of names and contents, not of the place", async () => {
     const files = { "a/1.png": await png(red), "b/1.png": await png(blue) };
-    const print = async (path: string) => (await imageFolder({ path, size: 8 }).load({})).fingerprint;
+    const print = async (path: string) => (await makePart(imageFolder({ path, size: 8 })).load({})).fingerprint;
     const path = folderOf(files);
     expect(await print(folderOf(files))).toBe(await print(path));
     writeFileSync(join(path, "b", "2.png"), files["a/1.png"]);
@@ -534,16 +536,16 @@ describe("identity and options", () => {
   });
 
   it("fills in the size, records an absolute path, and refuses what it does not know", () => {
-    expect(imageFolder({ path: "/somewhere" }).options).toEqual({
+    expect(makePart(imageFolder({ path: "/somewhere" })).options).toEqual({
       path: "/somewhere",
       size: 224,
       validateAll: true,
       maxPixels: 100_000_000,
       maxSeconds: 30,
     });
-    expect(imageFolder({ path: "here" }).options.path).toBe(join(process.cwd(), "here"));
+    expect(makePart(imageFolder({ path: "here" })).options.path).toBe(join(process.cwd(), "here"));
     for (const bad of [{}, { path: "x", size: 0 }, { path: "x", size: 22.5 }, { path: "x", sise: 8 }]) {
-      expect(() => imageFolder(bad as never)).toThrow(TrainerError);
+      expect(() => makePart(imageFolder(bad as never))).toThrow(TrainerError);
     }
   });
 });

@@ -4,10 +4,10 @@ import type { Data, DataSource, Split } from "../../../core/data/dataset.js";
 import { splitNotes } from "../../../core/data/holdout.js";
 import { checkData, loadData } from "../../../core/data/load.js";
 import { shapes } from "../../../core/data/shapes.js";
-import { Trainer } from "../../../core/index.js";
+import { makePart, Trainer } from "../../../core/index.js";
 import { microConfig } from "../../../core/testing/index.js";
 
-const good = await shapes({ classes: 3, size: 8, train: 9, test: 3 }).load({});
+const good = await makePart(shapes({ classes: 3, size: 8, train: 9, test: 3 })).load({});
 const withSplit = (change: Partial<Split>): Partial<Data> => ({ train: { ...good.train, ...change } });
 const source = (change: Partial<Data>): DataSource => ({
   name: "mine",

@@ -1,12 +1,12 @@
 import { describe, expect, it } from "vitest";
-
 import type { Picture } from "../../../core/data/dataset.js";
 import { drawScene, hsv, type ShapeKind, shapeKinds } from "../../../core/data/draw-shape.js";
 import { composeScene, type ShapesOptions, shapes } from "../../../core/data/shapes.js";
 import { TrainerError } from "../../../core/errors.js";
+import { makePart } from "../../../core/parts.js";
 import { stream } from "../../../core/rng.js";
 
-const load = (options: ShapesOptions = {}) => shapes(options).load({});
+const load = (options: ShapesOptions = {}) => makePart(shapes(options)).load({});
 const all = (length: number) => Array.from({ length }, (_, at) => at);
 
 /** Calls back for each pixel: whether a box has it, and whether two pictures differ there. */
@@ -170,9 +170,9 @@ describe("shapes", () => {
 
   it("refuses what it cannot draw", () => {
     for (const bad of [{ classes: 1 }, { size: 7 }, { train: 0 }, { seed: -1 }, { clases: 3 }, { classes: 2.5 }]) {
-      expect(() => shapes(bad as never)).toThrow(TrainerError);
+      expect(() => makePart(shapes(bad as never))).toThrow(TrainerError);
     }
-    expect(shapes().options).toEqual({ classes: 10, size: 32, train: 2000, test: 500, seed: 1 });
+    expect(makePart(shapes()).options).toEqual({ classes: 10, size: 32, train: 2000, test: 500, seed: 1 });
   });
 });
 

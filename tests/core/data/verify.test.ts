@@ -2,11 +2,11 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import sharp from "sharp";
 import { describe, expect, it } from "vitest";
-
 import { cifar100 } from "../../../core/data/cifar.js";
 import { imageFolder } from "../../../core/data/image-folder.js";
 import { shapes } from "../../../core/data/shapes.js";
 import { formatVerify, verifyData } from "../../../core/data/verify.js";
+import { makePart } from "../../../core/parts.js";
 import { labelsOf, miniCifar100, recordFile, temporaryFolder } from "../../support/mini-cifar.js";
 
 const root = temporaryFolder();
@@ -39,7 +39,7 @@ describe("verifyData", () => {
 
   it("measures mean and deviation of every channel exactly", async () => {
     const source = shapes({ train: 40, test: 1 });
-    const { train } = await source.load({});
+    const { train } = await makePart(source).load({});
     const values: number[][] = [[], [], []];
     for (const { pixels } of await train.read([...Array(40).keys()])) {
       pixels.forEach((value, at) => values[at % 3]!.push(value / 255));
@@ -108,7 +108,7 @@ describe("verifyData", () => {
   });
 
   it("does without a test split", async () => {
-    const { test: _, ...data } = await shapes({ train: 20 }).load({});
+    const { test: _, ...data } = await makePart(shapes({ train: 20 })).load({});
     const report = await verifyData({ name: "mine", options: {}, load: async () => data });
     expect(report.test).toBeUndefined();
     expect(formatVerify(report)).toContain("test   none");
@@ -116,7 +116,7 @@ describe("verifyData", () => {
 
   it("passes on what loading throws, and what is no damage", async () => {
     await expect(verifyData(cifar100({ path: join(root, "nowhere") }))).rejects.toThrow("does not exist");
-    const data = await shapes({ train: 20 }).load({});
+    const data = await makePart(shapes({ train: 20 })).load({});
     const read = () => Promise.reject(new TypeError("a bug"));
     const load = async () => ({ ...data, train: { ...data.train, read } });
     await expect(verifyData({ name: "mine", options: {}, load })).rejects.toThrow("a bug");

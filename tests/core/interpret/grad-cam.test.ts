@@ -14,6 +14,7 @@ import {
 import { resnet9, resnet18 } from "../../../core/models/index.js";
 import { initialWeights, run } from "../../../core/nn/layer.js";
 import { readSafetensors, toFloat32 } from "../../../core/nn/safetensors.js";
+import { makePart } from "../../../core/parts.js";
 
 beforeAll(async () => void (await loadBackend()));
 
@@ -123,7 +124,7 @@ describe("gradCam", () => {
     });
   });
 
-  it.each([resnet18({ width: 4 }), resnet9({ width: 4 })])(
+  it.each([makePart(resnet18({ width: 4 })), makePart(resnet9({ width: 4 }))])(
     "works in $name, moves no statistic, leaves no tensor",
     (source) => {
       const through = (layer: Layer): Layer => layer;

@@ -1,8 +1,10 @@
 /** R20: a plugin that leaks tensors is told, with the hook it leaks in; and one that does not never is. */
+
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { type Hooks, loadBackend, type Plugin, type PluginInstance, Trainer } from "../../../core/index.js";
 import { createLedger } from "../../../core/loop/leaks.js";
+import type { Given } from "../../../core/parts.js";
 import { microConfig } from "../../../core/testing/index.js";
 import { ema, gradientAccumulation } from "../../../plugins/index.js";
 
@@ -21,7 +23,7 @@ interface Told {
 /** A run with one plugin that `act`s at every call of what it taps. */
 async function run(
   apply: (hooks: Hooks, call: () => void) => PluginInstance | void,
-  { act = leak, epochs = 4, observer = false, plugins = [] as Plugin[], keep = false } = {},
+  { act = leak, epochs = 4, observer = false, plugins = [] as Given<Plugin>[], keep = false } = {},
 ): Promise<Told> {
   let calls = 0;
   const call = (): void => {

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { definePlugin, optionsOf, type Plugin, type PluginFactory, Trainer } from "../../../core/index.js";
 import { disposePlugins } from "../../../core/loop/plugin-instances.js";
+import { type Given, makePart } from "../../../core/parts.js";
 import { microConfig, mountPlugin } from "../../../core/testing/index.js";
 
 const plain = (name: string, more: Partial<Plugin> = {}): Plugin => ({
@@ -10,7 +11,7 @@ const plain = (name: string, more: Partial<Plugin> = {}): Plugin => ({
   apply: () => undefined,
   ...more,
 });
-const build = (...plugins: Plugin[]): Trainer => new Trainer(microConfig({ plugins }));
+const build = (...plugins: Given<Plugin>[]): Trainer => new Trainer(microConfig({ plugins }));
 
 describe("composition", () => {
   it("names every mistake at once, and what to do about each", () => {
@@ -143,20 +144,20 @@ describe("definePlugin", () => {
     apply: ({ factor }, { hooks }) => hooks.resolveLearningRate.tap((rate) => rate * factor),
   });
 
-  it("fills in defaults, freezes the plugin, and finds options again in a config", () => {
+  it("fills in defaults, freezes the part, and finds options again in a config", () => {
     const { config } = build(plain("other"), scaled({ factor: 3 }));
-    expect(scaled().options).toEqual({ factor: 2, kind: "a" });
+    expect(makePart(scaled()).options).toEqual({ factor: 2, kind: "a" });
     expect(Object.isFrozen(scaled())).toBe(true);
     expect(optionsOf(config, scaled)).toEqual({ factor: 3, kind: "a" });
     expect(optionsOf(build(plain("other")).config, scaled)).toBeUndefined();
   });
 
   it("lists every problem with options at once", () => {
-    expect(() => (scaled as unknown as PluginFactory)({ factr: 1, factor: "x", kind: "c" })).toThrow(
+    expect(() => build((scaled as unknown as PluginFactory)({ factr: 1, factor: "x", kind: "c" }))).toThrow(
       expect.objectContaining({
         code: "ERR_OPTION",
         message: expect.stringMatching(
-          /^Plugin "scaled": (?=.*"factor" expected number, and "x" came)(?=.*"kind" .* and "c" came)(?=.*unknown option "factr" \(did you mean "factor"\?\))/,
+          /^Plugin "scaled": (?=.*"factor" expected number, got "x")(?=.*"kind" .* got "c")(?=.*unknown option "factr" \(did you mean "factor"\?\))/,
         ) as string,
       }),
     );
@@ -164,8 +165,8 @@ describe("definePlugin", () => {
 
   it("types options", () => {
     // @ts-expect-error factor is a number
-    expect(() => scaled({ factor: "2" })).toThrow();
+    expect(() => makePart(scaled({ factor: "2" }))).toThrow();
     // @ts-expect-error there is no such option
-    expect(() => scaled({ factr: 2 })).toThrow();
+    expect(() => makePart(scaled({ factr: 2 }))).toThrow();
   });
 });

@@ -1,4 +1,5 @@
 /** One micro-batch: what a failure leaves behind, what freezing does, which bits a step is a function of. */
+
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { eager } from "../../../core/backend/graph/capture.js";
@@ -9,6 +10,7 @@ import { defaultGroups } from "../../../core/loop/session.js";
 import { initialState, runStep, type StepContext, type TrainState } from "../../../core/loop/step.js";
 import { initialWeights, type Layer, namedParameters } from "../../../core/nn/layer.js";
 import { append } from "../../../core/nn/layers.js";
+import { makePart } from "../../../core/parts.js";
 import { stream } from "../../../core/rng.js";
 import { fitWeights, microConfig, microNet, progressAt, weightsHash } from "../../../core/testing/index.js";
 import { updateOnce } from "../../support/update-once.js";
@@ -39,9 +41,9 @@ function prepared(
 } {
   const hooks = createHooks({ seed: 1 });
   tapping(hooks.for("tapping", false));
-  const model = microNet().build({ classes: 4, buildBlock: (branch) => branch, buildHead });
+  const model = makePart(microNet()).build({ classes: 4, buildBlock: (branch) => branch, buildHead });
   const parameters = namedParameters(model.layer);
-  const optimizer = sgd({ momentum: 0.9 });
+  const optimizer = makePart(sgd({ momentum: 0.9 }));
   return {
     context: {
       model,
@@ -173,7 +175,7 @@ describe("a micro-batch", () => {
     dispose(state);
   });
 
-  it.each([sgd({ momentum: 0.9 }), adamw({ weightDecay: 0.1 })])(
+  it.each([makePart(sgd({ momentum: 0.9 })), makePart(adamw({ weightDecay: 0.1 }))])(
     "gives each parameter its own state while others freeze and thaw: $name",
     (optimizer) => {
       let seen: ReadonlyMap<string, number[]> = new Map();

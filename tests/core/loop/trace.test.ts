@@ -2,6 +2,7 @@
  * Whole training steps against PyTorch's, from the same weights and batches: tests/golden/torch/resnet-trace.
  * The limits are those that every deliberately wrong variant in wrong-variants.json breaks, with room for float32.
  */
+
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
@@ -20,6 +21,7 @@ import type { Model } from "../../../core/nn/model.js";
 import { adamw, sgd } from "../../../core/nn/optimizers.js";
 import { readSafetensors, toFloat32 } from "../../../core/nn/safetensors.js";
 import { weightsFromSafetensors, weightsToSafetensors } from "../../../core/nn/weights-file.js";
+import { makePart } from "../../../core/parts.js";
 import { microConfig } from "../../../core/testing/index.js";
 import { l2, labelSmoothing } from "../../../plugins/index.js";
 
@@ -69,14 +71,14 @@ describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
     const { depth, width, stem, classes } = trace.model;
     const coupled = trace.optimizer.name === "sgd";
     const { name: _, weightDecay, ...settings } = trace.optimizer;
-    const optimizer = coupled ? sgd(settings) : adamw({ ...settings, weightDecay });
+    const optimizer = makePart(coupled ? sgd(settings) : adamw({ ...settings, weightDecay }));
     const plugins = [
       labelSmoothing({ smoothing: trace.labelSmoothing }),
       ...(coupled ? [l2({ decay: weightDecay })] : []),
     ];
     const hooks = createHooks({ seed: 1 });
-    applyPlugins(resolveConfig(microConfig({ plugins, optimizer }), { optimizer }), hooks, createEvents());
-    const model = modelByName(`resnet${depth}`, { width, stem }).build({
+    applyPlugins(resolveConfig(microConfig({ plugins, optimizer })), hooks, createEvents());
+    const model = makePart(modelByName(`resnet${depth}`, { width, stem })).build({
       classes,
       buildBlock: (branch) => branch,
       buildHead: (head) => head,

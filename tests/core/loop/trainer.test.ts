@@ -4,6 +4,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { type DataSource, type Split, shapes } from "../../../core/data/index.js";
 import { type FitSummary, hookNames, loadBackend, type Plugin, sgd, stream, Trainer } from "../../../core/index.js";
+import { makePart } from "../../../core/parts.js";
 import { fitWeights, microConfig, microNet } from "../../../core/testing/index.js";
 
 beforeAll(async () => void (await loadBackend()));
@@ -62,7 +63,7 @@ describe("a run", () => {
     const shuffled: DataSource = {
       ...data,
       async load(context) {
-        const loaded = await data.load(context);
+        const loaded = await makePart(data).load(context);
         return { ...loaded, train: permuted(loaded.train, 1), test: permuted(loaded.test!, 2) };
       },
     };

@@ -1,4 +1,5 @@
 /** How networks are built: options, what plugins are asked, and what the loop is told. */
+
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { loadBackend } from "../../../core/backend/index.js";
@@ -8,6 +9,7 @@ import { forward, initialWeights, type Layer, namedParameters } from "../../../c
 import { activation, append, linear, sequential } from "../../../core/nn/layers.js";
 import type { BlockInfo, HeadInfo, Model, ModelSource } from "../../../core/nn/model.js";
 import * as ops from "../../../core/nn/ops.js";
+import { makePart } from "../../../core/parts.js";
 import { relativeDifference } from "../../golden/torch/read.js";
 import { plain } from "../../support/golden-networks.js";
 
@@ -15,45 +17,47 @@ beforeAll(() => loadBackend({ name: "tensorflow" }));
 
 const all: [string, ModelSource][] = [
   ...(["resnet18", "resnet34", "resnet50", "resnet101"] as const).map(
-    (name) => [name, models[name]({ width: 4 })] as [string, ModelSource],
+    (name) => [name, makePart(models[name]({ width: 4 }))] as [string, ModelSource],
   ),
-  ["resnet18, ImageNet stem", resnet18({ width: 4, stem: "imagenet" })],
-  ["wrn", wrn({ depth: 10, width: 1 })],
-  ["resnet9", resnet9({ width: 4 })],
-  ["efficientnet-b0", efficientNetB0()],
+  ["resnet18, ImageNet stem", makePart(resnet18({ width: 4, stem: "imagenet" }))],
+  ["wrn", makePart(wrn({ depth: 10, width: 1 }))],
+  ["resnet9", makePart(resnet9({ width: 4 }))],
+  ["efficientnet-b0", makePart(efficientNetB0())],
 ];
 
 describe("options", () => {
   it.each<[string, ModelSource, unknown]>([
-    ["resnet18", resnet18(), { width: 64, stem: "cifar", zeroInitResidual: false }],
-    ["resnet50", resnet50({ stem: "imagenet" }), { width: 64, stem: "imagenet", zeroInitResidual: false }],
-    ["wrn", wrn(), { depth: 16, width: 4 }],
-    ["resnet9", resnet9(), { width: 64 }],
-    ["efficientnet-b0", efficientNetB0(), { stem: "cifar" }],
+    ["resnet18", makePart(resnet18()), { width: 64, stem: "cifar", zeroInitResidual: false }],
+    ["resnet50", makePart(resnet50({ stem: "imagenet" })), { width: 64, stem: "imagenet", zeroInitResidual: false }],
+    ["wrn", makePart(wrn()), { depth: 16, width: 4 }],
+    ["resnet9", makePart(resnet9()), { width: 64 }],
+    ["efficientnet-b0", makePart(efficientNetB0()), { stem: "cifar" }],
   ])("are filled in, and a record of them makes the same network: %s", (name, source, options) => {
     expect(source).toMatchObject({ name, options });
-    const again = modelByName(source.name, JSON.parse(JSON.stringify(source.options)));
+    const again = makePart(modelByName(source.name, JSON.parse(JSON.stringify(source.options))));
     expect(again.options).toEqual(options);
     const names = (each: ModelSource): string[] => [...namedParameters(each.build(plain(10)).layer).keys()];
     expect(names(again)).toEqual(names(source));
   });
 
   it("are checked strictly", () => {
-    expect(() => resnet18({ widht: 16 } as never)).toThrow(
+    expect(() => makePart(resnet18({ widht: 16 } as never))).toThrow(
       'Model "resnet18": unknown option "widht" (did you mean "width"?).',
     );
-    expect(() => resnet18({ width: 0 })).toThrow(/"width"/);
-    expect(() => resnet18({ stem: "mnist" as never })).toThrow(/"stem".*"cifar".*"imagenet".*"mnist" came/);
-    expect(() => wrn({ depth: 17 })).toThrow(/"depth" must be 6 n \+ 4.*17 came/);
-    expect(() => wrn({ depth: 4 })).toThrow(/"depth" must be 6 n \+ 4/);
-    expect(() => resnet9({ stem: "cifar" } as never)).toThrow(/unknown option "stem"/);
-    expect(() => efficientNetB0({ width: 2 } as never)).toThrow(/unknown option "width"/);
+    expect(() => makePart(resnet18({ width: 0 }))).toThrow(/"width"/);
+    expect(() => makePart(resnet18({ stem: "mnist" as never }))).toThrow(/"stem".*"cifar".*"imagenet".*got "mnist"/);
+    expect(() => makePart(wrn({ depth: 17 }))).toThrow(/"depth" expected 6 n \+ 4.*got 17/);
+    expect(() => makePart(wrn({ depth: 4 }))).toThrow(/"depth" expected 6 n \+ 4/);
+    expect(() => makePart(resnet9({ stem: "cifar" } as never))).toThrow(/unknown option "stem"/);
+    expect(() => makePart(efficientNetB0({ width: 2 } as never))).toThrow(/unknown option "width"/);
   });
 
   it("name a model that is there", () => {
-    expect(() => modelByName("ResNet-50")).toThrow('There is no model "ResNet-50" (did you mean "resnet50"?).');
-    expect(() => modelByName("toString")).toThrow(/no model "toString"/);
-    expect(() => modelByName("wrn", { depth: "16" })).toThrow(/"depth"/);
+    expect(() => makePart(modelByName("ResNet-50"))).toThrow(
+      'There is no model "ResNet-50" (did you mean "resnet50"?).',
+    );
+    expect(() => makePart(modelByName("toString"))).toThrow(/no model "toString"/);
+    expect(() => makePart(modelByName("wrn", { depth: "16" }))).toThrow(/"depth"/);
     for (const [name, factory] of Object.entries(models)) expect(factory().name).toBe(name);
   });
 });
@@ -66,18 +70,22 @@ describe("buildBlock", () => {
   };
 
   it("is asked for every branch, from the input on", () => {
-    expect(blocksOf(resnet50({ width: 4 })).map(({ name, channels }) => `${name} ${channels}`)).toEqual([
+    expect(blocksOf(makePart(resnet50({ width: 4 }))).map(({ name, channels }) => `${name} ${channels}`)).toEqual([
       ...[0, 1, 2].map((place) => `layer1.${place} 16`),
       ...[0, 1, 2, 3].map((place) => `layer2.${place} 32`),
       ...[0, 1, 2, 3, 4, 5].map((place) => `layer3.${place} 64`),
       ...[0, 1, 2].map((place) => `layer4.${place} 128`),
     ]);
-    for (const source of [resnet18({ width: 4 }), wrn({ depth: 16, width: 1 }), resnet9({ width: 4 })]) {
+    for (const source of [
+      makePart(resnet18({ width: 4 })),
+      makePart(wrn({ depth: 16, width: 1 })),
+      makePart(resnet9({ width: 4 })),
+    ]) {
       const blocks = blocksOf(source);
       expect(blocks.map(({ index }) => index)).toEqual(blocks.map((_, place) => place));
       expect(new Set(blocks.map(({ count }) => count))).toEqual(new Set([blocks.length]));
     }
-    expect(blocksOf(wrn({ depth: 10, width: 2 })).map(({ name, channels }) => [name, channels])).toEqual([
+    expect(blocksOf(makePart(wrn({ depth: 10, width: 2 }))).map(({ name, channels }) => [name, channels])).toEqual([
       ["block1.layer.0", 32],
       ["block2.layer.0", 64],
       ["block3.layer.0", 128],
@@ -85,7 +93,7 @@ describe("buildBlock", () => {
   });
 
   it("counts all sixteen blocks of EfficientNet, and is asked only for those with a way past them", () => {
-    const blocks = blocksOf(efficientNetB0());
+    const blocks = blocksOf(makePart(efficientNetB0()));
     expect(blocks.map(({ name }) => name)).toEqual(
       ["1.1", "2.1", "3.1", "3.2", "4.1", "4.2", "5.1", "5.2", "5.3"].map((place) => `blocks.${place}`),
     );
@@ -97,10 +105,10 @@ describe("buildBlock", () => {
   const silenced = (branch: Layer): Layer => append(branch, "none", activation("none", tf.zerosLike));
 
   it.each<[string, ModelSource, string, string]>([
-    ["resnet18", resnet18({ width: 4 }), "layer1.0", "layer1.1"],
-    ["resnet50", resnet50({ width: 4 }), "layer3.4", "layer3.5"],
-    ["wrn", wrn({ depth: 16, width: 1 }), "block2.layer.0", "block2.layer.1"],
-    ["efficientnet-b0", efficientNetB0(), "blocks.4.1", "blocks.4.2"],
+    ["resnet18", makePart(resnet18({ width: 4 })), "layer1.0", "layer1.1"],
+    ["resnet50", makePart(resnet50({ width: 4 })), "layer3.4", "layer3.5"],
+    ["wrn", makePart(wrn({ depth: 16, width: 1 })), "block2.layer.0", "block2.layer.1"],
+    ["efficientnet-b0", makePart(efficientNetB0()), "blocks.4.1", "blocks.4.2"],
   ])("puts what it adds at the end of the branch, before the add: %s", (_, source, before, after) => {
     const outputs = outputsOf(source.build({ ...plain(3), buildBlock: silenced }));
     expect(outputs.get(after)).toEqual(outputs.get(before));
@@ -108,7 +116,7 @@ describe("buildBlock", () => {
   });
 
   it("gives what it adds names in the block, where PyTorch would have them", () => {
-    const { layer } = resnet18({ width: 4 }).build({
+    const { layer } = makePart(resnet18({ width: 4 })).build({
       ...plain(3),
       buildBlock: (branch, { channels }) => append(branch, "se", sequential({ fc1: linear(channels, 1) })),
     });
@@ -123,10 +131,10 @@ describe("buildBlock", () => {
   });
 
   it.each<[string, string, ModelSource]>([
-    ["resnet18", "downsample", resnet18()],
-    ["wrn", "bn1", wrn()],
-    ["wrn", "convShortcut", wrn()],
-    ["efficientnet-b0", "se", efficientNetB0()],
+    ["resnet18", "downsample", makePart(resnet18())],
+    ["wrn", "bn1", makePart(wrn())],
+    ["wrn", "convShortcut", makePart(wrn())],
+    ["efficientnet-b0", "se", makePart(efficientNetB0())],
   ])("refuses a name that the block has: %s %s", (_, name, source) => {
     const build = (): unknown =>
       source.build({
@@ -137,20 +145,20 @@ describe("buildBlock", () => {
   });
 
   it("is what zeroInitResidual does to first values", () => {
-    const outputs = outputsOf(resnet18({ width: 4, zeroInitResidual: true }).build(plain(3)));
+    const outputs = outputsOf(makePart(resnet18({ width: 4, zeroInitResidual: true })).build(plain(3)));
     expect(outputs.get("layer1.1")).toEqual(outputs.get("layer1.0"));
-    const plainOutputs = outputsOf(resnet18({ width: 4 }).build(plain(3)));
+    const plainOutputs = outputsOf(makePart(resnet18({ width: 4 })).build(plain(3)));
     expect(plainOutputs.get("layer1.1")).not.toEqual(plainOutputs.get("layer1.0"));
   });
 });
 
 describe("buildHead", () => {
   it.each<[string, ModelSource, number]>([
-    ["resnet18", resnet18({ width: 4 }), 32],
-    ["resnet50", resnet50({ width: 4 }), 128],
-    ["wrn", wrn({ depth: 10, width: 3 }), 192],
-    ["resnet9", resnet9({ width: 4 }), 32],
-    ["efficientnet-b0", efficientNetB0(), 1280],
+    ["resnet18", makePart(resnet18({ width: 4 })), 32],
+    ["resnet50", makePart(resnet50({ width: 4 })), 128],
+    ["wrn", makePart(wrn({ depth: 10, width: 3 })), 192],
+    ["resnet9", makePart(resnet9({ width: 4 })), 32],
+    ["efficientnet-b0", makePart(efficientNetB0()), 1280],
   ])("stands between pooled features and classifier: %s", (_, source, features) => {
     const asked: HeadInfo[] = [];
     const model = source.build({

@@ -8,6 +8,7 @@ import { airbench } from "../../../core/models/index.js";
 import { forward, type Layer, namedParameters, type Weights } from "../../../core/nn/layer.js";
 import { writeSafetensors } from "../../../core/nn/safetensors.js";
 import { torchPlaces, weightsFromSafetensors } from "../../../core/nn/weights-file.js";
+import { makePart } from "../../../core/parts.js";
 import { goldenJson, relativeDifference } from "../../golden/torch/read.js";
 import { buildGolden, type GoldenNetwork, plain } from "../../support/golden-networks.js";
 
@@ -91,7 +92,7 @@ describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
   );
 
   it.each(airbenches.map((each) => [each.size, each] as const))("airbench %i", (size, golden) => {
-    const { layer } = airbench({ size }).build(plain(classes));
+    const { layer } = makePart(airbench({ size })).build(plain(classes));
     expect(countOf(layer)).toBe(golden.parameters);
     expect(Object.fromEntries([...torchPlaces(layer)].map(([name, { shape }]) => [name, [...shape]]))).toEqual(
       golden.state,

@@ -1,4 +1,5 @@
 /** The way back against tf.js' own: the same bits, less memory, nothing left behind. */
+
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { loadBackend } from "../../../core/index.js";
@@ -6,6 +7,7 @@ import { efficientNetB0, resnet9, resnet18, wrn } from "../../../core/models/ind
 import { heldBytes, valueAndGradients } from "../../../core/nn/backward.js";
 import { forward, initialWeights, namedParameters } from "../../../core/nn/layer.js";
 import * as ops from "../../../core/nn/ops.js";
+import { makePart } from "../../../core/parts.js";
 
 const bits = (tensor: tf.Tensor | undefined): number[] => [
   ...new Int32Array((tensor!.dataSync() as Float32Array).slice().buffer),
@@ -15,10 +17,10 @@ describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
   beforeAll(async () => void (await loadBackend({ name: backend })));
 
   it.each([
-    ["resnet18", resnet18({ width: 4 })],
-    ["resnet9", resnet9({ width: 4 })],
-    ["wrn", wrn({ depth: 10, width: 1 })],
-    ["efficientnet-b0", efficientNetB0()],
+    ["resnet18", makePart(resnet18({ width: 4 }))],
+    ["resnet9", makePart(resnet9({ width: 4 }))],
+    ["wrn", makePart(wrn({ depth: 10, width: 1 }))],
+    ["efficientnet-b0", makePart(efficientNetB0())],
   ])("value and gradients of %s have the bits of tf.js', in six tenths of the memory at most", (_, source) => {
     const through = <T>(layer: T): T => layer;
     const { layer } = source.build({ classes: 5, buildBlock: through, buildHead: through });

@@ -2,6 +2,7 @@
  * R21: gradients and updates against the formulas in double precision, for shapes and numbers of every kind; and the
  * gradient of a whole network against the differences of its loss.
  */
+
 import * as tf from "@tensorflow/tfjs-core";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -9,6 +10,7 @@ import { adamw, loadBackend, type Optimizer, sgd } from "../../../core/index.js"
 import { valueAndGradients } from "../../../core/nn/backward.js";
 import { forward, initialWeights, namedParameters } from "../../../core/nn/layer.js";
 import * as ops from "../../../core/nn/ops.js";
+import { makePart } from "../../../core/parts.js";
 import { stream } from "../../../core/rng.js";
 import { microNet } from "../../../core/testing/index.js";
 import { updateOnce } from "../../support/update-once.js";
@@ -86,10 +88,14 @@ describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
     };
 
   it.each<[string, Optimizer, Update]>([
-    ["sgd", sgd({ momentum: 0, weightDecay: 0.1 }), exactSgd(0, false, 0.1)],
-    ["sgd with momentum", sgd({ momentum: 0.9 }), exactSgd(0.9, false, 0)],
-    ["sgd with Nesterov's", sgd({ momentum: 0.8, nesterov: true, weightDecay: 0.01 }), exactSgd(0.8, true, 0.01)],
-    ["adamw", adamw({ weightDecay: 0.05 }), exactAdamw(0.9, 0.999, 1e-8, 0.05)],
+    ["sgd", makePart(sgd({ momentum: 0, weightDecay: 0.1 })), exactSgd(0, false, 0.1)],
+    ["sgd with momentum", makePart(sgd({ momentum: 0.9 })), exactSgd(0.9, false, 0)],
+    [
+      "sgd with Nesterov's",
+      makePart(sgd({ momentum: 0.8, nesterov: true, weightDecay: 0.01 })),
+      exactSgd(0.8, true, 0.01),
+    ],
+    ["adamw", makePart(adamw({ weightDecay: 0.05 })), exactAdamw(0.9, 0.999, 1e-8, 0.05)],
   ])("%s moves values and state as the formula does, to 1e-5", (_, optimizer, exact) => {
     const shape = fc.array(fc.integer({ min: 1, max: 5 }), { maxLength: 4 });
     fc.assert(
@@ -140,7 +146,7 @@ describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
   it("the gradient of a network is the slope of its loss, parameter by parameter", () => {
     const classes = 3;
     const through = <T>(layer: T): T => layer;
-    const { layer } = microNet({ width: 6 }).build({ classes, buildBlock: through, buildHead: through });
+    const { layer } = makePart(microNet({ width: 6 })).build({ classes, buildBlock: through, buildHead: through });
     const weights = initialWeights(layer, 3);
     const names = [...namedParameters(layer).keys()];
     tf.tidy(() => {

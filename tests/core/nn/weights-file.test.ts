@@ -7,6 +7,7 @@ import { initialWeights, type Layer, type Weights } from "../../../core/nn/layer
 import { batchNorm, conv2d, depthwiseConv2d, linear, sequential } from "../../../core/nn/layers.js";
 import { readSafetensors, type StoredTensor, writeSafetensors } from "../../../core/nn/safetensors.js";
 import { commonWeights, weightsFromSafetensors, weightsToSafetensors } from "../../../core/nn/weights-file.js";
+import { makePart } from "../../../core/parts.js";
 import { plain } from "../../support/golden-networks.js";
 
 beforeAll(() => loadBackend({ name: "tensorflow" }));
@@ -89,7 +90,7 @@ describe("weightsFromSafetensors", () => {
   });
 
   it("shortens long lists", () => {
-    const { layer: network } = resnet18({ width: 4 }).build(plain(10));
+    const { layer: network } = makePart(resnet18({ width: 4 })).build(plain(10));
     expect(() => weightsFromSafetensors(writeSafetensors(new Map()), network)).toThrow(/102 missing .*, and 92 more/);
   });
 });
@@ -104,7 +105,7 @@ describe("weightsToSafetensors", () => {
   });
 
   it("moves a whole network out and in, bit for bit, without leaving a tensor", () => {
-    const { layer: network } = efficientNetB0().build(plain(3));
+    const { layer: network } = makePart(efficientNetB0()).build(plain(3));
     tf.tidy(() => {
       const weights = initialWeights(network, 5);
       const before = tf.memory().numTensors;
@@ -152,7 +153,7 @@ describe("commonWeights", () => {
 });
 
 it("reads what it wrote as a file that holds float32 in PyTorch's shapes", () => {
-  const { layer: network } = resnet18({ width: 4 }).build(plain(10));
+  const { layer: network } = makePart(resnet18({ width: 4 })).build(plain(10));
   const { tensors } = readSafetensors(weightsToSafetensors(initialWeights(network, 1), network));
   expect(tensors.get("layer2.0.downsample.0.weight")).toMatchObject({ dtype: "F32", shape: [8, 4, 1, 1] });
   expect(tensors.get("fc.weight")).toMatchObject({ dtype: "F32", shape: [10, 32] });
