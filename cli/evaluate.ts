@@ -1,21 +1,18 @@
 /** `trainer evaluate RUN`: the figures of a finished run, computed again, and how far each can be trusted. */
 import { type Command, Option } from "commander";
-import { TrainerError } from "../core/errors.js";
-import { bootstrap, type Interval } from "../core/interpret/bootstrap.js";
-import { type CalibrationBin, calibration, confidences } from "../core/interpret/calibration.js";
-import { type ClassFigures, confusion, perClass } from "../core/interpret/confusion.js";
-import { wilson } from "../core/interpret/wilson.js";
-import { evaluate as evaluateSplit, scores } from "../core/loop/evaluate.js";
-import { metricsRecord } from "../core/loop/summary.js";
-import type { Outputs } from "../core/loop/types.js";
-import { weightsFromSafetensors } from "../core/nn/weights-file.js";
+import type { Interval } from "../core/interpret/bootstrap.js";
+import type { CalibrationBin } from "../core/interpret/calibration.js";
+import type { CalibrationResult } from "../run/calibration.js";
+import type { Figure, RunEvaluation } from "../run/evaluate.js";
 import { toJson } from "../run/json.js";
-import { finalEvaluation } from "../run/network.js";
-import { openFolder } from "../run/open.js";
+import { openRun } from "../run/open.js";
 import { whole } from "./options.js";
+import { addConfigOption, ownConfig } from "./own-config.js";
 import { percent, print, table, tell, tellWarnings } from "./terminal.js";
 
-interface EvaluateOptions {
+interface EvaluateCommand {
+  config?: string;
+  calibrate?: boolean;
   data?: string;
   split: "validation" | "test";
   top: number;
@@ -25,23 +22,26 @@ interface EvaluateOptions {
 }
 
 export function addEvaluate(program: Command): void {
-  program
-    .command("evaluate <run>")
+  addConfigOption(program.command("evaluate <run>"))
     .summary("accuracy, calibration and classes, with intervals")
     .description("evaluate the weights a run ended with: accuracy, calibration, classes, with intervals")
-    .option("--data <path>", "where the data lies now, if it moved")
-    .addOption(new Option("--split <name>", "which pictures").choices(["test", "validation"]).default("test"))
+    .option("--data <path>", "new place of the run's data, if it has moved")
+    .addOption(new Option("--split <name>", "which images").choices(["test", "validation"]).default("test"))
     .option("--top <k>", "the largest k of top-k", whole(1), 5)
     .option("--per-class", "every class, not only the ten worst")
     .option("--resamples <n>", "of the bootstrap behind the intervals", whole(10), 1000)
+    .option("--calibrate", "fit a temperature on the validation images and keep it with the run")
     .option("--json", "as JSON")
     .addHelpText(
       "after",
       `
-Intervals of 95 % are of the pictures: what other pictures of the same kind might have given (percentile bootstrap,
-the same ones each time; for what is found of a class Wilson's of a proportion). They do not say how another seed
-would have trained: that takes more runs. ECE is the expected calibration error over 15 bins: how far confidence
-and accuracy lie apart. Bins without pictures are not shown.
+Intervals are of 95 % and of the images: other images of the same kind might give
+any figure within. They say nothing about another seed: that takes more runs.
+Figures have percentile bootstrap intervals, classes Wilson's.
+
+ECE is the expected calibration error over 15 bins: the distance between confidence
+and accuracy. --calibrate fits one number, the temperature, that makes it small
+(Guo et al. 2017). Predictions use it from then on; no class changes.
 
 Example:
   trainer evaluate runs/cifar100-small-1`,
@@ -49,75 +49,43 @@ Example:
     .action(evaluate);
 }
 
-/** A figure and the interval around it. */
-interface Figure extends Interval {
-  readonly name: string;
-  readonly value: number;
+async function evaluate(path: string, options: EvaluateCommand): Promise<void> {
+  const { data, split, top, resamples, json } = options;
+  const config = await ownConfig(path, options.config);
+  const run = await openRun(path, { config, data, watch: tellWarnings, log: tell });
+  const calibrated = options.calibrate ? await run.calibrate() : undefined;
+  const found = await run.evaluate({ split, top, resamples });
+  print(json ? toJson({ ...found, ...(calibrated && { fitted: calibrated }) }) : formatted(found, calibrated, options));
 }
 
-async function evaluate(run: string, options: EvaluateOptions): Promise<void> {
-  const { data, split, json } = options;
-  const opened = await openFolder(run, { data, watch: tellWarnings });
-  const { trainer } = opened;
-  const session = await trainer.prepare(tell);
-  const loader = session.loaders[split];
-  if (!loader) throw new TrainerError("ERR_DATA", `This run has no ${split} pictures.`);
-  const weights = weightsFromSafetensors(opened.weights, session.model.layer, opened.weightsPath);
-  const { height, width, classes } = session.data;
-  const metrics = (await evaluateSplit({
-    model: session.model,
-    classes: classes.length,
-    height,
-    width,
-    inputSize: session.inputSize,
-    loader,
-    evaluation: finalEvaluation(trainer, weights),
-  }))!;
-  const outputs = metrics.outputs!;
-  const figures = figuresOf(outputs, classes.length, options);
-  const counts = perClass(confusion(outputs, classes.length), classes.length);
-  const { bins } = calibration(confidences(outputs, classes.length));
-  const named = counts.map((figure, at) => {
-    const interval = figure.count > 0 ? wilson(Math.round(figure.recall * figure.count), figure.count) : undefined;
-    return { class: classes[at]!, ...figure, interval };
-  });
-  const text = json
-    ? toJson({ split, ...metricsRecord(metrics)!, figures, perClass: named, calibration: bins })
-    : [
-        `${split}, ${metrics.count} pictures${metrics.singleView ? `, mean of several views` : ""}`,
-        "",
-        table([["", "", "95 % interval"], ...figures.map(figureRow)]),
-        ...(metrics.singleView
-          ? [
-              "",
-              `one view alone: top-1 ${percent(metrics.singleView.top1)}, loss ${metrics.singleView.loss.toFixed(4)}`,
-            ]
-          : []),
-        "",
-        classTable(named, options.perClass === true),
-        "",
-        calibrationTable(bins),
-      ].join("\n");
-  print(text);
+function formatted(
+  found: RunEvaluation,
+  fitted: CalibrationResult | undefined,
+  { perClass }: Pick<EvaluateCommand, "perClass">,
+): string {
+  const { singleView: one, calibrated } = found;
+  return [
+    `${found.split}, ${found.count} images${one ? ", mean of several views" : ""}`,
+    "",
+    table([["", "", "95 % interval"], ...found.figures.map(figureRow)]),
+    ...(one ? ["", `one view: top-1 ${percent(one.top1)}, loss ${one.loss.toFixed(4)}`] : []),
+    ...(fitted ? ["", fittedLine(fitted)] : []),
+    ...(calibrated
+      ? [
+          "",
+          `at temperature ${calibrated.temperature.toFixed(3)}: loss ${calibrated.loss.toFixed(4)}, ECE ${percent(calibrated.ece)}`,
+        ]
+      : []),
+    "",
+    classTable(found.perClass, perClass === true),
+    "",
+    calibrationTable(found.calibration),
+  ].join("\n");
 }
 
-/** Top-1, top-k, loss and calibration error. */
-function figuresOf(outputs: Outputs, classes: number, { top, resamples }: EvaluateOptions): Figure[] {
-  const { loss, rank } = scores(outputs, classes);
-  const seen = confidences(outputs, classes);
-  const ks = [...new Set([1, top])].filter((k) => k === 1 || k < classes); // of k classes the right one is among k
-  const names = [...ks.map((k) => `top-${k}`), "loss", "ECE"];
-  const all = Int32Array.from(rank, (_, at) => at);
-  const of = (places: Int32Array): number[] => {
-    const mean = (value: (place: number) => number): number =>
-      places.reduce((sum, place) => sum + value(place), 0) / places.length;
-    const { ece } = calibration(seen, { places });
-    return [...ks.map((k) => mean((place) => Number(rank[place]! < k))), mean((place) => loss[place]!), ece];
-  };
-  const values = of(all);
-  const intervals = bootstrap(rank.length, of, { resamples });
-  return names.map((name, at) => ({ name, value: values[at]!, ...intervals[at]! }));
-}
+const fittedLine = ({ temperature, images, before, after }: CalibrationResult): string =>
+  `temperature ${temperature.toFixed(3)}, fitted on ${images} validation images: ` +
+  `loss ${before.loss.toFixed(4)} -> ${after.loss.toFixed(4)}, ECE ${percent(before.ece)} -> ${percent(after.ece)}`;
 
 function figureRow({ name, value, low, high }: Figure): string[] {
   const shown = name === "loss" ? (each: number): string => each.toFixed(4) : percent;
@@ -135,21 +103,21 @@ function calibrationTable(bins: readonly CalibrationBin[]): string {
       percent(accuracy),
       String(count),
     ]);
-  return table([["confidence in", "confidence", "accuracy", "pictures"], ...rows]);
+  return table([["bin", "confidence", "accuracy", "images"], ...rows]);
 }
 
 const worst = 10;
 
-function classTable(figures: readonly (ClassFigures & { class: string; interval?: Interval })[], all: boolean): string {
+function classTable(figures: RunEvaluation["perClass"], all: boolean): string {
   const sorted = [...figures].sort((a, b) => a.recall - b.recall);
   const shown = all ? figures : sorted.slice(0, worst);
   const rows = shown.map(({ class: name, count, recall, precision, interval }) => [
     name,
     count > 0 ? percent(recall) : "none",
     interval ? between(interval) : "",
-    Number.isFinite(precision) ? percent(precision) : "never said",
+    Number.isFinite(precision) ? percent(precision) : "never predicted",
     String(count),
   ]);
   const head = all || figures.length <= worst ? "class" : `the ${worst} worst of ${figures.length} classes`;
-  return table([[head, "found", "95 % interval", "right when said", "pictures"], ...rows]);
+  return table([[head, "recall", "95 % interval", "precision", "images"], ...rows]);
 }

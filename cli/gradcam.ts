@@ -14,11 +14,13 @@ import { makePart } from "../core/parts.js";
 import { createGallery, type Gallery } from "../report/gallery.js";
 import { toJson } from "../run/json.js";
 import { openFolder, openRun } from "../run/open.js";
-import { mustExist } from "./images.js";
+import { imageFiles } from "./images.js";
 import { whole } from "./options.js";
+import { addConfigOption, ownConfig } from "./own-config.js";
 import { percent, print, table, tell, tellWarnings } from "./terminal.js";
 
 interface GradCamCommand {
+  config?: string;
   class?: string;
   layer?: string;
   out?: string;
@@ -49,8 +51,7 @@ interface Result {
 }
 
 export function addGradCam(program: Command): void {
-  program
-    .command("gradcam <run> [images...]")
+  addConfigOption(program.command("gradcam <run> [images...]"))
     .summary("draw heat maps (Grad-CAM)")
     .description("draw heat maps (Grad-CAM): of your images, or of the run's own")
     .option("--class <name>", "class to explain; default: the predicted class of each image")
@@ -129,12 +130,12 @@ const fileName = (...parts: string[]): string => `${parts.join("-").replaceAll(/
 
 async function ofFiles(
   path: string,
-  files: readonly string[],
+  paths: readonly string[],
   folder: string,
-  { class: name, layer }: GradCamCommand,
+  { class: name, layer, config }: GradCamCommand,
 ): Promise<Result> {
-  mustExist(files);
-  const opened = await openRun(path, { watch: tellWarnings });
+  const files = imageFiles(paths);
+  const opened = await openRun(path, { config: await ownConfig(path, config), watch: tellWarnings });
   const gallery = createGallery(folder);
   const drawn: Drawing[] = [];
   const taken = new Set<string>(); // two folders may hold files of one name
@@ -151,7 +152,8 @@ async function ofFiles(
 }
 
 async function ofData(path: string, folder: string, options: GradCamCommand): Promise<Result> {
-  const opened = await openFolder(path, { data: options.data, watch: tellWarnings });
+  const config = await ownConfig(path, options.config);
+  const opened = await openFolder(path, { config, data: options.data, watch: tellWarnings }, "evaluate");
   const { trainer } = opened;
   const session = await trainer.prepare(tell);
   const { data, model, inputSize } = session;

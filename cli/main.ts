@@ -1,15 +1,18 @@
 /** The process of the command line. */
+import { exitCodes } from "../core/errors.js";
 import { runCommandLine } from "./command-line.js";
+import { tell } from "./terminal.js";
 import { passUncaught, reportUncaught } from "./uncaught.js";
 
-// A reader that goes away (`trainer … | head`) must not take the training with it, nor a terminal that is closed:
-// its run has yet to keep a checkpoint.
-for (const stream of [process.stdout, process.stderr]) {
-  stream.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code === "EPIPE" || (error.code === "EIO" && stream.isTTY)) return;
-    throw error;
-  });
-}
+/** Whether standard output did not take what was asked for. */
+let outputLost = false;
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  // A reader that leaves (`trainer … | head`) has read enough, and a closed terminal ends a run by its signal.
+  if (outputLost || error.code === "EPIPE" || (error.code === "EIO" && process.stdout.isTTY)) return;
+  outputLost = true;
+  tell(`trainer: Standard output cannot be written: ${error.message}. Make room, or redirect it to another place.`);
+});
+process.stderr.on("error", () => {}); // it only comments: a run goes on without it
 // No listener: tf.js' WebAssembly adds one of its own, which throws again.
 process.setUncaughtExceptionCaptureCallback(
   (error) => void (passUncaught(error) || process.exit(reportUncaught(error))),
@@ -17,4 +20,7 @@ process.setUncaughtExceptionCaptureCallback(
 
 const code = await runCommandLine(process.argv.slice(2));
 // Not left to the last open handle: a timer of a config or a plugin would keep a finished run alive.
-process.stdout.write("", () => process.exit(code || process.exitCode));
+// An error of the last write is an event that comes after its callback.
+process.stdout.write("", () =>
+  setImmediate(() => process.exit(code || process.exitCode || (outputLost ? exitCodes.io : exitCodes.done))),
+);

@@ -1,49 +1,80 @@
-/**
- * `trainer predict RUN IMAGE…`: what a finished run says of pictures. Needs the run's folder alone, not its
- * data.
- */
-import type { Command } from "commander";
+/** `trainer predict RUN IMAGE…`: the classes of images, by a finished run. Needs the run's folder alone, not its data. */
+import { type Command, Option } from "commander";
+import { TrainerError } from "../core/errors.js";
 import { toJson } from "../run/json.js";
 import { openRun } from "../run/open.js";
-import { mustExist } from "./images.js";
+import type { Answer } from "../run/predict.js";
+import { imageFiles } from "./images.js";
 import { whole } from "./options.js";
-import { percent, plain, print, tellWarnings } from "./terminal.js";
+import { addConfigOption, ownConfig } from "./own-config.js";
+import { percent, plain, print, tell, tellWarnings } from "./terminal.js";
 
-interface PredictOptions {
+interface PredictCommand {
   top: number;
+  batchSize?: number;
+  config?: string;
   json?: boolean;
+  csv?: boolean;
 }
 
 export function addPredict(program: Command): void {
-  program
-    .command("predict <run> <images...>")
+  addConfigOption(program.command("predict <run> <images...>"))
     .summary("classify images")
-    .description("classify pictures (JPEG, PNG, WebP) with the weights a run ended with")
+    .description("classify images, by name or in folders, with the weights a run ended with")
     .option("--top <k>", "how many classes to show", whole(1), 5)
-    .option("--json", "a JSON line a picture")
+    .option("--batch-size <n>", "images in a batch; default: the run's own", whole(1))
+    .addOption(new Option("--json", "one line of JSON an image").conflicts("csv"))
+    .addOption(new Option("--csv", "a table: image, rank, class, probability, error").conflicts("json"))
     .addHelpText(
       "after",
       `
-A picture is scaled and its centre cut out to the size of the run's data, and seen as the run's evaluation
-sees it.
+An image is scaled and its centre cut out to the size of the run's data, and seen
+as the run's evaluation sees it. One that cannot be decoded is reported, the
+others follow, and the exit code is 65.
 
-Example:
-  trainer predict runs/cifar100-small-1 cat.jpg dog.png`,
+Examples:
+  trainer predict runs/cifar100-small-1 cat.jpg dog.png
+  trainer predict runs/cifar100-small-1 inbox/ --top 1 --csv > answers.csv`,
     )
     .action(predict);
 }
 
-async function predict(run: string, images: string[], { top, json }: PredictOptions): Promise<void> {
-  mustExist(images);
-  const opened = await openRun(run, { watch: tellWarnings });
-  for (const image of images) {
-    const predictions = await opened.predict(image, { top });
-    const lines = json
-      ? [toJson({ image, predictions })]
-      : [
-          plain(image),
-          ...predictions.map((each) => `  ${percent(each.probability).padStart(7)}  ${plain(each.class)}`),
-        ];
-    print(lines.join("\n"));
+async function predict(path: string, images: string[], options: PredictCommand): Promise<void> {
+  const { top, batchSize } = options;
+  const files = imageFiles(images);
+  const run = await openRun(path, { config: await ownConfig(path, options.config), watch: tellWarnings });
+  const format = options.json ? asJson : options.csv ? asCsv : asText;
+  if (options.csv) print("image,rank,class,probability,error");
+  let failed = 0;
+  for await (const answer of run.predictEach(files, { top, batchSize })) {
+    const line = format(answer);
+    if (line !== undefined) print(line);
+    if (!("error" in answer)) continue;
+    if (files.length === 1) throw answer.error;
+    failed++;
+    tell(`warning: ${answer.error.message}`);
   }
+  if (failed > 0) throw new TrainerError("ERR_DATA", `${failed} of ${files.length} images have no answer.`);
 }
+
+function asText(answer: Answer<string>): string | undefined {
+  if ("error" in answer) return undefined;
+  const { image, predictions } = answer;
+  const rows = predictions.map((each) => `  ${percent(each.probability).padStart(7)}  ${plain(each.class)}`);
+  return [plain(image), ...rows].join("\n");
+}
+
+function asJson(answer: Answer<string>): string {
+  return toJson("error" in answer ? { image: answer.image, error: answer.error.message } : answer);
+}
+
+function asCsv(answer: Answer<string>): string {
+  const rows =
+    "error" in answer
+      ? [[answer.image, "", "", "", answer.error.message]]
+      : answer.predictions.map((each, at) => [answer.image, `${at + 1}`, each.class, `${each.probability}`, ""]);
+  return rows.map((cells) => cells.map(quoted).join(",")).join("\n");
+}
+
+/** A cell of CSV (RFC 4180). */
+const quoted = (cell: string): string => (/[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);

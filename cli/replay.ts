@@ -14,17 +14,18 @@ import { runFiles } from "../run/record.js";
 import { type Replayed, watchedPlugins } from "../run/replay.js";
 import { findRun, type Resumable } from "../run/resume.js";
 import { whole } from "./options.js";
+import { addConfigOption, ownConfig } from "./own-config.js";
 import { print, table, tell, tellWarnings } from "./terminal.js";
 
 interface ReplayOptions {
+  config?: string;
   step: number;
   json?: boolean;
   allowChange: string[];
 }
 
 export function addReplay(program: Command): void {
-  program
-    .command("replay <run>")
+  addConfigOption(program.command("replay <run>"))
     .summary("repeat one step and inspect it")
     .description("repeat one step of a run and show its loss, gradients and what each plugin changed")
     .requiredOption("--step <n>", "the optimizer step, counted from 1", whole(1))
@@ -47,9 +48,9 @@ afterLoss, afterBackward, resolveLearningRate and beforeStep.`,
 
 type Figures = Pick<Events["step"], "step" | "loss" | "learningRate" | "gradientNorm">;
 
-async function replay(path: string, { step, json, allowChange }: ReplayOptions): Promise<void> {
+async function replay(path: string, { step, json, allowChange, config: file }: ReplayOptions): Promise<void> {
   const run = findRun(path, {})!;
-  const config = await configOfRun(run, { allowChange });
+  const config = await configOfRun(run, { own: await ownConfig(run.folder, file), allowChange });
   const checkpoint = checkpointBefore(run, step);
   const recorded = readMetrics(join(run.folder, runFiles.metrics)).lines.find(
     (line) => line.event === "step" && line.step === step,

@@ -3,7 +3,8 @@ import { accessSync, constants, existsSync, lstatSync, mkdirSync, readdirSync, r
 import { dirname, join, resolve } from "node:path";
 import { TrainerError } from "../core/errors.js";
 import { flushFolder, ioError, system, unfinishedFiles } from "../core/files.js";
-import { lockFile } from "./lock.js";
+import { isHeld, lockFile } from "./lock.js";
+import { runFiles } from "./record.js";
 
 export interface RunFolder {
   readonly path: string;
@@ -53,6 +54,19 @@ function holdsSomething(folder: string): boolean {
   return readdirSync(folder).some((name) => !nothing.includes(name) && !name.startsWith(`${lockFile}.`));
 }
 
+/** Why a new run cannot start in a folder, and what to do: nobody is told to remove a run. */
+function occupied(path: string): TrainerError {
+  const other = "choose another folder with --out";
+  const advice = !existsSync(join(path, runFiles.config))
+    ? `is not empty and holds no run. Please ${other}.`
+    : isHeld(path)
+      ? `holds a run that is under way. Wait for its end, or ${other}.`
+      : existsSync(join(path, runFiles.summary))
+        ? `holds a run. Resume or extend it with --resume ${path}, or ${other}.`
+        : `holds an unfinished run. Resume it with --resume ${path}, or ${other}.`;
+  return new TrainerError("ERR_OUTPUT", `The run's folder ${path} ${advice}`);
+}
+
 /**
  * Creates `out`, or the next free `runs/<name>-<number>`.
  *
@@ -87,12 +101,7 @@ export function createRunFolder({
   try {
     if (out !== undefined) {
       const path = resolve(out);
-      if (existsSync(path) && holdsSomething(path)) {
-        throw new TrainerError(
-          "ERR_OUTPUT",
-          `The run's folder ${path} exists and is not empty. Choose another with --out, or remove it.`,
-        );
-      }
+      if (existsSync(path) && holdsSomething(path)) throw occupied(path);
       make(path);
       accessSync(path, constants.W_OK);
       return { path, removeIfEmpty };

@@ -10,16 +10,11 @@ import type { TrainOptions as RunOptions } from "./train.js";
 export * as tf from "@tensorflow/tfjs-core";
 export { z } from "zod";
 export * from "../core/index.js";
+export type { CalibrationResult } from "./calibration.js";
+export type { EvaluateOptions as RunEvaluateOptions, Figure, RunEvaluation } from "./evaluate.js";
 export type { ImageSource } from "./network.js";
-export {
-  type ImageGradCam,
-  type OpenOptions,
-  openRun,
-  type Prediction,
-  type PredictOptions,
-  type Run,
-  type RunGradCamOptions,
-} from "./open.js";
+export { type ImageGradCam, type OpenOptions, openRun, type Run, type RunGradCamOptions } from "./open.js";
+export type { Answer, Prediction, PredictOptions } from "./predict.js";
 
 export interface TrainOptions extends Omit<RunOptions, "source"> {
   /** Show the run on standard error: a live line on a terminal, elsewhere a line an epoch. Default false. */

@@ -4,6 +4,7 @@ import type { Picture } from "../core/data/dataset.js";
 import { type Decoder, oneLine, openDecoder } from "../core/data/decode.js";
 import { normalised } from "../core/data/normalise.js";
 import { TrainerError } from "../core/errors.js";
+import { atTemperature } from "../core/interpret/temperature.js";
 import { meanOfViews, plainView, viewProbabilities } from "../core/loop/evaluate.js";
 import type { Trainer } from "../core/loop/trainer.js";
 import type { Evaluation, View } from "../core/loop/types.js";
@@ -22,10 +23,12 @@ export interface Network {
   /** How the run's evaluation sees an image. */
   readonly views: readonly View[];
   readonly preprocessing: Preprocessing;
+  /** Of its probabilities; 1 where the run is not calibrated. */
+  readonly temperature: number;
 }
 
 /** Builds a run's network. The backend must be loaded; the weights are the caller's. */
-export function openNetwork(trainer: Trainer, bytes: Uint8Array, where: string): Network {
+export function openNetwork(trainer: Trainer, bytes: Uint8Array, where: string): Omit<Network, "temperature"> {
   const preprocessing = readPreprocessing(bytes, where);
   const { buildBlock, buildHead } = trainer.hooks.call;
   const built = trainer.config.model.build({ classes: preprocessing.classes.length, buildBlock, buildHead });
@@ -52,14 +55,17 @@ export function networkInput(images: readonly Picture[], preprocessing: Preproce
   return ops.resize(pixels, preprocessing.inputSize, preprocessing.inputSize) as tf.Tensor4D;
 }
 
-/** Probabilities of decoded images, [images, classes] row by row: the mean over the run's views. */
-export function classify({ model, weights, views, preprocessing }: Network, images: readonly Picture[]): Float32Array {
+/** Probabilities of decoded images, [images, classes] row by row: the mean over the run's views, at its temperature. */
+export function classify(
+  { model, weights, views, preprocessing, temperature }: Network,
+  images: readonly Picture[],
+): Float32Array {
   let answers: Float32Array[] = [];
   // Not returned from the tidy, which would look for tensors in every number.
   tf.tidy(() => {
     answers = viewProbabilities({ model, weights, views }, networkInput(images, preprocessing));
   });
-  return meanOfViews(answers);
+  return atTemperature(meanOfViews(answers), preprocessing.classes.length, temperature);
 }
 
 let decoder: Promise<Decoder> | undefined;

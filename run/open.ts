@@ -6,16 +6,20 @@ import { loadBackend } from "../core/backend/index.js";
 import type { TrainerConfig } from "../core/config/config.js";
 import type { Picture } from "../core/data/dataset.js";
 import { TrainerError } from "../core/errors.js";
+import { saidOf } from "../core/interpret/confusion.js";
 import { heatMapsOf } from "../core/interpret/heat-maps.js";
 import { overlay, rowPng } from "../core/interpret/overlay.js";
 import type { Events, MetricsRecord, SummaryRecord } from "../core/loop/events.js";
 import { Trainer } from "../core/loop/trainer.js";
 import type { Weights } from "../core/nn/layer.js";
 import { suggestion } from "../core/options.js";
+import { type Calibration, type CalibrationResult, readCalibration } from "./calibration.js";
+import type { EvaluateOptions, RunEvaluation } from "./evaluate.js";
 import { classify, type ImageSource, type Network, networkInput, openNetwork, readImage } from "./network.js";
-import { configOfRun, inInference } from "./origin.js";
-import { type OwnPart, readRecord } from "./parts.js";
-import { runFiles } from "./record.js";
+import { configOfRun, inEvaluation, inNetwork } from "./origin.js";
+import { readRecord } from "./parts.js";
+import { type Answer, answers, type Prediction, type PredictOptions } from "./predict.js";
+import { type RunConfigRecord, runFiles } from "./record.js";
 
 export interface OpenOptions {
   /** The user's own config: parts that are not built in come from it. */
@@ -24,20 +28,8 @@ export interface OpenOptions {
   data?: string;
   /** Called with the events before anything is loaded: add listeners here. */
   watch?: (events: Emitter<Events>) => void;
-}
-
-/** One answer. */
-export interface Prediction {
-  readonly class: string;
-  /** From 0 to 1; those of all classes sum to 1. */
-  readonly probability: number;
-}
-
-export interface PredictOptions {
-  /** How many classes, the best first. Default: all. */
-  top?: number;
-  /** Images in a batch. Default: as many as the run's evaluation had. */
-  batchSize?: number;
+  /** Receives lines for people while data and backend are loaded. */
+  log?: (line: string) => void;
 }
 
 export interface RunGradCamOptions {
@@ -71,18 +63,36 @@ export interface Run {
   readonly weights: Weights;
   /**
    * Classifies one image, or several in batches. Each is scaled and cut as the run's data was, and seen as the run's
-   * evaluation sees it.
+   * evaluation sees it: the same batch gives the same bits.
    *
    * @throws TrainerError ERR_DATA naming every image that cannot be decoded
    */
   predict(image: ImageSource, options?: PredictOptions): Promise<Prediction[]>;
   predict(images: readonly ImageSource[], options?: PredictOptions): Promise<Prediction[][]>;
+  /** The same, one answer after the other. An image that cannot be decoded gives its error, and the next ones follow. */
+  predictEach<S extends ImageSource>(
+    images: readonly S[],
+    options?: PredictOptions,
+  ): AsyncGenerator<Answer<S>, void, void>;
   /**
    * Where the network looks for a class in an image.
    *
    * @throws TrainerError ERR_UNKNOWN_NAME for a class or layer that is not there; ERR_DATA for what is no image
    */
   gradCam(image: ImageSource, options?: RunGradCamOptions): Promise<ImageGradCam>;
+  /**
+   * Computes the figures on the run's own data again, with intervals.
+   *
+   * @throws TrainerError ERR_DATA where the data is not there, or has no such split
+   */
+  evaluate(options?: EvaluateOptions): Promise<RunEvaluation>;
+  /**
+   * Fits a temperature on the validation images, so that probabilities match accuracy (Guo et al. 2017), and writes it to
+   * the run's folder. From then on predictions use it, here and in other processes that open the run.
+   *
+   * @throws TrainerError ERR_DATA where no temperature fits
+   */
+  calibrate(): Promise<CalibrationResult>;
   /** Frees the weights. The run cannot predict any more. */
   dispose(): void;
 }
@@ -96,7 +106,7 @@ export interface Run {
  */
 export async function openRun(folder: string, options: OpenOptions = {}): Promise<Run> {
   const files = await openFolder(folder, options);
-  const run = createRun(files);
+  const run = createRun(files, options);
   await loadBackend({
     name: files.trainer.config.backend,
     log: (message) => files.trainer.events.emit("warning", { message }),
@@ -108,18 +118,21 @@ export async function openRun(folder: string, options: OpenOptions = {}): Promis
 /** A finished run's folder, read and checked. */
 export interface RunFiles {
   readonly folder: string;
+  readonly record: RunConfigRecord;
   readonly summary: SummaryRecord;
   /** Holds config and hooks; never fits. */
   readonly trainer: Trainer;
   readonly weightsPath: string;
   /** `weights.safetensors`. */
   readonly weights: Uint8Array;
+  readonly calibration: Calibration | undefined;
 }
 
-/** @param needed which of the user's own parts must be there; default those of the network */
+/** @param purpose what the user's own parts are needed for */
 export async function openFolder(
   folder: string,
-  { config: own, data, watch, needed }: OpenOptions & { needed?: (part: OwnPart) => boolean } = {},
+  { config: own, data, watch }: OpenOptions = {},
+  purpose: "predict" | "evaluate" = "predict",
 ): Promise<RunFiles> {
   const path = resolve(folder);
   const record = readRecord(path);
@@ -129,79 +142,91 @@ export async function openFolder(
     if (existsSync(file)) continue;
     throw new TrainerError(
       "ERR_DATA",
-      `${path} is not a finished run: it has no ${basename(file)}. Resume it with trainer --resume ${folder}`,
+      `${path} is not a finished run: it has no ${basename(file)}. Finish it with trainer --resume ${folder}`,
     );
   }
-  const config = await configOfRun({ folder: path, record }, { own, data, needed: needed ?? inInference(record) });
+  const needed = { predict: inNetwork, evaluate: inEvaluation }[purpose](record);
+  const config = await configOfRun({ folder: path, record }, { own, data, needed });
   const trainer = new Trainer(config);
   watch?.(trainer.events);
   const summary = JSON.parse(readFileSync(summaryPath, "utf8")) as SummaryRecord;
-  return { folder: path, summary, trainer, weightsPath, weights: readFileSync(weightsPath) };
+  const weights = readFileSync(weightsPath);
+  return { folder: path, record, summary, trainer, weightsPath, weights, calibration: readCalibration(path, weights) };
 }
 
 /** The run in a folder; its network is built when it is first needed. The backend must be loaded by then. */
-export function createRun({ folder, summary, trainer, weights: bytes, weightsPath }: RunFiles): Run {
-  let network: Network | undefined;
+export function createRun(files: RunFiles, options: OpenOptions): Run {
+  const { folder, summary, trainer, weights: bytes, weightsPath } = files;
+  let temperature = files.calibration?.temperature ?? 1;
+  let loaded: Omit<Network, "temperature"> | undefined;
   let disposed = false;
-  const opened = (): Network => {
+  const network = (): Network => {
     if (disposed)
       throw new TrainerError("ERR_OPTION", `The run ${folder} was disposed of. Open it again with openRun.`);
-    return (network ??= openNetwork(trainer, bytes, weightsPath));
+    loaded ??= openNetwork(trainer, bytes, weightsPath);
+    return { ...loaded, temperature };
   };
-  const answers = async (sources: readonly ImageSource[], options: PredictOptions): Promise<Prediction[][]> => {
-    const { batchSize = trainer.config.batchSize, top } = options;
-    const { preprocessing } = opened();
-    const all: Prediction[][] = [];
-    for (let from = 0; from < sources.length; from += batchSize) {
-      const images = await decoded(sources.slice(from, from + batchSize), (source) => readImage(source, preprocessing));
-      all.push(...ranked(classify(opened(), images), preprocessing.classes, top));
-    }
-    return all;
-  };
+  const predictEach: Run["predictEach"] = (images, { batchSize = trainer.config.batchSize, top } = {}) =>
+    answers(network, images, { batchSize, top });
+  /** Data may be of the user's own, which predicting does not need. */
+  const forEvaluation = async (): Promise<RunFiles> => openFolder(folder, options, "evaluate");
+
   return {
     folder,
     summary,
     test: summary.test,
     validation: summary.validation,
     get classes() {
-      return opened().preprocessing.classes;
+      return network().preprocessing.classes;
     },
     get weights() {
-      return opened().weights;
+      return network().weights;
     },
-    predict: (async (images: ImageSource | readonly ImageSource[], options: PredictOptions = {}) =>
-      Array.isArray(images)
-        ? answers(images, options)
-        : (await answers([images as ImageSource], options))[0]!) as Run["predict"],
+    predict: (async (images: ImageSource | readonly ImageSource[], asked?: PredictOptions) => {
+      const several = Array.isArray(images);
+      const found = await all(predictEach(several ? images : [images as ImageSource], asked));
+      return several ? found : found[0];
+    }) as Run["predict"],
+    predictEach,
     async gradCam(source, { class: name, layer } = {}) {
-      const { preprocessing } = opened();
+      const { preprocessing } = network();
       const { classes } = preprocessing;
-      const asked = name === undefined ? undefined : [classNumber(classes, name)];
+      const wanted = name === undefined ? undefined : classNumber(classes, name);
       const image = await readImage(source, preprocessing);
-      const { model, weights } = opened(); // not disposed of since
-      const {
-        classes: [at],
-        probabilities: [probability],
-        maps,
-      } = heatMapsOf(() => networkInput([image], preprocessing), {
+      const { model, weights } = network(); // not disposed of since
+      // The class and probability of `predict`, all views together; the map is of the plain image.
+      const probabilities = classify(network(), [image]);
+      const explained = wanted ?? saidOf(probabilities, 0, classes.length);
+      const { maps } = heatMapsOf(() => networkInput([image], preprocessing), {
         model,
         weights,
         layer,
-        classes: asked,
+        classes: [explained],
         size: [image.height, image.width],
       });
       return {
-        class: classes[at!]!,
-        probability: probability!,
+        class: classes[explained]!,
+        probability: probabilities[explained]!,
         image,
         map: maps,
         png: () => rowPng([image, overlay(image, maps)]),
       };
     },
+    async evaluate(asked = {}) {
+      const { evaluationOf, outputsOf } = await import("./evaluate.js");
+      const found = await outputsOf(await forEvaluation(), asked.split ?? "test", options.log);
+      return evaluationOf(found, asked, temperature === 1 ? undefined : temperature);
+    },
+    async calibrate() {
+      const { calibrate } = await import("./calibrate.js");
+      const result = await calibrate(await forEvaluation(), options.log);
+      temperature = result.temperature;
+      return result;
+    },
     dispose() {
       disposed = true;
-      for (const value of network?.weights.values() ?? []) value.dispose();
-      network = undefined;
+      for (const value of loaded?.weights.values() ?? []) value.dispose();
+      loaded = undefined;
     },
   };
 }
@@ -212,26 +237,17 @@ function classNumber(classes: readonly string[], name: string): number {
   throw new TrainerError("ERR_UNKNOWN_NAME", `The run has no class "${name}"${suggestion(name, classes)}.`);
 }
 
-/** All images of a batch, or one error that names every one that is damaged. */
-async function decoded(
-  sources: readonly ImageSource[],
-  read: (source: ImageSource) => Promise<Picture>,
-): Promise<Picture[]> {
-  const results = await Promise.allSettled(sources.map(read));
-  const problems = results.flatMap((result) => (result.status === "rejected" ? [result.reason as Error] : []));
-  if (problems.length === 1) throw problems[0]!;
-  if (problems.length > 1) {
-    throw new TrainerError("ERR_DATA", problems.map(({ message }) => message).join("\n"), { cause: problems[0] });
+/** All answers, or one error that names every image without one. */
+async function all(found: AsyncIterable<Answer>): Promise<Prediction[][]> {
+  const predictions: Prediction[][] = [];
+  const errors: TrainerError[] = [];
+  for await (const answer of found) {
+    if ("error" in answer) errors.push(answer.error);
+    else predictions.push([...answer.predictions]);
   }
-  return results.map((result) => (result as PromiseFulfilledResult<Picture>).value);
-}
-
-/** Rows of probabilities as answers, the best first; equal ones in the order of the classes. */
-function ranked(probabilities: Float32Array, classes: readonly string[], top = classes.length): Prediction[][] {
-  return Array.from({ length: probabilities.length / classes.length }, (_, row) =>
-    classes
-      .map((name, at) => ({ class: name, probability: probabilities[row * classes.length + at]! }))
-      .sort((a, b) => b.probability - a.probability)
-      .slice(0, top),
-  );
+  if (errors.length === 0) return predictions;
+  const [first] = errors;
+  throw errors.length === 1
+    ? first!
+    : new TrainerError("ERR_DATA", errors.map(({ message }) => message).join("\n"), { cause: first });
 }

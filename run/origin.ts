@@ -12,7 +12,7 @@ import { cacheRoot } from "../core/backend/install/cache.js";
 import type { TrainerConfig } from "../core/config/config.js";
 import { TrainerError } from "../core/errors.js";
 import { writeFileAtomic } from "../core/files.js";
-import { configFromRecord, missingParts, named, type OwnPart, ownParts } from "./parts.js";
+import { configFromRecord, missingParts, named, type OwnPart } from "./parts.js";
 import type { ConfigSource, RunConfigRecord } from "./record.js";
 
 const originShape = z.strictObject({ folder: z.string(), config: z.string(), sha256: z.string() });
@@ -101,10 +101,16 @@ export async function configOfRun(
   return whole.config;
 }
 
-/** Whether a run's own part takes part when the finished run is used. */
-export const inInference =
-  ({ inference }: RunConfigRecord) =>
-  ({ kind, name }: OwnPart): boolean =>
+type Needed = (part: OwnPart) => boolean;
+
+/** Parts of a finished run's network: what predicting needs. */
+export const inNetwork =
+  ({ inference }: RunConfigRecord): Needed =>
+  ({ kind, name }) =>
     kind === "model" || (kind === "plugin" && (inference === undefined || inference.includes(name)));
 
-export const hasOwnParts = (record: RunConfigRecord): boolean => ownParts(record).length > 0;
+/** The same and the data: what evaluating needs. */
+export const inEvaluation =
+  (record: RunConfigRecord): Needed =>
+  (part) =>
+    part.kind === "data set" || inNetwork(record)(part);

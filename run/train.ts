@@ -82,7 +82,7 @@ export async function train(config: TrainerConfig, options: TrainOptions = {}): 
   } finally {
     leave();
   }
-  return createRun(await openFolder(folder, { config }));
+  return createRun(await openFolder(folder, { config }), { config });
 }
 
 /** Plugins that build the network or say how it is evaluated; observers only watch. */

@@ -1,6 +1,6 @@
 /** Each command on a small run, from training it to asking it about a picture. */
 
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as tf from "@tensorflow/tfjs-core";
@@ -182,14 +182,12 @@ describe("evaluate", () => {
   it("shows them in a table", async () => {
     const { stdout } = await trainer("evaluate", run);
     expect(stdout).toMatch(
-      /^test, 12 pictures, mean of several views\n\n +95 % interval\ntop-1 +\d+\.\d % +\d+\.\d % to /,
+      /^test, 12 images, mean of several views\n\n +95 % interval\ntop-1 +\d+\.\d % +\d+\.\d % to /,
     );
     expect(stdout).toMatch(/^ECE +\d/m);
-    expect(stdout).toMatch(/^one view alone: top-1 /m);
-    expect(stdout).toMatch(
-      /^class +found +95 % interval +right when said +pictures\n\w+ +\d+\.\d % +\d+\.\d % to \d+\.\d %/m,
-    );
-    expect(stdout).toMatch(/^confidence in +confidence +accuracy +pictures\n\d+\.\d % to /m);
+    expect(stdout).toMatch(/^one view: top-1 /m);
+    expect(stdout).toMatch(/^class +recall +95 % interval +precision +images\n\w+ +\d+\.\d % +\d+\.\d % to \d+\.\d %/m);
+    expect(stdout).toMatch(/^bin +confidence +accuracy +images\n\d+\.\d % to /m);
     expect(stdout, "of four classes").not.toContain("top-4");
   });
 
@@ -273,14 +271,64 @@ describe("predict", () => {
     expect(sum).toBeCloseTo(1, 5);
   });
 
-  it("refuses a picture that is damaged", async () => {
-    const broken = join(base, "broken.jpg");
-    writeFileSync(broken, "no picture");
+  const broken = join(base, "broken.jpg");
+  beforeAll(() => writeFileSync(broken, "no picture"));
+
+  it("reports an image that is damaged, answers the others, and ends with 65", async () => {
+    for (const format of [[], ["--json"], ["--csv"]]) {
+      const { code, stdout, stderr } = await trainer("predict", run, picture, broken, picture, "--top", "1", ...format);
+      expect(code).toBe(65);
+      expect(stderr).toMatch(
+        /^warning: .*broken\.jpg cannot be decoded: .*\ntrainer: 1 of 3 images have no answer\.$/m,
+      );
+      const answered = stdout.split("\n").filter((line) => line.includes("a picture.png") && !line.includes("rank"));
+      expect(answered).toHaveLength(2);
+      expect(answered[0]).toBe(answered[1]);
+    }
+  });
+
+  it("writes CSV, a row a class, cells quoted where they must be", async () => {
+    const odd = join(base, 'a, "b".png');
+    copyFileSync(picture, odd);
+    const { stdout } = await trainer("predict", run, odd, broken, "--csv", "--top", "2");
+    const [head, first, second, damaged, ...rest] = stdout.trimEnd().split("\n");
+    expect(head).toBe("image,rank,class,probability,error");
+    expect(first).toMatch(/^".*a, ""b""\.png",1,\w+,0\.\d+,$/);
+    expect(second).toMatch(/,2,\w+,0\.\d+,$/);
+    expect(damaged).toMatch(/broken\.jpg,,,,.*cannot be decoded/);
+    expect(rest).toEqual([]);
+  });
+
+  it("refuses a single image that is damaged", async () => {
     expect(await trainer("predict", run, broken)).toMatchObject({
       code: 65,
       stdout: "",
-      stderr: expect.stringMatching(/broken\.jpg cannot be decoded: /),
+      stderr: expect.stringMatching(/^trainer: .*broken\.jpg cannot be decoded: /),
     });
+  });
+
+  it("takes folders: all images below, by name, and tells of the rest", async () => {
+    const inbox = join(base, "inbox");
+    mkdirSync(join(inbox, "deep"), { recursive: true });
+    for (const name of ["b.png", "a.png", "deep/c.PNG"]) copyFileSync(picture, join(inbox, name));
+    writeFileSync(join(inbox, "notes.txt"), "hello");
+    const { code, stdout, stderr } = await trainer("predict", run, inbox, "--json", "--top", "1", "--batch-size", "2");
+    expect(code).toBe(0);
+    expect(lines(stdout).map(({ image }) => image)).toEqual(
+      ["a.png", "b.png", "deep/c.PNG"].map((name) => join(inbox, name)),
+    );
+    expect(stderr).toContain("1 file is not taken for images: notes.txt");
+  });
+
+  it.each([
+    ["a folder without images", [mkdtempSync(join(base, "empty-"))], /has no images: expected files such as/],
+    [
+      "a pattern in quotes",
+      ["*.png"],
+      /No such image: \*\.png\. The shell expands \* and \?: write them without quotes/,
+    ],
+  ])("refuses %s", async (_, words, message) => {
+    expect(await trainer("predict", run, ...words)).toMatchObject({ code: 65, stderr: expect.stringMatching(message) });
   });
 
   it("refuses weights that no run wrote", async () => {

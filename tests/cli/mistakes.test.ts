@@ -134,7 +134,12 @@ const mistakes: [string, string[], number, RegExp][] = [
   ["a key", config("key.mjs", "epoch: 2"), 2, /unknown option "epoch" \(line 1\) \(did you mean "epochs"\?\)/],
   ["a key's type", config("type.mjs", 'batchSize: "many"'), 2, /"batchSize".*"many" came/],
   ["a folder in a file", [...quick, "--out", join(base, "taken", "run")], 73, /taken\/run cannot be created/],
-  ["a folder that holds something", [...quick, "--out", base], 73, /exists and is not empty/],
+  [
+    "a folder that holds something",
+    [...quick, "--out", base],
+    73,
+    /is not empty and holds no run\. Please choose another folder with --out/,
+  ],
 ];
 
 afterEach(() => expect(readdirSync(inside), "nothing is written").toEqual([]));

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import type { TrainerError } from "../../core/errors.js";
 import { createRunFolder, existingRunFolder, removeUnfinished } from "../../run/folder.js";
+import { lockRun } from "../../run/lock.js";
 
 const base = mkdtempSync(join(tmpdir(), "fitloop-folder-"));
 afterAll(() => rmSync(base, { recursive: true, force: true }));
@@ -79,8 +80,27 @@ describe("--out", () => {
     writeFileSync(join(root, "precious"), "1");
     const error = refusal(() => createRunFolder({ out: root, name: "a" }));
     expect(error).toMatchObject({ code: "ERR_OUTPUT", exitCode: 73 });
-    expect(error.message).toContain(`${root} exists and is not empty`);
+    expect(error.message).toContain(`${root} is not empty and holds no run. Please choose another folder with --out.`);
     expect(readdirSync(root)).toEqual(["precious"]);
+  });
+
+  it.each([
+    ["an unfinished run", [], "holds an unfinished run. Resume it with --resume"],
+    ["a finished run", ["summary.json"], "holds a run. Resume or extend it with --resume"],
+  ])("that holds %s says how to resume it, and never to remove it", (_, files, message) => {
+    for (const name of ["config.resolved.json", ...files]) writeFileSync(join(root, name), "{}");
+    const error = refusal(() => createRunFolder({ out: root, name: "a" }));
+    expect(error).toMatchObject({ code: "ERR_OUTPUT" });
+    expect(error.message).toContain(`${message} ${root}`);
+    expect(error.message).not.toMatch(/remove/);
+  });
+
+  it("that holds a run under way says so", () => {
+    writeFileSync(join(root, "config.resolved.json"), "{}");
+    const lock = lockRun(root);
+    const error = refusal(() => createRunFolder({ out: root, name: "a" }));
+    lock.release();
+    expect(error.message).toContain("holds a run that is under way. Wait for its end");
   });
 
   it.each([

@@ -1,0 +1,129 @@
+/** The figures of a finished run on its own data, computed again, and how far each can be trusted. */
+
+import { TrainerError } from "../core/errors.js";
+import { bootstrap, type Interval } from "../core/interpret/bootstrap.js";
+import { type CalibrationBin, calibration, confidences } from "../core/interpret/calibration.js";
+import { type ClassFigures, confusion, perClass } from "../core/interpret/confusion.js";
+import { atTemperature } from "../core/interpret/temperature.js";
+import { wilson } from "../core/interpret/wilson.js";
+import { evaluate, scores } from "../core/loop/evaluate.js";
+import { metricsRecord } from "../core/loop/summary.js";
+import type { Trainer } from "../core/loop/trainer.js";
+import type { Metrics, Outputs } from "../core/loop/types.js";
+import { weightsFromSafetensors } from "../core/nn/weights-file.js";
+import { finalEvaluation } from "./network.js";
+
+export interface EvaluateOptions {
+  /** Default "test". */
+  split?: "validation" | "test";
+  /** The largest k of top-k. Default 5. */
+  top?: number;
+  /** Of the bootstrap behind the intervals. Default 1000. */
+  resamples?: number;
+}
+
+/** A figure and its interval of 95 %. */
+export interface Figure extends Interval {
+  /** "top-1", "top-5", "loss", "ECE". */
+  readonly name: string;
+  readonly value: number;
+}
+
+export interface RunEvaluation extends Omit<Metrics, "outputs"> {
+  readonly split: "validation" | "test";
+  readonly figures: readonly Figure[];
+  readonly perClass: readonly (ClassFigures & { readonly class: string; readonly interval?: Interval })[];
+  readonly calibration: readonly CalibrationBin[];
+  /** Of a calibrated run: the figures of its probabilities at this temperature. */
+  readonly calibrated?: { readonly temperature: number; readonly loss: number; readonly ece: number };
+}
+
+/** A run's outputs on a split of its own data. */
+export interface SplitOutputs {
+  readonly metrics: Metrics;
+  readonly outputs: Outputs;
+  readonly classes: readonly string[];
+}
+
+/** What an evaluation needs of a run's folder. */
+export interface EvaluatedRun {
+  readonly trainer: Trainer;
+  readonly weights: Uint8Array;
+  readonly weightsPath: string;
+}
+
+/**
+ * The probabilities of a run's final weights for every image of a split.
+ *
+ * @throws TrainerError ERR_DATA where the run has no such images
+ */
+export async function outputsOf(
+  { trainer, weights: bytes, weightsPath }: EvaluatedRun,
+  split: "validation" | "test",
+  log?: (line: string) => void,
+): Promise<SplitOutputs> {
+  const session = await trainer.prepare(log);
+  const loader = session.loaders[split];
+  if (!loader) throw new TrainerError("ERR_DATA", `This run has no ${split} images.`);
+  const { model, inputSize, data } = session;
+  const { height, width, classes } = data;
+  const weights = weightsFromSafetensors(bytes, model.layer, weightsPath);
+  try {
+    const evaluation = finalEvaluation(trainer, weights);
+    const sizes = { classes: classes.length, height, width, inputSize };
+    const metrics = (await evaluate({ model, ...sizes, loader, evaluation }))!;
+    return { metrics, outputs: metrics.outputs!, classes };
+  } finally {
+    for (const value of weights.values()) value.dispose();
+  }
+}
+
+/** All figures of one evaluation, at the run's temperature too where it has one. */
+export function evaluationOf(
+  { metrics, outputs, classes }: SplitOutputs,
+  { split = "test", top = 5, resamples = 1000 }: EvaluateOptions,
+  temperature?: number,
+): RunEvaluation {
+  const named = perClass(confusion(outputs, classes.length), classes.length).map((figure, at) => {
+    const interval = figure.count > 0 ? wilson(Math.round(figure.recall * figure.count), figure.count) : undefined;
+    return { class: classes[at]!, ...figure, interval };
+  });
+  return {
+    split,
+    ...metricsRecord(metrics)!,
+    figures: figuresOf(outputs, classes.length, top, resamples),
+    perClass: named,
+    calibration: calibration(confidences(outputs, classes.length)).bins,
+    ...(temperature !== undefined && { calibrated: calibratedFigures(outputs, classes.length, temperature) }),
+  };
+}
+
+/** Top-1, top-k, loss and expected calibration error. */
+function figuresOf(outputs: Outputs, classes: number, top: number, resamples: number): Figure[] {
+  const { loss, rank } = scores(outputs, classes);
+  const seen = confidences(outputs, classes);
+  const ks = [...new Set([1, top])].filter((k) => k === 1 || k < classes); // of k classes the right one is among k
+  const names = [...ks.map((k) => `top-${k}`), "loss", "ECE"];
+  const all = Int32Array.from(rank, (_, at) => at);
+  const of = (places: Int32Array): number[] => {
+    const mean = (value: (place: number) => number): number =>
+      places.reduce((sum, place) => sum + value(place), 0) / places.length;
+    const { ece } = calibration(seen, { places });
+    return [...ks.map((k) => mean((place) => Number(rank[place]! < k))), mean((place) => loss[place]!), ece];
+  };
+  const values = of(all);
+  const intervals = bootstrap(rank.length, of, { resamples });
+  return names.map((name, at) => ({ name, value: values[at]!, ...intervals[at]! }));
+}
+
+/** Mean loss and calibration error of probabilities at a temperature. */
+export function calibratedFigures(
+  { probabilities, labels }: Outputs,
+  classes: number,
+  temperature: number,
+): { temperature: number; loss: number; ece: number } {
+  const scaled = { probabilities: atTemperature(probabilities, classes, temperature), labels };
+  const { loss } = scores(scaled, classes);
+  const { ece } = calibration(confidences(scaled, classes));
+  return { temperature, loss: loss.reduce((sum, each) => sum + each, 0) / loss.length, ece };
+}
