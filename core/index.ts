@@ -25,6 +25,8 @@ export type {
   MetricsRecord,
   SummaryRecord,
 } from "./loop/events.js";
+export type { FitOptions, FitResult } from "./loop/fit.js";
+export type { TapInfo } from "./loop/hook-set.js";
 export {
   type HookName,
   type HookSignatures,
@@ -34,7 +36,6 @@ export {
   hookNames,
   type Stage,
   stages,
-  type TapInfo,
   type TapOptions,
 } from "./loop/hooks.js";
 export {
@@ -48,18 +49,18 @@ export {
   type PluginState,
   type Remark,
 } from "./loop/plugin.js";
-export { type FitOptions, Trainer } from "./loop/trainer.js";
+export { Trainer } from "./loop/trainer.js";
 export type {
   Batch,
   EpochSummary,
   Evaluation,
+  FitContext,
   FitSummary,
   Gradients,
   Metrics,
   Outputs,
   ParamGroup,
   Progress,
-  Run,
   Step,
   TrainFigures,
   View,

@@ -11,7 +11,7 @@ import { gradCam } from "../core/interpret/grad-cam.js";
 import { overlay, rowPng } from "../core/interpret/overlay.js";
 import type { Plugin } from "../core/loop/plugin.js";
 import { fitEndRecord } from "../core/loop/summary.js";
-import type { Evaluation, Outputs, Run } from "../core/loop/types.js";
+import type { Evaluation, FitContext, Outputs } from "../core/loop/types.js";
 import { resize } from "../core/nn/ops.js";
 import { toJson } from "../run/json.js";
 import { visitMetrics } from "../run/metrics.js";
@@ -36,7 +36,7 @@ export function createReport({ command }: { command?: string } = {}): Plugin {
     options: {},
     observer: true,
     apply({ hooks, events }) {
-      let run: Run | undefined;
+      let run: FitContext | undefined;
       let parts: Mutable<RunParts> | undefined;
       let kept: Mutable<Kept> = { command, splits: {} };
       let evaluation: Evaluation | undefined;
@@ -173,7 +173,7 @@ export function createReport({ command }: { command?: string } = {}): Plugin {
 }
 
 /** Bytes of the first pictures of a batch, as they were before they were normalised. */
-function denormalised(images: tf.Tensor4D, { data: { mean, deviation } }: Run): Picture[] {
+function denormalised(images: tf.Tensor4D, { data: { mean, deviation } }: FitContext): Picture[] {
   const count = Math.min(shownAugmented, images.shape[0]);
   const [, height, width] = images.shape;
   const values = tf.tidy(() => images.slice(0, count).dataSync()) as Float32Array;
@@ -185,7 +185,7 @@ function denormalised(images: tf.Tensor4D, { data: { mean, deviation } }: Run): 
 
 /** The pictures whose true class was given the least probability, each beside its map for what was said. */
 async function drawWorst(
-  { data, model, inputSize, heldIndices }: Run,
+  { data, model, inputSize, heldIndices }: FitContext,
   weights: ReadonlyMap<string, tf.Tensor>,
   split: string,
   { probabilities, labels }: Outputs,

@@ -1,8 +1,8 @@
-/** Between a run and its checkpoints: which moments are kept, and what a snapshot is on disk. */
+/** Between a run and its checkpoints: which resume points are saved, and what a snapshot is on disk. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { PluginState } from "../core/loop/plugin.js";
 import type { Position } from "../core/loop/position.js";
-import type { Keep } from "../core/loop/recovery.js";
+import type { OnResumePoint } from "../core/loop/recovery.js";
 import type { Snapshot } from "../core/loop/snapshot.js";
 import { type Checkpoint, listCheckpoints, readCheckpoint, saveCheckpoint } from "./checkpoints.js";
 import type { MetricsLog } from "./metrics.js";
@@ -133,7 +133,7 @@ function positionOf(path: string): Position | undefined {
   }
 }
 
-export interface KeeperOptions {
+export interface CheckpointWriterOptions {
   /** `<run>/checkpoints`. */
   folder: string;
   /** Optimizer steps between two checkpoints; those at the end of epochs and where a run stops come beside them. */
@@ -148,44 +148,51 @@ export interface KeeperOptions {
 }
 
 /**
- * Writes checkpoints: a listener for `fit`'s `keep`. Deletes older ones but for the last two and the best, and those beyond
+ * Writes checkpoints: receives the resume points of `fit`. Deletes older ones but for the last two and the best, and those beyond
  * a place that a run goes on from: it has another future.
  *
  * @throws TrainerError ERR_IO when one cannot be written; after that it writes no more, so that the failure is said once
  */
-export function createKeeper({ folder, every, metrics, from, onSaved, onRemoved }: KeeperOptions): Keep {
+export function createCheckpointWriter({
+  folder,
+  every,
+  metrics,
+  from,
+  onSaved,
+  onRemoved,
+}: CheckpointWriterOptions): OnResumePoint {
   let failed = false;
   let kept = -1; // micro-batches done at the last checkpoint, the end of an epoch counted as half a one more
   let best: Best | undefined;
-  let bytes = 0; // of the metrics at the last moment: what an interrupted epoch says after it, is said again
+  let bytes = 0; // of the metrics at the last point: what an interrupted epoch says after it, is said again
   let anchorBytes = (from?.meta as CheckpointMeta | undefined)?.anchor?.metricsBytes ?? 0;
   const goOnFrom = (position: Position): void => {
     for (const path of discardAfter(folder, placeOf(position))) onRemoved?.(path);
     best = bestOf(folder);
     kept = -1;
   };
-  return (snapshot, moment) => {
+  return (snapshot, point) => {
     const { position } = snapshot;
     const { step, microBatch, batchInEpoch, validation, window } = position;
     if (failed) return;
     try {
-      if (moment === "back") metrics?.cut(anchorBytes);
-      if (moment === "back" || moment === "start") goOnFrom(position);
-      if (moment !== "stop") bytes = metrics?.bytes ?? 0;
-      if (moment === "epoch" || (moment === "start" && batchInEpoch === 0)) anchorBytes = bytes;
+      if (point === "rollback") metrics?.cut(anchorBytes);
+      if (point === "rollback" || point === "start") goOnFrom(position);
+      if (point !== "stop") bytes = metrics?.bytes ?? 0;
+      if (point === "epoch" || (point === "start" && batchInEpoch === 0)) anchorBytes = bytes;
       const place = microBatch + (batchInEpoch === 0 ? 0.5 : 0);
       const due = {
         start: false,
         step: every !== undefined && window.batches === 0 && step > 0 && step % every === 0,
         epoch: true,
-        back: false,
+        rollback: false,
         stop: microBatch > 0,
-      }[moment];
+      }[point];
       if (!due || place === kept) return;
       metrics?.sync(); // they must be there when the checkpoint is
       const saved = saveCheckpoint(folder, toCheckpoint(snapshot, bytes, anchorBytes));
       kept = place;
-      if (moment === "epoch") best = better(best, step, validation?.loss);
+      if (point === "epoch") best = better(best, step, validation?.loss);
       pruneCheckpoints(folder, { keep: 2, best: best?.step });
       onSaved?.({ path: saved.path, step, bytes: saved.bytes });
     } catch (cause) {

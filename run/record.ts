@@ -13,7 +13,7 @@ import { system, writeFileAtomic } from "../core/files.js";
 import type { SummaryRecord } from "../core/loop/events.js";
 import type { Plugin } from "../core/loop/plugin.js";
 import { fitEndRecord } from "../core/loop/summary.js";
-import type { Run } from "../core/loop/types.js";
+import type { FitContext } from "../core/loop/types.js";
 import { readSafetensors } from "../core/nn/safetensors.js";
 import { weightsToSafetensors } from "../core/nn/weights-file.js";
 import { toJson } from "./json.js";
@@ -105,7 +105,7 @@ export interface Preprocessing {
 /** Kept inside the weights file, so that a prediction needs no data set. */
 const preprocessingKey = "fitloop.preprocessing";
 
-function weightsFile({ model, data, inputSize }: Run, weights: ReadonlyMap<string, tf.Tensor>): Uint8Array {
+function weightsFile({ model, data, inputSize }: FitContext, weights: ReadonlyMap<string, tf.Tensor>): Uint8Array {
   const { classes, height, width, mean, deviation } = data;
   const preprocessing: Preprocessing = { classes, height, width, inputSize, mean, deviation };
   return weightsToSafetensors(weights, model.layer, { [preprocessingKey]: JSON.stringify(preprocessing) });
@@ -132,7 +132,7 @@ export function createRunRecord({ logEvery = 1, source, id, inference }: RunReco
     name: "run-record",
     options: { logEvery },
     apply({ hooks, events }) {
-      let run: Run | undefined;
+      let run: FitContext | undefined;
       let weights: Uint8Array | undefined;
       const early: { message: string }[] = []; // said before there was a file to keep it in
       const inFolder = (name: keyof typeof runFiles): string => join(run!.folder!, runFiles[name]);
@@ -150,7 +150,7 @@ export function createRunRecord({ logEvery = 1, source, id, inference }: RunReco
         if (failed) throw failed;
       };
 
-      const begin = (started: Run, environment = environmentOf(started)): void => {
+      const begin = (started: FitContext, environment = environmentOf(started)): void => {
         run = started;
         const config = configRecord(started.config);
         const record: RunConfigRecord = { ...config, id, inference: inference?.(), source, environment };
@@ -228,7 +228,7 @@ export function createRunRecord({ logEvery = 1, source, id, inference }: RunReco
   };
 }
 
-function environmentOf({ backend }: Run): Environment {
+function environmentOf({ backend }: FitContext): Environment {
   const { name, version, threads } = backend;
   return {
     backend: name,

@@ -10,7 +10,7 @@ import { TrainerError } from "../core/errors.js";
 import type { Events } from "../core/loop/events.js";
 import type { Plugin } from "../core/loop/plugin.js";
 import { Trainer } from "../core/loop/trainer.js";
-import { createKeeper, fromCheckpoint } from "./checkpoint-writer.js";
+import { createCheckpointWriter, fromCheckpoint } from "./checkpoint-writer.js";
 import { createRunFolder, existingRunFolder, removeUnfinished } from "./folder.js";
 import { lockRun, type RunLock } from "./lock.js";
 import { createRun, openFolder, type Run } from "./open.js";
@@ -72,13 +72,14 @@ export async function train(config: TrainerConfig, options: TrainOptions = {}): 
     removeUnfinished(folder);
     const from = before && resumePoint(before, trainer.events);
     if (before) record.goesOn({ record: before.record, metricsBytes: from?.metricsBytes ?? 0, allowed: allowChange });
-    await trainer.fit({
+    const { dispose } = await trainer.fit({
       signal: options.signal,
       folder,
       log: options.log,
       from: from && (() => fromCheckpoint(from.checkpoint)),
-      keep: checkpointWriter(folder, trainer.events, { every: options.checkpointEvery ?? 100, record, from }),
+      onResumePoint: checkpointWriter(folder, trainer.events, { every: options.checkpointEvery ?? 100, record, from }),
     });
+    dispose(); // the run reads its weights from its folder
   } finally {
     leave();
   }
@@ -137,8 +138,8 @@ function checkpointWriter(
   folder: string,
   events: Emitter<Events>,
   { every, record, from }: { every: number; record: ReturnType<typeof createRunRecord>; from?: ResumePoint },
-): ReturnType<typeof createKeeper> {
-  return createKeeper({
+): ReturnType<typeof createCheckpointWriter> {
+  return createCheckpointWriter({
     folder: join(folder, runFiles.checkpoints),
     every,
     metrics: record.metrics,

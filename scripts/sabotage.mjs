@@ -156,9 +156,9 @@ const bugs = [
   ],
   [
     "a failed onFitEnd skips the others",
-    "core/loop/hooks.ts",
-    'if (!observer && hook === "onFitEnd") {',
-    'if (!observer && hook === "onFitStart") {',
+    "core/loop/hook-set.ts",
+    'else if (hook === "onFitEnd") endFailures',
+    'else if (hook === "onFitStart") endFailures',
     "tests/core/loop/trainer.test.ts",
     "the end of a run",
   ],
@@ -220,15 +220,15 @@ const bugs = [
   [
     "what was said of steps that are made again stays in the metrics",
     "run/checkpoint-writer.ts",
-    '      if (moment === "back") metrics?.cut(anchorBytes);\n',
+    '      if (point === "rollback") metrics?.cut(anchorBytes);\n',
     "",
     "tests/run/rollback.test.ts",
   ],
   [
     "a resumed run goes back to where it was resumed",
     "core/loop/recovery.ts",
-    "if (goesBack && (!withinEpoch(now) || !anchor)) {",
-    'if (goesBack && moment !== "step") {',
+    "if (rollsBack && (!withinEpoch(now) || !anchor)) {",
+    'if (rollsBack && point !== "step") {',
     "tests/run/rollback.test.ts",
   ],
 ];

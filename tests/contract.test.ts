@@ -18,7 +18,7 @@ import {
   type TrainerConfig,
   weightsToSafetensors,
 } from "../core/index.js";
-import type { Keep } from "../core/loop/recovery.js";
+import type { OnResumePoint } from "../core/loop/recovery.js";
 import { initialWeights } from "../core/nn/layer.js";
 import { type Given, makePart } from "../core/parts.js";
 import { type Fitted, fitWeights, microConfig, mountPlugin } from "../core/testing/index.js";
@@ -181,7 +181,7 @@ describe.each(names)("%s", (name) => {
       limitTest: 8,
       maxSteps: 2,
     };
-    expect((await new Trainer(short).fit({ folder: runFolder() })).steps).toBe(2);
+    expect((await new Trainer(short).fit({ folder: runFolder() })).summary.steps).toBe(2);
   });
 
   it("has options of plain JSON that make the same plugin again", () => {
@@ -253,9 +253,9 @@ describe.each(names)("%s", (name) => {
 
   it("goes on from every place of a run to the same bits, through what it saves", async () => {
     const places: Checkpoint[] = [];
-    const keep: Keep = (snapshot) => void places.push(toCheckpoint(snapshot, 0));
+    const onResumePoint: OnResumePoint = (snapshot) => void places.push(toCheckpoint(snapshot, 0));
     const config = micro([factory(fitting)], around);
-    const whole = await fitWeights(config, { folder: runFolder(), keep });
+    const whole = await fitWeights(config, { folder: runFolder(), onResumePoint });
     expect(places.length).toBeGreaterThan(8);
     for (const place of places) {
       const from = () => fromCheckpoint(structuredClone(place));

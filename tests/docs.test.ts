@@ -20,7 +20,7 @@ describe("docs/writing-plugins.md", async () => {
       default: TrainerConfig;
     };
     const short = { ...config, batchSize: 8, limitTrain: 40, limitTest: 8, maxSteps: 2 };
-    expect((await new Trainer(short).fit()).steps).toBe(2);
+    expect((await new Trainer(short).fit()).summary.steps).toBe(2);
   });
 
   await import("snippet:docs/writing-plugins.md#2" as string); // its tests join these
@@ -53,7 +53,7 @@ describe("trainer.config.ts", () => {
     const trainer = new Trainer({ ...config, limitTrain: 40, limitTest: 8, epochs: 2, batchSize: 8 });
     const said: string[] = [];
     trainer.events.on("warning", ({ message }) => said.push(message));
-    expect((await trainer.fit()).epochs).toBe(2);
+    expect((await trainer.fit()).summary.epochs).toBe(2);
     expect(said.join("\n")).toMatch(/^best top1 0\.\d{3} in epoch [12]$/m);
   });
 });
@@ -136,7 +136,9 @@ describe("docs/data.md", () => {
       brightness: (count: number) => DataSource;
     };
     const config = microConfig({ data: brightness(40), learningRate: 0.05, epochs: 10 });
-    const { test } = await new Trainer(config).fit();
+    const {
+      summary: { test },
+    } = await new Trainer(config).fit();
     expect(test).toMatchObject({ count: 40, top1: 1 });
   });
 });

@@ -129,9 +129,10 @@ describe("every two plugins", () => {
     for (const [first, second] of together.filter(([first]) => first === name)) {
       const before = tf.memory().numTensors;
       const config = microConfig({ batchSize: 4, plugins: [make(first), make(second)], maxSteps: 2 });
-      const { steps, test } = await new Trainer(config).fit();
-      expect([first, second, steps]).toEqual([first, second, 2]);
-      expect(Number.isFinite(test!.loss)).toBe(true);
+      const { summary, dispose } = await new Trainer(config).fit();
+      dispose();
+      expect([first, second, summary.steps]).toEqual([first, second, 2]);
+      expect(Number.isFinite(summary.test!.loss)).toBe(true);
       expect([first, second, tf.memory().numTensors]).toEqual([first, second, before]);
     }
   });

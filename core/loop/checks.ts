@@ -1,60 +1,70 @@
-/** What a tap may return, hook by hook. Each answers what is wrong, or undefined. Cheap: they run at every call. */
+/** What a tap may return, hook by hook. Cheap: these checks run at every call. */
 import type * as tf from "@tensorflow/tfjs-core";
 import type { Sample } from "../data/dataset.js";
 import type { Layer } from "../nn/layer.js";
 import { show } from "../options.js";
+import { type HookName, hookDefinitions } from "./hooks.js";
 import type { Batch, Evaluation, Gradients, Metrics, ParamGroup } from "./types.js";
 
-export function layer(next: Layer): string | undefined {
-  return typeof next.forward === "function" ? undefined : "it must return a layer: { kind, forward, … }.";
+/** What is wrong with the value that a tap of `hook` returned; `args` are what it received. */
+export function problemWith(hook: HookName, next: unknown, args: readonly unknown[]): string | undefined {
+  if (next === undefined && hookDefinitions[hook].kind === "question") return undefined;
+  if (next === undefined || next === null) return `it returned ${String(next)}. Return the value, changed or not.`;
+  return (checks[hook] as Check<unknown> | undefined)?.(next, args[0]);
 }
 
-export function sample(next: Sample, previous: Sample): string | undefined {
-  if (!(next.pixels instanceof Uint8Array)) return "a sample's pixels must be a Uint8Array.";
-  if (next.pixels.length !== next.height * next.width * 3) {
-    return `a sample of ${next.height} × ${next.width} has ${next.height * next.width * 3} bytes, and ${next.pixels.length} came.`;
+type Check<T> = (next: T, previous: T) => string | undefined;
+
+const layer: Check<Layer> = (next) =>
+  typeof next.forward === "function" ? undefined : "expected a layer: { kind, forward, … }.";
+
+const sample: Check<Sample> = (next, previous) => {
+  if (!(next.pixels instanceof Uint8Array))
+    return `expected the sample's pixels as Uint8Array, got ${show(next.pixels)}.`;
+  const bytes = next.height * next.width * 3;
+  if (next.pixels.length !== bytes) {
+    return `expected ${bytes} bytes for a sample of ${next.height} × ${next.width}, got ${next.pixels.length}.`;
   }
-  if (next.index !== previous.index) return `a sample keeps its index (${previous.index}), and ${next.index} came.`;
+  if (next.index !== previous.index) return `expected the sample's own index ${previous.index}, got ${next.index}.`;
   return undefined;
-}
+};
 
-export function batch(next: Batch, previous: Batch): string | undefined {
+const batch: Check<Batch> = (next, previous) => {
   const [size, classes] = previous.targets.shape;
   if (next.images?.rank !== 4 || next.images.shape[0] !== size || next.images.shape[3] !== 3) {
-    return `images must be [${size}, height, width, 3], and [${next.images?.shape}] came.`;
+    return `expected images of [${size}, height, width, 3], got [${next.images?.shape}].`;
   }
   if (next.targets?.rank !== 2 || next.targets.shape[0] !== size || next.targets.shape[1] !== classes) {
-    return `targets must be [${size}, ${classes}], and [${next.targets?.shape}] came.`;
+    return `expected targets of [${size}, ${classes}], got [${next.targets?.shape}].`;
   }
   if (next.labels !== previous.labels || next.indices !== previous.indices) {
-    return "labels and indices are what the pictures truly are; a tap passes them on as they came.";
+    return "labels and indices name the true images. Pass them on unchanged, and change targets instead.";
   }
   return undefined;
-}
+};
 
-export function loss(next: tf.Tensor): string | undefined {
-  return next.rank === 0 ? undefined : `a loss is one number, and a tensor of [${next.shape}] came.`;
-}
+const loss: Check<tf.Tensor> = (next) =>
+  next.rank === 0 ? undefined : `expected a scalar loss, got a tensor of [${next.shape}].`;
 
-export function gradients(next: Gradients, previous: Gradients): string | undefined {
-  if (!(next instanceof Map)) return `gradients are a Map from names to tensors, and ${show(next)} came.`;
-  if (next.size !== previous.size) return `${previous.size} gradients came in, and ${next.size} came back.`;
+const gradients: Check<Gradients> = (next, previous) => {
+  if (!(next instanceof Map)) return `expected gradients as a Map from names to tensors, got ${show(next)}.`;
+  if (next.size !== previous.size) return `expected ${previous.size} gradients, got ${next.size}.`;
   for (const [name, gradient] of next as Gradients) {
     const before = previous.get(name);
-    if (!before) return `it returned a gradient of "${name}", which is not being trained.`;
+    if (!before) return `got a gradient of "${name}", which does not train.`;
     if (before.shape.join() !== gradient.shape.join()) {
-      return `the gradient of "${name}" is [${before.shape}], and [${gradient.shape}] came.`;
+      return `expected [${before.shape}] for the gradient of "${name}", got [${gradient.shape}].`;
     }
   }
   return undefined;
-}
+};
 
-export function groups(next: readonly ParamGroup[], previous: readonly ParamGroup[]): string | undefined {
-  if (!Array.isArray(next)) return `groups are a list, and ${show(next)} came.`;
+const groups: Check<readonly ParamGroup[]> = (next, previous) => {
+  if (!Array.isArray(next)) return `expected a list of groups, got ${show(next)}.`;
   const seen = new Map<string, string>();
   for (const group of next as readonly ParamGroup[]) {
     if (!Number.isFinite(group.rateFactor) || group.rateFactor < 0) {
-      return `group "${group.name}" has the rate factor ${group.rateFactor}; it must be a number from 0.`;
+      return `expected a rate factor of 0 or more for group "${group.name}", got ${group.rateFactor}.`;
     }
     for (const name of group.parameters) {
       if (seen.has(name)) return `"${name}" is in two groups, "${seen.get(name)}" and "${group.name}".`;
@@ -62,39 +72,49 @@ export function groups(next: readonly ParamGroup[], previous: readonly ParamGrou
     }
   }
   const lost = previous.flatMap((group) => group.parameters).find((name) => !seen.has(name));
-  return lost === undefined ? undefined : `"${lost}" is in no group any more. To freeze it, set trains: false.`;
-}
+  return lost === undefined ? undefined : `"${lost}" is in no group. To freeze it, set trains: false.`;
+};
 
-export function rate(next: number): string | undefined {
-  return typeof next === "number" && Number.isFinite(next) && next >= 0
+const rate: Check<number> = (next) =>
+  typeof next === "number" && Number.isFinite(next) && next >= 0
     ? undefined
-    : `a learning rate is a finite number from 0, and ${show(next)} came.`;
-}
+    : `expected a finite learning rate of 0 or more, got ${show(next)}.`;
 
-export function evaluation(next: Evaluation, previous: Evaluation): string | undefined {
-  if (!(next.views?.length > 0)) return "an evaluation needs at least one view.";
+const evaluation: Check<Evaluation> = (next, previous) => {
+  if (!(next.views?.length > 0)) return "expected at least one view, got none.";
   for (const [name, value] of previous.weights) {
     const given = next.weights?.get(name);
-    if (!given) return `the weights lack "${name}".`;
+    if (!given) return `expected the weights to have "${name}", got none.`;
     if (given.shape.join() !== value.shape.join()) {
-      return `"${name}" is [${value.shape}], and [${given.shape}] came.`;
+      return `expected [${value.shape}] for the weight "${name}", got [${given.shape}].`;
     }
   }
   return undefined;
-}
+};
 
-export function metrics(next: Metrics): string | undefined {
-  return typeof next.loss === "number" && typeof next.top1 === "number"
+const metrics: Check<Metrics> = (next) =>
+  typeof next.loss === "number" && typeof next.top1 === "number"
     ? undefined
-    : "metrics have at least loss and top1.";
-}
+    : `expected metrics with numbers loss and top1, got ${show(next)}.`;
 
-export function answer(next: unknown): string | undefined {
-  return typeof next === "boolean" ? undefined : `the answer is true, false or undefined, and ${show(next)} came.`;
-}
+const answer: Check<unknown> = (next) =>
+  typeof next === "boolean" ? undefined : `expected true, false or undefined, got ${show(next)}.`;
 
-export function reason(next: unknown): string | undefined {
-  return typeof next === "string" && next !== ""
-    ? undefined
-    : `the answer is a reason in words or undefined, and ${show(next)} came.`;
-}
+const reason: Check<unknown> = (next) =>
+  typeof next === "string" && next !== "" ? undefined : `expected a reason in words or undefined, got ${show(next)}.`;
+
+const checks = {
+  buildBlock: layer,
+  buildHead: layer,
+  resolveParamGroups: groups,
+  beforeSample: sample,
+  beforeBatch: batch,
+  afterLoss: loss,
+  afterBackward: gradients,
+  shouldStep: answer,
+  resolveLearningRate: rate,
+  beforeStep: gradients,
+  beforeEvaluate: evaluation,
+  afterEvaluate: metrics,
+  shouldStop: reason,
+} satisfies Partial<Record<HookName, Check<never>>> as Partial<Record<HookName, Check<never>>>;

@@ -5,7 +5,7 @@
 
 import type { ResolvedConfig } from "../config/config.js";
 import { namedBuffers } from "../nn/layer.js";
-import type { HookSet } from "./hooks.js";
+import type { HookSet } from "./hook-set.js";
 import { progressAt, type Session } from "./session.js";
 
 interface Hinted {

@@ -1,47 +1,46 @@
 /**
- * Who keeps tensors. Around every call of a plugin it is counted what is there afterwards that no scope and no tape will
- * free: that is the plugin's. What a plugin holds may come and go within a step and grow once, when its state is made;
- * if it grows again and again it leaks, and the hook that it grew in is named.
+ * Finds plugins that leak tensors. Around every call of a plugin, tensors are counted that no scope and no tape will
+ * free: those are the plugin's. Their number may change within a step, and grow once when the plugin makes its state.
+ * If it grows again and again, the plugin leaks, and the hook in which it grew is named.
  *
- * Counting reads a handful of numbers a call and the marks of the tensors in open scopes; no tensor's values.
+ * Counting reads a few numbers a call and the marks of the tensors in open scopes; no tensor's values.
  */
 import { engine, type Tensor } from "@tensorflow/tfjs-core";
 
-/** A plugin that leaks, in words. */
-export type TellLeak = (message: string) => void;
-
-export interface Ledger {
-  /** Makes a call and counts what the plugin holds more after it; `place` is a hook, or another of its functions. */
-  counted<T>(plugin: string, place: string, call: () => T): T;
-  /** As `counted`, for a call that ends later. Not counted where other trainers were at work meanwhile. */
-  eventually<T>(plugin: string, place: string, call: () => Promise<T>): Promise<T>;
-  /** Tensors that were made elsewhere and are the plugin's now. */
-  given(plugin: string, tensors: number): void;
-  /** At a place where plugins hold what they hold from step to step. Tells new leaks. */
-  settle(): void;
-  /** After a plugin's `dispose`. Tells what it has left behind. */
+export interface LeakDetector {
+  /** Makes a call and counts the tensors that the plugin holds more after it; `place` is a hook, `save`, `load` … */
+  watch<T>(plugin: string, place: string, call: () => T): T;
+  /** As `watch`, for a call that ends later. Not counted where other trainers worked meanwhile. */
+  watchAsync<T>(plugin: string, place: string, call: () => Promise<T>): Promise<T>;
+  /** Counts tensors that were made elsewhere and belong to the plugin now. */
+  adopt(plugin: string, tensors: number): void;
+  /** To be called where plugins hold what they hold from step to step. Reports new leaks. */
+  check(): void;
+  /** To be called after a plugin's `dispose`. Reports what it left behind. */
   close(plugin: string): void;
 }
 
-/** So often a hook must have left its plugin with more than ever, and none of it undone: the first time may be its state. */
+/** A hook leaks after so many new highs of its plugin, none of them undone: the first may be the plugin's state. */
 const rises = 3;
 
 interface Account {
   held: number;
-  /** By place: what came and went since the last settling, and over the whole run. */
+  /** By place: growth since the last check, and over the whole run. */
   recent: Map<string, number>;
   total: Map<string, number>;
   /** Levels that it has risen to and has not come back from, lowest first. */
   levels: { held: number; place: string }[];
-  told: Set<string>;
-  /** Something was not counted. */
+  /** Places whose leak was reported. */
+  reported: Set<string>;
+  /** Some call could not be counted. */
   unknown: boolean;
 }
 
 /** Calls of plugins by all trainers of this process. */
 let calls = 0;
 
-export function createLedger(tell: TellLeak): Ledger {
+/** @param onLeak receives one message for each place in which a plugin leaks */
+export function createLeakDetector(onLeak: (message: string) => void): LeakDetector {
   const accounts = new Map<string, Account>();
   let own = 0;
   const accountOf = (plugin: string): Account => {
@@ -52,7 +51,7 @@ export function createLedger(tell: TellLeak): Ledger {
       recent: new Map(),
       total: new Map(),
       levels: [],
-      told: new Set<string>(),
+      reported: new Set<string>(),
       unknown: false,
     };
     accounts.set(plugin, account);
@@ -69,7 +68,7 @@ export function createLedger(tell: TellLeak): Ledger {
     for (const sums of [account.recent, account.total]) sums.set(place, (sums.get(place) ?? 0) + more);
   };
   return {
-    counted(plugin, place, call) {
+    watch(plugin, place, call) {
       begin();
       const before = ownedTensors();
       try {
@@ -78,7 +77,7 @@ export function createLedger(tell: TellLeak): Ledger {
         book(plugin, place, ownedTensors() - before);
       }
     },
-    async eventually(plugin, place, call) {
+    async watchAsync(plugin, place, call) {
       begin();
       const before = ownedTensors();
       const foreign = calls - own;
@@ -89,30 +88,28 @@ export function createLedger(tell: TellLeak): Ledger {
         else accountOf(plugin).unknown = true;
       }
     },
-    given: (plugin, tensors) => book(plugin, "load", tensors),
-    settle() {
+    adopt: (plugin, tensors) => book(plugin, "load", tensors),
+    check() {
       for (const [plugin, account] of accounts) {
-        const { held, recent, levels, told } = account;
+        const { held, recent, levels, reported } = account;
         if (recent.size === 0) continue;
         const place = largest(recent);
         recent.clear();
         while (levels.length > 0 && levels.at(-1)!.held > held) levels.pop();
-        if (held <= (levels.at(-1)?.held ?? 0) || told.has(place)) continue;
+        if (held <= (levels.at(-1)?.held ?? 0) || reported.has(place)) continue;
         levels.push({ held, place });
         if (account.unknown || levels.filter((level) => level.place === place).length < rises) continue;
-        told.add(place);
-        tell(
-          `Plugin "${plugin}" leaks: it holds ${held} tensors now and more from time to time, and ${where(place)} is ` +
-            "where they are made. It must dispose of what it no longer needs.",
+        reported.add(place);
+        onLeak(
+          `Plugin "${plugin}" leaks: it holds ${held} tensors, and more from time to time, made in ${where(place)}. ` +
+            "Dispose of what it no longer needs.",
         );
       }
     },
     close(plugin) {
-      const { held, total, told, unknown } = accountOf(plugin);
-      if (held <= 0 || told.size > 0 || unknown) return;
-      tell(
-        `Plugin "${plugin}" has left ${held} tensors behind, made in ${where(largest(total))}. It must dispose of them.`,
-      );
+      const { held, total, reported, unknown } = accountOf(plugin);
+      if (held <= 0 || reported.size > 0 || unknown) return;
+      onLeak(`Plugin "${plugin}" left ${held} tensors behind, made in ${where(largest(total))}. Free them in dispose.`);
     },
   };
 }

@@ -7,7 +7,8 @@ import type { ResolvedConfig } from "../config/config.js";
 import { heldBytes } from "../nn/backward.js";
 import { forward, zeroWeights } from "../nn/layer.js";
 import { planHints } from "./hints.js";
-import type { HookName, HookSet, TapInfo } from "./hooks.js";
+import type { HookSet, TapInfo } from "./hook-set.js";
+import type { HookName } from "./hooks.js";
 import { progressAt, type Session } from "./session.js";
 import { initialState } from "./step.js";
 

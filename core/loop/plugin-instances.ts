@@ -2,11 +2,11 @@
 import type { Emitter } from "mitt";
 import type { ResolvedConfig } from "../config/config.js";
 import { reasonOf, TrainerError } from "../errors.js";
+import { show } from "../options.js";
 import { stream } from "../rng.js";
 import type { Events } from "./events.js";
-import type { HookSet } from "./hooks.js";
-import type { Ledger } from "./leaks.js";
-import type { Plugin, PluginContext, PluginInstance } from "./plugin.js";
+import type { HookSet } from "./hook-set.js";
+import type { Plugin, PluginContext, PluginInstance, PluginState } from "./plugin.js";
 
 export interface AppliedPlugin {
   readonly plugin: Plugin;
@@ -33,13 +33,12 @@ export function applyPlugins(
       config,
     };
     try {
-      const instance = hookSet.ledger.counted(name, "apply", () => plugin.apply(context));
+      const instance = hookSet.leaks.watch(name, "apply", () => plugin.apply(context));
       if (instance !== undefined && (instance === null || typeof instance !== "object" || "then" in instance)) {
-        throw new Error("apply returns { save?, load?, dispose? } or nothing, and not a promise.");
+        const found = instance !== null && typeof instance === "object" ? "a promise" : show(instance);
+        throw new Error(`expected { save?, load?, dispose? } or nothing, got ${found}.`);
       }
-      const whole = checked(instance ?? {});
-      const own = observer ? forgiven(name, whole, hookSet) : whole;
-      applied.push({ plugin, instance: counted(name, own, hookSet.ledger) });
+      applied.push({ plugin, instance: wrap(plugin, instance ?? {}, hookSet) });
     } catch (cause) {
       disposePlugins(applied);
       throw cause instanceof TrainerError && cause.plugin === name ? cause : failureIn("apply", name, cause);
@@ -53,22 +52,48 @@ export function failureIn(what: "apply" | "save" | "load" | "dispose", plugin: s
   return new TrainerError("ERR_PLUGIN", `Plugin "${plugin}" failed in ${what}: ${reasonOf(cause)}`, { cause, plugin });
 }
 
-/** An instance whose `save` gives what can be kept. */
-function checked(instance: PluginInstance): PluginInstance {
-  const { save } = instance;
-  if (!save) return instance;
-  return {
-    save() {
-      const state = save.call(instance);
-      if (state === null || typeof state !== "object") throw new Error("save returns { values?, tensors? }.");
-      const strange = notPlain(state.values, "values");
-      if (strange !== undefined)
-        throw new Error(`${strange}, and a checkpoint keeps plain data: numbers, text, lists, objects.`);
-      return state;
-    },
-    load: instance.load && ((state) => instance.load!(state)),
-    dispose: instance.dispose && (() => instance.dispose!()),
+/**
+ * The one wrapper around what `apply` returned. Tensors are counted, what `save` gives is checked, and an observer that
+ * fails is switched off, as after a failure in a tap.
+ */
+function wrap(
+  { name, observer }: Plugin,
+  instance: PluginInstance,
+  { leaks, isOff, switchOff }: HookSet,
+): PluginInstance {
+  const attempt = <T>(what: "save" | "load" | "dispose", fallback: T, call: () => T): T => {
+    if (observer && what !== "dispose" && isOff(name)) return fallback;
+    try {
+      return leaks.watch(name, what, call);
+    } catch (cause) {
+      if (!observer) throw cause;
+      switchOff(name, failureIn(what, name, cause));
+      return fallback;
+    }
   };
+  return {
+    save: instance.save && (() => attempt("save", {}, () => checkedState(instance.save!()))),
+    load:
+      instance.load &&
+      ((state) => {
+        leaks.adopt(name, state.tensors?.size ?? 0);
+        attempt("load", undefined, () => instance.load!(state));
+      }),
+    dispose() {
+      attempt("dispose", undefined, () => instance.dispose?.());
+      leaks.close(name);
+    },
+  };
+}
+
+/** A state that a checkpoint can hold. */
+function checkedState(state: PluginState): PluginState {
+  if (state === null || typeof state !== "object")
+    throw new Error(`expected { values?, tensors? }, got ${show(state)}.`);
+  const problem = notPlain(state.values, "values");
+  if (problem !== undefined)
+    throw new Error(`${problem}. A checkpoint holds plain data: numbers, text, lists, objects.`);
+  return state;
 }
 
 /** Where and what the first value is that JSON does not know. */
@@ -83,43 +108,6 @@ function notPlain(value: unknown, where: string): string | undefined {
     return undefined;
   }
   return `${where} is ${typeof value === "object" ? `a ${value.constructor.name}` : `of type ${typeof value}`}`;
-}
-
-/** An observer's instance: what fails in it switches the plugin off, as what fails in a tap does. */
-function forgiven(plugin: string, instance: PluginInstance, { switchOff, isOff }: HookSet): PluginInstance {
-  const attempt = <T>(what: "save" | "load" | "dispose", call: () => T, otherwise: T): T => {
-    if (what !== "dispose" && isOff(plugin)) return otherwise;
-    try {
-      return call();
-    } catch (cause) {
-      switchOff(plugin, failureIn(what, plugin, cause));
-      return otherwise;
-    }
-  };
-  const { save, load, dispose } = instance;
-  return {
-    save: save && (() => attempt("save", () => save.call(instance), {})),
-    load: load && ((state) => attempt("load", () => load.call(instance, state), undefined)),
-    dispose: dispose && (() => attempt("dispose", () => dispose.call(instance), undefined)),
-  };
-}
-
-/** A plugin's own functions, with the tensors that they make and free on its account. */
-function counted(name: string, instance: PluginInstance, ledger: Ledger): PluginInstance {
-  const { save, load } = instance;
-  return {
-    save: save && (() => ledger.counted(name, "save", () => save.call(instance))),
-    load:
-      load &&
-      ((state) => {
-        ledger.given(name, state.tensors?.size ?? 0);
-        ledger.counted(name, "load", () => load.call(instance, state));
-      }),
-    dispose() {
-      ledger.counted(name, "dispose", () => instance.dispose?.());
-      ledger.close(name);
-    },
-  };
 }
 
 /** Disposes of every plugin once, whatever the others do; returns what failed. */

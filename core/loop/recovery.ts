@@ -1,4 +1,4 @@
-/** The moments that a run can be gone on from: told to whoever keeps them, and gone back to after a failed step. */
+/** Points from which a run can resume. Passed to the checkpoint writer; restored after a failed step. */
 import type { Emitter } from "mitt";
 import type { DivergencePolicy } from "../config/settings.js";
 import { reasonOf } from "../errors.js";
@@ -10,69 +10,68 @@ import { disposeSnapshot, restore, type Snapshot, takeSnapshot } from "./snapsho
 import type { TrainState } from "./step.js";
 
 /**
- * The start, each micro-batch, each epoch's end; the place that a run went back to; and at the end of the run, or after a
- * failure, the last one again.
+ * Where a resume point lies: the start, after a micro-batch, after an epoch, where a rollback ended; and the last point
+ * once more at the end of the run or after a failure.
  */
-export type Moment = "start" | "step" | "epoch" | "back" | "stop";
+export type ResumePointKind = "start" | "step" | "epoch" | "rollback" | "stop";
 
-/** The snapshot is the trainer's and lasts as long as the call. */
-export type Keep = (snapshot: Snapshot, moment: Moment) => void;
+/** Receives resume points. The snapshot is the trainer's and lasts as long as the call. */
+export type OnResumePoint = (snapshot: Snapshot, point: ResumePointKind) => void;
 
-export interface Memory {
-  remember(moment: "start" | "step" | "epoch"): void;
-  /** Tells the last moment again; after a failure of the run, a second one is only said. */
+export interface Recovery {
+  /** Makes the state as it is now the last resume point. */
+  mark(point: "start" | "step" | "epoch"): void;
+  /** Passes the last point on again. After a failure of the run, a failure to do so is a warning only. */
   stop(after?: { failure: unknown }): void;
   /**
-   * After a step that failed: "next" leaves its micro-batch out, "again" goes on from where the position now is.
+   * Restores a point after a failed step: "skipped" leaves its micro-batch out, "rolled back" goes on from where the
+   * position now is.
    *
-   * @param closes whether an optimizer step was due after the micro-batch: what was gathered for it is left out too
-   * @throws the error itself where there is nothing to be done about it
+   * @param closes whether an optimizer step was due after the micro-batch: gradients accumulated for it are dropped too
+   * @throws the error itself where the policy is "halt" or used up, or where the error is no divergence
    */
-  recover(error: unknown, closes: boolean): "next" | "again";
+  recover(error: unknown, closes: boolean): "skipped" | "rolled back";
   dispose(): void;
 }
 
-export function createMemory(
+export interface RecoveryOptions {
+  onResumePoint?: OnResumePoint;
+  policy: DivergencePolicy;
+  events: Emitter<Events>;
+  /** The anchor of the snapshot that the run resumed from; it belongs to the recovery from here on. */
+  anchor?: Snapshot;
+}
+
+export function createRecovery(
   state: TrainState,
   position: Position,
   plugins: readonly AppliedPlugin[],
-  {
-    keep,
-    policy,
-    events,
-    anchor: given,
-  }: {
-    keep?: Keep;
-    policy: DivergencePolicy;
-    events: Emitter<Events>;
-    /** Of the snapshot that the run goes on from, which is now the memory's. */
-    anchor?: Snapshot;
-  },
-): Memory {
-  let good: Snapshot | undefined; // the last moment
-  let anchor = given; // the last epoch's end or the start: what a failed step goes back to
-  const forget = (snapshot: Snapshot | undefined): void => void (snapshot && disposeSnapshot(snapshot));
-  const goesBack = policy !== "halt" && "rollback" in policy;
+  { onResumePoint, policy, events, anchor: given }: RecoveryOptions,
+): Recovery {
+  let last: Snapshot | undefined; // the last resume point
+  let anchor = given; // the last epoch's end or the start: what a rollback restores
+  const free = (snapshot: Snapshot | undefined): void => void (snapshot && disposeSnapshot(snapshot));
+  const rollsBack = policy !== "halt" && "rollback" in policy;
   const withinEpoch = ({ position: { batchInEpoch } }: Snapshot): boolean => batchInEpoch > 0;
-  const tell = (snapshot: Snapshot, moment: Moment): void =>
-    keep?.(goesBack && withinEpoch(snapshot) ? { ...snapshot, anchor } : snapshot, moment);
-  const remember = (moment: Exclude<Moment, "stop">): void => {
-    if (!keep && policy === "halt") return;
-    const now = takeSnapshot(state, position, plugins); // a plugin that fails to save leaves the last moment as it is
-    forget(good);
-    good = now;
-    if (goesBack && (!withinEpoch(now) || !anchor)) {
+  const passOn = (snapshot: Snapshot, point: ResumePointKind): void =>
+    onResumePoint?.(rollsBack && withinEpoch(snapshot) ? { ...snapshot, anchor } : snapshot, point);
+  const mark = (point: Exclude<ResumePointKind, "stop">): void => {
+    if (!onResumePoint && policy === "halt") return;
+    const now = takeSnapshot(state, position, plugins); // a plugin that fails to save leaves the last point as it is
+    free(last);
+    last = now;
+    if (rollsBack && (!withinEpoch(now) || !anchor)) {
       const next = takeSnapshot(state, position, plugins);
-      forget(anchor);
+      free(anchor);
       anchor = next;
     }
-    tell(now, moment);
+    passOn(now, point);
   };
   return {
-    remember,
+    mark,
     stop(after) {
       try {
-        if (good) tell(good, "stop");
+        if (last) passOn(last, "stop");
       } catch (error) {
         if (!after) throw error;
         const message = reasonOf(error);
@@ -89,29 +88,27 @@ export function createMemory(
       }
       const found = error.message.split(". ")[0];
       if ("skip" in policy) {
-        restore(good!, state, position, plugins); // what plugins took in from the failed step goes too
+        restore(last!, state, position, plugins); // what plugins took in from the failed step goes too
         leaveOut(position, closes);
-        remember("step");
+        mark("step");
         events.emit("diverged", { ...error.divergence });
-        events.emit("warning", { message: `${found}. Its micro-batch is left out.` });
-        return "next";
+        events.emit("warning", { message: `${found}. The run skips this micro-batch.` });
+        return "skipped";
       }
       restore(anchor!, state, position, plugins);
       position.rollbacks = rollbacks + 1;
       position.rateFactor = rateFactor * policy.factor;
-      remember("back"); // what was said of the steps that are made again is taken back, and this is said after it
+      mark("rollback"); // drops what was recorded of the steps that are repeated; the events below come after it
       events.emit("diverged", { ...error.divergence });
-      events.emit("warning", {
-        message:
-          `${found}. The run goes back to step ${position.step} and on from there with ` +
-          `${position.rateFactor} times the learning rate.`,
-      });
-      return "again";
+      const factor = position.rateFactor;
+      const message = `${found}. The run rolls back to step ${position.step} and continues at ${factor} times the rate.`;
+      events.emit("warning", { message });
+      return "rolled back";
     },
     dispose() {
-      forget(good);
-      forget(anchor);
-      good = anchor = undefined;
+      free(last);
+      free(anchor);
+      last = anchor = undefined;
     },
   };
 }

@@ -10,7 +10,7 @@ import { createLoader, type Loader } from "../data/loader.js";
 import { TrainerError } from "../errors.js";
 import { initialWeights, inPrecision, namedParameters, type Parameter } from "../nn/layer.js";
 import type { Model } from "../nn/model.js";
-import type { HookCalls } from "./hooks.js";
+import type { HookCalls } from "./hook-set.js";
 import { initialState, type TrainState } from "./step.js";
 import type { ParamGroup, Progress } from "./types.js";
 

@@ -1,9 +1,9 @@
 /**
- * All of a run at one moment: what a resumed run needs to go on with the same bits. Random streams are functions of
+ * The whole state of a run at one point: what a resumed run needs for the same bits. Random streams are functions of
  * position and seed, and schedules of the step, so neither has a state of its own.
  *
- * Tensors are clones, which share their values with the originals: taking a snapshot copies no number, and it stays
- * whole while training puts new tensors in the place of old ones.
+ * Tensors are clones that share their values with the originals: a snapshot copies no number, and stays whole while
+ * training replaces tensors.
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { TrainerError } from "../errors.js";
@@ -23,12 +23,11 @@ export interface Snapshot {
   readonly counts: ReadonlyMap<string, number>;
   /** Plugin -> what it saved. */
   readonly plugins: ReadonlyMap<string, PluginState>;
-  /** Within an epoch, where failed steps go back: what a step that fails goes back to. */
+  /** Within an epoch, with `onDivergence: { rollback }`: what a failed step goes back to. */
   readonly anchor?: Snapshot;
 }
 
-/** A second owner of the same values. What `clone` does through a kernel, for a tenth of its time: a run does it at
- * every step for every weight. */
+/** A second owner of the same values: `clone` without a kernel, in a tenth of its time. A run needs it at every step. */
 function shared<T extends tf.Tensor>(value: T): T {
   const engine = tf.engine();
   engine.backend.incRef(value.dataId);
@@ -36,7 +35,8 @@ function shared<T extends tf.Tensor>(value: T): T {
   return tf.keep(engine.makeTensorFromTensorInfo({ dataId, shape, dtype }) as T);
 }
 
-const cloned = (tensors: Tensors): Map<string, tf.Tensor> =>
+/** Second owners of the same values, for the caller to dispose of. */
+export const cloned = (tensors: Tensors): Map<string, tf.Tensor> =>
   new Map([...tensors].map(([name, value]) => [name, shared(value)]));
 
 /** @throws TrainerError ERR_PLUGIN where a plugin's `save` fails; nothing is left behind */
@@ -61,14 +61,19 @@ export function takeSnapshot(state: TrainState, position: Position, plugins: rea
   };
 }
 
-/** The anchor is somebody else's. */
+/** The anchor belongs to somebody else. */
 export function disposeSnapshot({ weights, slots, plugins }: Snapshot): void {
-  for (const tensors of [weights, slots]) for (const value of tensors.values()) value.dispose();
+  disposeAll(weights);
+  disposeAll(slots);
   disposeStates(plugins);
 }
 
 function disposeStates(states: ReadonlyMap<string, PluginState>): void {
-  for (const { tensors = new Map() } of states.values()) for (const value of tensors.values()) value.dispose();
+  for (const { tensors } of states.values()) if (tensors) disposeAll(tensors);
+}
+
+export function disposeAll(tensors: Tensors): void {
+  for (const value of tensors.values()) value.dispose();
 }
 
 /**
@@ -91,12 +96,12 @@ export function restore(
   if (lacking.length + unknown.length > 0) {
     const parts = [
       lacking.length > 0 ? `it has no state of ${lacking.join(", ")}` : "",
-      unknown.length > 0 ? `it has a state of ${unknown.join(", ")}, which the run does not use` : "",
+      unknown.length > 0 ? `it has state of ${unknown.join(", ")}, unknown to the run` : "",
     ];
     throw refused(parts.filter(Boolean).join(", and "));
   }
   for (const key of ["weights", "slots"] as const) {
-    for (const value of state[key].values()) value.dispose();
+    disposeAll(state[key]);
     state[key].clear();
     for (const [name, value] of cloned(snapshot[key])) state[key].set(name, value);
   }
@@ -115,8 +120,8 @@ export function restore(
   }
 }
 
-/** As `restore`, and the snapshot is gone; its anchor is the caller's. */
-export function resume(...args: Parameters<typeof restore>): Snapshot | undefined {
+/** As `restore`, and frees the snapshot; its anchor is the caller's. */
+export function resumeFrom(...args: Parameters<typeof restore>): Snapshot | undefined {
   const [{ anchor }] = args;
   try {
     restore(...args);
@@ -132,13 +137,15 @@ export function resume(...args: Parameters<typeof restore>): Snapshot | undefine
 function mustFit(what: string, given: Tensors, expected: Tensors): void {
   for (const [name, { shape }] of expected) {
     const found = given.get(name);
-    if (!found) throw refused(`its ${what} lack "${name}"`);
-    if (String(found.shape) !== String(shape))
-      throw refused(`its "${name}" is [${found.shape}], and the run's [${shape}]`);
+    if (!found) throw refused(`its ${what} have no "${name}"`);
+    if (String(found.shape) !== String(shape)) throw refused(`expected [${shape}] for "${name}", got [${found.shape}]`);
   }
   const more = [...given.keys()].find((name) => !expected.has(name));
-  if (more !== undefined) throw refused(`its ${what} have "${more}", which the run has not`);
+  if (more !== undefined) throw refused(`its ${what} have "${more}", unknown to the run`);
 }
 
 const refused = (problem: string): TrainerError =>
-  new TrainerError("ERR_RESUME", `This run cannot go on from that state: ${problem}. Is it of another config?`);
+  new TrainerError(
+    "ERR_RESUME",
+    `This run cannot resume from that state: ${problem}. Use the config that the state was saved with.`,
+  );

@@ -19,7 +19,7 @@ import * as ops from "../nn/ops.js";
 import type { Optimizer } from "../nn/optimizers.js";
 import { stream } from "../rng.js";
 import { DivergedError, firstNotFinite } from "./divergence.js";
-import type { HookCalls } from "./hooks.js";
+import type { HookCalls } from "./hook-set.js";
 import type { Batch, Gradients, ParamGroup, Progress, Step } from "./types.js";
 
 /** Everything training changes, apart from what plugins keep. */
@@ -67,16 +67,20 @@ export function initialState(weights: Weights, parameters: Iterable<string>, opt
   return { weights, slots, counts: new Map() };
 }
 
-/** `Run.replaceWeights`: checks everything first, so that a mistake changes nothing. */
+export function disposeState({ weights, slots }: TrainState): void {
+  for (const values of [weights, slots]) for (const value of values.values()) value.dispose();
+}
+
+/** `FitContext.replaceWeights`: checks everything first, so that a mistake changes nothing. */
 export function replaceWeights(state: TrainState, weights: ReadonlyMap<string, tf.Tensor>, { step }: Progress): void {
   const refuse = (problem: string): never => {
-    throw new TrainerError("ERR_PLUGIN", `Weights cannot be replaced: ${problem}`);
+    throw new TrainerError("ERR_PLUGIN", `Cannot replace weights: ${problem}`);
   };
-  if (step > 0) refuse(`${step} steps are done, and the optimizer's state belongs to the weights they left.`);
+  if (step > 0) refuse(`${step} steps are done. Replace them in onFitStart, before the first step.`);
   for (const [name, value] of weights) {
-    const known = state.weights.get(name) ?? refuse(`the model has no "${name}".`);
+    const known = state.weights.get(name) ?? refuse(`the model has no weight "${name}".`);
     if (String(known.shape) !== String(value.shape))
-      refuse(`"${name}" is [${known.shape}], and [${value.shape}] came.`);
+      refuse(`expected [${known.shape}] for "${name}", got [${value.shape}].`);
   }
   commit(state.weights, new Map(weights));
 }

@@ -1,40 +1,41 @@
 /** The loop. Everything a run can do beyond it is a plugin at one of its hooks; docs/hooks.md shows them in order. */
 import type { Emitter } from "mitt";
 import { type ResolvedConfig, resolveConfig, type TrainerConfig } from "../config/config.js";
+import type { RawBatch } from "../data/loader.js";
 import { reasonOf, TrainerError } from "../errors.js";
+import type { Weights } from "../nn/layer.js";
 import { checkComposition } from "./composition.js";
 import { evaluate, plainView } from "./evaluate.js";
 import { createEvents, type Events } from "./events.js";
-import { createHooks, type HookSet } from "./hooks.js";
+import {
+  beginFit,
+  enoughSteps,
+  type Fit,
+  type FitOptions,
+  type FitResult,
+  interruption,
+  isInterrupted,
+  progressOf,
+} from "./fit.js";
+import { createHooks, type HookSet } from "./hook-set.js";
 import { formatPlan, makePlan } from "./plan.js";
 import type { Plugin } from "./plugin.js";
 import { type AppliedPlugin, applyPlugins, disposePlugins } from "./plugin-instances.js";
-import { advance, beginning, nextEpoch } from "./position.js";
-import { createMemory, type Keep } from "./recovery.js";
+import { advance, nextEpoch } from "./position.js";
 import { createSession, type Session } from "./session.js";
-import { resume, type Snapshot } from "./snapshot.js";
-import { replaceWeights, runStep, type StepResult, type TrainState } from "./step.js";
+import { cloned, disposeAll } from "./snapshot.js";
+import { disposeState, replaceWeights, runStep, type StepContext, type StepResult } from "./step.js";
 import { epochRecord, epochSummary, fitEndRecord, fitSummary, metricsRecord } from "./summary.js";
-import type { Evaluation, FitSummary, Metrics, ParamGroup, Progress } from "./types.js";
+import type { Evaluation, FitContext, FitSummary, Metrics } from "./types.js";
 
-export interface FitOptions {
-  /** Stops the run after the step under way. */
-  signal?: AbortSignal;
-  /** The run's folder, for plugins that write. */
-  folder?: string;
-  log?: (line: string) => void;
-  /** Goes on from here instead of the beginning. Asked once the backend is there; the snapshot is the trainer's then. */
-  from?: () => Snapshot;
-  /** Told of every moment that the run can be gone on from. */
-  keep?: Keep;
-}
+const fitsOnce = "A Trainer fits once. To train again, make a new Trainer of the same config.";
 
 /** Trains one model as a config says. Composition errors are thrown here, before anything is loaded or written. */
 export class Trainer {
   readonly config: ResolvedConfig;
   readonly events: Emitter<Events> = createEvents();
   readonly hooks: HookSet;
-  /** What the composition gives reason to say. */
+  /** Hints about the composition of plugins; `plan` prints them. */
   readonly hints: readonly string[];
   readonly #plugins: readonly AppliedPlugin[];
   #used = false;
@@ -49,185 +50,236 @@ export class Trainer {
     this.hooks = createHooks({
       seed: this.config.seed,
       timeout: this.config.hookTimeout,
-      onObserverFailure: ({ message }) =>
-        this.events.emit("warning", { message: `${message.replace(/\.?$/, ".")} It is switched off.` }),
-      onLeak: (message) => this.events.emit("warning", { message }),
+      onObserverFailure: ({ message }) => this.#warn(`${message.replace(/\.?$/, ".")} It is switched off.`),
+      onLeak: (message) => this.#warn(message),
     });
     this.#plugins = applyPlugins(this.config, this.hooks, this.events, extensions);
   }
 
-  /** Loads data, backend and model; the trainer's `fit` and `plan` begin with it. */
+  /** Loads data, backend and model; `fit` and `plan` begin with it. */
   prepare(log?: (line: string) => void): Promise<Session> {
     const augments = this.hooks.taps().some(({ hook }) => hook === "beforeSample");
-    const warn = (message: string): void => this.events.emit("warning", { message });
-    return createSession(this.config, this.hooks.call, { log, warn, augments });
+    return createSession(this.config, this.hooks.call, { log, warn: (message) => this.#warn(message), augments });
   }
 
-  /** Trains to the end, evaluates what the run ends with, and reads the test set once. A trainer fits once. */
-  async fit(options: FitOptions = {}): Promise<FitSummary> {
-    if (this.#used) throw new TrainerError("ERR_OPTION", "This trainer has run already. Build another one.");
+  /**
+   * Trains to the end, evaluates what the run ends with, and reads the test set once. A trainer fits once.
+   *
+   * @throws TrainerError of any code; the first failure counts, later ones are warnings
+   */
+  async fit(options: FitOptions = {}): Promise<FitResult> {
+    if (this.#used) throw new TrainerError("ERR_OPTION", fitsOnce);
     this.#used = true;
-    let state: TrainState | undefined;
     let session: Session | undefined;
-    const closing: TrainerError[] = []; // a failure of the run itself goes before these
-    let summary: FitSummary;
+    let fit: Fit | undefined;
+    let result: FitResult | undefined;
+    const failures: TrainerError[] = []; // at the end; a failure of the run itself goes first
     try {
       session = await this.prepare(options.log);
-      state = session.createState();
-      summary = await this.#run(session, state, options);
+      fit = beginFit(options, this.config, session, this.#plugins, this.events);
+      const summary = await this.#fit(fit);
+      result = resultOf(summary, fit.final ?? cloned(fit.state.weights));
     } finally {
-      for (const value of [...(state?.weights.values() ?? []), ...(state?.slots.values() ?? [])]) value.dispose();
-      closing.push(...this.hooks.endFailures(), ...disposePlugins(this.#plugins));
-      for (const { message } of closing) this.events.emit("warning", { message });
+      if (!result && fit?.final) disposeAll(fit.final);
+      if (fit) disposeState(fit.state);
+      failures.push(...this.hooks.endFailures(), ...disposePlugins(this.#plugins));
+      for (const { message } of failures) this.#warn(message);
       session?.capture.dispose();
+      if (failures.length > 0) result?.dispose();
     }
-    if (closing[0]) throw closing[0];
-    return summary;
+    if (failures[0]) throw failures[0];
+    return result!;
   }
 
-  async #run(session: Session, state: TrainState, { signal, folder, from, keep }: FitOptions): Promise<FitSummary> {
-    const { config, events } = this;
-    const { call } = this.hooks;
-    const { capture, data, model, inputSize, trainIndices, heldIndices, loaders, stepsPerEpoch } = session;
-    const classes = data.classes.length;
-    const sizes = { height: data.height, width: data.width, inputSize };
-    const totalSteps = config.epochs * stepsPerEpoch;
-    const position = beginning();
-    const anchor = from && resume(from(), state, position, this.#plugins);
-    const since = { ...position };
-    const interrupted = (): string | undefined =>
-      signal?.aborted ? `interrupted (${signal.reason ?? "stopped"})` : undefined;
-    const progress = (): Progress => {
-      const { epoch, step } = position;
-      return { epoch, epochs: config.epochs, step, stepsPerEpoch, totalSteps };
-    };
-    const enough = (): string | undefined =>
-      position.step >= (config.maxSteps ?? Number.POSITIVE_INFINITY) ? "max steps" : undefined;
-    let stopReason = position.ended ?? enough();
-    let test: Metrics | undefined;
-    let plan: string | undefined;
-    const memory = createMemory(state, position, this.#plugins, { keep, policy: config.onDivergence, events, anchor });
-
-    const measure = async (evaluation: Evaluation, split: "validation" | "test"): Promise<Metrics | undefined> => {
-      const loader = loaders[split];
-      if (!loader) return undefined;
-      const cancelled = (): boolean => signal?.aborted ?? false;
-      const raw = await evaluate({ model, classes, ...sizes, loader, evaluation, cancelled });
-      if (!raw) return undefined;
-      const metrics = await call.afterEvaluate(raw, progress());
-      events.emit("evaluate:end", {
-        ...progress(),
-        ...metricsRecord(metrics)!,
-        purpose: split === "test" ? "test" : evaluation.purpose,
-      });
-      return metrics;
-    };
-    const choose = (purpose: Evaluation["purpose"]): Evaluation =>
-      call.beforeEvaluate({ purpose, weights: state.weights, source: "current", views: [plainView] }, progress());
-    const summary = (): FitSummary =>
-      fitSummary(config, session, this.hooks.costs(), position, { test, stopReason: stopReason ?? "epochs" }, since);
-
+  async #fit(fit: Fit): Promise<FitSummary> {
     try {
-      await call.onFitStart({
-        config,
-        data,
-        model,
-        inputSize,
-        folder,
-        trainIndices,
-        heldIndices,
-        backend: session.backend,
-        progress: progress(),
-        plan: () => (plan ??= formatPlan(makePlan(this, session))),
-        weights: () => state.weights,
-        replaceWeights: (weights) => replaceWeights(state, weights, progress()),
-      });
-      const { parameters, backend, backendVersion: _, threads, seed } = summary();
-      events.emit("fit:start", {
-        ...progress(),
-        name: config.name,
-        seed,
-        backend,
-        threads,
-        parameters,
-        folder,
-        batchSize: config.batchSize,
-        classes,
-        lastStep: Math.min(totalSteps, config.maxSteps ?? totalSteps),
-        trainSamples: session.samples.train,
-        heldSamples: session.samples.validation,
-        testSamples: session.samples.test,
-      });
-      memory.remember("start");
-
-      while (position.epoch < config.epochs && stopReason === undefined) {
-        events.emit("epoch:start", progress());
-        const groups: readonly ParamGroup[] = call.resolveParamGroups(session.groups, progress());
-        capture.renew();
-        const context = {
-          model,
-          classes,
-          ...sizes,
-          groups,
-          hooks: call,
-          isPure: this.hooks.isPure,
-          capture,
-          optimizer: config.optimizer,
-          learningRate: config.learningRate * position.rateFactor,
-          seed: config.seed,
-        };
-        let at = performance.now();
-        let again = false; // back to an earlier place
-        for await (const raw of loaders.train.epoch(position.epoch, position.batchInEpoch)) {
-          let result: StepResult;
-          try {
-            result = runStep(context, state, raw, { microBatch: position.microBatch, progress: progress() });
-          } catch (error) {
-            again = memory.recover(error, session.stepsAt[position.batchInEpoch]!) === "again";
-            if (again) break;
-            continue;
-          }
-          const figures = advance(position, raw, result, (performance.now() - at) / 1000);
-          if (figures) events.emit("step", { ...progress(), ...figures });
-          memory.remember("step");
-          await new Promise(setImmediate); // a loop of microtasks never sees a signal or a timer
-          stopReason = interrupted() ?? enough();
-          if (stopReason !== undefined) break;
-          at = performance.now();
-        }
-        if (again) continue;
-        const whole = position.batchInEpoch === loaders.train.batchesInEpoch;
-        const last = stopReason !== undefined || position.epoch + 1 === config.epochs;
-        const due = (position.epoch + 1) % config.evaluateEvery === 0 || last;
-        const validation = due && !signal?.aborted ? await measure(choose("validation"), "validation") : undefined;
-        const ended = epochSummary(progress(), position, whole, validation);
-        position.validation = metricsRecord(validation);
-        if (whole) nextEpoch(position);
-        await call.onEpochEnd(ended);
-        events.emit("epoch:end", epochRecord(ended));
-        position.ended = call.shouldStop(ended);
-        stopReason ??= interrupted() ?? position.ended;
-        if (whole && !signal?.aborted) memory.remember("epoch");
-      }
-      memory.stop();
-
-      if (!signal?.aborted) {
-        const final = choose("final");
-        if (final.source !== position.validation?.source)
-          position.validation = metricsRecord(await measure(final, "validation"));
-        test = await measure(final, "test");
-        stopReason ??= interrupted();
-      }
-      return summary();
+      await this.#start(fit);
+      while (fit.position.epoch < this.config.epochs && fit.stopReason === undefined) await this.#epoch(fit);
+      fit.recovery.stop();
+      if (!isInterrupted(fit)) await this.#finalEvaluation(fit);
+      return this.#summaryOf(fit);
     } catch (error) {
-      stopReason = `failed: ${reasonOf(error)}`;
-      memory.stop({ failure: error });
+      fit.stopReason = `failed: ${reasonOf(error)}`;
+      fit.recovery.stop({ failure: error });
       throw error;
     } finally {
-      const end = summary();
-      memory.dispose();
-      await call.onFitEnd(end);
-      events.emit("fit:end", fitEndRecord(end));
+      await this.#end(fit);
     }
   }
+
+  async #start(fit: Fit): Promise<void> {
+    const { config, session, options } = fit;
+    await this.hooks.call.onFitStart(this.#contextOf(fit));
+    const { parameters, backend, threads, seed } = this.#summaryOf(fit);
+    const { totalSteps } = progressOf(fit);
+    this.events.emit("fit:start", {
+      ...progressOf(fit),
+      name: config.name,
+      seed,
+      backend,
+      threads,
+      parameters,
+      folder: options.folder,
+      batchSize: config.batchSize,
+      classes: session.data.classes.length,
+      lastStep: Math.min(totalSteps, config.maxSteps ?? totalSteps),
+      trainSamples: session.samples.train,
+      heldSamples: session.samples.validation,
+      testSamples: session.samples.test,
+    });
+    fit.recovery.mark("start");
+  }
+
+  async #epoch(fit: Fit): Promise<void> {
+    this.events.emit("epoch:start", progressOf(fit));
+    const outcome = await this.#allBatches(fit);
+    if (outcome === "trained") await this.#endEpoch(fit);
+  }
+
+  /** The rest of the epoch's batches, until one is a reason to stop. */
+  async #allBatches(fit: Fit): Promise<"trained" | "rolled back"> {
+    const { position } = fit;
+    const { loaders } = fit.session;
+    const context = this.#stepContext(fit);
+    let since = performance.now();
+    for await (const raw of loaders.train.epoch(position.epoch, position.batchInEpoch)) {
+      const outcome = this.#step(fit, context, raw, since);
+      if (outcome === "rolled back") return outcome;
+      if (outcome === "skipped") continue;
+      await new Promise(setImmediate); // a loop of microtasks never sees a signal or a timer
+      fit.stopReason = interruption(fit) ?? enoughSteps(this.config, position);
+      if (fit.stopReason !== undefined) break;
+      since = performance.now();
+    }
+    return "trained";
+  }
+
+  #step(fit: Fit, context: StepContext, raw: RawBatch, since: number): "stepped" | "skipped" | "rolled back" {
+    const { position, recovery, session, state } = fit;
+    let result: StepResult;
+    try {
+      result = runStep(context, state, raw, { microBatch: position.microBatch, progress: progressOf(fit) });
+    } catch (error) {
+      return recovery.recover(error, session.stepsAt[position.batchInEpoch]!);
+    }
+    const figures = advance(position, raw, result, (performance.now() - since) / 1000);
+    if (figures) this.events.emit("step", { ...progressOf(fit), ...figures });
+    recovery.mark("step");
+    return "stepped";
+  }
+
+  async #endEpoch(fit: Fit): Promise<void> {
+    const { position, session } = fit;
+    const { call } = this.hooks;
+    const whole = position.batchInEpoch === session.loaders.train.batchesInEpoch;
+    const last = fit.stopReason !== undefined || position.epoch + 1 === this.config.epochs;
+    const due = (position.epoch + 1) % this.config.evaluateEvery === 0 || last;
+    const validation =
+      due && !isInterrupted(fit) ? await this.#evaluate(fit, this.#choose(fit, "validation"), "validation") : undefined;
+    const summary = epochSummary(progressOf(fit), position, whole, validation);
+    position.validation = metricsRecord(validation);
+    if (whole) nextEpoch(position);
+    await call.onEpochEnd(summary);
+    this.events.emit("epoch:end", epochRecord(summary));
+    position.ended = call.shouldStop(summary);
+    fit.stopReason ??= interruption(fit) ?? position.ended;
+    if (whole && !isInterrupted(fit)) fit.recovery.mark("epoch");
+  }
+
+  /** Evaluates what the run ends with: validation again where other weights are chosen, and the test set once. */
+  async #finalEvaluation(fit: Fit): Promise<void> {
+    const { position } = fit;
+    const final = this.#choose(fit, "final");
+    fit.final = cloned(final.weights);
+    if (final.source !== position.validation?.source) {
+      position.validation = metricsRecord(await this.#evaluate(fit, final, "validation"));
+    }
+    fit.test = await this.#evaluate(fit, final, "test");
+    fit.stopReason ??= interruption(fit);
+  }
+
+  /** Which weights and views an evaluation uses. */
+  #choose(fit: Fit, purpose: Evaluation["purpose"]): Evaluation {
+    const current: Evaluation = { purpose, weights: fit.state.weights, source: "current", views: [plainView] };
+    return this.hooks.call.beforeEvaluate(current, progressOf(fit));
+  }
+
+  async #evaluate(fit: Fit, evaluation: Evaluation, split: "validation" | "test"): Promise<Metrics | undefined> {
+    const { session } = fit;
+    const loader = session.loaders[split];
+    if (!loader) return undefined;
+    const cancelled = (): boolean => isInterrupted(fit);
+    const found = await evaluate({ ...sizesOf(session), loader, evaluation, cancelled });
+    if (!found) return undefined;
+    const metrics = await this.hooks.call.afterEvaluate(found, progressOf(fit));
+    const purpose = split === "test" ? "test" : evaluation.purpose;
+    this.events.emit("evaluate:end", { ...progressOf(fit), ...metricsRecord(metrics)!, purpose });
+    return metrics;
+  }
+
+  async #end(fit: Fit): Promise<void> {
+    const summary = this.#summaryOf(fit);
+    fit.recovery.dispose();
+    await this.hooks.call.onFitEnd(summary);
+    this.events.emit("fit:end", fitEndRecord(summary));
+  }
+
+  #summaryOf({ session, position, test, stopReason = "epochs", since }: Fit): FitSummary {
+    return fitSummary(this.config, session, this.hooks.costs(), position, { test, stopReason }, since);
+  }
+
+  /** What stays the same in an epoch's steps. */
+  #stepContext(fit: Fit): StepContext {
+    const { config, hooks } = this;
+    const { session, position } = fit;
+    const groups = hooks.call.resolveParamGroups(session.groups, progressOf(fit));
+    session.capture.renew();
+    return {
+      ...sizesOf(session),
+      groups,
+      hooks: hooks.call,
+      isPure: hooks.isPure,
+      capture: session.capture,
+      optimizer: config.optimizer,
+      learningRate: config.learningRate * position.rateFactor,
+      seed: config.seed,
+    };
+  }
+
+  #contextOf(fit: Fit): FitContext {
+    const { session, state } = fit;
+    let plan: string | undefined;
+    return {
+      config: this.config,
+      data: session.data,
+      model: session.model,
+      inputSize: session.inputSize,
+      folder: fit.options.folder,
+      trainIndices: session.trainIndices,
+      heldIndices: session.heldIndices,
+      backend: session.backend,
+      progress: progressOf(fit),
+      plan: () => (plan ??= formatPlan(makePlan(this, session))),
+      weights: () => state.weights,
+      replaceWeights: (weights) => replaceWeights(state, weights, progressOf(fit)),
+    };
+  }
+
+  #warn(message: string): void {
+    this.events.emit("warning", { message });
+  }
 }
+
+const sizesOf = ({ data, model, inputSize }: Session) => ({
+  model,
+  classes: data.classes.length,
+  height: data.height,
+  width: data.width,
+  inputSize,
+});
+
+const resultOf = (summary: FitSummary, weights: Weights): FitResult => ({
+  summary,
+  weights,
+  dispose: () => disposeAll(weights),
+});

@@ -152,8 +152,8 @@ export interface FitSummary {
   readonly costs: Readonly<Record<string, { millisecondsPerStep: number; share: number }>>;
 }
 
-/** A run, as `onFitStart` sees it. It stays valid until `onFitEnd` is over. */
-export interface Run {
+/** The fit under way, as `onFitStart` sees it. Valid until `onFitEnd` is over. */
+export interface FitContext {
   readonly config: RunConfig;
   readonly data: Data;
   /** Places in the training split that are trained on, and held out. */

@@ -10,16 +10,17 @@ import { resolveConfig, type TrainerConfig } from "../config/config.js";
 import { shapes } from "../data/shapes.js";
 import { checkComposition } from "../loop/composition.js";
 import { createEvents } from "../loop/events.js";
-import { createHooks, type HookCalls, type TapInfo } from "../loop/hooks.js";
+import type { FitOptions } from "../loop/fit.js";
+import { createHooks, type HookCalls, type TapInfo } from "../loop/hook-set.js";
 import type { Plugin, PluginInstance } from "../loop/plugin.js";
 import { applyPlugins, disposePlugins } from "../loop/plugin-instances.js";
-import { type FitOptions, Trainer } from "../loop/trainer.js";
-import type { EpochSummary, FitSummary, Metrics, Progress, Run, Step } from "../loop/types.js";
+import { Trainer } from "../loop/trainer.js";
+import type { EpochSummary, FitContext, FitSummary, Metrics, Progress, Step } from "../loop/types.js";
 import { sgd } from "../nn/optimizers.js";
 import type { Given } from "../parts.js";
 import { microNet } from "./micro-net.js";
 
-export type { HookCalls } from "../loop/hooks.js";
+export type { HookCalls } from "../loop/hook-set.js";
 export { microNet } from "./micro-net.js";
 
 /**
@@ -143,17 +144,17 @@ export async function fitWeights(
   config: TrainerConfig,
   { before, ...options }: FitOptions & { before?: (trainer: Trainer) => void } = {},
 ): Promise<Fitted> {
-  let run: Run | undefined;
+  let fit: FitContext | undefined;
   let fitted: Omit<Fitted, "summary"> | undefined;
   const probe: Plugin = {
     name: "weights-probe",
     options: {},
     apply({ hooks }) {
       hooks.onFitStart.tap({ stage: "first" }, (started) => {
-        run = started;
+        fit = started;
       });
       hooks.onFitEnd.tap({ stage: "last" }, () => {
-        const weights = run!.weights();
+        const weights = fit!.weights();
         const plain = [...weights].map(([name, value]) => [name, [...(value.dataSync() as Float32Array)]] as const);
         fitted = { hash: weightsHash(weights), weights: Object.fromEntries(plain) };
       });
@@ -161,6 +162,7 @@ export async function fitWeights(
   };
   const trainer = new Trainer({ ...config, plugins: [...(config.plugins ?? []), probe] });
   before?.(trainer);
-  const summary = await trainer.fit(options);
+  const { summary, dispose } = await trainer.fit(options);
+  dispose();
   return { summary, ...fitted! };
 }

@@ -1,7 +1,7 @@
 /** Early stopping (Prechelt 1998): ends a run that no longer improves, and restores its best weights. */
 import * as tf from "@tensorflow/tfjs-core";
 import { z } from "zod";
-import { definePlugin, type Evaluation, type Run, type RunConfig } from "../../core/index.js";
+import { definePlugin, type Evaluation, type FitContext, type RunConfig } from "../../core/index.js";
 import { type Cycles, exhausted, figureOf, fresh, metrics, next, type Patience } from "./patience.js";
 
 const options = z.strictObject({
@@ -39,7 +39,7 @@ export const earlyStopping = definePlugin({
     let state: Patience = fresh;
     let source = "current";
     let best: Kept = new Map();
-    let run: Run | undefined;
+    let run: FitContext | undefined;
     let evaluated: Evaluation | undefined;
     const replace = (weights: Kept): void => {
       for (const value of best.values()) value.dispose();

@@ -3,7 +3,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
-import { createLoader, gradCam, ops, overlay, type Run, rowPng, spread, subset } from "../../core/index.js";
+import { createLoader, type FitContext, gradCam, ops, overlay, rowPng, spread, subset } from "../../core/index.js";
 
 export interface DrawSettings {
   images: number;
@@ -24,7 +24,7 @@ export interface Drawing {
 
 /** Writes a PNG for each image, the image beside its overlay, into a folder that it creates. */
 export async function draw(
-  run: Run,
+  run: FitContext,
   weights: ReadonlyMap<string, tf.Tensor>,
   folder: string,
   settings: DrawSettings,

@@ -3,7 +3,7 @@
 import { join, relative, sep } from "node:path";
 import type * as tf from "@tensorflow/tfjs-core";
 import { z } from "zod";
-import { definePlugin, type Run } from "../../core/index.js";
+import { definePlugin, type FitContext } from "../../core/index.js";
 import { draw } from "./draw.js";
 
 const options = z.strictObject({
@@ -23,7 +23,7 @@ export const gradCam = definePlugin({
   options,
   observer: true,
   apply(settings, { hooks, events }) {
-    let run: Run | undefined;
+    let run: FitContext | undefined;
     let evaluated: ReadonlyMap<string, tf.Tensor> | undefined;
     const drawInto = async (name: string, step: number): Promise<void> => {
       if (!run?.folder) return;

@@ -1,10 +1,10 @@
 /** Features of images: the input of the classifier's last layer. */
 import * as tf from "@tensorflow/tfjs-core";
-import { createLoader, forward, ops, type Run, spread, subset } from "../../core/index.js";
+import { createLoader, type FitContext, forward, ops, spread, subset } from "../../core/index.js";
 
 /** Feature vectors of validation images (training images without validation) and their class names. */
 export async function lastFeatures(
-  { data, model, inputSize, heldIndices, trainIndices }: Run,
+  { data, model, inputSize, heldIndices, trainIndices }: FitContext,
   weights: ReadonlyMap<string, tf.Tensor>,
   count: number,
 ): Promise<{ labels: string[]; vectors: Float32Array[] }> {

@@ -10,8 +10,8 @@ import {
   definePlugin,
   type Evaluation,
   type Events,
+  type FitContext,
   type Metrics,
-  type Run,
   type Step,
 } from "../../core/index.js";
 import { type Entry, type Hyperparameter, histogramOf, prCurveOf } from "./entries.js";
@@ -94,7 +94,7 @@ function evaluationEntries({ purpose, step, loss, top1, top5, more = {} }: Event
 }
 
 /** Hyperparameters to compare runs by: plain settings, and each plugin with its options. */
-function hyperparametersOf(run: Run): Record<string, Hyperparameter> {
+function hyperparametersOf(run: FitContext): Record<string, Hyperparameter> {
   const { model, optimizer, plugins, data, ...rest } = configRecord(run.config);
   const found: Record<string, Hyperparameter> = { data: data.name, model: model.name, optimizer: optimizer.name };
   const add = (prefix: string, values: Readonly<Record<string, unknown>>): void => {
@@ -126,7 +126,7 @@ export const visualLog = definePlugin({
     const logs = new Map<Format, LogFile>();
     const metrics = new Set<string>(); // tags of metrics that compare runs
     let resumed: Saved | undefined; // until the files are open
-    let run: Run | undefined;
+    let run: FitContext | undefined;
     let evaluated: Evaluation | undefined;
     let failure: unknown; // of a listener, which must not throw: the next tap throws it
     let lost: Saved | undefined; // the last complete place of each file when one failed

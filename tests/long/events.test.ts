@@ -34,7 +34,7 @@ const micro = (overrides: Partial<TrainerConfig> = {}): TrainerConfig =>
 
 /** What is done to one process of a run. */
 interface Treatment {
-  /** Stops at this word of what it says, if it comes to it; every kind of moment is among them. */
+  /** Stops at this word of what it says, if it comes to it; every kind of point is among them. */
   stopAt: number;
   /** Loses what it kept since so many moments, as a kill does. */
   loses: number;
@@ -63,16 +63,17 @@ async function fit(
     part.said.push({ name, epoch, step, purpose });
     if (part.said.length === stopAt) controller.abort("SIGTERM");
   });
-  const keep = (snapshot: Snapshot): void => {
+  const onResumePoint = (snapshot: Snapshot): void => {
     kept.push(toCheckpoint(snapshot, 0));
     part.hash = weightsHash(snapshot.weights);
   };
-  const { stopReason } = await trainer.fit({
+  const { summary, dispose } = await trainer.fit({
     signal: controller.signal,
-    keep,
+    onResumePoint,
     from: from && (() => fromCheckpoint(from)),
   });
-  part.stopped = stopReason.startsWith("interrupted");
+  dispose();
+  part.stopped = summary.stopReason.startsWith("interrupted");
   part.last = keeps ? kept[Math.max(0, kept.length - 1 - (part.stopped ? loses : 0))] : from;
   return part;
 }

@@ -15,7 +15,7 @@ import { loadBackend, type Plugin, Trainer } from "../../core/index.js";
 import type { Given } from "../../core/parts.js";
 import { microConfig } from "../../core/testing/index.js";
 import * as plugins from "../../plugins/index.js";
-import { createKeeper, fromCheckpoint } from "../../run/checkpoint-writer.js";
+import { createCheckpointWriter, fromCheckpoint } from "../../run/checkpoint-writer.js";
 import { newestCheckpoint } from "../../run/checkpoints.js";
 import { createRunRecord } from "../../run/record.js";
 
@@ -87,13 +87,17 @@ async function train(more: Given<Plugin>[], { maxSteps = total, resumes = false 
     samples.push({ step, heap: heapUsed, outside: external, resident: rss });
   });
   const before = tf.memory().numTensors;
-  await trainer.fit({ folder: run, keep: createKeeper({ folder: checkpoints, every: 500, metrics: record.metrics }) });
+  const { dispose } = await trainer.fit({
+    folder: run,
+    onResumePoint: createCheckpointWriter({ folder: checkpoints, every: 500, metrics: record.metrics }),
+  });
+  dispose();
   expect(tf.memory().numTensors).toBe(before);
   if (resumes) {
     const { checkpoint } = newestCheckpoint(checkpoints);
-    await new Trainer(microConfig({ data, epochs: maxSteps, maxSteps: maxSteps + 50, plugins: list })).fit({
-      from: () => fromCheckpoint(checkpoint!),
-    });
+    const config = microConfig({ data, epochs: maxSteps, maxSteps: maxSteps + 50, plugins: list });
+    const resumed = await new Trainer(config).fit({ from: () => fromCheckpoint(checkpoint!) });
+    resumed.dispose();
     expect(tf.memory().numTensors).toBe(before);
   }
   return { samples, tensors, accused };

@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { type Evaluation, loadBackend, type Plugin, plainView, type Run } from "../../core/index.js";
+import { type Evaluation, type FitContext, loadBackend, type Plugin, plainView } from "../../core/index.js";
 import { epochEnd, fitWeights, microConfig, mountPlugin, progressAt, weightsHash } from "../../core/testing/index.js";
 import { cosineRestarts } from "../../plugins/cosine-restarts/index.js";
 import { earlyStopping } from "../../plugins/early-stopping/index.js";
@@ -153,7 +153,7 @@ describe("early-stopping", () => {
       name: "script",
       options: {},
       apply({ hooks }) {
-        let run: Run;
+        let run: FitContext;
         hooks.onFitStart.tap((started) => void (run = started));
         hooks.afterEvaluate.tap((metrics, { epoch }) => ({ ...metrics, loss: losses[epoch] ?? 9 }));
         hooks.onEpochEnd.tap(() => void seen.push(weightsHash(run.weights())));

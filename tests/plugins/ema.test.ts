@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { loadBackend, type Plugin, type Run } from "../../core/index.js";
+import { type FitContext, loadBackend, type Plugin } from "../../core/index.js";
 import { fitWeights, type Mounted, microConfig, mountPlugin, progressAt, stepAt } from "../../core/testing/index.js";
 import { decayAt, ema } from "../../plugins/ema/index.js";
 import { earlyStopping, gradientAccumulation } from "../../plugins/index.js";
@@ -16,7 +16,7 @@ const golden = JSON.parse(readFileSync(new URL("../golden/torch/ema.json", impor
 
 const named = (values: number[]): Map<string, tf.Tensor> => new Map([["w", tf.tensor1d(values)]]);
 const begin = (mounted: Mounted, start: number[]): Promise<void> =>
-  Promise.resolve(mounted.call.onFitStart({ weights: () => named(start) } as unknown as Run));
+  Promise.resolve(mounted.call.onFitStart({ weights: () => named(start) } as unknown as FitContext));
 function current({ call }: Mounted): number[] {
   const evaluation = {
     purpose: "validation",

@@ -6,14 +6,14 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { shapes } from "../../core/data/shapes.js";
 import {
   commonWeights,
+  type FitContext,
   type Layer,
   loadBackend,
   type Plugin,
-  type Run,
   Trainer,
   type TrainerConfig,
 } from "../../core/index.js";
-import type { Keep } from "../../core/loop/recovery.js";
+import type { OnResumePoint } from "../../core/loop/recovery.js";
 import { resnet18 } from "../../core/models/index.js";
 import { initialWeights } from "../../core/nn/layer.js";
 import { readSafetensors, toFloat32, writeSafetensors } from "../../core/nn/safetensors.js";
@@ -142,7 +142,7 @@ describe("finetune", () => {
   });
 
   it("finds weights that stay put once a step was made", async () => {
-    let run: Run | undefined;
+    let run: FitContext | undefined;
     let refused: unknown;
     const late: Plugin = {
       name: "late",
@@ -181,8 +181,8 @@ describe("finetune", () => {
       plugins: [finetune({ path }), gradientAccumulation({ factor: 2 })],
     });
     const places: Checkpoint[] = [];
-    const keep: Keep = (snapshot) => void places.push(toCheckpoint(snapshot, 0));
-    const whole = await fitWeights(config, { keep });
+    const onResumePoint: OnResumePoint = (snapshot) => void places.push(toCheckpoint(snapshot, 0));
+    const whole = await fitWeights(config, { onResumePoint });
     writeFileSync(path, "gone");
     for (const place of places) {
       const rest = await fitWeights(config, { from: () => fromCheckpoint(structuredClone(place)) });

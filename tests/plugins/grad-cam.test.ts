@@ -111,7 +111,9 @@ describe("grad-cam", () => {
     const said: string[] = [];
     const trainer = new Trainer(microConfig({ plugins: [gradCam({ every: 1, layer: "blok" })] }));
     trainer.events.on("warning", ({ message }) => said.push(message));
-    const { stopReason } = await trainer.fit({ folder: runFolder() });
+    const {
+      summary: { stopReason },
+    } = await trainer.fit({ folder: runFolder() });
     expect(stopReason).toBe("epochs");
     expect(said).toHaveLength(1);
     expect(said[0]).toContain(

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Data, Run } from "../../core/index.js";
+import type { Data, FitContext } from "../../core/index.js";
 import { type Mounted, mountPlugin } from "../../core/testing/index.js";
 import { randomAffine } from "../../plugins/random-affine/index.js";
 import { randomErasing } from "../../plugins/random-erasing/index.js";
@@ -10,7 +10,7 @@ describeAugmentation(randomErasing({ value: "noise" }));
 describe("random-erasing", () => {
   const started = async (options: Parameters<typeof randomErasing>[0]): Promise<Mounted> => {
     const mounted = mountPlugin(randomErasing(options));
-    await mounted.call.onFitStart({ data: { mean: [0.5, 0.25, 1] } as unknown as Data } as Run);
+    await mounted.call.onFitStart({ data: { mean: [0.5, 0.25, 1] } as unknown as Data } as FitContext);
     return mounted;
   };
 

@@ -101,7 +101,7 @@ describe.each(Object.keys(presets) as Name[])("%s", (name) => {
       holdout: 0.25,
       maxSteps: 2,
     };
-    const summary = await new Trainer(config).fit();
+    const { summary } = await new Trainer(config).fit();
     expect(summary).toMatchObject({ preset: name, steps: 2, stopReason: "max steps" });
     // A folder of pictures has no test split of its own here.
     expect((summary.test ?? summary.validation)!.loss).toBeGreaterThan(0);

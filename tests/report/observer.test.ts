@@ -27,7 +27,9 @@ describe("what is kept", () => {
     ]);
     const pictures: string[] = [];
     trainer.events.on("picture", ({ path }) => void pictures.push(path));
-    const { validation } = await trainer.fit({ folder });
+    const {
+      summary: { validation },
+    } = await trainer.fit({ folder });
     const kept = readKept(folder);
     expect(kept.command).toBe("trainer --x");
     expect(kept.plan).toContain("beforeBatch");
@@ -54,7 +56,7 @@ describe("what is kept", () => {
     const warnings: string[] = []; // an observer that stumbles is switched off with one
     const trainer = new Trainer(microConfig({ epochs: 1 }), [createReport()]);
     trainer.events.on("warning", ({ message }) => void warnings.push(message));
-    expect((await trainer.fit()).epochs).toBe(1);
+    expect((await trainer.fit()).summary.epochs).toBe(1);
     expect(warnings).toEqual([]);
   });
 });
@@ -100,7 +102,7 @@ describe("the run", () => {
     const warnings: string[] = [];
     const trainer = new Trainer(microConfig({ epochs: 1 }), [createRunRecord().plugin, createReport()]);
     trainer.events.on("warning", ({ message }) => void warnings.push(message));
-    expect((await trainer.fit({ folder })).stopReason).toBe("epochs");
+    expect((await trainer.fit({ folder })).summary.stopReason).toBe("epochs");
     expect(warnings).toEqual([expect.stringMatching(/"report".*switched off/)]);
   });
 });

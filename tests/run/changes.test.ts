@@ -83,7 +83,7 @@ describe("what may differ", () => {
   beforeAll(async () => {
     await loadBackend();
     places = [];
-    whole = await fitWeights(config, { keep: (snapshot) => void places.push(toCheckpoint(snapshot, 0)) });
+    whole = await fitWeights(config, { onResumePoint: (snapshot) => void places.push(toCheckpoint(snapshot, 0)) });
   });
   const goOn = (change: Partial<TrainerConfig>, from = places[5]!) =>
     fitWeights({ ...config, ...change }, { from: () => fromCheckpoint(structuredClone(from)) });

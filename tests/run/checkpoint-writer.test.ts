@@ -9,13 +9,13 @@ import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { loadBackend } from "../../core/index.js";
 import { beginning, type Position } from "../../core/loop/position.js";
-import type { Moment } from "../../core/loop/recovery.js";
+import type { ResumePointKind } from "../../core/loop/recovery.js";
 import type { Snapshot } from "../../core/loop/snapshot.js";
 import {
-  createKeeper,
+  type CheckpointWriterOptions,
+  createCheckpointWriter,
   fromCheckpoint,
   isBetweenSteps,
-  type KeeperOptions,
   toCheckpoint,
 } from "../../run/checkpoint-writer.js";
 import { listCheckpoints, newestCheckpoint, readCheckpoint, saveCheckpoint } from "../../run/checkpoints.js";
@@ -34,7 +34,7 @@ const snapshot = (position: Partial<Position>): Snapshot => ({
   plugins: none,
 });
 const validation = (loss: number): Position["validation"] => ({ count: 4, loss, top1: 0, top5: 1, source: "current" });
-const keeper = (options: Partial<KeeperOptions> = {}) => createKeeper({ folder, ...options });
+const keeper = (options: Partial<CheckpointWriterOptions> = {}) => createCheckpointWriter({ folder, ...options });
 /** Where a run is after so many steps of one micro-batch, in the middle of an epoch. */
 const within = (step: number): Snapshot => snapshot({ step, microBatch: step, batchInEpoch: step });
 /** And at the end of an epoch of ten such steps. */
@@ -106,9 +106,9 @@ describe("which stay", () => {
 describe("which moments are kept", () => {
   it("every so many steps, at windows' ends, and where a run stops, but no place twice", () => {
     const keep = keeper({ every: 2 });
-    const at = (step: number, moment: Moment, batches = 0): void => {
+    const at = (step: number, point: ResumePointKind, batches = 0): void => {
       const window = { ...beginning().window, batches };
-      keep(snapshot({ step, microBatch: 2 * step + batches, batchInEpoch: 2 * step + batches, window }), moment);
+      keep(snapshot({ step, microBatch: 2 * step + batches, batchInEpoch: 2 * step + batches, window }), point);
     };
     at(0, "start");
     at(0, "step");
@@ -161,7 +161,7 @@ describe("which moments are kept", () => {
     const keep = keeper({ every: 2, onSaved: ({ step }) => void saved.push(step) });
     keep(within(0), "start");
     keep(within(2), "step");
-    keep(within(0), "back");
+    keep(within(0), "rollback");
     expect(kept()).toEqual([]);
     keep(within(2), "step");
     expect([saved, kept()]).toEqual([[2, 2], [2]]);
@@ -202,7 +202,7 @@ describe("what has another future", () => {
   it("is removed where a run goes back, and a best among it is none any more", () => {
     const keep = keeper({ onRemoved });
     epochs(keep, [3, 1, 2]);
-    keep(after(1, 3), "back");
+    keep(after(1, 3), "rollback");
     expect(kept()).toEqual([]); // the first had gone by then, as the oldest
     expect(removed).toHaveLength(2);
     epochs(keep, [4, 5, 5, 5], 1);
@@ -211,7 +211,7 @@ describe("what has another future", () => {
 
   it("stays where it may, whatever the keeper tells", () => {
     epochs(keeper(), [1, 2]);
-    createKeeper({ folder })(after(1, 1), "start"); // nobody listens
+    createCheckpointWriter({ folder })(after(1, 1), "start"); // nobody listens
     expect(kept()).toEqual([10]);
   });
 });
@@ -227,7 +227,7 @@ describe("the metrics", () => {
   beforeEach(() => void Object.assign(metrics, { bytes: 0, cuts: [], syncs: 0 }));
   const said = (bytes: number): void => void (metrics.bytes = bytes);
 
-  it("are kept as they were at the moment, and not with what was said since", () => {
+  it("are kept as they were at the point, and not with what was said since", () => {
     const keep = keeper({ metrics });
     said(100);
     keep(within(3), "step");
@@ -253,12 +253,12 @@ describe("the metrics", () => {
     keep(within(0), "start");
     said(20);
     keep(within(4), "step");
-    keep(within(0), "back");
+    keep(within(0), "rollback");
     said(50);
     keep(after(1), "epoch");
     said(60);
     keep(snapshot({ epoch: 1, step: 12, microBatch: 12, batchInEpoch: 2 }), "step");
-    keep(after(1), "back");
+    keep(after(1), "rollback");
     expect(metrics.cuts).toEqual([10, 50]);
   });
 
@@ -273,7 +273,7 @@ describe("the metrics", () => {
 
     const later = keeper({ metrics, from: last() });
     later(middle, "start");
-    later(within(0), "back");
+    later(within(0), "rollback");
     expect(metrics.cuts).toEqual([10]);
   });
 
@@ -281,7 +281,7 @@ describe("the metrics", () => {
     const keep = keeper({ metrics, from: toCheckpoint(within(4), 20) });
     said(20);
     keep(within(4), "start");
-    keep(within(0), "back");
+    keep(within(0), "rollback");
     expect(metrics.cuts).toEqual([0]);
   });
 
@@ -294,7 +294,7 @@ describe("the metrics", () => {
 });
 
 it("says once that it cannot save, and writes nothing after that", () => {
-  const keep = createKeeper({ folder: join(folder, "checkpoints"), every: 1 });
+  const keep = createCheckpointWriter({ folder: join(folder, "checkpoints"), every: 1 });
   keep(within(0), "start");
   writeFileSync(join(folder, "checkpoints"), "a file where a folder should be");
   expect(() => keep(within(1), "step")).toThrow(expect.objectContaining({ code: "ERR_IO" }));

@@ -52,7 +52,7 @@ it("a checkpoint of version 0.1.0, in the middle of an epoch and of a window, go
   let last: Checkpoint | undefined;
   await trainer.fit({
     from: () => fromCheckpoint(middle!),
-    keep: (snapshot, moment) => void (moment === "stop" && (last = toCheckpoint(snapshot, 0))),
+    onResumePoint: (snapshot, point) => void (point === "stop" && (last = toCheckpoint(snapshot, 0))),
   });
   const told = JSON.parse(readFileSync(join(golden, "steps.json"), "utf8")) as object[];
   expect(difference(steps, told.slice(4))).toBeLessThan(1e-4);

@@ -7,7 +7,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { system } from "../../core/files.js";
 import { loadBackend, type Plugin, Trainer, type TrainerConfig, weightsFromSafetensors } from "../../core/index.js";
-import type { Keep } from "../../core/loop/recovery.js";
+import type { OnResumePoint } from "../../core/loop/recovery.js";
 import { makePart } from "../../core/parts.js";
 import { fitWeights, microConfig, weightsHash } from "../../core/testing/index.js";
 import { ema } from "../../plugins/index.js";
@@ -48,7 +48,7 @@ const failing = (hook: "onFitStart" | "onStep" | "beforeBatch"): Plugin => ({
 
 describe("a finished run", () => {
   it("keeps its config, every step and epoch, its weights and its summary", async () => {
-    const summary = await fit({ seed: 5 });
+    const { summary } = await fit({ seed: 5 });
     expect(readdirSync(folder).sort()).toEqual([
       "config.resolved.json",
       "metrics.jsonl",
@@ -223,11 +223,11 @@ describe("a disk that fails", () => {
     const warned = vi.fn();
     const run = new Trainer(microConfig(), [record.plugin]);
     run.events.on("warning", warned);
-    const keep: Keep = ({ position }) => {
+    const onResumePoint: OnResumePoint = ({ position }) => {
       record.metrics.sync();
       kept.push(position.step);
     };
-    await expect(run.fit({ folder, keep })).rejects.toThrow(/metrics\.jsonl failed: the disk is full/);
+    await expect(run.fit({ folder, onResumePoint })).rejects.toThrow(/metrics\.jsonl failed: the disk is full/);
     expect(broken).toBe(true);
     expect(Math.max(...kept)).toBe(1);
     expect(lines().flatMap(({ event, step }) => (event === "step" ? [step] : []))).toEqual([1]);
@@ -352,7 +352,7 @@ it("says of weights that no run wrote that they do not tell how pictures reach t
 });
 
 it("does nothing for a run without a folder", async () => {
-  const summary = await trainer().fit();
+  const { summary } = await trainer().fit();
   expect(summary.steps).toBe(6);
   expect(readdirSync(folder)).toEqual([]);
 });

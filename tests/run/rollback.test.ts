@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { loadBackend, type Plugin, Trainer } from "../../core/index.js";
 import { microConfig } from "../../core/testing/index.js";
 import { ema } from "../../plugins/index.js";
-import { type CheckpointMeta, createKeeper, fromCheckpoint } from "../../run/checkpoint-writer.js";
+import { type CheckpointMeta, createCheckpointWriter, fromCheckpoint } from "../../run/checkpoint-writer.js";
 import { listCheckpoints, newestCheckpoint } from "../../run/checkpoints.js";
 import { readMetrics } from "../../run/metrics.js";
 import { createRunRecord, type RunConfigRecord, runFiles } from "../../run/record.js";
@@ -52,7 +52,7 @@ async function train(
   const trainer = new Trainer(microConfig({ batchSize: 5, plugins, onDivergence: { rollback: 1, factor: 0.5 } }), [
     record.plugin,
   ]);
-  const keep = createKeeper({
+  const onResumePoint = createCheckpointWriter({
     folder: checkpoints,
     every: 1,
     metrics: record.metrics,
@@ -64,7 +64,7 @@ async function train(
       copies.push({ path, copy });
     },
   });
-  const fitted = trainer.fit({ folder, keep, from: checkpoint && (() => fromCheckpoint(checkpoint)) });
+  const fitted = trainer.fit({ folder, onResumePoint, from: checkpoint && (() => fromCheckpoint(checkpoint)) });
   if (throwsAfter) await expect(fitted).rejects.toThrow("on purpose");
   else await fitted;
   const metrics = readMetrics(join(folder, runFiles.metrics)).lines.map(({ event, step, epoch, loss, what }) =>

@@ -5,7 +5,7 @@ import { system } from "../../core/files.js";
 import { lockRun, type RunLock } from "../../run/lock.js";
 
 export type Order =
-  /** Tries at a moment of Date.now(), so that many try together; is killed before that call to the system. */
+  /** Tries at a point of Date.now(), so that many try together; is killed before that call to the system. */
   | { readonly lock: string; readonly at?: number; readonly killBefore?: number }
   | { readonly release: true }
   /** Keeps the event loop from turning, and says so before. */

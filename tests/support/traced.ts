@@ -3,7 +3,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { expect } from "vitest";
 import { shapes } from "../../core/data/index.js";
 import { Trainer, type TrainerConfig } from "../../core/index.js";
-import type { Moment } from "../../core/loop/recovery.js";
+import type { ResumePointKind } from "../../core/loop/recovery.js";
 import type { Snapshot } from "../../core/loop/snapshot.js";
 import { microConfig, weightsHash } from "../../core/testing/index.js";
 import { cutmix, dropout, labelSmoothing, randomCropFlip } from "../../plugins/index.js";
@@ -31,7 +31,7 @@ export interface Trace {
   end: string;
   /** Everything that was said, wall clock apart. */
   events: string[];
-  kept: { moment: Moment; checkpoint: Checkpoint }[];
+  kept: { point: ResumePointKind; checkpoint: Checkpoint }[];
 }
 
 const wallClock = /"(seconds|imagesPerSecond|millisecondsPerStep|share)":[^,}]+/g;
@@ -43,10 +43,11 @@ export async function traced(config: TrainerConfig, from?: Checkpoint): Promise<
     if (name === "fit:start" || name === "epoch:start") return; // say where it begins, which is what differs
     trace.events.push(`${name} ${toJson(value).replaceAll(wallClock, "")}`);
   });
-  const keep = (snapshot: Snapshot, moment: Moment): void => {
-    trace.kept.push({ moment, checkpoint: toCheckpoint(snapshot, 0) });
+  const onResumePoint = (snapshot: Snapshot, point: ResumePointKind): void => {
+    trace.kept.push({ point, checkpoint: toCheckpoint(snapshot, 0) });
   };
-  await trainer.fit({ keep, from: from && (() => fromCheckpoint(from)) });
+  const { dispose } = await trainer.fit({ onResumePoint, from: from && (() => fromCheckpoint(from)) });
+  dispose();
   trace.end = said(trace.kept.at(-1)!.checkpoint);
   return trace;
 }
@@ -62,10 +63,10 @@ function said({ tensors, meta }: Checkpoint): string {
 /** Goes on from every place that a run can be interrupted at: the same end each time, and the same things said. */
 export async function mustGoOnFromEverywhere(config: TrainerConfig): Promise<number> {
   const whole = await traced(config);
-  const places = whole.kept.filter(({ moment }) => moment !== "stop");
-  for (const [index, { moment, checkpoint }] of places.entries()) {
+  const places = whole.kept.filter(({ point }) => point !== "stop");
+  for (const [index, { point, checkpoint }] of places.entries()) {
     const rest = await traced(config, checkpoint);
-    const where = `${moment} ${index} of ${places.length}`;
+    const where = `${point} ${index} of ${places.length}`;
     expect(rest.end, where).toBe(whole.end);
     expect(rest.events, where).toEqual(whole.events.slice(-rest.events.length));
   }

@@ -60,8 +60,8 @@ async function outcome(config: Partial<TrainerConfig>): Promise<Outcome> {
   on("step", () => void found.steps++);
   let last: string | undefined;
   const fit = trainer.fit({
-    keep(snapshot, moment) {
-      if (moment === "stop") found.after = weightsHash(snapshot.weights);
+    onResumePoint(snapshot, point) {
+      if (point === "stop") found.after = weightsHash(snapshot.weights);
       else last = weightsHash(snapshot.weights);
       found.before = last;
       found.position = snapshot.position;

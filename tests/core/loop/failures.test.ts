@@ -1,12 +1,12 @@
 /**
- * R30: whatever a plugin does wrong, wherever: plugin and hook are named, the error that came is kept, the last moment
+ * R30: whatever a plugin does wrong, wherever: plugin and hook are named, the error that came is kept, the last point
  * of the run is kept, and every other plugin is disposed of once. An observer's failure costs the run nothing.
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { exitCodes, hookDefinitions, hookNames, loadBackend, type Plugin, Trainer } from "../../../core/index.js";
 import type { HookName } from "../../../core/loop/hooks.js";
-import type { Moment } from "../../../core/loop/recovery.js";
+import type { ResumePointKind } from "../../../core/loop/recovery.js";
 import type { Snapshot } from "../../../core/loop/snapshot.js";
 import { fitWeights, microConfig, weightsHash } from "../../../core/testing/index.js";
 
@@ -74,11 +74,11 @@ const other = (name: string, log: Log): Plugin => ({
 
 async function run(hook: HookName, deed: () => unknown, observer: boolean) {
   const log: Log = { armed: early.includes(hook), disposed: [] };
-  const moments: Moment[] = [];
+  const moments: ResumePointKind[] = [];
   const warnings: string[] = [];
   const plugins = [other("before", log), faulty(hook, deed, log, observer), other("after", log)];
   const fitted = fitWeights(microConfig({ plugins, hookTimeout: 0.05 }), {
-    keep: (_, moment) => void moments.push(moment),
+    onResumePoint: (_, point) => void moments.push(point),
     before: ({ events }) => {
       events.on("step", ({ step }) => void (log.armed ||= step === 2));
       // An observer of the loss that does not say it is pure, takes it out of the graph, failing or not.
@@ -154,7 +154,9 @@ describe.each(["apply", "save", "load", "dispose"] as const)("%s", (place) => {
         poisoned = true;
         return tf.mul(loss, Number.NaN) as tf.Scalar;
       });
-      return trainer.fit();
+      const { summary, dispose } = await trainer.fit();
+      dispose();
+      return summary;
     };
     return { outcome: await run().catch((error: unknown) => error), warnings, disposed: log.disposed };
   };
@@ -188,33 +190,33 @@ describe("a plugin's state", () => {
     apply: () => ({ save: save as never, load: () => undefined }),
   });
 
-  it("that cannot be saved any more leaves the moment before to be kept", async () => {
+  it("that cannot be saved any more leaves the point before to be kept", async () => {
     let saves = 0;
     const failing = saving(() => {
       if (++saves === 5) throw new Error("boom");
       return { values: saves };
     });
-    let kept: { moment: Moment; position: object; hash: string } | undefined;
-    const keep = ({ position, weights }: Snapshot, moment: Moment): void =>
-      void (kept = { moment, position, hash: weightsHash(weights) });
-    await expect(fitWeights(microConfig({ plugins: [failing] }), { keep })).rejects.toThrow(
+    let kept: { point: ResumePointKind; position: object; hash: string } | undefined;
+    const onResumePoint = ({ position, weights }: Snapshot, point: ResumePointKind): void =>
+      void (kept = { point, position, hash: weightsHash(weights) });
+    await expect(fitWeights(microConfig({ plugins: [failing] }), { onResumePoint })).rejects.toThrow(
       'Plugin "saving" failed in save: boom',
     );
-    expect(kept).toMatchObject({ moment: "stop", position: { microBatch: 2 } });
+    expect(kept).toMatchObject({ point: "stop", position: { microBatch: 2 } });
   });
 
   it.each<[string, unknown, string]>([
     ["a date", { values: { at: [new Date()] } }, "values.at.0 is a Date"],
     ["a function", { values: { f: () => 1 } }, "values.f is of type function"],
     ["a typed array", { values: new Float32Array(2) }, "values is a Float32Array"],
-    ["nothing", undefined, "save returns { values?, tensors? }"],
+    ["nothing", undefined, "expected { values?, tensors? }, got nothing."],
   ])("of %s is the plugin's fault, and told at the start", async (_, state, problem) => {
     const config = microConfig({ plugins: [saving(() => state)] });
-    await expect(fitWeights(config, { keep: () => undefined })).rejects.toThrow(
+    await expect(fitWeights(config, { onResumePoint: () => undefined })).rejects.toThrow(
       `Plugin "saving" failed in save: ${problem}`,
     );
     const watched = microConfig({ plugins: [saving(() => state, true)] });
-    await expect(fitWeights(watched, { keep: () => undefined })).resolves.toBeDefined();
+    await expect(fitWeights(watched, { onResumePoint: () => undefined })).resolves.toBeDefined();
   });
 });
 
@@ -231,10 +233,14 @@ describe("a failure while another is told", () => {
     const trainer = new Trainer(microConfig({ plugins: [breaks] }));
     const warnings = vi.fn();
     trainer.events.on("warning", warnings);
-    const keep = (_: unknown, moment: Moment): void => {
-      if (moment === "stop") throw new Error("the disk is full");
+    const onResumePoint = (_: unknown, point: ResumePointKind): void => {
+      if (point === "stop") throw new Error("the disk is full");
     };
-    await expect(trainer.fit({ keep })).rejects.toMatchObject({ plugin: "breaks", hook: "onStep", cause: boom });
+    await expect(trainer.fit({ onResumePoint })).rejects.toMatchObject({
+      plugin: "breaks",
+      hook: "onStep",
+      cause: boom,
+    });
     expect(warnings.mock.calls).toEqual([[{ message: "the disk is full" }]]);
   });
 });

@@ -13,7 +13,7 @@ import {
   type Stage,
   stages,
 } from "../../../core/index.js";
-import { createHooks } from "../../../core/loop/hooks.js";
+import { createHooks } from "../../../core/loop/hook-set.js";
 import { epochEnd, mountPlugin, progressAt, stepAt } from "../../../core/testing/index.js";
 
 beforeAll(async () => void (await loadBackend()));
@@ -96,7 +96,7 @@ describe("a tap is refused when it is registered", () => {
     [
       "an asynchronous function at a synchronous hook",
       ({ beforeStep }) => beforeStep.tap(wrong(async () => new Map())),
-      'tap "beforeStep": this hook is synchronous, and an asynchronous function came. Everything inside a step is synchronous.',
+      'tap "beforeStep": this hook is synchronous, got an asynchronous function. Everything inside a step is synchronous.',
     ],
     [
       "an unknown stage",
@@ -106,13 +106,9 @@ describe("a tap is refused when it is registered", () => {
     [
       "an unknown option",
       ({ onStep }) => onStep.tap(wrong({ before: "x" }), () => undefined),
-      'tap "onStep": unknown tap option "before"; there are "stage" and "pure".',
+      'tap "onStep": unknown tap option "before" (there are: stage, pure).',
     ],
-    [
-      "what is no function",
-      ({ onStep }) => onStep.tap(wrong(3)),
-      'tap "onStep": a tap is a function, and number came.',
-    ],
+    ["what is no function", ({ onStep }) => onStep.tap(wrong(3)), 'tap "onStep": expected a function, got number.'],
   ];
   it.each(cases)("%s", (_, register, said) => {
     expect(() => mountPlugin(plugin("p", ({ hooks }) => register(hooks)))).toThrow(
@@ -165,74 +161,84 @@ describe("a returned value is refused with plugin, hook and cause", () => {
     ["resolveLearningRate", "null", () => null, "it returned null. Return the value, changed or not."],
     ["resolveLearningRate", "a promise", () => Promise.resolve(1), "it returned a promise. This hook is synchronous."],
     ["onStep", "a promise that fails", () => Promise.reject(new Error("late")), "it returned a promise."],
-    ["resolveLearningRate", "NaN", () => NaN, "a learning rate is a finite number from 0, and NaN came."],
-    ["resolveLearningRate", "a negative rate", () => -1, "and -1 came."],
-    ["shouldStep", "a number", () => 1, "the answer is true, false or undefined, and 1 came."],
+    ["resolveLearningRate", "NaN", () => NaN, "expected a finite learning rate of 0 or more, got NaN."],
+    ["resolveLearningRate", "a negative rate", () => -1, "got -1."],
+    ["shouldStep", "a number", () => 1, "expected true, false or undefined, got 1."],
     ["shouldStep", "null", () => null, "it returned null."],
-    ["shouldStop", "true", () => true, "the answer is a reason in words or undefined, and true came."],
-    ["buildHead", "an empty object", () => ({}), "it must return a layer"],
-    ["beforeSample", "a list", () => ({ ...sample, pixels: [0] }), "a sample's pixels must be a Uint8Array."],
+    ["shouldStop", "true", () => true, "expected a reason in words or undefined, got true."],
+    ["buildHead", "an empty object", () => ({}), "expected a layer: { kind, forward, … }."],
+    [
+      "beforeSample",
+      "a list",
+      () => ({ ...sample, pixels: [0] }),
+      "expected the sample's pixels as Uint8Array, got [0].",
+    ],
     [
       "beforeSample",
       "too few pixels",
       () => ({ ...sample, pixels: new Uint8Array(9) }),
-      "a sample of 2 × 2 has 12 bytes, and 9 came.",
+      "expected 12 bytes for a sample of 2 × 2, got 9.",
     ],
-    ["beforeSample", "another index", () => ({ ...sample, index: 6 }), "a sample keeps its index (5), and 6 came."],
+    ["beforeSample", "another index", () => ({ ...sample, index: 6 }), "expected the sample's own index 5, got 6."],
     [
       "beforeBatch",
       "targets of more classes",
       (given: Batch) => ({ ...given, targets: tf.zeros([2, 4]) }),
-      "targets must be [2, 3], and [2,4] came.",
+      "expected targets of [2, 3], got [2,4].",
     ],
     [
       "beforeBatch",
       "one image",
       (given: Batch) => ({ ...given, images: tf.zeros([4, 4, 3]) }),
-      "images must be [2, height, width, 3], and [4,4,3] came.",
+      "expected images of [2, height, width, 3], got [4,4,3].",
     ],
     [
       "beforeBatch",
       "other labels",
       (given: Batch) => ({ ...given, labels: given.labels.slice() }),
-      "labels and indices are what the pictures truly are",
+      "labels and indices name the true images.",
     ],
-    ["afterLoss", "a loss a picture", () => tf.zeros([2]), "a loss is one number, and a tensor of [2] came."],
-    ["beforeStep", "fewer gradients", () => new Map(), "1 gradients came in, and 0 came back."],
-    ["beforeStep", "an object", () => ({}), "gradients are a Map from names to tensors, and {} came."],
+    ["afterLoss", "a loss for each image", () => tf.zeros([2]), "expected a scalar loss, got a tensor of [2]."],
+    ["beforeStep", "fewer gradients", () => new Map(), "expected 1 gradients, got 0."],
+    ["beforeStep", "an object", () => ({}), "expected gradients as a Map from names to tensors, got {}."],
     [
       "afterBackward",
       "another name",
       () => new Map([["x", tf.zeros([2])]]),
-      'it returned a gradient of "x", which is not being trained.',
+      'got a gradient of "x", which does not train.',
     ],
-    ["beforeStep", "another shape", () => new Map([["w", tf.zeros([3])]]), 'the gradient of "w" is [2], and [3] came.'],
-    ["resolveParamGroups", "a name twice", () => [group, more], '"b" is in two groups, "all" and "more".'],
     [
-      "resolveParamGroups",
-      "a name in no group",
-      () => [more],
-      '"w" is in no group any more. To freeze it, set trains: false.',
+      "beforeStep",
+      "another shape",
+      () => new Map([["w", tf.zeros([3])]]),
+      'expected [2] for the gradient of "w", got [3].',
     ],
+    ["resolveParamGroups", "a name twice", () => [group, more], '"b" is in two groups, "all" and "more".'],
+    ["resolveParamGroups", "a name in no group", () => [more], '"w" is in no group. To freeze it, set trains: false.'],
     [
       "resolveParamGroups",
       "an endless factor",
       () => [{ ...group, rateFactor: Infinity }],
-      'group "all" has the rate factor Infinity',
+      'expected a rate factor of 0 or more for group "all", got Infinity.',
     ],
     [
       "beforeEvaluate",
       "weights that lack one",
       (given: Evaluation) => ({ ...given, weights: new Map() }),
-      'the weights lack "w".',
+      'expected the weights to have "w", got none.',
     ],
     [
       "beforeEvaluate",
       "no view",
       (given: Evaluation) => ({ ...given, views: [] }),
-      "an evaluation needs at least one view.",
+      "expected at least one view, got none.",
     ],
-    ["afterEvaluate", "metrics without a loss", () => ({ top1: 1 }), "metrics have at least loss and top1."],
+    [
+      "afterEvaluate",
+      "metrics without a loss",
+      () => ({ top1: 1 }),
+      'expected metrics with numbers loss and top1, got {"top1":1}.',
+    ],
     ["onStep", "what a tap throws", failing, "too far"],
   ];
   it.each(cases)("%s: %s", async (hook, _, tap, said) => {
@@ -333,13 +339,11 @@ function permutations<T>(items: readonly T[]): T[][] {
   return items.flatMap((item, at) => permutations(items.toSpliced(at, 1)).map((rest) => [item, ...rest]));
 }
 
-describe("a hook that there is not", () => {
-  it("is named, with the one that was meant", () => {
+describe("an unknown hook", () => {
+  it("is named, with a suggestion", () => {
     const typo = plugin("typo", ({ hooks }) =>
       (hooks as unknown as { onStp: Hooks["onStep"] }).onStp.tap(() => undefined),
     );
-    expect(() => mountPlugin(typo)).toThrow(
-      'Plugin "typo" asks for a hook "onStp", which there is not (did you mean "onStep"?)',
-    );
+    expect(() => mountPlugin(typo)).toThrow('Plugin "typo" taps the unknown hook "onStp" (did you mean "onStep"?).');
   });
 });

@@ -38,7 +38,7 @@ describe("a plan", () => {
       microBatchesPerStep: 2,
       batchSize: 4,
     });
-    const summary = await new Trainer(
+    const { summary } = await new Trainer(
       microConfig({ batchSize: 4, plugins: [gradientAccumulation({ factor: 2 })] }),
     ).fit();
     expect(summary.steps).toBe(accumulated.totalSteps);

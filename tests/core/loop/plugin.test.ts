@@ -94,11 +94,11 @@ describe("apply", () => {
 
   it.each([
     ["a promise", async () => undefined],
-    ["a number", () => 3],
+    ["3", () => 3],
     ["null", () => null],
-  ])("may not return %s", (_, apply) => {
+  ])("may not return %s", (what, apply) => {
     expect(() => mountPlugin(plain("odd", { apply: apply as never }))).toThrow(
-      'Plugin "odd" failed in apply: apply returns { save?, load?, dispose? } or nothing, and not a promise.',
+      `Plugin "odd" failed in apply: expected { save?, load?, dispose? } or nothing, got ${what}.`,
     );
   });
 

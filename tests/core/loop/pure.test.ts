@@ -3,7 +3,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { shapes } from "../../../core/data/index.js";
 import { type Gradients, loadBackend, type Plugin, type Step, type TapOptions } from "../../../core/index.js";
-import { createHooks } from "../../../core/loop/hooks.js";
+import { createHooks } from "../../../core/loop/hook-set.js";
 import { fitWeights, microConfig } from "../../../core/testing/index.js";
 
 beforeAll(async () => void (await loadBackend({ name: "tensorflow" })));
@@ -94,7 +94,7 @@ it("one tap that is not pure brings all of them out of the graph", () => {
   beforeStep.tap({ stage: "last" }, (gradients) => gradients);
   expect(hooks.isPure("beforeStep")).toBe(false);
   expect(() => beforeBatch.tap({ pure: true }, (batch) => batch)).toThrow(
-    '"pure" is for "afterLoss" and "beforeStep" alone',
+    '"pure" is for "afterLoss" and "beforeStep" only',
   );
 });
 

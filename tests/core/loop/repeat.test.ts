@@ -19,7 +19,7 @@ import {
   labelSmoothing,
   randomCropFlip,
 } from "../../../plugins/index.js";
-import { createKeeper, fromCheckpoint } from "../../../run/checkpoint-writer.js";
+import { createCheckpointWriter, fromCheckpoint } from "../../../run/checkpoint-writer.js";
 import { newestCheckpoint } from "../../../run/checkpoints.js";
 
 const run = promisify(execFile);
@@ -90,8 +90,8 @@ test("2,000 steps with evaluations, checkpoints, Grad-CAM and a resume gain no t
     });
     return trainer;
   };
-  const keep = createKeeper({ folder: checkpoints, every: 40, onSaved: () => times.save++ });
-  await trainerTo(2_000).fit({ folder, keep });
+  const onResumePoint = createCheckpointWriter({ folder: checkpoints, every: 40, onSaved: () => times.save++ });
+  (await trainerTo(2_000).fit({ folder, onResumePoint })).dispose();
   expect(tf.memory().numTensors).toBe(before);
   expect(times.step).toBe(2_000);
   expect(times.evaluate).toBeGreaterThanOrEqual(20);
@@ -99,7 +99,8 @@ test("2,000 steps with evaluations, checkpoints, Grad-CAM and a resume gain no t
   expect(times.picture).toBeGreaterThanOrEqual(20);
 
   const { checkpoint } = newestCheckpoint(checkpoints);
-  await trainerTo(2_020).fit({ folder, keep, from: () => fromCheckpoint(checkpoint!) });
+  const resumed = await trainerTo(2_020).fit({ folder, onResumePoint, from: () => fromCheckpoint(checkpoint!) });
+  resumed.dispose();
   expect(times.step).toBe(2_020);
   expect(tf.memory().numTensors).toBe(before);
   expect([...seen]).toHaveLength(1);

@@ -6,7 +6,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { shapes } from "../../../core/data/index.js";
 import { adamw, loadBackend, type Plugin, sgd, Trainer, type TrainerConfig } from "../../../core/index.js";
-import type { Moment } from "../../../core/loop/recovery.js";
+import type { ResumePointKind } from "../../../core/loop/recovery.js";
 import { cosineRestarts, earlyStopping, ema, gradientAccumulation } from "../../../plugins/index.js";
 import { fromCheckpoint, toCheckpoint } from "../../../run/checkpoint-writer.js";
 import type { Checkpoint } from "../../../run/checkpoints.js";
@@ -49,7 +49,7 @@ describe("a resumed run", () => {
     const whole = await traced(config);
     let rest = whole;
     for (const share of [0.2, 0.5, 0.5]) {
-      const steps = rest.kept.filter(({ moment }) => moment === "step");
+      const steps = rest.kept.filter(({ point }) => point === "step");
       rest = await traced(config, steps[Math.floor(steps.length * share)]!.checkpoint);
       expect(rest.end).toBe(whole.end);
     }
@@ -83,9 +83,9 @@ describe("a resumed run", () => {
       if (epoch === 2) controller.abort("SIGTERM");
       return evaluation;
     });
-    const summary = await trainer.fit({
+    const { summary } = await trainer.fit({
       signal: controller.signal,
-      keep: (snapshot, moment) => void (moment === "stop" && (stopped = toCheckpoint(snapshot, 0))),
+      onResumePoint: (snapshot, point) => void (point === "stop" && (stopped = toCheckpoint(snapshot, 0))),
     });
     expect(summary.stopReason).toBe("interrupted (SIGTERM)");
     const rest = await traced(config, stopped);
@@ -108,7 +108,7 @@ describe("a resumed run", () => {
     const refused = new Trainer(changed).fit({ from: () => fromCheckpoint(checkpoint) });
     await expect(refused).rejects.toMatchObject({ code: "ERR_RESUME" });
     await expect(refused).rejects.toThrow(
-      what === "a plugin more" ? /no state of ema/ : /weights|optimizer state|is \[/,
+      what === "a plugin more" ? /no state of ema/ : /weights|optimizer state|expected \[/,
     );
   });
 
@@ -144,11 +144,13 @@ describe("a step that fails", () => {
     async (hook) => {
       const plugins = [ema({ decay: 0.9 }), gradientAccumulation({ factor: 3 })];
       const whole = await traced(micro({ plugins: [...plugins, harmless] }));
-      let last: { moment: Moment; checkpoint: Checkpoint } | undefined;
+      let last: { point: ResumePointKind; checkpoint: Checkpoint } | undefined;
       const run = new Trainer(micro({ plugins: [...plugins, failing(hook)], optimizer: sgd({ momentum: 0.9 }) }));
-      const fit = run.fit({ keep: (snapshot, moment) => (last = { moment, checkpoint: toCheckpoint(snapshot, 0) }) });
+      const fit = run.fit({
+        onResumePoint: (snapshot, point) => (last = { point, checkpoint: toCheckpoint(snapshot, 0) }),
+      });
       await expect(fit).rejects.toThrow(`Plugin "failing" failed in hook "${hook}": on purpose`);
-      expect(last!.moment).toBe("stop");
+      expect(last!.point).toBe("stop");
       expect(last!.checkpoint.meta.position).toMatchObject({ microBatch: 29 });
       const rest = await traced(micro({ plugins: [...plugins, harmless] }), last!.checkpoint);
       expect(rest.end).toBe(whole.end);

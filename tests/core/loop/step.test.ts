@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { eager } from "../../../core/backend/graph/capture.js";
 import type { RawBatch } from "../../../core/data/loader.js";
 import { adamw, type Hooks, loadBackend, ops, type Plugin, sgd } from "../../../core/index.js";
-import { createHooks } from "../../../core/loop/hooks.js";
+import { createHooks } from "../../../core/loop/hook-set.js";
 import { defaultGroups } from "../../../core/loop/session.js";
 import { initialState, runStep, type StepContext, type TrainState } from "../../../core/loop/step.js";
 import { initialWeights, type Layer, namedParameters } from "../../../core/nn/layer.js";

@@ -11,7 +11,7 @@ import { createCapture } from "../../../core/backend/graph/capture.js";
 import { loadBackend } from "../../../core/backend/index.js";
 import { resolveConfig } from "../../../core/config/config.js";
 import { createEvents } from "../../../core/loop/events.js";
-import { createHooks } from "../../../core/loop/hooks.js";
+import { createHooks } from "../../../core/loop/hook-set.js";
 import { applyPlugins } from "../../../core/loop/plugin-instances.js";
 import { defaultGroups } from "../../../core/loop/session.js";
 import { initialState, runStep, type TrainState } from "../../../core/loop/step.js";

@@ -169,7 +169,9 @@ describe("the end of a run", () => {
   it("comes once: a trainer fits once", async () => {
     const trainer = new Trainer(microConfig({ epochs: 1 }));
     await trainer.fit();
-    await expect(trainer.fit()).rejects.toThrow("This trainer has run already. Build another one.");
+    await expect(trainer.fit()).rejects.toThrow(
+      "A Trainer fits once. To train again, make a new Trainer of the same config.",
+    );
   });
 
   it("is ERR_DIVERGED when the loss is no number, with the step that was not applied", async () => {
@@ -234,7 +236,7 @@ describe("an observer", () => {
     expect(watched.hash).toBe(quiet.hash);
     expect(calls).toBe(0);
     expect(warnings).toEqual([
-      'Plugin "clumsy" failed in hook "beforeStep": 6 gradients came in, and 0 came back. It is switched off.',
+      'Plugin "clumsy" failed in hook "beforeStep": expected 6 gradients, got 0. It is switched off.',
     ]);
   });
 });

@@ -5,10 +5,10 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { shapes } from "../../../core/data/index.js";
 import { type Hooks, hookNames, type Plugin, type Trainer, type TrainerConfig } from "../../../core/index.js";
-import type { FitOptions } from "../../../core/loop/trainer.js";
+import type { FitOptions } from "../../../core/loop/fit.js";
 import { type Fitted, fitWeights, microConfig } from "../../../core/testing/index.js";
 import * as plugins from "../../../plugins/index.js";
-import { createKeeper } from "../../../run/checkpoint-writer.js";
+import { createCheckpointWriter } from "../../../run/checkpoint-writer.js";
 import { createRunRecord } from "../../../run/record.js";
 
 const base = mkdtempSync(join(tmpdir(), "fitloop-watching-"));
@@ -72,8 +72,8 @@ it.each<[string, Partial<TrainerConfig>, (() => Watched)?]>([
   ["Grad-CAM", { plugins: [plugins.gradCam()] }, () => ({ folder: folder() })],
   ["logs for VisualDL and TensorBoard", { plugins: [plugins.visualLog()] }, () => ({ folder: folder() })],
   ["somebody who taps every hook", { plugins: [onlooker] }],
-  ["a checkpoint every step", {}, () => ({ keep: createKeeper({ folder: folder(), every: 1 }) })],
-  ["a checkpoint every third", {}, () => ({ keep: createKeeper({ folder: folder(), every: 3 }) })],
+  ["a checkpoint every step", {}, () => ({ onResumePoint: createCheckpointWriter({ folder: folder(), every: 1 }) })],
+  ["a checkpoint every third", {}, () => ({ onResumePoint: createCheckpointWriter({ folder: folder(), every: 3 }) })],
   [
     "listeners to everything",
     {},

@@ -17,10 +17,10 @@ const trainer = new Trainer(goldenConfig());
 const steps: object[] = [];
 trainer.events.on("step", ({ step, loss, learningRate, gradientNorm }) => void steps.push({ step, loss, learningRate, gradientNorm }));
 await trainer.fit({
-  keep(snapshot, moment) {
+  onResumePoint(snapshot, point) {
     const { step, window } = snapshot.position;
-    const middle = moment === "step" && step === 4 && window.batches === 1;
-    if (middle || moment === "stop") saveCheckpoint(join(folder, "checkpoints"), toCheckpoint(snapshot, 0));
+    const middle = point === "step" && step === 4 && window.batches === 1;
+    if (middle || point === "stop") saveCheckpoint(join(folder, "checkpoints"), toCheckpoint(snapshot, 0));
   },
 });
 writeFileSync(join(folder, "steps.json"), `${toJson(steps, 2)}\n`);

@@ -38,9 +38,9 @@ async function fit(
   await trainer.fit({
     folder,
     from,
-    keep: (snapshot, moment) => {
+    onResumePoint: (snapshot, point) => {
       const checkpoint = toCheckpoint(snapshot, 0);
-      if (moment !== "stop") kept.push(() => fromCheckpoint(JSON.parse(JSON.stringify(checkpoint.meta)) && checkpoint));
+      if (point !== "stop") kept.push(() => fromCheckpoint(JSON.parse(JSON.stringify(checkpoint.meta)) && checkpoint));
     },
   });
   return { steps, kept };
@@ -162,7 +162,7 @@ describe("a run that goes on", () => {
       const found = readVisualDl(folder);
       const comparable = (all: Found[]): Found[] =>
         all.filter(({ tag }) => tag !== "speed/images-per-second").map((each) => ({ ...each }));
-      expect(comparable(found), `from moment ${at}`).toEqual(comparable(expected));
+      expect(comparable(found), `from point ${at}`).toEqual(comparable(expected));
     }
   });
 
@@ -197,9 +197,9 @@ describe.each([{ skip: 3 }, { rollback: 1, factor: 0.5 }])("a step that diverges
     trainer.events.on("warning", () => {});
     await trainer.fit({
       folder,
-      keep: ({ plugins }, moment) => {
+      onResumePoint: ({ plugins }, point) => {
         const { values } = plugins.get("visual-log")!;
-        if (moment === "epoch")
+        if (point === "epoch")
           places.push((values as { places: { visualdl: { bytes: number } } }).places.visualdl.bytes);
       },
     });
@@ -218,7 +218,7 @@ describe("a file that cannot be written", () => {
     const trainer = new Trainer(config());
     const warnings: string[] = [];
     trainer.events.on("warning", ({ message }) => void warnings.push(message));
-    const summary = await trainer.fit({ folder });
+    const { summary } = await trainer.fit({ folder });
     expect(summary.stopReason).toBe("epochs");
     expect(warnings).toHaveLength(1);
     expect(warnings[0]).toMatch(/"visual-log".*switched off/);

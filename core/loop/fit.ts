@@ -1,0 +1,92 @@
+/** One fit under way: what the loop moves as it goes, and how it may end. */
+import type * as tf from "@tensorflow/tfjs-core";
+import type { ResolvedConfig } from "../config/config.js";
+import type { Weights } from "../nn/layer.js";
+import type { AppliedPlugin } from "./plugin-instances.js";
+import { beginning, type Position } from "./position.js";
+import { createRecovery, type OnResumePoint, type Recovery, type RecoveryOptions } from "./recovery.js";
+import type { Session } from "./session.js";
+import { resumeFrom, type Snapshot } from "./snapshot.js";
+import { disposeState, type TrainState } from "./step.js";
+import type { FitSummary, Metrics, Progress } from "./types.js";
+
+export interface FitOptions {
+  /** Stops the run after the step under way. */
+  signal?: AbortSignal;
+  /** The run's folder, for plugins that write. */
+  folder?: string;
+  log?: (line: string) => void;
+  /** Where to resume instead of starting anew. Called once the backend is loaded; the snapshot is the trainer's then. */
+  from?: () => Snapshot;
+  /** Receives every point from which the run can resume. */
+  onResumePoint?: OnResumePoint;
+}
+
+export interface FitResult {
+  readonly summary: FitSummary;
+  /**
+   * The weights that the last evaluation used: those of the best epoch with `earlyStopping`, averaged ones with `ema`.
+   * Of an interrupted run they are the last ones. They belong to the caller, who frees them with `dispose`.
+   */
+  readonly weights: ReadonlyMap<string, tf.Tensor>;
+  /** Frees the weights. May be called twice. */
+  dispose(): void;
+}
+
+export interface Fit {
+  readonly options: FitOptions;
+  readonly config: ResolvedConfig;
+  readonly session: Session;
+  readonly state: TrainState;
+  readonly position: Position;
+  /** Where this process started: costs are measured from there. */
+  readonly since: Position;
+  readonly recovery: Recovery;
+  stopReason?: string;
+  test?: Metrics;
+  /** What the last evaluation used. */
+  final?: Weights;
+}
+
+/** At the beginning, or where `options.from` says. @throws TrainerError ERR_RESUME for a snapshot that does not fit */
+export function beginFit(
+  options: FitOptions,
+  config: ResolvedConfig,
+  session: Session,
+  plugins: readonly AppliedPlugin[],
+  events: RecoveryOptions["events"],
+): Fit {
+  const state = session.createState();
+  const position = beginning();
+  try {
+    const anchor = options.from && resumeFrom(options.from(), state, position, plugins);
+    const recovery = createRecovery(state, position, plugins, {
+      onResumePoint: options.onResumePoint,
+      policy: config.onDivergence,
+      events,
+      anchor,
+    });
+    const stopReason = position.ended ?? enoughSteps(config, position);
+    return { options, config, session, state, position, since: { ...position }, recovery, stopReason };
+  } catch (error) {
+    disposeState(state);
+    throw error;
+  }
+}
+
+export function progressOf({
+  config: { epochs },
+  session: { stepsPerEpoch },
+  position: { epoch, step },
+}: Fit): Progress {
+  return { epoch, epochs, step, stepsPerEpoch, totalSteps: epochs * stepsPerEpoch };
+}
+
+export const isInterrupted = ({ options: { signal } }: Fit): boolean => signal?.aborted ?? false;
+
+export const interruption = ({ options: { signal } }: Fit): string | undefined =>
+  signal?.aborted ? `interrupted (${signal.reason ?? "stopped"})` : undefined;
+
+/** "max steps" once the config's `maxSteps` are done. */
+export const enoughSteps = ({ maxSteps }: ResolvedConfig, { step }: Position): string | undefined =>
+  maxSteps !== undefined && step >= maxSteps ? "max steps" : undefined;
