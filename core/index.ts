@@ -79,6 +79,7 @@ export * as layers from "./nn/layers.js";
 export type { BlockInfo, BuildContext, HeadInfo, Model, ModelSource } from "./nn/model.js";
 export * as ops from "./nn/ops.js";
 export { adamw, type Optimizer, sgd, type UpdateContext } from "./nn/optimizers.js";
+export { readWeights } from "./nn/read-weights.js";
 export { type SqueezeExciteOptions, squeezeExcite } from "./nn/squeeze-excite.js";
 export { type CommonWeights, commonWeights, weightsFromSafetensors, weightsToSafetensors } from "./nn/weights-file.js";
 export { parseOptions } from "./options.js";

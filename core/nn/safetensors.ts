@@ -262,7 +262,12 @@ const elements = (shape: readonly number[]): number => shape.reduce((product, si
 const showShape = (shape: readonly number[]): string => `[${shape.join(", ")}]`;
 
 function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? "missing";
+  let text: string;
+  try {
+    text = JSON.stringify(value) ?? "missing";
+  } catch {
+    return "a value nested too deeply to be shown"; // the stack ends, at some thousands of levels
+  }
   return text.length > 80 ? `${text.slice(0, 77)}…` : text;
 }
 

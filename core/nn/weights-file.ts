@@ -60,23 +60,20 @@ export function weightsToSafetensors(
 }
 
 /**
- * The weights of a layer out of a file by this project or PyTorch: F32, or F64, F16, BF16 turned into
- * float32. `num_batches_tracked` is passed over, since nothing here counts batches. The caller owns the
- * tensors.
+ * The weights of a layer out of a file by this project or PyTorch: F32, or F64, F16, BF16 converted to float32.
+ * `num_batches_tracked` is ignored, since nothing here counts batches. The caller owns the tensors.
  *
  * @param where whose bytes these are, for messages: a path
- * @throws TrainerError ERR_WEIGHTS for a damaged file; or one that lists every name that is missing,
- *   unexpected or of another shape or type
+ * @throws TrainerError ERR_WEIGHTS for a damaged file; one that lists every name that is missing, unexpected or of
+ *   another shape or type; values that no network has
  */
 export function weightsFromSafetensors(bytes: Uint8Array, layer: Layer, where = "The weights file"): Weights {
   const { tensors } = readSafetensors(bytes, where);
   const wanted = torchPlaces(layer);
   for (const name of tensors.keys()) if (name.endsWith(".num_batches_tracked")) tensors.delete(name);
   checkFit(tensors, wanted, where);
-  const weights: Weights = new Map();
-  // In the model's order, so that loaded and initial weights look the same to whoever walks over them.
-  for (const [name, place] of wanted) weights.set(name, turnedBack(tensors.get(name)!, place));
-  return weights;
+  // In the model's order, so that loaded and initial weights have the same order.
+  return converted(tensors, wanted, [...wanted.keys()], where);
 }
 
 /** What a file and a model have in common, by name; every other name is in one of the lists. */
@@ -87,39 +84,79 @@ export interface CommonWeights {
   readonly different: readonly string[];
   /** In the model alone. */
   readonly missing: readonly string[];
-  /** In the file alone, `num_batches_tracked` apart. */
+  /** In the file alone, except `num_batches_tracked`. */
   readonly unexpected: readonly string[];
+  /** A prefix of every name in the file, left out of the names here: "module.", "_orig_mod.", or both. Often "". */
+  readonly prefix: string;
+  /** Element types of the file that were converted to float32: F16, BF16 or F64. */
+  readonly convertedFrom: readonly string[];
 }
 
 /**
- * As `weightsFromSafetensors`, for a file of a network that is only partly this one: another head, say.
+ * As `weightsFromSafetensors`, for a file of a network that is only partly this one: with another head, say. Prefixes of
+ * PyTorch's wrappers (DataParallel, torch.compile) are removed.
  *
- * @throws TrainerError ERR_WEIGHTS for a damaged file
+ * @throws TrainerError ERR_WEIGHTS for a damaged file, and for values that no network has
  */
 export function commonWeights(bytes: Uint8Array, layer: Layer, where = "The weights file"): CommonWeights {
-  const { tensors } = readSafetensors(bytes, where);
+  const content = readSafetensors(bytes, where).tensors;
+  const prefix = wrapperPrefix([...content.keys()]);
+  const tensors = new Map([...content].map(([name, tensor]) => [name.slice(prefix.length), tensor]));
   const wanted = torchPlaces(layer);
-  const weights: Weights = new Map();
-  const different: string[] = [];
-  for (const [name, place] of wanted) {
-    const tensor = tensors.get(name);
-    if (!tensor) continue;
-    const fits = floats.has(tensor.dtype) && String(tensor.shape) === String(place.shape);
-    if (fits) weights.set(name, turnedBack(tensor, place));
-    else different.push(name);
-  }
+  const common = [...wanted.keys()].filter((name) => tensors.has(name));
+  const fits = (name: string): boolean => {
+    const { dtype, shape } = tensors.get(name)!;
+    return floats.has(dtype) && String(shape) === String(wanted.get(name)!.shape);
+  };
+  const fitting = common.filter(fits);
   return {
-    weights,
-    different,
+    weights: converted(tensors, wanted, fitting, where),
+    different: common.filter((name) => !fits(name)),
     missing: [...wanted.keys()].filter((name) => !tensors.has(name)),
     unexpected: [...tensors.keys()].filter((name) => !wanted.has(name) && !name.endsWith(".num_batches_tracked")),
+    prefix,
+    convertedFrom: [...new Set(fitting.map((name) => tensors.get(name)!.dtype))].filter((dtype) => dtype !== "F32"),
   };
 }
 
-/** A stored floating-point tensor in our layout. */
-function turnedBack(tensor: StoredTensor, { axes, shape }: TorchPlace): tf.Tensor {
+/** What PyTorch's DataParallel and torch.compile put before every name. */
+const wrappers = ["module.", "_orig_mod."];
+
+function wrapperPrefix(names: readonly string[]): string {
+  let prefix = "";
+  for (;;) {
+    const next = wrappers.find((each) => names.length > 0 && names.every((name) => name.startsWith(prefix + each)));
+    if (next === undefined) return prefix;
+    prefix += next;
+  }
+}
+
+/** Floating-point tensors of a file in our layout, once every value of them is known to be possible. */
+function converted(
+  tensors: ReadonlyMap<string, StoredTensor>,
+  wanted: ReadonlyMap<string, TorchPlace>,
+  names: readonly string[],
+  where: string,
+): Weights {
+  const values = names.map((name) => [name, toFloat32(tensors.get(name)!)!] as const);
+  const problems = values.flatMap(([name, numbers]) => impossible(name, numbers) ?? []);
+  if (problems.length > 0) {
+    const text = `${where} has values that no working network has: ${listed("tensors", problems).join()}`;
+    throw new TrainerError("ERR_WEIGHTS", `${text}. Was the training stopped after it diverged?`);
+  }
+  return new Map(values.map(([name, numbers]) => [name, toOurLayout(numbers, wanted.get(name)!)]));
+}
+
+/** What is wrong with a tensor's values; a variance below zero would become NaN in its norm. */
+function impossible(name: string, values: Float32Array): string | undefined {
+  const least = name.endsWith(".running_var") ? 0 : Number.NEGATIVE_INFINITY;
+  const place = values.findIndex((value) => !Number.isFinite(value) || value < least);
+  return place < 0 ? undefined : `${name} has ${values[place]} at ${place}`;
+}
+
+function toOurLayout(values: Float32Array, { axes, shape }: TorchPlace): tf.Tensor {
   const back = shape.map((_, axis) => axes.indexOf(axis));
-  return tf.tidy(() => tf.transpose(tf.tensor(toFloat32(tensor)!, [...shape], "float32"), back));
+  return tf.tidy(() => tf.transpose(tf.tensor(values, [...shape], "float32"), back));
 }
 
 /** A tensor in memory is "float32", one in a file "F32" or another. */
@@ -133,9 +170,9 @@ function checkFit(found: ReadonlyMap<string, Found>, wanted: ReadonlyMap<string,
     const tensor = found.get(name);
     if (!tensor) return [];
     if (String(tensor.shape) !== String(shape)) {
-      return [`${name} is [${tensor.shape.join(", ")}] and should be [${shape.join(", ")}]`];
+      return [`${name} has shape [${tensor.shape.join(", ")}], expected [${shape.join(", ")}]`];
     }
-    return floats.has(tensor.dtype) ? [] : [`${name} is ${tensor.dtype} and should be floating-point`];
+    return floats.has(tensor.dtype) ? [] : [`${name} has type ${tensor.dtype}, expected a floating-point type`];
   });
   const problems = [
     ...listed("missing", missing),

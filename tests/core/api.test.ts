@@ -31,6 +31,7 @@ it("fitloop exports this and no more", () => {
       "parseOptions",
       "partFactory",
       "plainView",
+      "readWeights",
       "replacePlugin",
       "rowPng",
       "sgd",

@@ -5,6 +5,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { shapes } from "../../core/data/shapes.js";
 import {
+  type CommonWeights,
   commonWeights,
   type FitContext,
   type Layer,
@@ -14,13 +15,13 @@ import {
   type TrainerConfig,
 } from "../../core/index.js";
 import type { OnResumePoint } from "../../core/loop/recovery.js";
-import { resnet18 } from "../../core/models/index.js";
+import { resnet18, resnet34 } from "../../core/models/index.js";
 import { initialWeights } from "../../core/nn/layer.js";
-import { readSafetensors, toFloat32, writeSafetensors } from "../../core/nn/safetensors.js";
+import { readSafetensors, type StoredTensor, toFloat32, writeSafetensors } from "../../core/nn/safetensors.js";
 import { weightsToSafetensors } from "../../core/nn/weights-file.js";
 import { makePart } from "../../core/parts.js";
 import { fitWeights, microConfig, microNet } from "../../core/testing/index.js";
-import { chooseWeights } from "../../plugins/finetune/index.js";
+import { type Choice, chooseWeights } from "../../plugins/finetune/index.js";
 import { differentialLr, ema, finetune, gradientAccumulation, squeezeExcite } from "../../plugins/index.js";
 import { fromCheckpoint, toCheckpoint } from "../../run/checkpoint-writer.js";
 import type { Checkpoint } from "../../run/checkpoints.js";
@@ -106,21 +107,56 @@ describe("finetune", () => {
     const path = file("four.safetensors");
     const fresh = await firstWeights(microConfig({ plugins: [finetune({ path, newHead: true })] }));
     expect(fresh.said[0]).toContain("New: fc.weight, fc.bias.");
-    const excited = await firstWeights(microConfig({ plugins: [squeezeExcite(), finetune({ path })] }));
+    const plugins = [squeezeExcite(), finetune({ path, partial: true })];
+    const excited = await firstWeights(microConfig({ plugins }));
     expect(excited.said[0]).toMatch(/New: block\.se\.fc1\.weight, .*\. Not used: none\./);
+    await expect(fitWeights(microConfig({ plugins: [squeezeExcite(), finetune({ path })] }))).rejects.toThrow(
+      /it lacks block\.se\.fc1\.weight, .*"partial: true"\.$/,
+    );
+  });
+
+  it("says which prefix it removed and which types it converted", async () => {
+    const { tensors } = readSafetensors(readFileSync(file("plain.safetensors")));
+    const halves = [...tensors].map(([name, { shape, data }]): [string, StoredTensor] => [
+      `module.${name}`,
+      { dtype: "BF16", shape, data: Uint16Array.from(data as Float32Array, (_, at) => at % 2) },
+    ]);
+    const path = join(folder, "wrapped.safetensors");
+    writeFileSync(path, writeSafetensors(new Map(halves)));
+    const { said } = await firstWeights(microConfig({ plugins: [finetune({ path })] }));
+    expect(said).toEqual([
+      `finetune: 8 of 8 weights are from ${path} (without the prefix "module.", BF16 converted to float32). ` +
+        "New: none. Not used: none.",
+    ]);
+  });
+
+  it.each([
+    [
+      "shallower",
+      resnet18,
+      resnet34,
+      /it lacks layer1\.2\.conv1\.weight, .* and \d+ more\. Only the head \(head, fc\)/,
+    ],
+    ["deeper", resnet34, resnet18, /it has layer1\.2\.bn1\.bias, .* and 75 more, which the model lacks\./],
+  ])("refuses a %s network of the same names and shapes", async (_, ofFile, ofRun, expected) => {
+    const { layer } = makePart(ofFile({ width: 4 })).build({ classes: 4, buildBlock: through, buildHead: through });
+    const path = join(folder, "depth.safetensors");
+    tf.tidy(() => writeFileSync(path, weightsToSafetensors(initialWeights(layer, 1), layer)));
+    const config = microConfig({ model: ofRun({ width: 4 }), plugins: [finetune({ path })] });
+    await expect(fitWeights(config)).rejects.toThrow(expected);
   });
 
   it("refuses a file of another network, of nothing that fits, or that is not there", async () => {
     const fit = (path: string) => fitWeights(microConfig({ plugins: [finetune({ path })] }));
     await expect(fit(file("narrow.safetensors", { width: 8 }))).rejects.toThrow(
-      "shapes or types of stem.weight, block.conv.weight",
+      "it has other shapes or types of stem.weight, block.conv.weight",
     );
     const strange = join(folder, "strange.safetensors");
     writeFileSync(
       strange,
       writeSafetensors(new Map([["other", { dtype: "F32", shape: [1], data: Float32Array.of(1) }]])),
     );
-    await expect(fit(strange)).rejects.toThrow("No weight of");
+    await expect(fit(strange)).rejects.toThrow("it lacks stem.weight");
     await expect(fit(join(folder, "none.safetensors"))).rejects.toMatchObject({
       code: "ERR_WEIGHTS",
       plugin: "finetune",
@@ -130,15 +166,29 @@ describe("finetune", () => {
     expect(tf.memory().numTensors).toBe(count);
   });
 
-  it("lets a head be named, and takes none of it where a part of it differs", () => {
+  it("lets a head be named, and takes none of it where a part of it differs or is missing", () => {
     const weights = new Map(["a.w", "fc.bias", "last.w"].map((name) => [name, {} as tf.Tensor]));
-    expect(chooseWeights({ weights, different: [] }, ["fc"], false, "f")).toEqual(["a.w", "fc.bias", "last.w"]);
-    expect(chooseWeights({ weights, different: ["fc.weight"] }, ["fc"], false, "f")).toEqual(["a.w", "last.w"]);
-    expect(chooseWeights({ weights, different: ["last.v"] }, ["fc", "last"], false, "f")).toEqual(["a.w"]);
-    expect(() => chooseWeights({ weights, different: ["fcx.weight"] }, ["fc"], false, "f")).toThrow(
-      "fcx.weight differ",
+    const choose = (found: Partial<CommonWeights>, choice: Partial<Choice> = {}): string[] =>
+      chooseWeights(
+        { weights, different: [], missing: [], unexpected: [], ...found },
+        { head: ["fc"], backbone: ["a"], newHead: false, partial: false, ...choice },
+        "f",
+      );
+    expect(choose({})).toEqual(["a.w", "fc.bias", "last.w"]);
+    expect(choose({}, { newHead: true })).toEqual(["a.w", "last.w"]);
+    expect(choose({ different: ["fc.weight"] })).toEqual(["a.w", "last.w"]);
+    expect(choose({ missing: ["fc.weight"] })).toEqual(["a.w", "last.w"]);
+    expect(choose({ different: ["last.v"] }, { head: ["fc", "last"] })).toEqual(["a.w"]);
+    expect(choose({ unexpected: ["aux.weight"] })).toEqual(["a.w", "fc.bias", "last.w"]);
+    expect(choose({ unexpected: ["a.v"], missing: ["a.u"] }, { partial: true })).toHaveLength(3);
+    expect(() => choose({ different: ["fcx.weight"] }, { partial: true })).toThrow(
+      "other shapes or types of fcx.weight.",
     );
-    expect(() => chooseWeights({ weights: new Map(), different: [] }, ["fc"], false, "f")).toThrow("No weight of f");
+    expect(() => choose({ unexpected: ["a.v"] })).toThrow("it has a.v, which the model lacks.");
+    expect(() => choose({ missing: ["b.w"] })).toThrow("it lacks b.w.");
+    expect(() => choose({ weights: new Map(), missing: ["fc.w"], unexpected: ["x"] })).toThrow(
+      "f has no weight of this network: expected names like fc.w; got x.",
+    );
   });
 
   it("finds weights that stay put once a step was made", async () => {

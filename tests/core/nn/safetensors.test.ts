@@ -46,6 +46,16 @@ describe("files by PyTorch", () => {
   );
 });
 
+it("refuses a header that is nested 200,000 levels deep", () => {
+  for (const [open, close] of [
+    ["[", "]"],
+    ['{"b":', "}"],
+  ] as const) {
+    const deep = `{"a":${open.repeat(2e5)}1${close.repeat(2e5)}}`;
+    expect(() => readSafetensors(file(deep))).toThrow(TrainerError);
+  }
+});
+
 describe("what is written", () => {
   it("comes back, with its metadata, wherever the bytes lie in memory", () => {
     const bytes = writeSafetensors(new Map(Object.entries(samples)), { format: "pt", note: "ü" });

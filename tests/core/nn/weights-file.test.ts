@@ -64,11 +64,33 @@ describe("weightsFromSafetensors", () => {
     const mixed = state();
     mixed.set("bn.weight", { dtype: "F16", shape: [3], data: Uint16Array.of(0x3c00, 0xc000, 0x0001) });
     mixed.set("bn.bias", { dtype: "BF16", shape: [3], data: Uint16Array.of(0x3f80, 0xc000, 0x4049) });
-    mixed.set("fc.bias", { dtype: "F64", shape: [2], data: Float64Array.of(0.1, 1e300) });
+    mixed.set("fc.bias", { dtype: "F64", shape: [2], data: Float64Array.of(0.1, 1e30) });
     const weights = weightsFromSafetensors(writeSafetensors(mixed), layer);
     expect(valuesOf(weights, "bn.weight")).toEqual([1, -2, 2 ** -24]);
     expect(valuesOf(weights, "bn.bias")).toEqual([1, -2, 3.140625]);
-    expect(valuesOf(weights, "fc.bias")).toEqual([Math.fround(0.1), Infinity]);
+    expect(valuesOf(weights, "fc.bias")).toEqual([Math.fround(0.1), Math.fround(1e30)]);
+  });
+
+  it.each([
+    ["a NaN", "fc.bias", [1, Number.NaN], "fc.bias has NaN at 1"],
+    ["an infinity", "conv.weight", [...range(53), -Infinity], "conv.weight has -Infinity at 53"],
+    ["a variance below zero", "bn.running_var", [1, 2, -1e-9], "bn.running_var has -9.999999717180685e-10 at 2"],
+  ])("refuses %s, and leaves no tensor behind", (_, name, data, what) => {
+    const damaged = state();
+    damaged.set(name, f32([...damaged.get(name)!.shape], data));
+    const before = tf.memory().numTensors;
+    for (const read of [weightsFromSafetensors, commonWeights]) {
+      expect(() => read(writeSafetensors(damaged), layer, "a.safetensors")).toThrow(
+        `a.safetensors has values that no working network has: 1 tensors (${what}).`,
+      );
+    }
+    expect(tf.memory().numTensors).toBe(before);
+  });
+
+  it("refuses a double that is no float32", () => {
+    const large = state();
+    large.set("fc.bias", { dtype: "F64", shape: [2], data: Float64Array.of(0, 1e300) });
+    expect(() => weightsFromSafetensors(writeSafetensors(large), layer)).toThrow("fc.bias has Infinity at 1");
   });
 
   it("lists everything that does not fit in one error, and leaves no tensor behind", () => {
@@ -84,7 +106,7 @@ describe("weightsFromSafetensors", () => {
     expect(read).toThrow(TrainerError);
     expect(read).toThrow(
       "other.safetensors and the model do not fit: 2 missing (bn.bias, fc.weight); 1 unexpected (fc.scale); " +
-        "2 different (bn.weight is I32 and should be floating-point, fc.bias is [10] and should be [2]).",
+        "2 different (bn.weight has type I32, expected a floating-point type, fc.bias has shape [10], expected [2]).",
     );
     expect(tf.memory().numTensors).toBe(before);
   });
@@ -129,7 +151,7 @@ describe("weightsToSafetensors", () => {
     weights.set("bn.bias", tf.zeros([4]));
     expect(() => weightsToSafetensors(weights, layer)).toThrow(
       "Weights to be written and the model do not fit: 1 missing (fc.bias); 1 unexpected (more); " +
-        "1 different (bn.bias is [4] and should be [3]).",
+        "1 different (bn.bias has shape [4], expected [3]).",
     );
   });
 });
@@ -149,6 +171,28 @@ describe("commonWeights", () => {
       unexpected: ["head.weight"],
       different: ["fc.weight", "fc.bias"],
     });
+  });
+
+  it.each(["module.", "_orig_mod.", "_orig_mod.module."])("removes the prefix %s, and says so", (prefix) => {
+    const wrapped = new Map([...state()].map(([name, tensor]) => [prefix + name, tensor]));
+    const common = commonWeights(writeSafetensors(wrapped), layer);
+    expect(common).toMatchObject({ prefix, missing: [], unexpected: [], different: [], convertedFrom: [] });
+    expect([...common.weights.keys()]).toEqual([...initialWeights(layer, 1).keys()]);
+  });
+
+  it("leaves a prefix that only some names have", () => {
+    const some = state().set("module.bn.weight", f32([3], [1, 2, 3]));
+    expect(commonWeights(writeSafetensors(some), layer)).toMatchObject({
+      prefix: "",
+      unexpected: ["module.bn.weight"],
+    });
+  });
+
+  it("says which types it converted", () => {
+    const mixed = state();
+    mixed.set("bn.weight", { dtype: "F16", shape: [3], data: Uint16Array.of(0x3c00, 0xc000, 0x0001) });
+    mixed.set("bn.bias", { dtype: "BF16", shape: [3], data: Uint16Array.of(0x3f80, 0xc000, 0x4049) });
+    expect(commonWeights(writeSafetensors(mixed), layer).convertedFrom.slice().sort()).toEqual(["BF16", "F16"]);
   });
 });
 
