@@ -4,15 +4,8 @@ import { dirname, resolve } from "node:path";
 import type { Command } from "commander";
 import { TrainerError } from "../core/errors.js";
 import { writeFileAtomic } from "../core/files.js";
-import {
-  type ComparedFigure,
-  compared,
-  comparePage,
-  figureOf,
-  groupsOf,
-  leftOut,
-  unfinishedIn,
-} from "../report/compare-page.js";
+import { comparePage } from "../report/compare-page.js";
+import { type ComparedFigure, compared, figureOf, groupsOf, leftOut, unfinishedIn } from "../report/groups.js";
 import { pageHtml } from "../report/html.js";
 import { readRun, writeReport } from "../report/read.js";
 import { toJson } from "../run/json.js";

@@ -1,65 +1,156 @@
-/** What a page is made of: plain JSON, drawn by page.js. */
-
-export interface Series {
-  readonly name: string;
-  /** Beside the block's x; null where there is nothing. */
-  readonly y: readonly (number | null)[];
-  /** Least and greatest around each y. */
-  readonly low?: readonly (number | null)[];
-  readonly high?: readonly (number | null)[];
-  /** Points rather than a line: figures of epochs among those of steps. */
-  readonly points?: boolean;
-}
+/** What a page is made of: plain JSON that the scripts of page/ draw. */
 
 /** How numbers are shown. */
 export type Format = "percent" | "number" | "integer" | "text";
 
+/** A figure with what is known about its spread: the ends of an interval, or a deviation over seeds and their count. */
+export interface Measured {
+  readonly value: number;
+  readonly low?: number;
+  readonly high?: number;
+  readonly deviation?: number;
+  readonly count?: number;
+}
+
+/** Text stands as it is, also in a column of numbers: "NaN", "2 of 3". */
+export type Cell = string | number | null | Measured;
+
+export interface Column {
+  readonly name: string;
+  readonly format: Format;
+  /** Draws each share, with its interval, as a bar from 0 to 1. */
+  readonly bar?: boolean;
+  /** Which value of the column is marked as the best. */
+  readonly better?: "higher" | "lower";
+}
+
+/** A line through (step, value) points; it goes on beyond its ends with the slope of its nearest piece. */
+export interface Line {
+  readonly steps: readonly number[];
+  readonly values: readonly number[];
+}
+
+/** What a run's steps are in other units: charts can be drawn over each of them. */
+export interface Clock {
+  readonly epoch?: Line;
+  /** Training time. */
+  readonly seconds?: Line;
+}
+
+export interface Series {
+  readonly name: string;
+  /** Rising; steps, unless the chart's `xLabel` says otherwise. */
+  readonly x: readonly number[];
+  /** Beside x; null where there is nothing. */
+  readonly y: readonly (number | null)[];
+  /** A band around each y. */
+  readonly low?: readonly (number | null)[];
+  readonly high?: readonly (number | null)[];
+  /** "noisy": single steps, drawn faint under their smoothed line. "points": nothing between them. */
+  readonly look?: "noisy" | "points";
+  /** Place in the page's `clocks`. */
+  readonly clock?: number;
+  /** Shown while the chart's choice of this name is made; always where it has none. */
+  readonly view?: string;
+}
+
+export interface Chart {
+  readonly kind: "chart";
+  readonly format: Format;
+  readonly xLabel: string;
+  readonly yLabel: string;
+  readonly series: readonly Series[];
+  /** Which value is the best one; neither where that is nothing to ask. */
+  readonly best?: "least" | "greatest";
+  readonly logX?: boolean;
+  readonly logY?: boolean;
+  /** Steps at which epochs ended. */
+  readonly epochs?: readonly number[];
+  /** Places on x that a name stands at. */
+  readonly marks?: readonly { readonly x: number; readonly name: string }[];
+  /** Names for the places 0, 1, … of an x that is no number. */
+  readonly categories?: readonly string[];
+}
+
+export interface Image {
+  /** A data URL. */
+  readonly src: string;
+  /** Short lines under it, the first one strong. */
+  readonly lines: readonly string[];
+  /** Edge of the tile: whether the prediction is the true class. */
+  readonly correct?: boolean;
+}
+
 export type Block = { readonly title: string; readonly note?: string } & (
-  | { readonly kind: "facts"; readonly rows: readonly (readonly [label: string, value: string])[] }
+  | { readonly kind: "heading" }
   | {
-      readonly kind: "chart";
-      readonly format: Format;
-      readonly xLabel: string;
-      readonly x: readonly number[];
-      readonly series: readonly Series[];
-      /** Which value is the best one; neither where that is nothing to ask. */
-      readonly best?: "least" | "greatest";
+      readonly kind: "tiles";
+      readonly items: readonly {
+        readonly label: string;
+        readonly format: Format;
+        readonly value: Cell;
+        readonly note?: string;
+      }[];
+    }
+  | { readonly kind: "facts"; readonly rows: readonly (readonly [label: string, value: string])[] }
+  | Chart
+  /** One value of each run against another: every x with every y can be chosen. */
+  | {
+      readonly kind: "scatter";
+      readonly runs: readonly { readonly name: string; readonly group: string }[];
+      /** Values stand beside `runs`. */
+      readonly x: readonly { readonly name: string; readonly values: readonly (string | number | null)[] }[];
+      readonly y: readonly {
+        readonly name: string;
+        readonly format: Format;
+        readonly values: readonly (number | null)[];
+      }[];
     }
   | {
       readonly kind: "table";
-      readonly columns: readonly { readonly name: string; readonly format: Format }[];
-      readonly rows: readonly (readonly (string | number | null)[])[];
+      readonly columns: readonly Column[];
+      readonly rows: readonly (readonly Cell[])[];
       /** Rows shown before "show all". */
       readonly first?: number;
+      /** A row can be chosen that the others' numbers are compared with. */
+      readonly compare?: boolean;
     }
   | {
       readonly kind: "confusion";
       readonly classes: readonly string[];
-      /** [true, said], row by row. */
+      /** [true, predicted], row by row. */
       readonly counts: readonly number[];
     }
-  | { readonly kind: "pictures"; readonly items: readonly { readonly src: string; readonly caption: string }[] }
+  | {
+      readonly kind: "images";
+      readonly items: readonly Image[];
+      /** Colours from 0 to 1 of the heat maps in them. */
+      readonly colours?: readonly string[];
+    }
+  /** One image that has `columns` of equal size beside each other, shown as so many tiles. */
+  | { readonly kind: "strip"; readonly src: string; readonly columns: number }
   | { readonly kind: "text"; readonly text: string; readonly open?: boolean }
 );
+
+/** Of a run under way. */
+export interface Live {
+  /** The page loads itself again after so many seconds. */
+  readonly reload: number;
+  /** When the page was written, in milliseconds since 1970. */
+  readonly written: number;
+  readonly done: number;
+  /** Steps; nothing where nobody knows. */
+  readonly total?: number;
+  readonly secondsLeft?: number;
+  /** Of the last checkpoint. */
+  readonly checkpoint?: number;
+}
 
 export interface Page {
   readonly title: string;
   /** A sentence under the title. */
   readonly summary: string;
-  /** Looks again after so many seconds, as long as the run lasts. */
-  readonly reload?: number;
+  readonly live?: Live;
+  readonly clocks?: readonly Clock[];
   readonly blocks: readonly Block[];
-}
-
-/** Curves of several lengths over one x: every step that any of them has. */
-export function aligned(
-  curves: readonly { readonly name: string; readonly points: ReadonlyMap<number, number>; readonly dots?: boolean }[],
-): { x: number[]; series: Series[] } {
-  const x = [...new Set(curves.flatMap(({ points }) => [...points.keys()]))].sort((a, b) => a - b);
-  const series = curves.map(({ name, points, dots }) => ({
-    name,
-    y: x.map((step) => points.get(step) ?? null),
-    ...(dots ? { points: true } : {}),
-  }));
-  return { x, series };
 }

@@ -1,6 +1,6 @@
 /**
  * A page as one HTML file that needs nothing else and may do nothing else: its content policy names the very scripts and
- * styles it carries by their hashes, pictures come inside the page, and no request goes anywhere.
+ * styles it carries by their hashes, images come inside the page, and no request goes anywhere.
  */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -9,6 +9,20 @@ import { join } from "node:path";
 import { packageRoot } from "../core/backend/install/native-sources.js";
 import { toJson } from "../run/json.js";
 import type { Page } from "./blocks.js";
+
+/** The page's own scripts, in the order in which each finds what it needs. */
+export const pageScripts = [
+  "dom.js",
+  "format.js",
+  "curves.js",
+  "table.js",
+  "chart.js",
+  "scatter.js",
+  "confusion.js",
+  "tiles.js",
+  "live.js",
+  "main.js",
+] as const;
 
 interface Parts {
   readonly scripts: readonly string[];
@@ -19,12 +33,21 @@ let parts: Parts | undefined;
 
 function pageParts(): Parts {
   const require = createRequire(import.meta.url);
-  const own = (name: string): string => readFileSync(join(packageRoot(), "report", name), "utf8");
+  const own = (name: string): string => readFileSync(join(packageRoot(), "report", "page", name), "utf8");
   const chart = (name: string): string => readFileSync(require.resolve(`uplot/dist/${name}`), "utf8");
   return (parts ??= {
-    scripts: [chart("uPlot.iife.min.js"), own("page.js")],
+    scripts: [chart("uPlot.iife.min.js"), joined(pageScripts.map(own))],
     styles: [chart("uPlot.min.css"), own("page.css")],
   });
+}
+
+/**
+ * Modules as one script. An inline module can import no other inline one; so they share a scope, in which every name is
+ * there once, and their imports and the word "export" go.
+ */
+export function joined(modules: readonly string[]): string {
+  const bare = modules.map((text) => text.replaceAll(/^import [^;]*;\n/gm, "").replaceAll(/^export (?=\w)/gm, ""));
+  return `(() => {\n"use strict";\n${bare.join("\n")}})();\n`;
 }
 
 const hashOf = (text: string): string => `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
@@ -58,7 +81,7 @@ export function pageHtml(page: Page): string {
 ${styles.map((text) => `<style>${text}</style>`).join("\n")}
 </head>
 <body>
-<main id="page"><h1>${escapeText(page.title)}</h1><noscript><p>This page draws itself with a script of its own; scripts are switched off here.</p></noscript></main>
+<main id="page"><h1>${escapeText(page.title)}</h1><noscript><p>A script draws this page, and scripts are switched off here. Allow them to see it.</p></noscript></main>
 <script type="application/json" id="data">${escapeJson(toJson(page))}</script>
 ${scripts.map((text) => `<script>${text}</script>`).join("\n")}
 </body>

@@ -1,15 +1,17 @@
-/** A run's page from its folder, written into it. */
-import { existsSync, readFileSync, realpathSync, statSync } from "node:fs";
+/** A run's page from its folder, written into it. Whoever may have written the folder: nothing in it is believed. */
+import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { join, resolve, sep } from "node:path";
 import { z } from "zod";
 import { TrainerError } from "../core/errors.js";
 import { writeFileAtomic } from "../core/files.js";
 import type { SummaryRecord } from "../core/loop/events.js";
+import { comparePlaces, namedPlace } from "../run/checkpoint-names.js";
 import { toJson } from "../run/json.js";
 import { visitMetrics } from "../run/metrics.js";
 import { type RunConfigRecord, runFiles } from "../run/record.js";
 import { pageHtml } from "./html.js";
-import { createTold, type Kept, type RunParts, runPage } from "./run-page.js";
+import { createRunHistory } from "./run-history.js";
+import { type Kept, type RunParts, runPage } from "./run-page.js";
 
 export const reportFile = "report.html";
 /** Inside a run's folder: what only the report needs. */
@@ -20,7 +22,8 @@ const figure = z.union([z.number(), z.enum(["NaN", "Infinity", "-Infinity"])]); 
 const metrics = z.looseObject({ top1: figure, top5: figure, loss: figure, source: z.string() });
 const views = metrics.extend({ singleView: metrics.omit({ source: true }).optional() });
 const part = z.looseObject({ name: z.string(), options: z.record(z.string(), z.unknown()) });
-const picture = z.object({ path: z.string(), caption: z.string() });
+const image = z.object({ path: z.string(), lines: z.array(z.string()), correct: z.boolean() });
+const strip = z.object({ path: z.string(), caption: z.string(), columns: z.int().min(1).max(64) });
 
 /** What the page takes from each file; more may be in it. */
 const shapes = {
@@ -28,6 +31,7 @@ const shapes = {
     name: z.string(),
     seed: z.number(),
     epochs: z.number(),
+    maxSteps: z.number().optional(),
     data: part,
     model: part,
     optimizer: part,
@@ -65,11 +69,11 @@ const shapes = {
           source: z.string(),
           classes: z.array(z.string()),
           counts: z.array(z.number()),
-          worst: z.array(picture),
+          worst: z.array(image),
         })
         .refine(({ classes, counts }) => counts.length === classes.length ** 2),
     ),
-    augmented: picture.optional(),
+    augmented: strip.optional(),
   }),
 };
 
@@ -95,20 +99,40 @@ function contentOf<T>(path: string, shape: z.ZodType): T | undefined {
   }
 }
 
-/** Reads a PNG of a folder, and nothing outside it: what names it is a file that anybody may have written. */
-export function pictureReader(folder: string): (path: string) => string | undefined {
+/** First bytes of the formats that a report has, and what a data URL calls them. */
+const imageTypes = [
+  { type: "image/png", magic: "\x89PNG" },
+  { type: "image/jpeg", magic: "\xff\xd8\xff" },
+] as const;
+
+/** Reads a PNG or JPEG of a folder, and nothing outside it: what names it is a file that anybody may have written. */
+export function imageReader(folder: string): (path: string) => string | undefined {
   return (path) => {
     try {
       const file = realpathSync(resolve(folder, path)); // a link may lead anywhere
       if (!file.startsWith(realpathSync(folder) + sep)) return undefined;
       const bytes = bytesOf(file);
-      if (bytes.subarray(1, 4).toString("latin1") !== "PNG") return undefined;
-      return `data:image/png;base64,${bytes.toString("base64")}`;
+      const found = imageTypes.find(({ magic }) => bytes.toString("latin1", 0, magic.length) === magic);
+      return found && `data:${found.type};base64,${bytes.toString("base64")}`;
     } catch {
       return undefined; // gone, or nothing that can be read: the page does without
     }
   };
 }
+
+/** @returns the step of the newest checkpoint by its name; undefined where there is none */
+export function newestCheckpoint(folder: string): number | undefined {
+  try {
+    const places = readdirSync(join(folder, runFiles.checkpoints)).flatMap((name) => namedPlace(name) ?? []);
+    return places.sort(comparePlaces).at(-1)?.step;
+  } catch {
+    return undefined; // no checkpoints yet, or no folder
+  }
+}
+
+/** The run's config as the page takes it; undefined where it is damaged or not there. */
+export const readRecord = (folder: string): RunConfigRecord | undefined =>
+  contentOf<RunConfigRecord>(join(folder, runFiles.config), shapes.record);
 
 /** What a run's `report/kept.json` holds, where it is whole. */
 export const readKept = (folder: string): Kept =>
@@ -118,22 +142,26 @@ export const readKept = (folder: string): Kept =>
 export function readRun(folder: string, running: boolean): RunParts & { problem?: string } {
   const at = (name: string): string => join(folder, name);
   if (!existsSync(at(runFiles.config)) && !existsSync(at(runFiles.metrics))) {
-    throw new TrainerError("ERR_DATA", `${folder} is no run: it has no ${runFiles.config} and no ${runFiles.metrics}.`);
+    throw new TrainerError(
+      "ERR_DATA",
+      `${folder} is not the folder of a run: expected ${runFiles.config} or ${runFiles.metrics} in it, found neither.`,
+    );
   }
-  const told = createTold();
-  const problem = visitMetrics(at(runFiles.metrics), (line) => told.add(line));
+  const history = createRunHistory();
+  const problem = visitMetrics(at(runFiles.metrics), (line) => history.add(line));
   const found = contentOf<SummaryRecord>(at(runFiles.summary), shapes.summary);
-  // The summary of an interrupted run stays while it goes on: it is of fewer steps than are done.
-  const done = told.steps.buckets.at(-1)?.step ?? 0;
+  // The summary of an interrupted run stays while it is resumed: it is of fewer steps than are done.
+  const done = history.steps.buckets.at(-1)?.step ?? 0;
   const summary = running || (found && found.steps < done) ? undefined : found;
   return {
     folder,
-    told,
-    record: contentOf<RunConfigRecord>(at(runFiles.config), shapes.record),
+    history,
+    record: readRecord(folder),
     summary,
     kept: readKept(folder),
     status: running ? "running" : summary ? "ended" : "broke off",
-    picture: pictureReader(folder),
+    checkpoint: newestCheckpoint(folder),
+    image: imageReader(folder),
     problem,
   };
 }

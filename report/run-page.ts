@@ -1,153 +1,204 @@
-/** A run's page, from what the run keeps of itself and nothing else. */
+/** A run's page, from what the run's folder holds and nothing else. */
+import { homedir } from "node:os";
 import { basename } from "node:path";
+import { heatColours } from "../core/interpret/overlay.js";
 import type { EpochRecord, MetricsRecord, SummaryRecord } from "../core/loop/events.js";
 import { toJson } from "../run/json.js";
-import type { MetricsLine } from "../run/metrics.js";
 import { configIn, type RunConfigRecord } from "../run/record.js";
-import { aligned, type Block, type Page, type Series } from "./blocks.js";
-import { confusionFigures } from "./classes.js";
-import { createHistory, type History } from "./history.js";
+import type { Block, Cell, Clock, Format, Live, Page, Series } from "./blocks.js";
+import { accuracy, confusionFigures, fewImages } from "./classes.js";
+import { epochLine, type RunHistory, secondsLine, thinned } from "./run-history.js";
 
-/** What the lines of `metrics.jsonl` come to. */
-export interface Told {
-  readonly steps: History;
-  readonly epochs: readonly EpochRecord[];
-  readonly warnings: readonly string[];
-  /** A line that says less than it should, of another version say, is left out. */
-  add(line: MetricsLine): void;
-}
-
-export function createTold(): Told {
-  const steps = createHistory();
-  const epochs: EpochRecord[] = [];
-  const warnings: string[] = [];
-  /** What a run has gone back over and says again counts once, as in the history. */
-  const forgetFrom = (step: number): void => {
-    while (epochs.length > 0 && epochs.at(-1)!.step >= step) epochs.pop();
-  };
-  return {
-    steps,
-    epochs,
-    warnings,
-    add(line) {
-      if (line.event === "step" && typeof line.step === "number") {
-        forgetFrom(line.step);
-        steps.add(line.step, line);
-      } else if (isEpoch(line)) {
-        forgetFrom(line.step);
-        epochs.push(line);
-      } else if (line.event === "warning" && typeof line.message === "string") warnings.push(line.message);
-    },
-  };
-}
-
-const isFigure = (value: unknown): boolean => typeof value === "number" || typeof value === "string"; // "NaN", read back
-const isFigures = (value: unknown): boolean =>
-  typeof value === "object" &&
-  value !== null &&
-  "loss" in value &&
-  isFigure(value.loss) &&
-  "top1" in value &&
-  isFigure(value.top1);
-
-function isEpoch(line: MetricsLine): line is MetricsLine & EpochRecord {
-  const { event, epoch, step, train, validation, learningRate, imagesPerSecond } = line;
-  if (event !== "epoch:end" || typeof epoch !== "number" || typeof step !== "number") return false;
-  return (
-    isFigures(train) &&
-    (validation === undefined || isFigures(validation)) &&
-    isFigure(learningRate) &&
-    isFigure(imagesPerSecond)
-  );
-}
-
-/** What a run keeps for its report alone: `report/kept.json`. */
+/** What a run stores for its report alone: `report/kept.json`. */
 export interface Kept {
   /** As typed. */
   readonly command?: string;
   readonly plan?: string;
   /** Split -> what the last evaluation of it came to. */
   readonly splits: Readonly<Record<string, SplitRecord>>;
-  readonly augmented?: PictureRecord;
+  readonly augmented?: StripRecord;
 }
 
 export interface SplitRecord {
   readonly step: number;
   readonly source: string;
   readonly classes: readonly string[];
-  /** [true, said], row by row. */
+  /** [true, predicted], row by row. */
   readonly counts: readonly number[];
-  readonly worst: readonly PictureRecord[];
+  readonly worst: readonly ImageRecord[];
 }
 
-export interface PictureRecord {
-  /** Relative to the run's folder. */
+/** An image with its heat map beside it. */
+export interface ImageRecord {
+  /** Of a file that a browser draws; relative to the run's folder. */
+  readonly path: string;
+  /** Short lines for the page, the first one strong. */
+  readonly lines: readonly string[];
+  readonly correct: boolean;
+}
+
+/** Images of equal size beside each other. */
+export interface StripRecord {
   readonly path: string;
   readonly caption: string;
+  readonly columns: number;
 }
 
 export interface RunParts {
   readonly folder: string;
   readonly record?: RunConfigRecord;
-  readonly told: Told;
+  readonly history: RunHistory;
   readonly summary?: SummaryRecord;
   readonly kept: Kept;
   readonly status: "running" | "ended" | "broke off";
-  /** A PNG of the run's folder as a data URL; undefined where it is not there. */
-  picture(path: string): string | undefined;
+  /** Step of the newest checkpoint. */
+  readonly checkpoint?: number;
+  /** An image of the run's folder as a data URL; undefined where there is none. */
+  image(path: string): string | undefined;
 }
 
 /** Seconds between two looks at a run under way. */
 const reload = 15;
 
 export function runPage(parts: RunParts): Page {
-  const { folder, record, told, summary, kept, status } = parts;
+  const { folder, record, history, summary, kept, status } = parts;
   const name = record?.name ?? basename(folder);
-  const last = told.epochs.at(-1);
-  const doing = {
-    running: `under way: ${last ? last.epoch + 1 : 0} of ${record === undefined ? "? epochs" : counted(record.epochs, "epoch")} done`,
-    ended: summary ? `ended: ${summary.stopReason}` : "ended",
-    "broke off": "broke off without a word; what it had kept is shown",
+  const last = history.epochs.at(-1);
+  const state = {
+    running: `Under way: ${last ? last.epoch + 1 : 0} of ${record === undefined ? "? epochs" : counted(record.epochs, "epoch")} done`,
+    ended: summary ? `Ended: ${summary.stopReason}` : "Ended",
+    "broke off": "Broke off: its process was killed. This page shows what it had written",
   }[status];
+  const now = new Date();
   return {
     title: basename(folder).startsWith(name) ? basename(folder) : `${name}, ${basename(folder)}`, // cifar-3 of cifar says both
-    summary: `${doing}. Written ${new Date().toISOString().slice(0, 19).replace("T", " ")} UTC.`,
-    ...(status === "running" ? { reload } : {}),
+    summary: `${state}. Written ${now.toISOString().slice(0, 19).replace("T", " ")} UTC.`,
+    ...(status === "running" ? { live: liveOf(parts, now.getTime()) } : {}),
+    clocks: [clockOf(history)],
     blocks: [
-      facts(parts),
-      ...results(summary),
-      ...charts(told),
-      ...epochs(told.epochs),
-      ...Object.entries(kept.splits).flatMap(([split, each]) => classes(split, each, parts)),
-      ...pictures("Training pictures as the network saw them", kept.augmented ? [kept.augmented] : [], parts),
-      ...costs(summary),
-      ...text("Warnings", told.warnings.join("\n"), true),
-      ...text("The plan", kept.plan),
-      ...text("Config", record && toJson(configIn(record), 2)),
+      ...headed("Overview", [
+        ...tiles(parts),
+        ...text("Warnings", withoutHome(history.warnings.join("\n")), true),
+        facts(parts),
+        ...results(summary),
+      ]),
+      ...headed("Curves", charts(history)),
+      ...headed("Epochs", epochs(history.epochs)),
+      ...Object.entries(kept.splits).flatMap(([split, each]) => headed(capital(split), classes(split, each, parts))),
+      ...headed("Training images", strip(kept.augmented, parts)),
+      ...headed("Record", [
+        ...costs(summary),
+        ...text("Plan", kept.plan && withoutHome(kept.plan)),
+        ...text("Config", record && withoutHome(toJson(configIn(record), 2))),
+      ]),
     ],
   };
 }
 
 const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`;
+const capital = (name: string): string => name.slice(0, 1).toUpperCase() + name.slice(1);
 
-function facts({ record, summary, kept, folder, told }: RunParts): Block {
+const headed = (title: string, blocks: readonly Block[]): Block[] =>
+  blocks.length > 0 ? [{ kind: "heading", title }, ...blocks] : [];
+
+/** A page may be sent to somebody, who need not learn the name of its reader's account. */
+export function withoutHome(text: string, home = homedir()): string {
+  return home.length > 1 ? text.replaceAll(home, "~") : text;
+}
+
+/** Time by what steps took in training; evaluations are no part of it. */
+export const clockOf = (history: RunHistory): Clock => {
+  const [epoch, seconds] = [epochLine(history), secondsLine(history)];
+  return { ...(epoch ? { epoch } : {}), ...(seconds ? { seconds: thinned(seconds, 200) } : {}) };
+};
+
+function liveOf({ history, record, checkpoint }: RunParts, written: number): Live {
+  const done = history.steps.buckets.at(-1)?.step ?? 0;
+  const totals = [history.totalSteps, record?.maxSteps].filter((each) => typeof each === "number");
+  const total = totals.length > 0 ? Math.min(...totals) : undefined;
+  const seconds = secondsLine(history);
+  // Of the last quarter: the first steps are slow, and a machine that others share changes.
+  const from = seconds?.steps.findIndex((step) => step >= 0.75 * done) ?? -1;
+  const last = (seconds?.steps.length ?? 0) - 1;
+  const rate =
+    seconds && from >= 0 && last > from
+      ? (seconds.values[last]! - seconds.values[from]!) / (seconds.steps[last]! - seconds.steps[from]!)
+      : undefined;
+  return {
+    reload,
+    written,
+    done,
+    ...(total === undefined ? {} : { total: Math.max(total, done) }),
+    ...(total === undefined || rate === undefined ? {} : { secondsLeft: Math.max(0, total - done) * rate }),
+    ...(checkpoint === undefined ? {} : { checkpoint }),
+  };
+}
+
+type Tile = Extract<Block, { kind: "tiles" }>["items"][number];
+
+/** The figures that a reader asks for first. */
+function tiles({ summary, history, record }: RunParts): Block[] {
+  const last = history.epochs.findLast(({ validation }) => validation !== undefined);
+  const validation = summary ? summary.validation : last?.validation;
+  const best = bestEpoch(history.epochs);
+  const tile = (label: string, format: Format, value: Cell | undefined, note?: string): Tile[] =>
+    value === undefined || value === null ? [] : [{ label, format, value, ...(note === undefined ? {} : { note }) }];
+  const of = (metrics: MetricsRecord | undefined): string | undefined =>
+    typeof metrics?.count === "number" ? `of ${metrics.count.toLocaleString("en")} images` : undefined;
+  const seconds = summary?.seconds ?? secondsLine(history)?.values.at(-1);
+  const train = history.epochs.at(-1)?.train;
+  const items = [
+    ...tile("Test accuracy", "percent", accuracy(summary?.test), of(summary?.test)),
+    ...tile("Validation accuracy", "percent", accuracy(validation), of(validation)),
+    ...(best && history.epochs.length > 1
+      ? tile("Best epoch", "percent", best.top1, `validation accuracy of epoch ${best.epoch + 1}`)
+      : []),
+    ...tile(
+      "Validation loss",
+      "number",
+      validation?.loss,
+      train && `training ${Number(Number(train.loss).toPrecision(4))}`,
+    ),
+    ...tile(
+      "Training time",
+      "text",
+      seconds === undefined ? undefined : duration(seconds),
+      counted(history.epochs.length, "epoch"),
+    ),
+    ...tile("Images per second", "integer", summary?.imagesPerSecond, record?.environment?.backend),
+    ...tile("Parameters", "integer", summary?.parameters, record?.model.name),
+  ];
+  return items.length > 0 ? [{ kind: "tiles", title: "Headline figures", items }] : [];
+}
+
+function bestEpoch(epochs: readonly EpochRecord[]): { epoch: number; top1: number } | undefined {
+  let best: { epoch: number; top1: number } | undefined;
+  for (const { epoch, validation } of epochs) {
+    const top1 = validation?.top1;
+    if (typeof top1 === "number" && Number.isFinite(top1) && (!best || top1 > best.top1)) best = { epoch, top1 };
+  }
+  return best;
+}
+
+/** 3 h 05 min, 4 min 10 s, 27 s. */
+export function duration(seconds: number): string {
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole} s`;
+  const [minutes, rest] = [Math.floor(whole / 60), whole % 60];
+  const two = (value: number): string => String(value).padStart(2, "0");
+  return minutes < 60 ? `${minutes} min ${two(rest)} s` : `${Math.floor(minutes / 60)} h ${two(minutes % 60)} min`;
+}
+
+function facts({ record, summary, kept, folder, history }: RunParts): Block {
   const environment = record?.environment;
-  const seconds = summary?.seconds;
   const rows: [string, string | undefined][] = [
-    ["to repeat it", kept.command],
+    ["command", kept.command],
     ["folder", folder],
     ["network", record?.model.name],
-    ["parameters", summary?.parameters.toLocaleString("en")],
     ["data", record?.data.name],
     ["seed", record && String(record.seed)],
     ["epochs", summary && `${summary.epochs} of ${record?.epochs ?? "?"}`],
-    ["optimizer steps", String(summary?.steps ?? told.steps.buckets.at(-1)?.step ?? 0)],
-    [
-      "training",
-      seconds === undefined
-        ? undefined
-        : `${Math.round(seconds).toLocaleString("en")} s, ${Math.round(summary!.imagesPerSecond).toLocaleString("en")} images/s`,
-    ],
+    ["optimizer steps", (summary?.steps ?? history.steps.buckets.at(-1)?.step ?? 0).toLocaleString("en")],
     [
       "backend",
       environment &&
@@ -161,40 +212,36 @@ function facts({ record, summary, kept, folder, told }: RunParts): Block {
   return {
     kind: "facts",
     title: "The run",
-    rows: rows.filter((row): row is [string, string] => row[1] !== undefined),
+    rows: rows.flatMap(([label, value]): [string, string][] =>
+      value === undefined ? [] : [[label, withoutHome(value)]],
+    ),
   };
 }
 
 function results(summary: SummaryRecord | undefined): Block[] {
   if (!summary) return [];
-  const row = (name: string, { top1, top5, loss }: Pick<MetricsRecord, "top1" | "top5" | "loss">, weights: string) => [
-    name,
-    top1,
-    top5,
-    loss,
-    weights,
-  ];
-  const rows = (
-    [
-      ["held out", summary.validation],
-      ["test", summary.test],
-    ] as const
-  ).flatMap(([name, metrics]) =>
-    metrics
-      ? [
-          row(name, metrics, metrics.source),
-          ...(metrics.singleView ? [row(`${name}, one view`, metrics.singleView, metrics.source)] : []),
-        ]
-      : [],
-  );
+  const splits = [
+    ["validation", summary.validation],
+    ["test", summary.test],
+  ] as const;
+  const rows = splits.flatMap(([name, metrics]): Cell[][] => {
+    if (!metrics) return [];
+    const { top5, loss, source, singleView, count } = metrics;
+    return [
+      [name, accuracy(metrics) ?? null, top5, loss, source],
+      ...(singleView
+        ? [[`${name}, one view`, accuracy({ ...singleView, count }) ?? null, singleView.top5, singleView.loss, source]]
+        : []),
+    ];
+  });
   if (rows.length === 0) return [];
   return [
     {
       kind: "table",
       title: "Results",
       columns: [
-        { name: "pictures", format: "text" },
-        { name: "top-1", format: "percent" },
+        { name: "split", format: "text" },
+        { name: "top-1", format: "percent", bar: true },
         { name: "top-5", format: "percent" },
         { name: "loss", format: "number" },
         { name: "weights", format: "text" },
@@ -204,76 +251,65 @@ function results(summary: SummaryRecord | undefined): Block[] {
   ];
 }
 
-/** A figure of the steps as a line with a band around it. */
-function ofSteps({ steps }: Told, figure: string, name: string): Series & { x: number[] } {
-  const x = steps.buckets.map(({ step }) => step);
-  const pick = (part: "mean" | "low" | "high"): (number | null)[] =>
-    steps.buckets.map(({ figures }) => {
-      const found = figures.get(figure);
-      if (!found) return null;
+/** A figure of the steps as a line; with a band from least to greatest once a point stands for several steps. */
+function ofSteps({ steps }: RunHistory, figure: string, name: string): Series {
+  const known = steps.buckets.filter(({ figures }) => figures.has(figure));
+  const pick = (part: "mean" | "low" | "high"): number[] =>
+    known.map(({ figures }) => {
+      const found = figures.get(figure)!;
       return part === "mean" ? found.sum / found.count : found[part];
     });
-  const banded = steps.buckets.some(({ count }) => count > 1);
-  return { x, name, y: pick("mean"), ...(banded ? { low: pick("low"), high: pick("high") } : {}) };
+  const banded = known.some(({ count }) => count > 1);
+  return {
+    name,
+    x: known.map(({ step }) => step),
+    y: pick("mean"),
+    ...(banded ? { low: pick("low"), high: pick("high") } : {}),
+    clock: 0,
+  };
 }
 
-/** A curve of steps, and figures of epochs among its points. */
-function joined(
-  curve: Series & { x: number[] },
-  name: string,
-  points: ReadonlyMap<number, number>,
-): { x: number[]; series: Series[] } {
-  const { x, series } = aligned([
-    { name: curve.name, points: pairs(curve.x, curve.y) },
-    { name, points, dots: true },
-  ]);
-  const [line, dots] = series as [Series, Series];
-  if (!curve.low || !curve.high) return { x, series: points.size > 0 ? [line, dots] : [line] };
-  const band = (values: readonly (number | null)[]): (number | null)[] => {
-    const known = pairs(curve.x, values);
-    return x.map((step) => known.get(step) ?? null);
-  };
-  const banded = { ...line, low: band(curve.low), high: band(curve.high) };
-  return { x, series: points.size > 0 ? [banded, dots] : [banded] };
+/** Figures of evaluations that are finite numbers. */
+export function evaluated(history: RunHistory, figure: "loss" | "top1"): { x: number[]; y: number[] } {
+  const points = history.epochs.flatMap(({ step, validation }): [number, number][] => {
+    const value = validation?.[figure];
+    return typeof value === "number" && Number.isFinite(value) ? [[step, value]] : [];
+  });
+  return { x: points.map(([step]) => step), y: points.map(([, value]) => value) };
 }
 
-const pairs = (x: readonly number[], y: readonly (number | null)[]): Map<number, number> =>
-  new Map(x.flatMap((step, at): [number, number][] => (y[at] === null || y[at] === undefined ? [] : [[step, y[at]]])));
-
-function charts(told: Told): Block[] {
-  if (told.steps.buckets.length === 0) return [];
-  const evaluated = (figure: "loss" | "top1"): Map<number, number> =>
-    new Map(
-      told.epochs.flatMap(({ step, validation }): [number, number][] => {
-        const value = validation?.[figure];
-        return typeof value === "number" && Number.isFinite(value) ? [[step, value]] : [];
-      }),
-    );
-  const xLabel = "step";
-  const plain = (title: string, figure: string, name: string): Block => {
-    const { x, ...series } = ofSteps(told, figure, name);
-    return { kind: "chart", title, format: "number", xLabel, x, series: [series] };
+function charts(history: RunHistory): Block[] {
+  if (history.steps.buckets.length === 0) return [];
+  const ends = history.epochs.map(({ step }) => step);
+  const shared = { kind: "chart", xLabel: "step", epochs: ends } as const;
+  const learning = (title: string, figure: "loss" | "top1", training: string): Block => {
+    const validation = evaluated(history, figure);
+    const isLoss = figure === "loss";
+    return {
+      ...shared,
+      title,
+      format: isLoss ? "number" : "percent",
+      yLabel: isLoss ? "loss" : "top-1 accuracy",
+      best: isLoss ? "least" : "greatest",
+      series: [
+        { ...ofSteps(history, figure, training), look: "noisy" },
+        ...(validation.x.length > 0 ? [{ name: "validation", ...validation, clock: 0 }] : []),
+      ],
+    };
   };
+  const plain = (title: string, figure: string, name: string, look?: "noisy"): Block => ({
+    ...shared,
+    title,
+    format: "number",
+    yLabel: name,
+    series: [{ ...ofSteps(history, figure, name), ...(look ? { look } : {}) }],
+  });
   return [
-    {
-      kind: "chart",
-      title: "Loss",
-      format: "number",
-      best: "least",
-      xLabel,
-      ...joined(ofSteps(told, "loss", "training"), "held out", evaluated("loss")),
-    },
-    {
-      kind: "chart",
-      title: "Accuracy",
-      format: "percent",
-      best: "greatest",
-      xLabel,
-      ...joined(ofSteps(told, "top1", "training, as augmented"), "held out", evaluated("top1")),
-    },
+    learning("Loss", "loss", "training"),
+    learning("Accuracy", "top1", "training, augmented"),
     plain("Learning rate", "learningRate", "learning rate"),
-    plain("Gradient norm", "gradientNorm", "norm of all gradients"),
-    plain("Throughput", "imagesPerSecond", "images per second"),
+    plain("Gradient norm", "gradientNorm", "norm of all gradients", "noisy"),
+    plain("Throughput", "imagesPerSecond", "images per second", "noisy"),
   ];
 }
 
@@ -286,10 +322,10 @@ function epochs(all: readonly EpochRecord[]): Block[] {
       first: 12,
       columns: [
         { name: "epoch", format: "integer" },
-        { name: "training loss", format: "number" },
-        { name: "training top-1", format: "percent" },
-        { name: "held-out loss", format: "number" },
-        { name: "held-out top-1", format: "percent" },
+        { name: "training loss", format: "number", better: "lower" },
+        { name: "training top-1", format: "percent", better: "higher" },
+        { name: "validation loss", format: "number", better: "lower" },
+        { name: "validation top-1", format: "percent", better: "higher" },
         { name: "learning rate", format: "number" },
         { name: "images/s", format: "integer" },
       ],
@@ -311,47 +347,69 @@ function epochs(all: readonly EpochRecord[]): Block[] {
 function classes(split: string, { classes: names, counts, worst, source }: SplitRecord, parts: RunParts): Block[] {
   const { figures, confused } = confusionFigures(counts, names);
   return [
-    {
-      kind: "confusion",
-      title: `What was taken for what: ${split}`,
-      note: `weights: ${source}`,
-      classes: names,
-      counts,
-    },
+    { kind: "confusion", title: `Confusion matrix: ${split}`, note: `Weights: ${source}.`, classes: names, counts },
     {
       kind: "table",
       title: `Classes: ${split}`,
+      note: `Lowest recall first, with its 95 % interval. A share of fewer than ${fewImages} images is told in counts and not drawn.`,
       first: 12,
       columns: [
         { name: "class", format: "text" },
-        { name: "accuracy", format: "percent" },
-        { name: "right when said", format: "percent" },
-        { name: "pictures", format: "integer" },
+        { name: "recall", format: "percent", bar: true },
+        { name: "precision", format: "percent", bar: true },
+        { name: "images", format: "integer" },
       ],
       rows: figures,
     },
-    {
-      kind: "table",
-      title: `Most confused: ${split}`,
-      first: 12,
-      columns: [
-        { name: "class", format: "text" },
-        { name: "taken for", format: "text" },
-        { name: "times", format: "integer" },
-        { name: "of its pictures", format: "percent" },
-      ],
-      rows: confused,
-    },
-    ...pictures(`Worst pictures: ${split}, each beside its Grad-CAM`, worst, parts),
+    ...(confused.length > 0
+      ? [
+          {
+            kind: "table" as const,
+            title: `Most confused: ${split}`,
+            first: 12,
+            columns: [
+              { name: "true class", format: "text" as const },
+              { name: "predicted", format: "text" as const },
+              { name: "images", format: "integer" as const },
+              { name: "share of the true class", format: "percent" as const },
+            ],
+            rows: confused,
+          },
+        ]
+      : []),
+    ...worstImages(split, worst, parts),
   ];
 }
 
-function pictures(title: string, records: readonly PictureRecord[], { picture }: RunParts): Block[] {
-  const items = records.flatMap(({ path, caption }) => {
-    const src = picture(path);
-    return src === undefined ? [] : [{ src, caption }];
+function worstImages(split: string, records: readonly ImageRecord[], { image }: RunParts): Block[] {
+  const items = records.flatMap(({ path, lines, correct }) => {
+    const src = image(path);
+    return src === undefined ? [] : [{ src, lines, correct }];
   });
-  return items.length === 0 ? [] : [{ kind: "pictures", title, items }];
+  if (items.length === 0) return [];
+  return [
+    {
+      kind: "images",
+      title: `Worst images: ${split}`,
+      note: "The lowest probability of the true class first. Left the image, right its Grad-CAM for the predicted class.",
+      items,
+      colours: heatColours,
+    },
+  ];
+}
+
+function strip(record: StripRecord | undefined, { image }: RunParts): Block[] {
+  const src = record && image(record.path);
+  if (!record || src === undefined) return [];
+  return [
+    {
+      kind: "strip",
+      title: "Training images as the network saw them",
+      note: `After all augmentation: ${record.caption}.`,
+      src,
+      columns: record.columns,
+    },
+  ];
 }
 
 function costs(summary: SummaryRecord | undefined): Block[] {
@@ -364,11 +422,11 @@ function costs(summary: SummaryRecord | undefined): Block[] {
   return [
     {
       kind: "table",
-      title: "What each plugin cost",
+      title: "Cost of each plugin",
       columns: [
         { name: "plugin", format: "text" },
         { name: "milliseconds a step", format: "number" },
-        { name: "share of training", format: "percent" },
+        { name: "share of training", format: "percent", bar: true },
       ],
       rows,
     },

@@ -88,17 +88,7 @@ cpSync(join(packageFolder("node-api-headers"), "include"), join(out, "native", "
 const cards = readdirSync(join(root, "plugins"), { withFileTypes: true })
   .filter((each) => each.isDirectory())
   .map(({ name }) => `plugins/${name}/README.md`);
-for (const file of [
-  "README.md",
-  "LICENSE",
-  "NOTICE",
-  "CHANGELOG.md",
-  "bin",
-  "docs",
-  "report/page.js",
-  "report/page.css",
-  ...cards,
-]) {
+for (const file of ["README.md", "LICENSE", "NOTICE", "CHANGELOG.md", "bin", "docs", "report/page", ...cards]) {
   cpSync(join(root, file), join(out, file), { recursive: true });
 }
 

@@ -39,6 +39,8 @@ export interface Split {
   box?(index: number): Box;
   /** A name for people: "train.bin#17", or a file's path. */
   describe(index: number): string;
+  /** The image's own file, and its path relative to the data set, where it has one: to decode it larger for people. */
+  file?(index: number): { readonly path: string; readonly name: string };
 }
 
 /** A loaded data set. */

@@ -131,6 +131,7 @@ export function subset(split: Split, indices: ArrayLike<number>): Split {
     read: (asked) => split.read(Int32Array.from(asked, (place) => places[place]!)),
     ...(split.box && { box: (index: number) => split.box!(places[index]!) }),
     describe: (index) => split.describe(places[index]!),
+    ...(split.file && { file: (index: number) => split.file!(places[index]!) }),
   };
 }
 

@@ -74,14 +74,14 @@ export const imageFolder: (options: ImageFolderOptions) => Part<DataSource> = pa
         });
         if (damaged.length) throw damagedError(damaged, files.length);
         const own = train.reduce((sum, folder) => sum + folder.files.length, 0);
-        const split = folderSplit([...train, ...validation], classes, size, decoder);
+        const split = folderSplit(path, [...train, ...validation], classes, size, decoder);
         return {
           classes,
           height: size,
           width: size,
           train: split,
           ...(split.length > own && { validation: Int32Array.from(split.labels.keys()).slice(own) }),
-          ...(test && { test: folderSplit(test, classes, size, decoder) }),
+          ...(test && { test: folderSplit(path, test, classes, size, decoder) }),
           ...imageNetStatistics,
           fingerprint: fingerprintOf(path, files, hashes),
         } satisfies Data;
@@ -92,6 +92,7 @@ export const imageFolder: (options: ImageFolderOptions) => Part<DataSource> = pa
 
 /** Decodes when read. */
 function folderSplit(
+  root: string,
   folders: readonly ClassFolder[],
   classes: readonly string[],
   size: number,
@@ -122,6 +123,7 @@ function folderSplit(
       throw damagedError(await reasonsAlone(damaged, (file) => decoder.decode(file, size)), indices.length);
     },
     describe: (index) => files[index]!,
+    file: (index) => ({ path: files[index]!, name: relative(root, files[index]!) }),
   };
 }
 

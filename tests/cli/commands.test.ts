@@ -505,7 +505,10 @@ describe("report and compare", () => {
   });
 
   it("calls a folder that is no run damaged data", async () => {
-    expect(await trainer("report", base)).toMatchObject({ code: 65, stderr: expect.stringMatching(/is no run/) });
+    expect(await trainer("report", base)).toMatchObject({
+      code: 65,
+      stderr: expect.stringMatching(/is not the folder of a run/),
+    });
   });
 
   it("compares runs in a table and a page, and overwrites nothing unasked", async () => {

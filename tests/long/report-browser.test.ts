@@ -16,7 +16,8 @@ import { comparePage } from "../../report/compare-page.js";
 import { pageHtml } from "../../report/html.js";
 import { createReport } from "../../report/observer.js";
 import { readRun } from "../../report/read.js";
-import { createTold, runPage } from "../../report/run-page.js";
+import { createRunHistory } from "../../report/run-history.js";
+import { type RunParts, runPage } from "../../report/run-page.js";
 import { createRunRecord } from "../../run/record.js";
 
 const base = mkdtempSync(join(tmpdir(), "fitloop-browser-"));
@@ -46,7 +47,7 @@ afterAll(async () => {
 
 interface Seen {
   tab: Tab;
-  /** Whatever a reader should not meet: messages of the console, broken policies, requests. */
+  /** What a reader should not meet: messages of the console, broken policies, requests. */
   trouble: string[];
 }
 
@@ -61,7 +62,7 @@ async function open(page: Page | string, { dark = false, width = 1200, hash = ""
   tab.on("dialog", (dialog) => trouble.push(`dialog: ${dialog.message()}`));
   tab.on("request", (request) => {
     const [address] = request.url().split("#");
-    if (!request.url().startsWith("data:") && address !== pathToFileURL(file).href)
+    if (!/^(data|blob):/.test(request.url()) && address !== pathToFileURL(file).href)
       trouble.push(`request: ${request.url()}`);
   });
   await tab.goto(`${pathToFileURL(file).href}${hash}`);
@@ -99,9 +100,64 @@ const rowsOf = (count: number): Block => ({
   rows: Array.from({ length: count }, (_, at) => [at]),
 });
 
+const chartBlock = (more: Partial<Extract<Block, { kind: "chart" }>> = {}): Block => ({
+  kind: "chart",
+  title: "Loss",
+  format: "number",
+  best: "least",
+  xLabel: "step",
+  yLabel: "loss",
+  series: [
+    { name: "training", x: [1, 2, 3], y: [4, 1, 2] },
+    { name: "validation", x: [2], y: [3] },
+  ],
+  ...more,
+});
+
+/** Fifty noisy steps of five epochs, each of two seconds, with evaluations. */
+const curvesPage: Page = {
+  title: "curves",
+  summary: "s",
+  clocks: [{ epoch: { steps: [0, 10], values: [0, 1] }, seconds: { steps: [0, 50], values: [0, 100] } }],
+  blocks: [
+    chartBlock({
+      epochs: [10, 20, 30, 40, 50],
+      series: [
+        {
+          name: "training",
+          look: "noisy",
+          clock: 0,
+          x: Array.from({ length: 50 }, (_, at) => at + 1),
+          y: Array.from({ length: 50 }, (_, at) => 5 - at / 12 + (at % 2)),
+        },
+        { name: "validation", clock: 0, x: [10, 20, 30, 40, 50], y: [5, 4, 3, 2, 1] },
+      ],
+    }),
+  ],
+};
+
+/** What is written on canvases from now on. */
+async function writing(tab: Tab): Promise<() => Promise<string[]>> {
+  await tab.evaluate(() => {
+    const { fillText } = CanvasRenderingContext2D.prototype;
+    (window as any).written = [];
+    CanvasRenderingContext2D.prototype.fillText = function (text, ...rest) {
+      (window as any).written.push(String(text));
+      return fillText.call(this, text, ...rest);
+    };
+  });
+  return () => tab.evaluate(() => (window as any).written.splice(0) as string[]);
+}
+
+/** What those who listen to the page were told last. */
+const heard = (tab: Tab): Promise<string | null> => tab.locator("p[role=status]").textContent();
+
+const painted = (tab: Tab): Promise<string> =>
+  tab.$eval(".u-wrap canvas", (canvas) => (canvas as HTMLCanvasElement).toDataURL());
+
 describe("a run's report", () => {
   it.each([{ dark: false }, { dark: true }])(
-    "draws every chart without a word in the console, $dark",
+    "draws every chart without a message in the console, $dark",
     async ({ dark }) => {
       const { tab, trouble } = await open(join(run, "report.html"), { dark });
       const ink = await inked(tab);
@@ -129,11 +185,11 @@ describe("a run's report", () => {
 
   it("sorts a table by a column, both ways, by keyboard, and says so", async () => {
     const { tab } = await open(join(run, "report.html"));
-    const section = tab.locator("section", { hasText: /^Epochs/ });
+    const section = tab.locator("section.is-table", { hasText: /^Epochs/ });
     const button = section.getByRole("button", { name: "training loss" });
     await button.focus();
     const column = async (): Promise<number[]> =>
-      (await section.locator("tbody tr td:nth-child(2)").allTextContents()).map(Number);
+      (await section.locator("tbody tr td:nth-child(2)").allTextContents()).map(parseFloat);
     for (const direction of ["descending", "ascending"]) {
       await tab.keyboard.press("Enter");
       expect(await section.locator(`th[aria-sort="${direction}"]`).count()).toBe(1);
@@ -145,7 +201,7 @@ describe("a run's report", () => {
     await tab.close();
   });
 
-  it("sorts the matrix, and tells what is in a cell by click and by key", async () => {
+  it("sorts the matrix, and tells what is in a cell by click, by key and from the list of pairs", async () => {
     const counts = [9, 1, 0, 0, 4, 6, 0, 0, 10];
     const { tab, trouble } = await open({
       title: "t",
@@ -153,41 +209,59 @@ describe("a run's report", () => {
       blocks: [{ kind: "confusion", title: "m", classes: ["ant", "bee", "cow"], counts }],
     });
     const canvas = tab.locator(".matrix canvas");
-    const said = tab.locator('.matrix [aria-live="polite"]');
-    expect(await tab.locator(`#${await canvas.getAttribute("aria-describedby")}`).textContent()).toBe(
-      "Most confused: bee was said to be cow 6 times of 10 (60.0 %). ant was said to be bee 1 time of 10 (10.0 %).",
+    const readout = tab.locator('.matrix [aria-live="polite"]');
+    expect(await tab.locator(`[id="${await canvas.getAttribute("aria-describedby")}"]`).textContent()).toBe(
+      "Most confused: bee predicted as cow: 6 of 10 images (60.0 %). ant predicted as bee: 1 of 10 images (10.0 %).",
     );
+    expect(await tab.locator("select").inputValue()).toBe("most confused first");
     await canvas.focus();
     await tab.keyboard.press("Home");
-    expect(await said.textContent()).toBe("ant was said to be ant 9 times of 10 (90.0 %).");
-    await tab.locator("select").selectOption("worst first");
-    expect(await said.textContent()).toBe("ant was said to be ant 9 times of 10 (90.0 %)."); // the chosen one stays chosen
+    expect(await readout.textContent()).toBe("bee predicted as bee: 4 of 10 images (40.0 %).");
+    await tab.locator("select").selectOption("as in the data");
+    expect(await readout.textContent()).toBe("bee predicted as bee: 4 of 10 images (40.0 %)."); // the chosen one stays chosen
     await canvas.focus();
-    await tab.keyboard.press("Home");
     await tab.keyboard.press("ArrowRight");
-    await tab.keyboard.press("ArrowRight");
-    expect(await said.textContent()).toBe("bee was said to be cow 6 times of 10 (60.0 %).");
+    expect(await readout.textContent()).toBe("bee predicted as cow: 6 of 10 images (60.0 %).");
+    await tab.getByRole("button", { name: "ant → bee" }).press("Enter");
+    expect(await readout.textContent()).toBe("ant predicted as bee: 1 of 10 images (10.0 %).");
+    await tab.getByRole("button", { name: "bee → cow" }).click();
+    expect(await readout.textContent()).toBe("bee predicted as cow: 6 of 10 images (60.0 %).");
     const box = (await canvas.boundingBox())!;
     await tab.mouse.click(box.x + box.width - 5, box.y + box.height - 5);
-    expect(await said.textContent()).toBe("cow was said to be cow 10 times of 10 (100.0 %).");
+    expect(await readout.textContent()).toBe("cow predicted as cow: 10 of 10 images (100.0 %).");
     await tab.reload();
-    expect(await tab.locator("select").inputValue()).toBe("worst first");
-    expect(await said.textContent()).toBe("cow was said to be cow 10 times of 10 (100.0 %).");
+    expect(await tab.locator("select").inputValue()).toBe("as in the data");
+    expect(await readout.textContent()).toBe("cow predicted as cow: 10 of 10 images (100.0 %).");
     expect(trouble).toEqual([]);
     await tab.close();
   });
 
-  it("takes a class's name for its largest mistake, and tells the cell under the mouse", async () => {
+  it("takes a class's name for its most frequent mistake, and tells the cell under the mouse", async () => {
     const { tab } = await open(matrixOf(3));
     const box = (await tab.locator(".matrix canvas").boundingBox())!;
-    const said = tab.locator('.matrix [aria-live="polite"]');
+    const readout = tab.locator('.matrix [aria-live="polite"]');
     const y = box.y + box.height - 20; // of the last class
     await tab.mouse.click(box.x + 30, y);
-    expect(await said.textContent()).toBe("class 2 was said to be class 0 1 time of 10 (10.0 %).");
+    expect(await readout.textContent()).toBe("class 2 predicted as class 0: 1 of 10 images (10.0 %).");
     await tab.mouse.move(box.x + box.width - 20, y);
-    expect(await said.textContent()).toBe("class 2 was said to be class 2 9 times of 10 (90.0 %).");
+    expect(await readout.textContent()).toBe("class 2 predicted as class 2: 9 of 10 images (90.0 %).");
     await tab.mouse.move(2, 2);
-    expect(await said.textContent()).toContain("class 0 1 time");
+    expect(await readout.textContent()).toContain("class 0: 1 of 10");
+    await tab.close();
+  });
+
+  it.each([6, 10, 100])("fills a card with the matrix of %i classes", async (size) => {
+    const { tab } = await open(matrixOf(size));
+    const room = await tab.$eval(".matrix", (node) => node.clientWidth);
+    const [plane, canvas] = await tab.$eval(".plane", (node) => [
+      node.clientWidth,
+      node.firstElementChild!.clientWidth,
+    ]);
+    expect(canvas).toBeGreaterThan(0.95 * plane!);
+    expect(canvas).toBeGreaterThan(0.6 * room);
+    const { height } = (await tab.locator(".matrix canvas").boundingBox())!;
+    expect(height).toBeGreaterThan(200);
+    expect(height).toBeLessThan(900);
     await tab.close();
   });
 
@@ -226,7 +300,8 @@ describe("a run's report", () => {
         ["class 0", 2],
         ["class 2", 2],
         ["9", 3],
-        ["said to be →", 1],
+        ["90 %", 3],
+        ["predicted class →", 1],
         ["← true class", 1],
       ] as const) {
         expect(
@@ -235,41 +310,220 @@ describe("a run's report", () => {
         ).toHaveLength(times);
       }
       const many = await written(matrixOf(100), width);
-      expect(many.texts.filter((text) => text.startsWith("class "))).toHaveLength(100); // each second, twice
+      // Each second or so, along both axes.
+      expect(many.texts.filter((text) => text.startsWith("class ")).length).toBeGreaterThanOrEqual(66);
       expect(many.texts).not.toContain("9");
       for (const { size } of [few, many]) expect(size).toBeGreaterThanOrEqual(10);
     },
   );
 
   it("tells a chart's values by keys, and what it comes to by its name", async () => {
-    const series = [
-      { name: "training", y: [4, 1, 2] },
-      { name: "held out", y: [null, 3, null] },
-    ];
-    const block: Block = {
-      kind: "chart",
-      title: "Loss",
-      format: "number",
-      best: "least",
-      xLabel: "step",
-      x: [1, 2, 3],
-      series,
-    };
-    const { tab, trouble } = await open({ title: "t", summary: "s", blocks: [block] });
+    const { tab, trouble } = await open({ title: "t", summary: "s", blocks: [chartBlock()] });
     const chart = tab.getByRole("application");
     expect(await chart.getAttribute("aria-label")).toMatch(
-      /^Loss: training: first 4, best 1, last 2; held out: first 3, best 3, last 3\./,
+      /^Loss: training: first 4, best 1, last 2; validation: first 3, best 3, last 3\./,
     );
-    await tab.keyboard.press("Tab");
-    const heard: (string | null)[] = [];
+    await chart.focus();
+    const said: (string | null)[] = [];
     for (const key of ["ArrowLeft", "ArrowLeft", "ArrowLeft", "ArrowLeft", "ArrowRight", "End"]) {
       await tab.keyboard.press(key);
-      heard.push(await tab.locator('[aria-live="polite"]').textContent());
+      said.push(await heard(tab));
     }
-    const [first, second, third] = ["step 1   training 4", "step 2   training 1   held out 3", "step 3   training 2"];
-    expect(heard).toEqual([third, second, first, first, second, third]);
+    // The last evaluation counts until the next one.
+    const [first, second, third] = [
+      "step 1, training 4",
+      "step 2, training 1, validation 3",
+      "step 3, training 2, validation 3",
+    ];
+    expect(said).toEqual([third, second, first, first, second, third]);
+    expect(await tab.locator(".value").allTextContents()).toEqual(["2", "3"]);
     expect(trouble).toEqual([]);
     await tab.close();
+  });
+
+  it("shows values under the mouse, and none once it has left", async () => {
+    const { tab } = await open({ title: "t", summary: "s", blocks: [chartBlock()] });
+    await tab.locator(".u-over").hover({ position: { x: 3, y: 50 } });
+    expect(await tab.locator(".readout").textContent()).toBe("step 1");
+    expect(await tab.locator(".value").allTextContents()).toEqual(["4", ""]);
+    await tab.mouse.move(1, 1);
+    await expect.poll(() => tab.locator(".readout").textContent()).toBe("");
+    await tab.close();
+  });
+
+  it("names axes and epochs, and stands over steps, epochs or time", async () => {
+    const { tab, trouble } = await open(curvesPage);
+    const written = await writing(tab);
+    const axis = tab.getByLabel("Horizontal axis");
+    const label = async (name: string): Promise<string[]> => (await axis.selectOption(name), written());
+    const time = await label("time");
+    expect(time).toEqual(expect.arrayContaining(["training time (s)", "loss", "e1", "e5", "80"]));
+    const epochs = await label("epoch");
+    expect(epochs).toEqual(expect.arrayContaining(["epoch", "loss", "4"]));
+    expect(epochs).not.toContain("e1"); // the axis says it
+    await axis.focus();
+    await tab.keyboard.press("ArrowUp");
+    await tab.keyboard.press("ArrowUp");
+    expect(await axis.inputValue()).toBe("step");
+    expect(await written()).toEqual(expect.arrayContaining(["step", "e1", "40"]));
+    expect(trouble).toEqual([]);
+    await tab.close();
+  });
+
+  it("smooths noisy curves by a slider, and leaves evaluations as they are", async () => {
+    const { tab } = await open(curvesPage);
+    const slider = tab.getByLabel("Smoothing");
+    const before = await painted(tab);
+    await slider.focus();
+    await tab.keyboard.press("End");
+    expect(await slider.inputValue()).toBe("0.99");
+    expect(await tab.locator("output").textContent()).toBe("0.99");
+    const smooth = await painted(tab);
+    expect(smooth).not.toBe(before);
+    await tab.reload();
+    expect(await slider.inputValue()).toBe("0.99"); // still
+    const box = (await slider.boundingBox())!;
+    await tab.mouse.click(box.x + 1, box.y + box.height / 2);
+    expect(await slider.inputValue()).toBe("0");
+    const raw = await painted(tab);
+    expect(raw).not.toBe(smooth);
+    await tab.getByRole("button", { name: "training" }).click();
+    const evaluations = await painted(tab);
+    await slider.focus();
+    await tab.keyboard.press("End");
+    expect(await painted(tab)).toBe(evaluations);
+    await tab.close();
+  });
+
+  it("switches a chart to a logarithmic axis and back, by mouse and by keyboard", async () => {
+    const { tab } = await open({
+      title: "t",
+      summary: "s",
+      blocks: [chartBlock({ series: [{ name: "a", x: [1, 2, 3, 4], y: [1000, 0, 10, 0.1] }] })],
+    });
+    const written = await writing(tab);
+    const log = tab.getByRole("button", { name: "Loss: logarithmic axis" });
+    expect(await log.getAttribute("aria-pressed")).toBe("false");
+    await log.click();
+    expect(await log.getAttribute("aria-pressed")).toBe("true");
+    expect(await written()).toEqual(expect.arrayContaining(["0.1", "1", "10", "100", "1000"]));
+    await log.press("Enter");
+    expect(await log.getAttribute("aria-pressed")).toBe("false");
+    expect(await written()).not.toContain("0.1");
+    await tab.close();
+  });
+
+  it("zooms by dragging, by buttons and by keys, and keeps the range until it is reset", async () => {
+    const { tab, trouble } = await open(curvesPage);
+    const written = await writing(tab);
+    const reset = tab.getByRole("button", { name: "Reset zoom" });
+    const ticks = async (): Promise<number[]> => (await written()).map(Number).filter((tick) => tick >= 10);
+    expect(await reset.isVisible()).toBe(false);
+    const plot = (await tab.locator(".u-over").boundingBox())!;
+    await tab.mouse.move(plot.x + 0.5 * plot.width, plot.y + 80);
+    await tab.mouse.down();
+    await tab.mouse.move(plot.x + 0.75 * plot.width, plot.y + 80, { steps: 4 });
+    await tab.mouse.up();
+    expect(await reset.isVisible()).toBe(true);
+    expect(Math.min(...(await ticks()))).toBeGreaterThanOrEqual(25);
+    await tab.reload();
+    expect(await reset.isVisible()).toBe(true);
+    await reset.click();
+    expect(await reset.isVisible()).toBe(false);
+    await tab.getByRole("button", { name: "Loss: zoom in" }).click();
+    expect(await heard(tab)).toBe("Loss: step 13.25 to step 37.75");
+    await tab.getByRole("button", { name: "Loss: zoom out" }).press("Enter");
+    expect(await reset.isVisible()).toBe(false);
+    const chart = tab.getByRole("application");
+    await chart.focus();
+    await tab.keyboard.press("Home"); // zooms around the cursor
+    await tab.keyboard.press("+");
+    expect(await heard(tab)).toBe("Loss: step 1 to step 25.5");
+    await tab.keyboard.press("-");
+    expect(await reset.isVisible()).toBe(false);
+    await tab.keyboard.press("+");
+    await tab.keyboard.press("0");
+    expect(await reset.isVisible()).toBe(false);
+    await tab.keyboard.press("+");
+    await tab.locator(".u-over").dblclick({ position: { x: 200, y: 80 } });
+    expect(await reset.isVisible()).toBe(false);
+    expect(trouble).toEqual([]);
+    await tab.close();
+  });
+
+  it("hides and shows a series by its name, by mouse and by keyboard", async () => {
+    const { tab } = await open(curvesPage);
+    const all = await painted(tab);
+    const training = tab.getByRole("button", { name: "training" });
+    await training.click();
+    expect(await training.getAttribute("aria-pressed")).toBe("false");
+    expect(await painted(tab)).not.toBe(all);
+    await tab.reload();
+    expect(await training.getAttribute("aria-pressed")).toBe("false");
+    await training.press("Space");
+    expect(await training.getAttribute("aria-pressed")).toBe("true");
+    await tab.mouse.move(1, 1);
+    expect(await painted(tab)).toBe(all);
+    for (const name of ["training", "validation"]) await tab.getByRole("button", { name }).click(); // nothing is left
+    await tab.getByRole("application").press("ArrowRight");
+    await tab.close();
+  });
+
+  it("saves curves and tables as CSV, and copies texts", async () => {
+    const facts: Block = { kind: "facts", title: "The run", rows: [["command", "trainer --x 'a b'"]] };
+    const page = { ...curvesPage, blocks: [...curvesPage.blocks, rowsOf(3), facts] };
+    const file = join(base, `page-${pages++}.html`);
+    writeFileSync(file, pageHtml(page));
+    const context = await browser.newContext({ permissions: ["clipboard-read", "clipboard-write"] });
+    const tab = await context.newPage();
+    const requests: string[] = [];
+    tab.on("request", (request) => void requests.push(request.url()));
+    await tab.goto(pathToFileURL(file).href);
+    const saved = async (name: string, act: "click" | "press"): Promise<[string, string]> => {
+      const button = tab.getByRole("button", { name: `Save ${name} as CSV` });
+      const [download] = await Promise.all([
+        tab.waitForEvent("download"),
+        act === "click" ? button.click() : button.press("Enter"),
+      ]);
+      return [download.suggestedFilename(), readFileSync(await download.path(), "utf8")];
+    };
+    const [name, text] = await saved("Loss", "click");
+    expect(name).toBe("Loss.csv");
+    expect(text.split("\r\n").slice(0, 2)).toEqual(["series,step,value", "training,1,5"]);
+    expect(text.trim().split("\r\n")).toHaveLength(1 + 50 + 5);
+    expect(await saved("rows", "press")).toEqual(["rows.csv", "row\r\n0\r\n1\r\n2\r\n"]);
+    const copied = (): Promise<string> => tab.evaluate(() => navigator.clipboard.readText());
+    await tab.getByRole("button", { name: "Copy command" }).click();
+    await expect.poll(copied).toBe("trainer --x 'a b'");
+    expect(await heard(tab)).toBe("command: Copied");
+    await tab.getByRole("button", { name: "Copy rows" }).press("Enter");
+    await expect.poll(async () => (await copied()).replaceAll("\r", "")).toBe("row\n0\n1\n2\n");
+    expect(requests.filter((url) => !url.startsWith("blob:"))).toEqual([pathToFileURL(file).href]);
+    await context.close();
+  });
+
+  it("has a bar of contents that stays in sight and leads to each part", async () => {
+    const { tab, trouble } = await open(join(run, "report.html"));
+    const links = tab.getByRole("navigation", { name: "Contents" }).getByRole("link");
+    const names = await links.allTextContents();
+    expect(names).toEqual(await tab.locator("h2").allTextContents());
+    expect(names.slice(0, 4)).toEqual(["Overview", "Curves", "Epochs", "Validation"]);
+    for (const at of [3, 1]) {
+      await (at === 3 ? links.nth(at).click() : links.nth(at).press("Enter"));
+      const heading = (await tab.locator("h2").nth(at).boundingBox())!;
+      const bar = (await tab.locator("nav").boundingBox())!;
+      expect(heading.y, names[at]).toBeGreaterThanOrEqual(bar.y + bar.height - 1);
+      expect(heading.y).toBeLessThan(200);
+      expect(bar.y).toBe(0);
+    }
+    const address = tab.url();
+    await tab.close();
+    const { tab: other } = await open(address.replace(/^file:\/\//, "").split("#")[0]!, {
+      hash: `#${address.split("#")[1]!}`,
+    });
+    expect(await other.evaluate(() => scrollY)).toBeGreaterThan(100);
+    await other.close();
+    expect(trouble).toEqual([]);
   });
 
   it("takes away a chart before it draws it again", async () => {
@@ -306,7 +560,7 @@ describe("a run's report", () => {
         const [red] = canvas.getContext("2d")!.getImageData(1, 1, 1, 1).data;
         return {
           open: document.querySelectorAll("details[open]").length,
-          rows: document.querySelectorAll("section:nth-last-child(2) tbody tr").length,
+          rows: document.querySelectorAll('[aria-label="rows"] tbody tr').length,
           light: red! > 128,
         };
       });
@@ -338,27 +592,54 @@ describe("a run's report", () => {
     await tab.close();
   });
 
-  it("loads itself again while the run lasts, keeps where its reader was, and stops when told", async () => {
-    const page = { ...runPage(readRun(run, true)), reload: 1.5 };
-    const { tab, trouble } = await open(page);
+  it("loads itself again while the run lasts, keeps where its reader was, and stops when Live is off", async () => {
+    const page = runPage(readRun(run, true));
+    const { tab, trouble } = await open({ ...page, live: { ...page.live!, reload: 1.5 } });
     const details = tab.locator("details").first();
     await details.locator("summary").click();
     await tab.locator(".matrix canvas").first().press("Home");
-    const said = await tab.locator(".matrix .said > p[aria-live]").first().textContent();
+    const cell = await tab.locator(".matrix [aria-live]").first().textContent();
     await tab.evaluate(() => scrollTo(0, 700));
     await tab.waitForEvent("load");
     expect(await details.getAttribute("open")).not.toBeNull();
-    expect(await tab.locator(".matrix .said > p[aria-live]").first().textContent()).toBe(said);
-    expect(await tab.evaluate(() => scrollY)).toBe(700);
-    await tab.getByRole("button", { name: "stop loading again" }).click();
+    expect(await tab.locator(".matrix [aria-live]").first().textContent()).toBe(cell);
+    await expect.poll(() => tab.evaluate(() => scrollY)).toBe(700);
+    const live = tab.getByRole("switch", { name: "Live" });
+    expect(await live.getAttribute("aria-checked")).toBe("true");
+    await live.click();
     let loads = 0;
     tab.on("load", () => loads++);
     await tab.waitForTimeout(2000);
     expect(loads).toBe(0);
     await tab.reload();
-    expect(await tab.getByRole("button", { name: "load again while" }).count()).toBe(1); // still
+    expect(await live.getAttribute("aria-checked")).toBe("false"); // still
+    await live.press("Space");
+    expect(await live.getAttribute("aria-checked")).toBe("true");
+    await tab.waitForEvent("load");
     expect(trouble).toEqual([]);
     await tab.close();
+  });
+
+  it("says how far a run is, what is left, and when there has been no news for long", async () => {
+    const live = { reload: 100, written: Date.now(), done: 250, total: 1000, secondsLeft: 400, checkpoint: 200 };
+    const { tab } = await open({ title: "t", summary: "s", live, blocks: [] });
+    const progress = tab.getByRole("progressbar", { name: "progress" });
+    expect([await progress.getAttribute("value"), await progress.getAttribute("max")]).toEqual(["250", "1000"]);
+    expect(await tab.locator(".live").textContent()).toBe(
+      "Livestep 250 of 1,000 · about 7 min of training left · last checkpoint: step 200",
+    );
+    await tab.close();
+    const { tab: old } = await open({
+      title: "t",
+      summary: "s",
+      live: { reload: 100, written: Date.now() - 3_600_000, done: 3 },
+      blocks: [],
+    });
+    expect(await old.locator(".live > span").textContent()).toBe("step 3 · no checkpoint yet");
+    expect(await old.locator(".stale").textContent()).toMatch(
+      /^This page was written 1 h 0 min ago\..* trainer report RUN/,
+    );
+    await old.close();
   });
 
   it("lets long names of rows go over several lines", async () => {
@@ -381,15 +662,130 @@ describe("a run's report", () => {
   it("is read in full without a mouse: every control has a name, every picture a text", async () => {
     const { tab } = await open(join(run, "report.html"));
     const nameless = await tab.$$eval(
-      "button, select, canvas[tabindex], img, [role=application]",
+      "button, select, input, progress, canvas[tabindex], .is-images img, [role=application], [role=img]",
       (nodes) =>
         nodes.filter((node) => {
           const label = node.getAttribute("aria-label") ?? node.getAttribute("alt") ?? node.textContent ?? "";
-          return label.trim() === "" && document.querySelector(`label[for="${node.id}"]`) === null;
+          return label.trim() === "" && node.closest("label") === null;
         }).length,
     );
     expect(nameless).toBe(0);
     expect(await tab.locator("h1").count()).toBe(1);
+    await tab.close();
+  });
+
+  it.each([false, true])("has text of enough contrast, dark %s", async (dark) => {
+    const { tab } = await open(join(run, "report.html"), { dark });
+    const faint = await tab.evaluate(() => {
+      const numbers = (colour: string): number[] => colour.match(/[\d.]+/g)!.map(Number);
+      const luminance = (colour: string): number => {
+        const [red, green, blue] = numbers(colour).map((byte) =>
+          byte <= 10.31 ? byte / 255 / 12.92 : ((byte / 255 + 0.055) / 1.055) ** 2.4,
+        );
+        return 0.2126 * red! + 0.7152 * green! + 0.0722 * blue!;
+      };
+      const behind = (node: Element): string => {
+        for (let at: Element | null = node; at; at = at.parentElement) {
+          const { backgroundColor } = getComputedStyle(at);
+          if (numbers(backgroundColor)[3] !== 0) return backgroundColor;
+        }
+        return "rgb(255, 255, 255)";
+      };
+      const hasText = (node: Element): boolean =>
+        Array.from(node.childNodes).some((child) => child.nodeType === 3 && child.textContent!.trim() !== "");
+      return Array.from(document.querySelectorAll("main *"))
+        .filter((node) => hasText(node) && (node as HTMLElement).offsetParent !== null)
+        .map((node) => {
+          const [one, other] = [luminance(getComputedStyle(node).color), luminance(behind(node))].sort((a, b) => b - a);
+          return { text: node.textContent!.slice(0, 30), ratio: (one! + 0.05) / (other! + 0.05) };
+        })
+        .filter(({ ratio }) => ratio < 4.5);
+    });
+    expect(faint).toEqual([]);
+    await tab.close();
+  });
+});
+
+describe("a comparison", () => {
+  const runsOf = (...changes: object[]): Page =>
+    comparePage(
+      changes.map((change, at): RunParts => {
+        const parts = readRun(run, false);
+        const summary = { ...parts.summary!, test: { ...parts.summary!.test!, top1: 0.5 + 0.1 * at } };
+        return { ...parts, folder: `/runs/r${at}`, record: { ...parts.record!, ...change } as never, summary };
+      }),
+    );
+  const page = (): Page =>
+    runsOf(
+      { seed: 1 },
+      { seed: 2 },
+      { seed: 1, learningRate: 0.5 },
+      { seed: 1, model: { name: "other", options: {} } },
+    );
+
+  it("marks the best and shows differences against a run of the reader's choice", async () => {
+    const { tab, trouble } = await open(page());
+    const section = tab.locator("section", { hasText: /^Groups of seeds/ });
+    const rows = section.locator("tbody tr");
+    const column = (await section.locator("thead th").allTextContents()).indexOf("test top-1");
+    const cells = (): Promise<string[]> =>
+      Promise.all([0, 1, 2].map(async (row) => (await rows.nth(row).locator("th, td").nth(column).textContent())!));
+    expect(await cells()).toEqual(["55.0 % ± 7.1 %", "70.0 %+15.0 points", "80.0 %best+25.0 points"]);
+    const base = section.getByLabel("Differences against");
+    await base.selectOption("r3");
+    expect(await cells()).toEqual(["55.0 % ± 7.1 %−25.0 points", "70.0 %−10.0 points", "80.0 %best"]);
+    await tab.reload();
+    expect(await base.inputValue()).toBe("r3");
+    await base.focus();
+    await tab.keyboard.press("Home");
+    expect(await cells()).toEqual(["55.0 % ± 7.1 %", "70.0 %", "80.0 %best"]);
+    expect(trouble).toEqual([]);
+    await tab.close();
+  });
+
+  it("draws means with bands over seeds or single runs", async () => {
+    const { tab } = await open(page());
+    const section = tab.locator("section", { hasText: /^Validation accuracy/ });
+    const names = (): Promise<string[]> => section.locator("li:visible .name").allTextContents();
+    expect(await names()).toEqual(["r0 and 1 more seed", "r2", "r3"]);
+    const show = section.locator("select");
+    await show.selectOption("single runs");
+    expect(await names()).toEqual(["r0", "r1", "r2", "r3"]);
+    await tab.reload();
+    expect(await names()).toHaveLength(4);
+    await show.focus();
+    await tab.keyboard.press("ArrowUp");
+    expect(await names()).toHaveLength(3);
+    await tab.close();
+  });
+
+  it("draws a result against a hyperparameter of the reader's choice", async () => {
+    const { tab, trouble } = await open(page());
+    const section = tab.locator("section.is-scatter");
+    const written = await writing(tab);
+    const x = section.locator("label", { hasText: /^Hyperparameter/ }).locator("select");
+    const names = await x.locator("option").allTextContents();
+    expect(names).toContain("learningRate");
+    await x.selectOption("model.name");
+    expect(await written()).toEqual(expect.arrayContaining(["model.name", "other", "test top-1"]));
+    const y = section.locator("label", { hasText: /^Result/ }).locator("select");
+    await y.focus();
+    await tab.keyboard.press("End");
+    expect(await written()).toEqual(expect.arrayContaining(["training, s"]));
+    const chart = section.getByRole("application");
+    await chart.focus();
+    await tab.keyboard.press("Home");
+    expect(await heard(tab)).toContain("micro-net");
+    await tab.reload();
+    expect(await x.inputValue()).toBe("model.name");
+    expect(trouble).toEqual([]);
+    await tab.close();
+  });
+
+  it.each([1280, 768, 360])("fits %i pixels", async (width) => {
+    const { tab, trouble } = await open(page(), { width });
+    expect(await tab.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
+    expect(trouble).toEqual([]);
     await tab.close();
   });
 });
@@ -440,14 +836,14 @@ const payloads = [
 
 /** Everywhere that a name from outside comes to stand. */
 function pageOf(text: string): Page {
-  const told = createTold();
-  told.add({ event: "step", step: 1, loss: 1, top1: 0.5, learningRate: 0.1, gradientNorm: 1, imagesPerSecond: 9 });
-  told.add({ event: "warning", message: text });
+  const history = createRunHistory();
+  history.add({ event: "step", step: 1, loss: 1, top1: 0.5, learningRate: 0.1, gradientNorm: 1, imagesPerSecond: 9 });
+  history.add({ event: "warning", message: text });
   const counts = [3, 1, 2, 4];
-  const picture = { path: `${text}.png`, caption: text };
+  const image = { path: `${text}.png`, lines: [text, text, text], correct: false };
   const page = runPage({
     folder: join(base, "x"),
-    told,
+    history,
     status: "ended",
     record: {
       name: text,
@@ -476,10 +872,10 @@ function pageOf(text: string): Page {
     kept: {
       command: text,
       plan: text,
-      splits: { [text]: { step: 1, source: text, classes: [text, `${text} 2`], counts, worst: [picture] } },
-      augmented: picture,
+      splits: { [text]: { step: 1, source: text, classes: [text, `${text} 2`], counts, worst: [image] } },
+      augmented: { path: text, caption: text, columns: 2 },
     },
-    picture: () =>
+    image: () =>
       "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==",
   });
   const more: Block = {
@@ -487,10 +883,24 @@ function pageOf(text: string): Page {
     title: text,
     format: "number",
     xLabel: text,
-    x: [1, 2],
-    series: [{ name: text, y: [1, 2] }],
+    yLabel: text,
+    marks: [{ x: 1, name: text }],
+    series: [{ name: text, x: [1, 2], y: [1, 2], view: text }],
   };
-  return { ...page, blocks: [...page.blocks, more] };
+  const scatter: Block = {
+    kind: "scatter",
+    title: text,
+    note: text,
+    runs: [{ name: text, group: text }],
+    x: [{ name: text, values: [text] }],
+    y: [{ name: text, format: "number", values: [1] }],
+  };
+  const tiles: Block = {
+    kind: "tiles",
+    title: text,
+    items: [{ label: text, format: "text", value: text, note: text }],
+  };
+  return { ...page, blocks: [...page.blocks, { kind: "heading", title: text, note: text }, more, scatter, tiles] };
 }
 
 /**
@@ -515,7 +925,7 @@ function comparisonOf(text: string): Page {
       ...record,
       name: part.name,
       seed: 1,
-      data: part,
+      data: { name: text, options: { [text]: text } },
       model: part,
       optimizer: part,
       plugins: [part],
@@ -538,15 +948,18 @@ const textsOf = ({ title, summary, blocks }: Page): string[] => [
   title,
   summary,
   ...blocks.flatMap((block) => {
+    const heads = [block.title, ...(block.note ? [block.note] : [])];
+    if (block.kind === "heading") return heads;
     if (block.kind === "table")
       return [
-        block.title,
-        ...(block.note ? [block.note] : []),
+        ...heads,
         ...block.columns.map(({ name }) => name),
         ...block.rows.flat().filter((cell) => typeof cell === "string"),
       ];
-    if (block.kind === "chart") return [block.title, ...block.series.map(({ name }) => name)];
-    throw new Error(`A comparison has a block of kind ${block.kind}, whose texts nobody checks.`);
+    if (block.kind === "chart") return [...heads, ...block.series.map(({ name }) => name)];
+    if (block.kind === "scatter")
+      return [...heads, ...block.runs.map(({ group }) => group), ...block.x.map(({ name }) => name)];
+    throw new Error(`A comparison has a block of kind ${block.kind}, whose texts no test checks.`);
   }),
 ];
 
@@ -570,7 +983,7 @@ describe("names that would be code elsewhere", () => {
   it.each(payloads)("%j is text in a comparison too, everywhere and to the letter", async (payload) => {
     const page = comparisonOf(payload);
     const expected = textsOf(page);
-    expect(page.blocks[0]!.note).toMatch(/each seed counts once in means and deviations: 2\/[^]* \(that of 0\//);
+    expect(page.blocks[1]!.note).toMatch(/Each seed counts once in means and deviations: 2\/[^]* \(seed of 0\//);
     // What is put through: groups, legends, columns, fields, values, reasons.
     expect(
       expected.filter((text) => text.includes(payload.replaceAll("/", "\u2215").replaceAll("\0", "\u2400"))).length,
@@ -578,12 +991,14 @@ describe("names that would be code elsewhere", () => {
     expect(expected.filter((text) => text.includes(payload)).length).toBeGreaterThan(12);
     const { tab, trouble } = await open(page);
     const shown = new Set(
-      await tab.$$eval("h1, h2, p, th, td, li, button", (nodes) => nodes.map((node) => node.textContent)),
+      await tab.$$eval("h1, h2, h3, p, th, td, .name, option, thead button", (nodes) =>
+        nodes.map((node) => node.textContent),
+      ),
     );
     expect(expected.filter((text) => !shown.has(text))).toEqual([]);
     const plot = tab.locator(".u-over").first();
     await plot.hover({ position: { x: 40, y: 40 } }); // the names are drawn beside the figures there
-    for (const sort of await tab.locator("th button").all()) await sort.click();
+    for (const sort of await tab.locator("thead button").all()) await sort.click();
     expect(await hasRun(tab)).toBeUndefined();
     expect(trouble).toEqual([]);
     await tab.close();
@@ -609,9 +1024,9 @@ describe("names that would be code elsewhere", () => {
 
 describe("pages of many", () => {
   it("a run of a million steps is a page of less than two megabytes that opens in ten seconds, and every step counts in it", async () => {
-    const told = createTold();
+    const history = createRunHistory();
     for (let step = 1; step <= 1_000_000; step++) {
-      told.add({
+      history.add({
         event: "step",
         step,
         loss: 2 + Math.sin(step / 1e4),
@@ -621,7 +1036,7 @@ describe("pages of many", () => {
         imagesPerSecond: 100,
       });
     }
-    told.add({
+    history.add({
       event: "step",
       step: 1_000_001,
       loss: 50,
@@ -630,7 +1045,7 @@ describe("pages of many", () => {
       gradientNorm: 1,
       imagesPerSecond: 100,
     });
-    const page = runPage({ ...readRun(run, false), told });
+    const page = runPage({ ...readRun(run, false), history });
     expect(Buffer.byteLength(pageHtml(page))).toBeLessThan(2e6);
     const from = performance.now();
     const { tab, trouble } = await open(page);

@@ -1,15 +1,10 @@
 /** What several runs have in common, what they differ in, and which of them count. */
 import { describe, expect, it } from "vitest";
-import {
-  comparePage,
-  differences,
-  figureOf,
-  flattened,
-  groupsOf,
-  leftOut,
-  namesOf,
-} from "../../report/compare-page.js";
-import { createTold, type RunParts } from "../../report/run-page.js";
+import type { Block, Chart, Measured } from "../../report/blocks.js";
+import { comparePage, meanOf } from "../../report/compare-page.js";
+import { dataSetsOf, differences, figureOf, flattened, groupsOf, leftOut, namesOf } from "../../report/groups.js";
+import { createRunHistory } from "../../report/run-history.js";
+import type { RunParts } from "../../report/run-page.js";
 
 const part = (name: string, options: object = {}) => ({ name, options });
 const recordOf = (more: object) =>
@@ -26,7 +21,7 @@ const recordOf = (more: object) =>
   }) as unknown as NonNullable<RunParts["record"]>;
 const runOf = (name: string, record: object | undefined, top1?: number): RunParts => ({
   folder: `/runs/${name}`,
-  told: createTold(),
+  history: createRunHistory(),
   record: record && recordOf(record),
   summary:
     top1 === undefined
@@ -34,8 +29,10 @@ const runOf = (name: string, record: object | undefined, top1?: number): RunPart
       : ({ stopReason: "epochs", test: { top1, top5: 1, loss: 1 }, imagesPerSecond: 9, seconds: 1 } as never),
   kept: { splits: {} },
   status: "ended",
-  picture: () => undefined,
+  image: () => undefined,
 });
+const isTable = (block: Block): block is Extract<Block, { kind: "table" }> => block.kind === "table";
+const isChart = (block: Block): block is Chart & { title: string } => block.kind === "chart";
 const sizes = (runs: RunParts[]): number[] => groupsOf(runs).map(({ runs: members }) => members.length);
 
 describe("groups", () => {
@@ -82,8 +79,8 @@ describe("runs that did not finish", () => {
     const run = runOf(name, { seed }, 0.1);
     return { ...run, summary: { ...run.summary!, stopReason } };
   };
-  const told = createTold(); // a good epoch, of a run that never came to its end
-  told.add({
+  const history = createRunHistory(); // a good epoch, of a run that never came to its end
+  history.add({
     event: "epoch:end",
     epoch: 0,
     step: 1,
@@ -92,7 +89,7 @@ describe("runs that did not finish", () => {
     learningRate: 0.1,
     imagesPerSecond: 9,
   });
-  const brokeOff: RunParts = { ...runOf("killed", { seed: 5 }), told, status: "broke off" };
+  const brokeOff: RunParts = { ...runOf("killed", { seed: 5 }), history, status: "broke off" };
   const runs = [
     runOf("a", { seed: 1 }, 0.5),
     runOf("b", { seed: 2 }, 0.7),
@@ -107,9 +104,9 @@ describe("runs that did not finish", () => {
       mean: expect.closeTo(0.6, 12),
       deviation: expect.any(Number),
     });
-    expect(figureOf({ runs: [brokeOff] }, "held-out top-1")).toEqual({ count: 0 });
+    expect(figureOf({ runs: [brokeOff] }, "validation top-1")).toEqual({ count: 0 });
     expect(leftOut(groupsOf(runs))).toEqual([
-      "Runs that did not finish are left out of means and deviations: stopped (interrupted (SIGINT)), bad (failed: NaN), killed (broke off).",
+      "Means and deviations leave out runs that did not finish: stopped (interrupted (SIGINT)), bad (failed: NaN), killed (broke off).",
     ]);
   });
 
@@ -120,19 +117,15 @@ describe("runs that did not finish", () => {
   });
 
   it("are told on the page, beside of how many runs each mean is", () => {
-    const [table] = comparePage(runs).blocks as unknown as [
-      { note: string; columns: { name: string }[]; rows: unknown[][] },
-    ];
-    expect(table.note).toContain("killed (broke off)");
-    const at = table.columns.findIndex(({ name }) => name.startsWith("finished"));
-    expect(table.rows[0]![at]).toBe(2);
+    const [table] = comparePage(runs).blocks.filter(isTable);
+    expect(table!.note).toContain("killed (broke off)");
+    const at = table!.columns.findIndex(({ name }) => name === "finished");
+    expect(table!.rows[0]![at]).toBe(2);
     const held = { top1: 0.5, top5: 1, loss: 1, source: "current" };
     const some = runs.map((run, at) =>
       at === 0 ? { ...run, summary: { ...run.summary!, validation: held } as never } : run,
     );
-    expect((comparePage(some).blocks[0] as unknown as typeof table).rows[0]![at]).toBe(
-      "2; held-out top-1 of 1; held-out loss of 1",
-    );
+    expect(comparePage(some).blocks.find(isTable)!.rows[0]![at]).toBe("2; validation top-1 of 1; validation loss of 1");
   });
 });
 
@@ -154,17 +147,17 @@ describe("repeats of a seed", () => {
     expect(leftOut(groupsOf([first, other]))).toEqual([]);
     expect(leftOut(groupsOf([first, runOf("longer", { seed: 1, epochs: 9 }, 0.5)]))).toEqual([]);
     expect(leftOut(groupsOf([first, again, other]))).toEqual([
-      expect.stringMatching(/not independent.*: again \(that of first\)\.$/),
+      expect.stringMatching(/not independent.*: again \(seed of first\)\.$/),
     ]);
   });
 
   it("are a note on the page, whose count is of seeds", () => {
-    const [table] = comparePage([first, again, other]).blocks as unknown as [{ note: string; rows: unknown[][] }];
-    expect(table.note).toContain("again (that of first)");
-    expect(table.rows).toHaveLength(1);
-    expect(table.rows[0]!.slice(0, 2)).toEqual(["first and 1 more of its seeds, 1 repeated", 2]);
-    const [plain] = comparePage([first, other]).blocks as unknown as [{ note: string }];
-    expect(plain.note).not.toContain("independent");
+    const [table] = comparePage([first, again, other]).blocks.filter(isTable);
+    expect(table!.note).toContain("again (seed of first)");
+    expect(table!.rows).toHaveLength(1);
+    expect(table!.rows[0]!.slice(0, 2)).toEqual(["first and 1 more seed, 1 repeated", 2]);
+    const [plain] = comparePage([first, other]).blocks.filter(isTable);
+    expect(plain!.note).not.toContain("independent");
   });
 });
 
@@ -186,4 +179,138 @@ describe("what configs differ in", () => {
     ).toEqual([]);
     expect(flattened(undefined).size).toBe(0);
   });
+});
+
+/** A run of two epochs, whose evaluations are these accuracies. */
+function evaluatedRun(name: string, record: object, accuracies: readonly number[]): RunParts {
+  const run = runOf(name, record, accuracies.at(-1));
+  accuracies.forEach((top1, epoch) => {
+    const step = 10 * (epoch + 1);
+    run.history.add({ event: "step", step, loss: 1 - top1, top1, samples: 10, imagesPerSecond: 10 } as never);
+    const figures = { train: { loss: 1, top1 }, validation: { loss: 1 - top1, top1 } };
+    run.history.add({ event: "epoch:end", epoch, step, ...figures, learningRate: 0.1, imagesPerSecond: 9 } as never);
+  });
+  return run;
+}
+
+describe("curves", () => {
+  const seeds = [
+    evaluatedRun("a", { seed: 1 }, [0.2, 0.6]),
+    evaluatedRun("b", { seed: 2 }, [0.4, 0.8]),
+    evaluatedRun("again", { seed: 2 }, [0, 0]),
+    { ...evaluatedRun("killed", { seed: 3 }, [0.1]), summary: undefined, status: "broke off" as const },
+  ];
+  const page = comparePage([...seeds, evaluatedRun("c", { epochs: 3 }, [0.5, 0.5])]);
+  const chart = page.blocks.filter(isChart).find(({ title }) => title === "Validation accuracy")!;
+
+  it("of a group are a mean with a band over its seeds, each of which counts once", () => {
+    const groups = chart.series.filter(({ view }) => view === "mean of each group");
+    expect(groups.map(({ name }) => name)).toEqual(["a and 2 more seeds, 1 repeated", "killed", "c"]);
+    const [mean, cut] = groups;
+    expect(mean!.y.map((value) => value!.toFixed(3))).toEqual(["0.300", "0.700"]);
+    expect([mean!.low, mean!.high]).toEqual([
+      [0.2, 0.6],
+      [0.4, 0.8],
+    ]);
+    expect(cut!.y).toEqual([0.1]); // drawn, though in no mean
+    expect(chart.series.filter(({ view }) => view === "single runs").map(({ name }) => name)).toEqual([
+      "a",
+      "b",
+      "again",
+      "killed",
+      "c",
+    ]);
+  });
+
+  it("have a clock each, so that they can stand over epochs and time", () => {
+    expect(page.clocks).toHaveLength(5);
+    expect(page.clocks![3]).toEqual({
+      epoch: { steps: [0, 10], values: [0, 1] },
+      seconds: { steps: [0, 10], values: [0, 10] },
+    });
+    expect(chart.series.find(({ name }) => name === "killed")!.clock).toBe(3);
+  });
+
+  it("are averaged at the steps that all have", () => {
+    const curves = [
+      { x: [1, 2, 3], y: [1, 2, 3] },
+      { x: [2, 3, 4], y: [4, 5, 6] },
+    ];
+    expect(meanOf(curves)).toEqual({ x: [2, 3], y: [3, 4], low: [2, 3], high: [4, 5] });
+  });
+
+  it("of single runs have no second view", () => {
+    const alone = comparePage([evaluatedRun("a", {}, [0.5]), evaluatedRun("c", { epochs: 3 }, [0.6])]);
+    expect(
+      alone.blocks.filter(isChart).flatMap(({ series }) => series.filter(({ view }) => view !== undefined)),
+    ).toEqual([]);
+  });
+});
+
+describe("results", () => {
+  const runs = [
+    evaluatedRun("a", { seed: 1, learningRate: 0.1 }, [0.5]),
+    evaluatedRun("b", { seed: 2, learningRate: 0.1 }, [0.7]),
+    evaluatedRun("c", { seed: 1, learningRate: 0.01, plugins: [part("ema")] }, [0.9]),
+    { ...evaluatedRun("killed", { seed: 2, learningRate: 1 }, [0.1]), summary: undefined },
+  ];
+  const { blocks } = comparePage(runs);
+
+  it("stand in a table whose best can be marked and whose rows can be compared", () => {
+    const table = blocks.find(isTable)!;
+    expect(table.compare).toBe(true);
+    const at = table.columns.findIndex(({ name }) => name === "test top-1");
+    expect(table.columns[at]).toMatchObject({ better: "higher" });
+    const [first, second, cut] = table.rows.map((row) => row[at] as Measured | null);
+    expect(first).toEqual({ value: expect.closeTo(0.6, 12), deviation: expect.closeTo(0.2 / Math.SQRT2, 12) });
+    expect(second).toEqual({ value: 0.9 });
+    expect(cut).toBeNull();
+  });
+
+  it("stand against each field in which finished runs differ", () => {
+    const scatter = blocks.find((block) => block.kind === "scatter")!;
+    expect(scatter.x).toEqual([
+      { name: "learningRate", values: [0.1, 0.1, 0.01] },
+      { name: "plugins.ema", values: ["not used", "not used", "used"] },
+    ]);
+    expect(scatter.y.find(({ name }) => name === "test top-1")!.values).toEqual([0.5, 0.7, 0.9]);
+    expect(scatter.runs.map(({ name, group }) => [name, group])).toEqual([
+      ["a", "a and 1 more seed"],
+      ["b", "a and 1 more seed"],
+      ["c", "c"],
+    ]);
+    const same = comparePage([runs[0]!, runs[1]!]);
+    expect(same.blocks.some(({ kind }) => kind === "scatter")).toBe(false); // they differ in the seed alone
+  });
+});
+
+it("runs of different data are kept apart, with a sentence that says why", () => {
+  const [one, two, other] = [
+    evaluatedRun("one", {}, [0.5]),
+    evaluatedRun("two", { seed: 2 }, [0.6]),
+    evaluatedRun("other", { data: part("cifar100") }, [0.9]),
+  ];
+  expect(dataSetsOf([one, other, two]).map(({ name, runs }) => [name, runs.length])).toEqual([
+    ["shapes", 2],
+    ["cifar100", 1],
+  ]);
+  const larger = evaluatedRun("larger", { data: part("shapes", { classes: 20 }) }, [0.5]);
+  expect(dataSetsOf([one, larger, other]).map(({ name }) => name)).toEqual(["shapes 1", "shapes 2", "cifar100"]);
+  const page = comparePage([one, other, two]);
+  expect(page.summary).toMatch(/2 different data sets.* cannot be compared/);
+  expect(page.blocks.filter(({ kind }) => kind === "heading").map(({ title }) => title)).toEqual([
+    "Results: shapes",
+    "Curves: shapes",
+    "Runs: shapes",
+    "Results: cifar100",
+    "Curves: cifar100",
+    "Runs: cifar100",
+  ]);
+  const charts = page.blocks.filter(isChart).filter(({ title }) => title.startsWith("Validation accuracy"));
+  expect(charts.map(({ title, series }) => [title, new Set(series.map(({ clock }) => clock)).size])).toEqual([
+    ["Validation accuracy: shapes", 2],
+    ["Validation accuracy: cifar100", 1],
+  ]);
+  expect(new Set(charts[1]!.series.map(({ clock }) => clock))).toEqual(new Set([1]));
+  expect(comparePage([one, two]).summary).toBe("one, two");
 });

@@ -1,8 +1,12 @@
 /** A page that carries all it needs, may do nothing else, and lets no name out of the element that holds it. */
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
+import { Script } from "node:vm";
 import { describe, expect, it } from "vitest";
-import { pageHtml } from "../../report/html.js";
+import { joined, pageHtml, pageScripts } from "../../report/html.js";
+
+const folder = new URL("../../report/page/", import.meta.url);
+const sources = new Map(pageScripts.map((name) => [name, readFileSync(new URL(name, folder), "utf8")]));
 
 describe("the HTML", () => {
   it("allows the scripts and styles that it has, and nothing else", () => {
@@ -19,9 +23,8 @@ describe("the HTML", () => {
     expect(html.indexOf("Content-Security-Policy"), "before anything that it concerns").toBeLessThan(
       html.search(/<(script|style|link|img)/),
     );
-    expect(readFileSync(new URL("../../report/page.js", import.meta.url), "utf8")).not.toMatch(
-      /innerHTML|outerHTML|insertAdjacent|document\.write|eval\(/,
-    );
+    for (const [name, text] of sources)
+      expect(text, name).not.toMatch(/innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|Function\(/);
   });
 
   it("keeps names from ending the element that holds them", () => {
@@ -39,5 +42,33 @@ describe("the HTML", () => {
     const shown = "&#60;/script&#62;&#60;script&#62;alert(1)&#60;/script&#62;&#60;!-- \u2028\u2029 &#34;&#39;&#38;";
     expect(html).toContain(`<title>${shown}</title>`);
     expect(html).toContain(`<h1>${shown}</h1>`);
+  });
+});
+
+describe("the page's script", () => {
+  it("joins all modules of page/, of which each uses only those before it", () => {
+    const files = readdirSync(folder).filter((name) => name.endsWith(".js"));
+    expect(files.sort()).toEqual([...pageScripts].sort());
+    for (const [name, text] of sources) {
+      const imported = [...text.matchAll(/from "\.\/(.*)";/g)].map(([, file]) => file as (typeof pageScripts)[number]);
+      for (const other of imported)
+        expect(pageScripts.indexOf(other), `${name} imports ${other}`).toBeLessThan(pageScripts.indexOf(name));
+      expect(text, name).toMatch(/^\/\/ @ts-check$/m);
+    }
+  });
+
+  it("is one script in which no name is there twice", () => {
+    const text = joined([...sources.values()]);
+    expect(() => new Script(text)).not.toThrow();
+    expect(text).not.toMatch(/^(import|export) /m);
+    expect(() => new Script(joined(["export const a = 1;\n", "const a = 2;\n"]))).toThrow(/already been declared/);
+  });
+
+  it("loses its imports and exports, and nothing else", () => {
+    const module =
+      'import {\n  a,\n  b,\n} from "./x.js";\nexport const c = a; // import this; export that\nexport function d() {}\n';
+    expect(joined([module])).toBe(
+      '(() => {\n"use strict";\nconst c = a; // import this; export that\nfunction d() {}\n})();\n',
+    );
   });
 });

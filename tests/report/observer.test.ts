@@ -1,9 +1,12 @@
-/** What a run keeps for its report: enough to draw it again, and nothing that the run would notice. */
+/** What a run stores for its report: enough to draw it again, and nothing that the run would notice. */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import sharp from "sharp";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { imageFolder } from "../../core/data/index.js";
 import { loadBackend, type Plugin, Trainer } from "../../core/index.js";
+import { makePart } from "../../core/parts.js";
 import { fitWeights, microConfig, weightsHash } from "../../core/testing/index.js";
 import { createReport } from "../../report/observer.js";
 import { readKept } from "../../report/read.js";
@@ -18,32 +21,119 @@ const folderOf = (name: string): string => {
   return join(base, name);
 };
 
-describe("what is kept", () => {
-  it("is the command, the plan, counts of each split and pictures that are there", async () => {
+const isPng = (folder: string, path: string): boolean =>
+  readFileSync(join(folder, path)).subarray(1, 4).toString() === "PNG";
+
+describe("what is stored", () => {
+  it("is the command, the plan, counts of each split and images that are there", async () => {
     const folder = folderOf("kept");
     const trainer = new Trainer(microConfig({ epochs: 2 }), [
       createRunRecord().plugin,
       createReport({ command: "trainer --x" }),
     ]);
-    const pictures: string[] = [];
-    trainer.events.on("picture", ({ path }) => void pictures.push(path));
-    const {
-      summary: { validation },
-    } = await trainer.fit({ folder });
+    const images: string[] = [];
+    trainer.events.on("picture", ({ path }) => void images.push(path));
+    const { validation } = (await trainer.fit({ folder })).summary;
     const kept = readKept(folder);
     expect(kept.command).toBe("trainer --x");
     expect(kept.plan).toContain("beforeBatch");
-    const split = kept.splits["held out"]!;
+    const split = kept.splits["validation"]!;
     expect(split.counts.reduce((sum, count) => sum + count, 0)).toBe(validation!.count);
     expect(split.classes.length ** 2).toBe(split.counts.length);
     expect(split.worst.length).toBeGreaterThan(0);
     for (const { path } of [kept.augmented!, ...split.worst]) {
-      expect(pictures).toContain(path);
-      expect(readFileSync(join(folder, path)).subarray(1, 4).toString()).toBe("PNG");
+      expect(images).toContain(path);
+      expect(isPng(folder, path), path).toBe(true);
+    }
+    for (const { lines, correct } of split.worst) {
+      expect(lines).toEqual([
+        expect.stringMatching(/^predicted .+ \d+\.\d %$/),
+        expect.stringMatching(correct ? /^correct$/ : /^true .+ \d+\.\d %$/),
+        expect.stringMatching(/#\d+$/),
+      ]);
+    }
+    const { height, width } = await sharp(readFileSync(join(folder, kept.augmented!.path))).metadata();
+    expect(width).toBe(kept.augmented!.columns * height!);
+  });
+
+  it("shows an image from its own file larger than the network sees it, under its path in the data", async () => {
+    const data = join(base, "photos");
+    for (let at = 0; at < 24; at++) {
+      const name = at % 2 === 0 ? "light" : "dark";
+      mkdirSync(join(data, "train", name), { recursive: true });
+      const background = at % 2 === 0 ? "#eeeeee" : "#222222";
+      // Wider than high, and one smaller than the page's tiles.
+      const size = at === 1 ? { width: 130, height: 100 } : { width: 400, height: 300 };
+      const image = sharp({ create: { ...size, channels: 3, background } });
+      await image.png().toFile(join(data, "train", name, `${at}.png`));
+    }
+    const folder = folderOf("of files");
+    const config = microConfig({ epochs: 1, data: imageFolder({ path: data, size: 16 }), holdout: 0.5 });
+    const paths: string[] = [];
+    const trainer = new Trainer(config, [createRunRecord().plugin, createReport()]);
+    trainer.events.on("picture", ({ path }) => void paths.push(path));
+    await trainer.fit({ folder });
+    const { worst } = readKept(folder).splits["validation"]!;
+    const sides = new Set<number>();
+    for (const { path, lines } of worst) {
+      expect(lines.at(-1)).toMatch(/^train\/(light|dark)\/\d+\.png$/);
+      const { format, width, height } = await sharp(readFileSync(join(folder, path))).metadata();
+      expect([format, width]).toEqual(["jpeg", 2 * height!]);
+      const small = lines.at(-1) === "train/dark/1.png";
+      expect(height, lines.at(-1)).toBe(small ? 100 : 256);
+      sides.add(height!);
+    }
+    expect(sides).toContain(256);
+    // Boards get the network's pixels as PNGs.
+    expect(paths.length).toBeGreaterThanOrEqual(worst.length);
+    for (const path of paths) expect(isPng(folder, path), path).toBe(true);
+    expect(JSON.stringify(readKept(folder).splits)).not.toContain(base);
+  });
+
+  it("falls back to the network's pixels where a file is gone", async () => {
+    const folder = folderOf("fallback");
+    const data = makePart(microConfig().data);
+    const gone = {
+      ...data,
+      load: async (context: object) => {
+        const loaded = await data.load(context);
+        const file = (index: number) => ({ path: join(base, "gone.png"), name: `photos/${index}.png` });
+        return { ...loaded, train: { ...loaded.train, file } };
+      },
+    };
+    const config = microConfig({ epochs: 1, data: gone });
+    await new Trainer(config, [createRunRecord().plugin, createReport()]).fit({ folder });
+    const { worst } = readKept(folder).splits["validation"]!;
+    expect(worst.length).toBeGreaterThan(0);
+    for (const { path, lines } of worst) {
+      expect(isPng(folder, path)).toBe(true);
+      expect(lines.at(-1)).toMatch(/^photos\/\d+\.png$/);
     }
   });
 
-  it("keeps the command that began the run, whatever goes on with it", async () => {
+  it("is written again within a long epoch, with the last checkpoint", async () => {
+    const folder = folderOf("long epoch");
+    const { now } = performance;
+    let later = 0;
+    const spy = vi.spyOn(performance, "now").mockImplementation(() => now.call(performance) + later);
+    const pages: { done: number; checkpoint?: number }[] = [];
+    const trainer = new Trainer(microConfig({ epochs: 1, batchSize: 2 }), [createRunRecord().plugin, createReport()]);
+    trainer.events.on("step", ({ step }) => {
+      if (step === 1) trainer.events.emit("checkpoint:saved", { step, path: "x", bytes: 1 });
+      const html = readFileSync(join(folder, "report.html"), "utf8");
+      pages.push(JSON.parse(/id="data">(.*)<\/script>/.exec(html)![1]!).live);
+      later += 60_000; // each step takes a minute
+    });
+    try {
+      await trainer.fit({ folder });
+    } finally {
+      spy.mockRestore();
+    }
+    expect(pages.at(-1)!.done).toBeGreaterThan(pages[0]!.done);
+    expect(pages.at(-1)!.checkpoint).toBe(1);
+  });
+
+  it("is the command that began the run, whatever resumes it", async () => {
     const folder = folderOf("again");
     const fit = (command: string) =>
       new Trainer(microConfig({ epochs: 1 }), [createRunRecord().plugin, createReport({ command })]).fit({ folder });
@@ -96,7 +186,7 @@ describe("the run", () => {
     expect(watched).toBe(hash);
   });
 
-  it("goes on where nothing can be kept, and says so", async () => {
+  it("continues where nothing can be stored, and says so", async () => {
     const folder = folderOf("in the way");
     writeFileSync(join(folder, "report"), "a file where the folder should be");
     const warnings: string[] = [];

@@ -19,10 +19,11 @@ import { system } from "../../core/files.js";
 import { loadBackend, type Plugin, Trainer } from "../../core/index.js";
 import { microConfig } from "../../core/testing/index.js";
 import type { Block } from "../../report/blocks.js";
-import { comparePage, differences, figureOf, groupsOf } from "../../report/compare-page.js";
+import { comparePage } from "../../report/compare-page.js";
+import { differences, figureOf, groupsOf } from "../../report/groups.js";
 import { pageHtml } from "../../report/html.js";
 import { createReport } from "../../report/observer.js";
-import { pictureReader, readRun, writeReport } from "../../report/read.js";
+import { imageReader, readRun, writeReport } from "../../report/read.js";
 import { runPage } from "../../report/run-page.js";
 import { openMetrics } from "../../run/metrics.js";
 import { createRunRecord } from "../../run/record.js";
@@ -61,44 +62,69 @@ beforeAll(async () => {
 
 describe("the page of a run", () => {
   it("has curves, matrix, classes, pictures, costs, plan, config and the command", () => {
-    const { blocks, reload, title } = runPage(readRun(whole, false));
+    const { blocks, live, title } = runPage(readRun(whole, false));
     expect(title).toContain("whole");
-    expect(reload).toBeUndefined();
-    expect(blocks.map((block) => block.title.replace(/: .*/, ""))).toEqual(
-      [
-        "The run",
-        "Results",
-        "Loss",
-        "Accuracy",
-        "Learning rate",
-        "Gradient norm",
-        "Throughput",
-        "Epochs",
-        "What was taken for what",
-        "Classes",
-        "Most confused",
-        "Worst pictures",
-        ...(blocks.some(({ title: each }) => each.endsWith(": test"))
-          ? ["What was taken for what", "Classes", "Most confused", "Worst pictures"]
-          : []),
-        "Training pictures as the network saw them",
-        "What each plugin cost",
-        "The plan",
-        "Config",
-      ].filter((each) => each !== undefined),
-    );
-    const [facts] = blocks;
-    expect(facts).toMatchObject({ kind: "facts", rows: expect.arrayContaining([["to repeat it", "trainer --x"]]) });
-    const pictures = blocks.filter((block) => block.kind === "pictures");
-    for (const { items } of pictures) for (const { src } of items) expect(src).toMatch(/^data:image\/png;base64,iVBOR/);
+    expect(live).toBeUndefined();
+    const hasTest = blocks.some((block) => block.kind === "heading" && block.title === "Test");
+    const split = (name: string): string[] => [
+      name,
+      "Confusion matrix",
+      "Classes",
+      ...(blocks.some((block) => block.title === `Most confused: ${name.toLowerCase()}`) ? ["Most confused"] : []),
+      "Worst images",
+    ];
+    expect(blocks.map((block) => block.title.replace(/: .*/, ""))).toEqual([
+      "Overview",
+      "Headline figures",
+      "The run",
+      "Results",
+      "Curves",
+      "Loss",
+      "Accuracy",
+      "Learning rate",
+      "Gradient norm",
+      "Throughput",
+      "Epochs",
+      "Epochs",
+      ...split("Validation"),
+      ...(hasTest ? split("Test") : []),
+      "Training images",
+      "Training images as the network saw them",
+      "Record",
+      "Cost of each plugin",
+      "Plan",
+      "Config",
+    ]);
+    expect(blocks.find(({ kind }) => kind === "facts")).toMatchObject({
+      rows: expect.arrayContaining([["command", "trainer --x"]]),
+    });
+    const images = blocks.filter((block) => block.kind === "images");
+    expect(images.length).toBeGreaterThan(0);
+    for (const { items } of images) {
+      expect(items.length).toBeGreaterThan(0);
+      for (const { src, lines } of items) {
+        expect(src).toMatch(/^data:image\/png;base64,iVBOR/);
+        expect(lines[0]).toMatch(/^predicted .+ \d+\.\d %$/);
+      }
+    }
   });
 
-  it("looks again while the run lasts, and not after it", () => {
-    expect(runPage(readRun(whole, true)).reload).toBeGreaterThan(0);
-    expect(runPage({ ...readRun(whole, false), summary: undefined, status: "broke off" }).summary).toMatch(/broke off/);
+  it("loads itself again while the run lasts, and not after it", () => {
+    expect(runPage(readRun(whole, true)).live).toMatchObject({ reload: expect.any(Number), done: expect.any(Number) });
+    const broken = runPage({ ...readRun(whole, false), summary: undefined, status: "broke off" });
+    expect(broken.live).toBeUndefined();
+    expect(broken.summary).toMatch(/^Broke off: its process was killed/);
   });
 
-  it("of a run that went on after an interruption and broke off is not the summary's of before", () => {
+  it("knows the newest checkpoint by its name", () => {
+    const folder = copy(whole, "checkpoints");
+    expect(readRun(folder, true).checkpoint).toBeUndefined();
+    for (const name of ["step-00000008", "step-00000012", ".tmp-20-1-0123456789ab", "other"])
+      mkdirSync(join(folder, "checkpoints", name), { recursive: true });
+    expect(runPage(readRun(folder, true)).live).toMatchObject({ checkpoint: 12 });
+  });
+
+  it("of a run that was resumed and killed does not show the summary of before", () => {
     const folder = copy(whole, "went on");
     const summary = JSON.parse(readFileSync(join(whole, "summary.json"), "utf8"));
     writeFileSync(join(folder, "summary.json"), JSON.stringify({ ...summary, steps: summary.steps - 1 }));
@@ -122,11 +148,11 @@ describe("a damaged folder", () => {
       const parts = readRun(folder, false);
       const expected = toldBy(short.subarray(0, length), own);
       expect(
-        parts.told.steps.buckets.map(({ step }) => step),
+        parts.history.steps.buckets.map(({ step }) => step),
         `cut at ${length}`,
       ).toEqual(expected.steps);
       expect(
-        parts.told.epochs.map(({ step }) => step),
+        parts.history.epochs.map(({ step }) => step),
         `cut at ${length}`,
       ).toEqual(expected.epochs);
       const partial = short.subarray(0, length).toString().split("\n").at(-1) !== "";
@@ -136,7 +162,7 @@ describe("a damaged folder", () => {
       if (length % 16 === 0) expect(pageHtml(runPage(parts))).toContain("</html>");
     }
     writeFileSync(path, short); // and with the byte that was missing, all of it
-    expect(readRun(folder, false).told.epochs).toHaveLength(1);
+    expect(readRun(folder, false).history.epochs).toHaveLength(1);
   });
 
   it("with anything changed, cut out, put in or twice in any file gives a page of what lies before", () => {
@@ -148,7 +174,7 @@ describe("a damaged folder", () => {
     const path = join(folder, "metrics.jsonl");
     const bytes = readFileSync(path);
     const own = linesOf(bytes);
-    const steps = (): number[] => readRun(folder, false).told.steps.buckets.map(({ step }) => step);
+    const steps = (): number[] => readRun(folder, false).history.steps.buckets.map(({ step }) => step);
     const { readSync } = system;
     const between = (act: () => void): number[] => {
       writeFileSync(path, bytes);
@@ -185,7 +211,7 @@ describe("a damaged folder", () => {
     writeFileSync(path, bytes);
     expect(steps()).toEqual(all);
     rmSync(folder, { recursive: true });
-    expect(() => readRun(folder, false)).toThrow(/is no run/);
+    expect(() => readRun(folder, false)).toThrow(/is not the folder of a run/);
   });
 
   it("that is deleted after it was read is told in one error, and nothing is made in its place", () => {
@@ -232,12 +258,15 @@ describe("a damaged folder", () => {
     log.close();
     const parts = readRun(folder, false);
     expect(parts.problem).toBeUndefined();
-    expect(parts.told.steps.buckets.map(({ step: at }) => at)).toEqual([1, 2, 3]);
-    expect(parts.told.steps.buckets.at(-1)!.figures.get("loss")!.sum).toBe(0.125);
-    expect(parts.told.epochs.map(({ step: at }) => at)).toEqual([2, 3]);
-    expect(parts.told.warnings).toEqual(["as told"]);
+    expect(parts.history.steps.buckets.map(({ step: at }) => at)).toEqual([1, 2, 3]);
+    expect(parts.history.steps.buckets.at(-1)!.figures.get("loss")!.sum).toBe(0.125);
+    expect(parts.history.epochs.map(({ step: at }) => at)).toEqual([2, 3]);
+    expect(parts.history.warnings).toEqual(["as told"]);
     const { blocks } = runPage(parts);
-    const table = blocks.find(({ title }) => title === "Epochs") as Extract<Block, { kind: "table" }>;
+    const table = blocks.find(({ title, kind }) => title === "Epochs" && kind === "table") as Extract<
+      Block,
+      { kind: "table" }
+    >;
     expect(table.rows.at(-1)!.slice(1, 4)).toEqual(["NaN", 0, "NaN"]);
     expect(pageHtml(comparePage([parts, readRun(whole, false)]))).toContain("</html>");
   });
@@ -275,10 +304,10 @@ describe("a damaged folder", () => {
       expect(() => writeReport(readRun(folder, false)), file).not.toThrow();
     }
     rmSync(join(folder, "metrics.jsonl"));
-    expect(() => readRun(folder, false)).toThrow(/is no run/);
+    expect(() => readRun(folder, false)).toThrow(/is not the folder of a run/);
   });
 
-  it("lends the page no picture from outside, and nothing that is none", () => {
+  it("gives the page no image from outside, and no file that is not an image", () => {
     const folder = folderOf("lender");
     const inside = join(folder, "a.png");
     writeFileSync(inside, Buffer.from("\x89PNG and more", "latin1"));
@@ -286,12 +315,16 @@ describe("a damaged folder", () => {
     writeFileSync(join(folder, "text.png"), "no picture");
     symlinkSync(join(base, "outside.png"), join(folder, "link.png"));
     execFileSync("mkfifo", [join(folder, "pipe.png")]);
-    const picture = pictureReader(folder);
-    expect(picture("a.png")).toMatch(/^data:image\/png/);
+    const image = imageReader(folder);
+    writeFileSync(join(folder, "a.jpg"), Buffer.from("\xff\xd8\xff\xe0 and more", "latin1"));
+    writeFileSync(join(folder, "a.svg"), "<svg onload='alert(1)'/>");
+    expect(image("a.png")).toMatch(/^data:image\/png/);
+    expect(image("a.jpg")).toMatch(/^data:image\/jpeg/);
     for (const path of [
       "../outside.png",
       join(base, "outside.png"),
       "text.png",
+      "a.svg",
       "absent.png",
       "../lender-2/a.png",
       "link.png",
@@ -299,7 +332,7 @@ describe("a damaged folder", () => {
       ".",
       "\0",
     ]) {
-      expect(picture(path), path).toBeUndefined();
+      expect(image(path), path).toBeUndefined();
     }
   });
 });
@@ -311,11 +344,11 @@ describe("several runs", () => {
     const runs = [...seeds, slower].map((folder) => readRun(folder, false));
     const groups = groupsOf(runs);
     expect(groups.map(({ runs: members }) => members.length)).toEqual([2, 1]);
-    const [first, second] = runs.map(({ told }) => told.epochs.at(-1)!.validation!.loss) as [number, number];
-    const figure = figureOf(groups[0]!, "held-out loss");
+    const [first, second] = runs.map(({ history }) => history.epochs.at(-1)!.validation!.loss) as [number, number];
+    const figure = figureOf(groups[0]!, "validation loss");
     expect(figure.mean).toBeCloseTo((first + second) / 2, 12);
     expect(figure.deviation).toBeCloseTo(Math.abs(first - second) / Math.SQRT2, 12);
-    expect(figureOf(groups[1]!, "held-out loss").deviation).toBeUndefined();
+    expect(figureOf(groups[1]!, "validation loss").deviation).toBeUndefined();
     expect(differences(runs)).toEqual([
       ["learningRate", expect.any(String), expect.any(String), "0.001"],
       ["seed", "1", "2", "1"],

@@ -1,14 +1,16 @@
-/** What a page says of a run, from parts that are all there, and from few. */
+/** What a page says about a run, from parts that are all there, and from few. */
+import { homedir } from "node:os";
 import { describe, expect, it } from "vitest";
 import type { Block, Page } from "../../report/blocks.js";
-import { createTold, type RunParts, runPage } from "../../report/run-page.js";
+import { createRunHistory } from "../../report/run-history.js";
+import { duration, type RunParts, runPage, withoutHome } from "../../report/run-page.js";
 
 const partsOf = (more: Partial<RunParts> = {}): RunParts => ({
   folder: "/runs/net-7",
-  told: createTold(),
+  history: createRunHistory(),
   kept: { splits: {} },
   status: "broke off",
-  picture: () => undefined,
+  image: () => undefined,
   ...more,
 });
 const step = (at: number, loss: number): { event: string; step: number; loss: number; top1: number } => ({
@@ -27,50 +29,21 @@ const epoch = (at: number, step: number, validation?: object) => ({
   learningRate: 0.1,
   imagesPerSecond: 9,
 });
-const block = <K extends Block["kind"]>(page: Page, title: string, _: K): Extract<Block, { kind: K }> =>
-  page.blocks.find((each) => each.title === title) as Extract<Block, { kind: K }>;
-
-describe("what a run told", () => {
-  it("counts from where it was gone back to, steps and epochs alike", () => {
-    const told = createTold();
-    for (const line of [
-      step(1, 9),
-      step(2, 8),
-      epoch(0, 2),
-      step(3, 7),
-      step(4, 6),
-      epoch(1, 4),
-      step(2, 1),
-      epoch(0, 2),
-    ])
-      told.add(line);
-    expect(told.steps.buckets.map(({ step: at }) => at)).toEqual([1, 2]);
-    expect(told.epochs.map(({ step: at }) => at)).toEqual([2]);
-  });
-
-  it("has no epoch of a line that is none", () => {
-    const told = createTold();
-    const { train: _, ...less } = epoch(0, 2);
-    for (const line of [
-      less,
-      { ...epoch(0, 2), step: "2" },
-      epoch(0, 2, { loss: 1 }),
-      { ...epoch(0, 2), event: "epoch:start" },
-    ])
-      told.add(line);
-    expect(told.epochs).toEqual([]);
-    told.add(epoch(0, 2, { loss: "NaN", top1: 0 }));
-    expect(told.epochs).toHaveLength(1);
-  });
-});
+const historyOf = (...lines: Parameters<RunParts["history"]["add"]>[0][]): RunParts["history"] => {
+  const history = createRunHistory();
+  for (const line of lines) history.add(line);
+  return history;
+};
+const block = <K extends Block["kind"]>(page: Page, title: string, kind: K): Extract<Block, { kind: K }> =>
+  page.blocks.find((each) => each.title === title && each.kind === kind) as Extract<Block, { kind: K }>;
 
 describe("the page", () => {
   it("of a run that has only begun is its facts", () => {
     const page = runPage(partsOf({ status: "running" }));
-    expect(page.blocks.map(({ title }) => title)).toEqual(["The run"]);
+    expect(page.blocks.map(({ title }) => title)).toEqual(["Overview", "The run"]);
     expect(page.title).toBe("net-7");
-    expect(page.summary).toMatch(/^under way: 0 of \? epochs done\. Written/);
-    expect(page.reload).toBeGreaterThan(0);
+    expect(page.summary).toMatch(/^Under way: 0 of \? epochs done\. Written/);
+    expect(page.live).toEqual({ reload: expect.any(Number), written: expect.any(Number), done: 0 });
   });
 
   it("names its run once, and counts in the words that numbers take", () => {
@@ -97,7 +70,7 @@ describe("the page", () => {
     const page = runPage(partsOf({ record, status: "running" }));
     expect(page.title).toBe("net-7");
     expect(runPage(partsOf({ record, folder: "/runs/mine" })).title).toBe("net, mine");
-    expect(page.summary).toMatch(/^under way: 0 of 1 epoch done\./);
+    expect(page.summary).toMatch(/^Under way: 0 of 1 epoch done\./);
     expect(block(page, "The run", "facts").rows).toEqual(
       expect.arrayContaining([
         ["backend", "wasm 4 on 1 thread"],
@@ -107,23 +80,23 @@ describe("the page", () => {
     );
   });
 
-  it("draws evaluations as points over the curve of steps, and leaves out what is not finite", () => {
-    const told = createTold();
-    for (const line of [
+  it("draws single steps as noise, evaluations as a line of their own, and leaves out what is not finite", () => {
+    const history = historyOf(
       step(1, 4),
       step(2, 3),
       epoch(0, 2, { loss: 3.5, top1: 0.25 }),
       step(3, 2),
       epoch(1, 3, { loss: "NaN", top1: 0.5 }),
-    ])
-      told.add(line);
-    const chart = block(runPage(partsOf({ told })), "Loss", "chart");
-    expect(chart.x).toEqual([1, 2, 3]);
+    );
+    const page = runPage(partsOf({ history }));
+    const chart = block(page, "Loss", "chart");
+    expect(chart).toMatchObject({ xLabel: "step", yLabel: "loss", epochs: [2, 3], best: "least" });
     expect(chart.series).toEqual([
-      { name: "training", y: [4, 3, 2] },
-      { name: "held out", y: [null, 3.5, null], points: true },
+      { name: "training", x: [1, 2, 3], y: [4, 3, 2], look: "noisy", clock: 0 },
+      { name: "validation", x: [2], y: [3.5], clock: 0 },
     ]);
-    const epochs = block(runPage(partsOf({ told })), "Epochs", "table");
+    expect(page.clocks).toEqual([{ epoch: { steps: [0, 2, 3], values: [0, 1, 2] } }]); // steps say no time here
+    const epochs = block(page, "Epochs", "table");
     expect(epochs.rows.map((row) => [row[0], row[3]])).toEqual([
       [2, "NaN"],
       [1, 3.5],
@@ -131,19 +104,97 @@ describe("the page", () => {
   });
 
   it("shows least and greatest once a point stands for several steps", () => {
-    const told = createTold();
-    for (let at = 1; at <= 4000; at++) told.add(step(at, at === 2001 ? 50 : 1));
-    const [line] = block(runPage(partsOf({ told })), "Loss", "chart").series;
+    const history = createRunHistory();
+    for (let at = 1; at <= 4000; at++) history.add(step(at, at === 2001 ? 50 : 1));
+    const [line] = block(runPage(partsOf({ history })), "Loss", "chart").series;
     expect(Math.max(...line!.high!.map(Number))).toBe(50);
     expect(Math.max(...line!.low!.map(Number))).toBe(1);
   });
 
-  it("leaves out pictures that are not there", () => {
-    const augmented = { path: "report/augmented.png", caption: "of an epoch" };
-    const kept = { splits: {}, augmented };
-    const title = "Training pictures as the network saw them";
-    expect(block(runPage(partsOf({ kept })), title, "pictures")).toBeUndefined();
-    const shown = block(runPage(partsOf({ kept, picture: (path) => `data:${path}` })), title, "pictures");
-    expect(shown.items).toEqual([{ src: "data:report/augmented.png", caption: "of an epoch" }]);
+  it("has the headline figures as tiles, accuracies with the interval of so many images", () => {
+    const metrics = { count: 200, loss: 0.5, top1: 0.9, top5: 1, source: "current" };
+    const summary = {
+      stopReason: "epochs",
+      epochs: 2,
+      steps: 4,
+      seconds: 200,
+      imagesPerSecond: 12.3,
+      parameters: 1234,
+      validation: metrics,
+      test: { ...metrics, count: 50 },
+      costs: {},
+    } as unknown as NonNullable<RunParts["summary"]>;
+    const history = historyOf(
+      epoch(0, 2, { loss: 1, top1: 0.95, count: 200 }),
+      epoch(1, 4, { loss: 1, top1: 0.9, count: 200 }),
+    );
+    const { items } = block(runPage(partsOf({ summary, history, status: "ended" })), "Headline figures", "tiles");
+    const of = (label: string) => items.find((each) => each.label === label)!;
+    expect(of("Test accuracy")).toMatchObject({ value: { value: 0.9, low: expect.any(Number) }, note: "of 50 images" });
+    const [test, validation] = [of("Test accuracy"), of("Validation accuracy")].map(
+      ({ value }) => value as { low: number; high: number },
+    );
+    expect(test!.high - test!.low).toBeGreaterThan(validation!.high - validation!.low);
+    expect(of("Best epoch")).toMatchObject({ value: 0.95, note: "validation accuracy of epoch 1" });
+    expect(of("Training time").value).toBe("3 min 20 s");
+    expect(items.map(({ label }) => label)).toEqual([
+      "Test accuracy",
+      "Validation accuracy",
+      "Best epoch",
+      "Validation loss",
+      "Training time",
+      "Images per second",
+      "Parameters",
+    ]);
   });
+
+  it("of a run under way says how far it is, from the pace of its last quarter, and ends with the config's last step", () => {
+    const history = createRunHistory();
+    const timed = (at: number, seconds: number): object => ({
+      ...step(at, 1),
+      epoch: 0,
+      stepsPerEpoch: 100,
+      totalSteps: 1000,
+      samples: 10,
+      imagesPerSecond: 10 / seconds,
+    });
+    for (let at = 1; at <= 80; at++) history.add(timed(at, at <= 20 ? 9 : 2) as never);
+    const parts = partsOf({ history, status: "running", checkpoint: 60 });
+    expect(runPage(parts).live).toMatchObject({ done: 80, total: 1000, checkpoint: 60 });
+    expect(runPage(parts).live!.secondsLeft).toBeCloseTo(920 * 2, 6);
+    const record = { name: "net", epochs: 10, maxSteps: 90, data: {}, model: {}, plugins: [] } as never;
+    expect(runPage({ ...parts, record }).live).toMatchObject({ total: 90 });
+    expect(runPage({ ...parts, record }).live!.secondsLeft).toBeCloseTo(20, 6);
+    expect(runPage({ ...parts, status: "ended" }).live).toBeUndefined();
+  });
+
+  it("leaves out images that are not there", () => {
+    const augmented = { path: "report/augmented.png", caption: "of an epoch", columns: 3 };
+    const kept = { splits: {}, augmented };
+    const title = "Training images as the network saw them";
+    expect(block(runPage(partsOf({ kept })), title, "strip")).toBeUndefined();
+    const shown = block(runPage(partsOf({ kept, image: (path) => `data:${path}` })), title, "strip");
+    expect(shown).toMatchObject({ src: "data:report/augmented.png", columns: 3 });
+  });
+
+  it("does not show its reader's home", () => {
+    const home = homedir();
+    const kept = { splits: {}, command: `trainer --data ${home}/photos`, plan: `data ${home}/photos` };
+    const history = historyOf({ event: "warning", message: `${home}/photos/x.jpg is small` });
+    const page = runPage(partsOf({ folder: `${home}/runs/net-7`, kept, history }));
+    expect(JSON.stringify(page)).not.toContain(home);
+    expect(block(page, "The run", "facts").rows).toContainEqual(["folder", "~/runs/net-7"]);
+    expect(withoutHome("/a/b", "/")).toBe("/a/b");
+  });
+});
+
+it.each([
+  [0.4, "0 s"],
+  [59.4, "59 s"],
+  [59.6, "1 min 00 s"],
+  [250, "4 min 10 s"],
+  [3600, "1 h 00 min"],
+  [11_100, "3 h 05 min"],
+])("%s seconds are %s", (seconds, text) => {
+  expect(duration(seconds)).toBe(text);
 });

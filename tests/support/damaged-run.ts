@@ -58,8 +58,8 @@ export function survivesDamage(whole: string, folder: string, runs: number): voi
       try {
         const parts = readRun(folder, false);
         const expected = toldBy(name === "metrics.jsonl" ? bytes : metrics, own);
-        expect(parts.told.steps.buckets.map(({ step }) => step)).toEqual(expected.steps);
-        expect(parts.told.epochs.map(({ step }) => step)).toEqual(expected.epochs);
+        expect(parts.history.steps.buckets.map(({ step }) => step)).toEqual(expected.steps);
+        expect(parts.history.epochs.map(({ step }) => step)).toEqual(expected.epochs);
         expect(pageHtml(runPage(parts))).toContain("</html>");
         expect(comparePage([parts, parts]).blocks.length).toBeGreaterThan(1);
       } finally {
