@@ -6,6 +6,7 @@ import { suggestion } from "../core/options.js";
 import { addBackend } from "./backend.js";
 import { addData } from "./data.js";
 import { addEvaluate } from "./evaluate.js";
+import { addExport } from "./export.js";
 import { addFit } from "./fit.js";
 import { addGradCam } from "./gradcam.js";
 import { addLists } from "./lists.js";
@@ -47,6 +48,7 @@ Start with:
   addEvaluate(program);
   addPredict(program);
   addGradCam(program);
+  addExport(program);
   addReport(program);
   addCompare(program);
   addReplay(program);

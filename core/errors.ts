@@ -29,6 +29,7 @@ const errorTable = {
   ERR_RESUME: "usage", // a run that cannot go on as asked
   ERR_DATA: "data", // a file that is not there; data that is damaged or contradicts itself
   ERR_WEIGHTS: "data", // a weights file that is damaged or does not fit the model
+  ERR_EXPORT: "data", // a model that no format can hold, or whose file would answer otherwise
   ERR_DOWNLOAD: "data", // a download that failed or came out different
   ERR_PLUGIN: "plugin", // a plugin that threw, or returned what its hook refuses
   ERR_INTERNAL: "plugin", // a broken promise of our own

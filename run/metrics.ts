@@ -12,6 +12,7 @@
  */
 import { constants, copyFileSync } from "node:fs";
 import { dirname } from "node:path";
+import { crc32 as checksumOf } from "../core/crc32.js";
 import { TrainerError } from "../core/errors.js";
 import { flushFolder, ioError, system, writeAll } from "../core/files.js";
 import { toJson } from "./json.js";
@@ -228,15 +229,5 @@ function decodeLine(line: Buffer): MetricsLine | string {
   return "is no event";
 }
 
-/** Of each byte. zlib has a crc32 of its own from Node 20.15 and 22.2 on, and every Node 20 will do here. */
-const remainders = Int32Array.from({ length: 256 }, (_, byte) => {
-  let remainder = byte;
-  for (let bit = 0; bit < 8; bit++) remainder = (remainder >>> 1) ^ (remainder & 1 ? 0xedb88320 : 0);
-  return remainder;
-});
-
-function crc32(bytes: Uint8Array): string {
-  let crc = -1;
-  for (const byte of bytes) crc = (crc >>> 8) ^ remainders[(crc ^ byte) & 0xff]!;
-  return (~crc >>> 0).toString(16).padStart(8, "0");
-}
+/** Eight hexadecimal digits. */
+const crc32 = (bytes: Uint8Array): string => checksumOf(bytes).toString(16).padStart(8, "0");

@@ -27,12 +27,21 @@ export interface Network {
   readonly temperature: number;
 }
 
-/** Builds a run's network. The backend must be loaded; the weights are the caller's. */
-export function openNetwork(trainer: Trainer, bytes: Uint8Array, where: string): Omit<Network, "temperature"> {
+/**
+ * Builds a run's network. The backend must be loaded; the weights are the caller's.
+ *
+ * @param precision of the activations; default the run's
+ */
+export function openNetwork(
+  trainer: Trainer,
+  bytes: Uint8Array,
+  where: string,
+  precision = trainer.config.precision,
+): Omit<Network, "temperature"> {
   const preprocessing = readPreprocessing(bytes, where);
   const { buildBlock, buildHead } = trainer.hooks.call;
   const built = trainer.config.model.build({ classes: preprocessing.classes.length, buildBlock, buildHead });
-  const model = { ...built, layer: inPrecision(built.layer, trainer.config.precision) };
+  const model = { ...built, layer: inPrecision(built.layer, precision) };
   const weights = weightsFromSafetensors(bytes, model.layer, where);
   return { model, weights, views: finalEvaluation(trainer, weights).views, preprocessing };
 }

@@ -12,6 +12,7 @@ const entries = [
   ["fitloop", "run/index.ts", "Training, runs, configs, plugins, layers, and their types."],
   ["fitloop/models", "core/models/index.ts", "Networks. Their weights have PyTorch's names."],
   ["fitloop/data", "core/data/index.ts", "Data sets, and the loader that makes batches of them."],
+  ["fitloop/export", "export/index.ts", "A run as a file for other runtimes."],
   ["fitloop/testing", "core/testing/index.ts", "Helpers for the tests of a plugin."],
 ] as const;
 

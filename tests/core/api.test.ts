@@ -63,3 +63,7 @@ it("fitloop/testing exports this and no more", () => {
     ]
   `);
 });
+
+it("fitloop/export exports this and no more", async () => {
+  expect(Object.keys(await import("../../export/index.js")).sort()).toEqual(["exportRun", "formats", "quantizations"]);
+});

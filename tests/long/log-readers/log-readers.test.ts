@@ -3,12 +3,11 @@
  * that has them; without it, one is made in the user's cache with the versions of requirements.txt.
  */
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { cacheRoot } from "../../../core/backend/install/cache.js";
 import { type Entry, histogramOf, prCurveOf } from "../../../plugins/visual-log/entries.js";
 import { openLog } from "../../../plugins/visual-log/file.js";
 import {
@@ -18,26 +17,13 @@ import {
   wholeTensorBoard,
 } from "../../../plugins/visual-log/tensorboard.js";
 import { visualDlHead, visualDlName, visualDlRecord, wholeVisualDl } from "../../../plugins/visual-log/visualdl.js";
+import { readersPython } from "../../support/readers-python.js";
 
 const folder = mkdtempSync(join(tmpdir(), "fitloop-readers-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** @returns a Python with the official readers; fails where it cannot be made */
-function readersPython(): string {
-  const given = process.env.FITLOOP_LOG_PYTHON;
-  if (given) return given;
-  const place = join(cacheRoot(), "log-readers");
-  const python = join(place, "bin", "python");
-  if (!existsSync(join(place, "whole"))) {
-    rmSync(place, { recursive: true, force: true });
-    mkdirSync(place, { recursive: true });
-    execFileSync("python3", ["-m", "venv", place]);
-    const requirements = join(import.meta.dirname, "requirements.txt");
-    execFileSync(python, ["-m", "pip", "install", "--quiet", "--requirement", requirements], { stdio: "inherit" });
-    mkdirSync(join(place, "whole"));
-  }
-  return python;
-}
+const readersOfLogs = (): string =>
+  readersPython("log-readers", join(import.meta.dirname, "requirements.txt"), process.env.FITLOOP_LOG_PYTHON);
 
 const values = [0, -0, 1, 0.1, -2.5e-8, 3e38, NaN, Infinity, -Infinity];
 const numbers = Float32Array.from({ length: 500 }, (_, at) => Math.sin(at) * 10 ** ((at % 7) - 3));
@@ -126,7 +112,7 @@ beforeAll(async () => {
     log.close();
   }
   const script = join(import.meta.dirname, "read_logs.py");
-  const output = execFileSync(readersPython(), [script, folder], { encoding: "utf8", maxBuffer: 1e9 });
+  const output = execFileSync(readersOfLogs(), [script, folder], { encoding: "utf8", maxBuffer: 1e9 });
   found = JSON.parse(output.trim().split("\n").at(-1)!);
 }, 900_000);
 

@@ -1,0 +1,104 @@
+/** `trainer export RUN`: a finished run as a file for a phone, a browser or another runtime. */
+import { type Command, InvalidArgumentError, Option } from "commander";
+import type { ExportResult, Format, Quantization } from "../export/index.js";
+import { exportRun, formats, quantizations } from "../export/index.js";
+import { toJson } from "../run/json.js";
+import { openFolder } from "../run/open.js";
+import { whole } from "./options.js";
+import { percent, print, table, tell, tellWarnings } from "./terminal.js";
+
+interface ExportCommandOptions {
+  to: Format[];
+  quantize?: Quantization;
+  calibrate: number;
+  share: number;
+  output: "probabilities" | "logits";
+  input: "float32" | "uint8";
+  out?: string;
+  data?: string;
+  json?: boolean;
+}
+
+export function addExport(program: Command): void {
+  program
+    .command("export <run>")
+    .summary("a file for a phone, a browser or another runtime")
+    .description("write a finished run for LiteRT, ONNX, tf.js or TensorFlow")
+    .addOption(
+      new Option("--to <formats>", `one or more of ${formats.join(", ")}, separated by commas`)
+        .argParser(formatList)
+        .default(["onnx"], "onnx"),
+    )
+    .addOption(
+      new Option("--quantize <type>", "smaller weights; int8 computes in whole numbers").choices(quantizations),
+    )
+    .option("--calibrate <n>", "training images behind the ranges of int8", whole(1), 256)
+    .option("--share <fraction>", "share of a value's numbers that its int8 range holds", fraction, 1)
+    .addOption(
+      new Option("--output <kind>", "what the model answers")
+        .choices(["probabilities", "logits"])
+        .default("probabilities"),
+    )
+    .addOption(
+      new Option("--input <type>", "type of the image's values").choices(["float32", "uint8"]).default("float32"),
+    )
+    .option("--out <dir>", "where the files go; default: export in the run's folder")
+    .option("--data <path>", "where the data lies now, if it moved; int8 needs it")
+    .option("--json", "the result as JSON")
+    .addHelpText(
+      "after",
+      `
+Every model takes RGB images [batch, size, size, 3] with values from 0 to 255 and normalises them itself.
+Resize images before: scale the shorter side, then cut out the centre. The classes' names are in the file.
+Before anything is written, the graph is compared with the run's network. With int8, top-1 on validation
+images is printed beside that of float32. It needs TensorFlow: run trainer backend install.
+
+Examples:
+  trainer export runs/cats-1                            model.onnx
+  trainer export runs/cats-1 --to litert --quantize int8
+  trainer export runs/cats-1 --to tfjs,onnx --out models`,
+    )
+    .action(exportCommand);
+}
+
+async function exportCommand(run: string, { out, data, json, ...options }: ExportCommandOptions): Promise<void> {
+  const files = await openFolder(run, { data, watch: tellWarnings });
+  const result = await exportRun(files, { ...options, folder: out, log: tell });
+  print(json ? toJson(result) : formatResult(result));
+}
+
+function formatResult({ files, difference, multiplyAdds, comparison }: ExportResult): string {
+  const sizes = files.map(({ path, bytes }) => [path, `${(bytes / 1e6).toFixed(2)} MB`]);
+  const lines = [
+    table(sizes),
+    "",
+    `${(multiplyAdds / 1e6).toFixed(1)} M multiply-adds an image`,
+    `float32 graph against the run's network: largest difference ${difference.toExponential(1)} of the largest logit`,
+  ];
+  if (!comparison) return lines.join("\n");
+  const { images, agreement, float, quantized } = comparison;
+  const row = (name: string, { top1, low, high }: typeof float): string[] => [
+    name,
+    percent(top1),
+    `${percent(low)} to ${percent(high)}`,
+  ];
+  const compared = table([["", "top-1", "95 % interval"], row("float32", float), row("int8", quantized)]);
+  return [...lines, "", `${images} validation images, the same class on ${percent(agreement)}`, compared].join("\n");
+}
+
+function formatList(text: string): Format[] {
+  const names = text.split(",").map((each) => each.trim());
+  const unknown = names.filter((name) => !(formats as readonly string[]).includes(name));
+  if (unknown.length > 0) {
+    throw new InvalidArgumentError(
+      `expected one or more of ${formats.join(", ")}, got ${unknown.join(", ") || "nothing"}.`,
+    );
+  }
+  return names as Format[];
+}
+
+function fraction(text: string): number {
+  const value = Number(text);
+  if (value > 0.5 && value <= 1) return value;
+  throw new InvalidArgumentError(`expected a number above 0.5, at most 1, got ${text}.`);
+}

@@ -1,0 +1,289 @@
+/** A finished run as files for other runtimes: traced, checked against the run's own answers, and written. */
+import { mkdirSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import * as tf from "@tensorflow/tfjs-core";
+import { loadBackend } from "../core/backend/index.js";
+import { packageVersion } from "../core/backend/install/native-sources.js";
+import type { Picture } from "../core/data/dataset.js";
+import { TrainerError } from "../core/errors.js";
+import { writeFileAtomic } from "../core/files.js";
+import { wilson } from "../core/interpret/wilson.js";
+import { forward } from "../core/nn/layer.js";
+import * as ops from "../core/nn/ops.js";
+import { stream } from "../core/rng.js";
+import { type Network, openNetwork } from "../run/network.js";
+import { type OpenOptions, openFolder, type RunFiles } from "../run/open.js";
+import { writing } from "../run/output.js";
+import type { Preprocessing } from "../run/record.js";
+import type { Description, Precision } from "./formats/format.js";
+import { litert } from "./formats/litert.js";
+import { onnx } from "./formats/onnx.js";
+import { savedModel } from "./formats/saved-model.js";
+import { tfjs } from "./formats/tfjs.js";
+import { type Graph, multiplyAdds } from "./graph.js";
+import { interpret } from "./interpret.js";
+import { simplify, withNormalising } from "./passes.js";
+import { calibrate, quantizedValues, simulator } from "./quantize.js";
+import { trace } from "./trace.js";
+
+export const formats = ["litert", "onnx", "tfjs", "savedmodel"] as const;
+export type Format = (typeof formats)[number];
+
+/** How weights may be stored; "int8" computes in whole numbers too. */
+export const quantizations = ["float16", "int8", "int8-dynamic"] as const;
+export type Quantization = (typeof quantizations)[number];
+
+/** What each format can hold beside float32. */
+const supported: Readonly<Record<Format, readonly Quantization[]>> = {
+  litert: ["float16", "int8", "int8-dynamic"],
+  onnx: ["float16", "int8", "int8-dynamic"],
+  tfjs: ["float16", "int8-dynamic"],
+  savedmodel: [],
+};
+
+export interface ExportOptions {
+  /** Default: "onnx". */
+  to?: Format | readonly Format[];
+  /** Default: float32. */
+  quantize?: Quantization;
+  /** Training images behind the ranges of "int8". Default 256. */
+  calibrate?: number;
+  /** Share of a value's numbers that its int8 range holds. Default 1: the extremes. */
+  share?: number;
+  /** Default "probabilities". */
+  output?: "probabilities" | "logits";
+  /** Type of the image's values, 0 to 255 in both. Default "float32". */
+  input?: "float32" | "uint8";
+  /** Where the files go. Default: `export/` in the run's folder. */
+  folder?: string;
+  log?: (line: string) => void;
+}
+
+/** The network as exported beside the run's own, on images of the validation split. */
+export interface Comparison {
+  readonly images: number;
+  /** Share of images with the same first class. */
+  readonly agreement: number;
+  readonly float: Accuracy;
+  readonly quantized: Accuracy;
+}
+
+export interface Accuracy {
+  readonly top1: number;
+  /** Interval of 95 % (Wilson). */
+  readonly low: number;
+  readonly high: number;
+}
+
+export interface ExportResult {
+  /** What was written; for "tfjs" and "savedmodel" the folder's main file. */
+  readonly files: readonly { readonly format: Format; readonly path: string; readonly bytes: number }[];
+  /** Largest difference of a logit between the graph and the run's network, relative to the largest logit. */
+  readonly difference: number;
+  /** Multiply-adds for one image. */
+  readonly multiplyAdds: number;
+  /** Only with `quantize: "int8"`. */
+  readonly comparison?: Comparison;
+}
+
+/** Above this relative difference of logits nothing is written. */
+const tolerance = 1e-4;
+/** Below this agreement int8 is worth a warning. */
+const fairAgreement = 0.95;
+/** Images of the validation split that int8 is compared on, at most. */
+const comparedImages = 2000;
+
+/**
+ * Exports a run. The graph is compared with the run's network first, so that a file that would answer otherwise is not written.
+ *
+ * @param run its folder, or what `openFolder` gave
+ * @throws TrainerError ERR_OPTION for a quantization that a format cannot hold; ERR_EXPORT for a model that cannot be
+ *   exported; ERR_BACKEND without TensorFlow; ERR_OUTPUT for a folder that cannot be written; and those of `openRun`
+ */
+export async function exportRun(
+  run: string | RunFiles,
+  options: ExportOptions & OpenOptions = {},
+): Promise<ExportResult> {
+  const { quantize, output = "probabilities", input = "float32", log = () => {} } = options;
+  const wanted = [options.to ?? "onnx"].flat() as Format[];
+  checkQuantization(wanted, quantize);
+  const files = typeof run === "string" ? await openFolder(run, options) : run;
+  const { trainer } = files;
+  await loadBackend({ name: "tensorflow", log: (message) => trainer.events.emit("warning", { message }) });
+  const network = openNetwork(trainer, files.weights, files.weightsPath, "float32");
+  try {
+    const { preprocessing, model, weights, views } = network;
+    const { classes, inputSize } = preprocessing;
+    // A calibrated run's probabilities are those of its logits divided by the temperature; its logits stay as they are.
+    const temperature = output === "probabilities" ? files.calibration?.temperature : undefined;
+    const graph = withNormalising(simplify(trace(model.layer, weights, inputSize), { temperature }), preprocessing);
+    const difference = differenceOf(graph, network, temperature);
+    if (!(difference <= tolerance)) {
+      throw new TrainerError(
+        "ERR_EXPORT",
+        `The exported graph differs from the run's network by ${difference.toExponential(1)} of the largest logit, ` +
+          `expected at most ${tolerance.toExponential(0)}. Nothing was written. This is a fault of fitloop: please report it.`,
+      );
+    }
+    if (views.length > 1) {
+      log(
+        `The run's accuracy is a mean of ${views.length} views of each image; an exported model sees the plain image only.`,
+      );
+    }
+    const quantized = quantize === "int8" ? await quantizeGraph(graph, files, network, options) : undefined;
+    const precision: Precision = quantized?.precision ?? { kind: (quantize ?? "float32") as "float32" };
+    const description: Description = {
+      classes,
+      size: inputSize,
+      output,
+      input,
+      text: `${trainer.config.model.name}, ${trainer.config.name}`,
+      version: packageVersion(),
+    };
+    const folder = resolve(options.folder ?? join(files.folder, "export"));
+    const suffix = quantize === undefined ? "" : `-${quantize}`;
+    const written = wanted.map((format) => {
+      const contents = filesOf(format, suffix, graph, precision, description);
+      for (const [name, bytes] of contents) {
+        const path = join(folder, name);
+        writing(path, () => {
+          mkdirSync(dirname(path), { recursive: true });
+          writeFileAtomic(path, bytes);
+        });
+      }
+      const bytes = [...contents.values()].reduce((sum, { length }) => sum + length, 0);
+      return { format, path: join(folder, [...contents.keys()][0]!), bytes };
+    });
+    return { files: written, difference, multiplyAdds: multiplyAdds(graph), comparison: quantized?.comparison };
+  } finally {
+    tf.dispose([...network.weights.values()]);
+  }
+}
+
+function checkQuantization(wanted: readonly Format[], quantize: Quantization | undefined): void {
+  const unknown = wanted.filter((format) => !formats.includes(format));
+  if (unknown.length > 0 || wanted.length === 0) {
+    throw new TrainerError(
+      "ERR_OPTION",
+      `Export: expected one or more of ${formats.join(", ")}, got ${unknown.join(", ") || "none"}.`,
+    );
+  }
+  if (quantize === undefined) return;
+  for (const format of wanted) {
+    if (supported[format].includes(quantize)) continue;
+    const can =
+      supported[format].length > 0 ? ` It can hold ${supported[format].join(" and ")}.` : " It holds float32 only.";
+    throw new TrainerError("ERR_OPTION", `The format "${format}" cannot hold ${quantize} weights.${can}`);
+  }
+}
+
+/** File name -> bytes, the main one first. */
+function filesOf(
+  format: Format,
+  suffix: string,
+  graph: Graph,
+  precision: Precision,
+  description: Description,
+): Map<string, Uint8Array> {
+  switch (format) {
+    case "litert":
+      return new Map([[`model${suffix}.tflite`, litert(graph, precision, description)]]);
+    case "onnx":
+      return new Map([[`model${suffix}.onnx`, onnx(graph, precision, description)]]);
+    case "savedmodel":
+      return new Map([["saved-model/saved_model.pb", savedModel(graph, description)]]);
+    case "tfjs": {
+      const parts = tfjs(graph, precision.kind as "float32", description);
+      return new Map([...parts].map(([name, bytes]) => [`tfjs${suffix}/${name}`, bytes]));
+    }
+  }
+}
+
+/**
+ * Largest difference of a logit on images of noise, relative to the largest logit. Noise shows what images show: the graph
+ * has the network's operations or it has not.
+ */
+function differenceOf(
+  graph: Graph,
+  { model, weights, preprocessing }: Pick<Network, "model" | "weights" | "preprocessing">,
+  temperature = 1,
+): number {
+  const size = preprocessing.inputSize;
+  const count = 8;
+  const random = stream(1, "export");
+  const pixels = Float32Array.from({ length: count * size * size * 3 }, () => random.int(256));
+  return tf.tidy(() => {
+    const images = tf.tensor4d(pixels, [count, size, size, 3]);
+    const normal = tf.div(tf.sub(tf.div(images, 255), [...preprocessing.mean]), [...preprocessing.deviation]);
+    const wanted = tf.div(forward(model.layer, normal, { weights }), temperature);
+    const largest = tf.max(tf.abs(wanted)).dataSync()[0]!;
+    const apart = tf.max(tf.abs(tf.sub(interpret(graph, images), wanted))).dataSync()[0]!;
+    return largest > 0 ? apart / largest : apart;
+  });
+}
+
+/** Ranges from training images, and the int8 network beside the float one on images that neither was made from. */
+async function quantizeGraph(
+  graph: Graph,
+  { trainer }: RunFiles,
+  { preprocessing }: Pick<Network, "preprocessing">,
+  { calibrate: count = 256, share = 1, log = () => {} }: ExportOptions,
+): Promise<{ precision: Precision; comparison: Comparison }> {
+  const { data, trainIndices, heldIndices } = await trainer.prepare(log);
+  const spread = (indices: Int32Array, most: number): number[] => {
+    const taken = Math.min(most, indices.length);
+    return Array.from({ length: taken }, (_, at) => indices[Math.floor((at * indices.length) / taken)]!);
+  };
+  const seen = await data.train.read(spread(trainIndices, count));
+  const ranges = calibrate(graph, () => batchesOf(seen, preprocessing), { share });
+  const values = quantizedValues(graph, ranges);
+  const places = spread(heldIndices, comparedImages);
+  if (places.length === 0) {
+    throw new TrainerError(
+      "ERR_DATA",
+      'int8 is compared with float32 on validation images, and this run has none. Train with a "holdout", or choose "int8-dynamic".',
+    );
+  }
+  const simulate = simulator(graph, values);
+  const images = await data.train.read(places);
+  const answers = { float: [] as number[], quantized: [] as number[] };
+  for (const batch of batchesOf(images, preprocessing)) {
+    tf.tidy(() => {
+      answers.float.push(...tf.argMax(interpret(graph, batch), 1).dataSync());
+      answers.quantized.push(...tf.argMax(simulate(batch), 1).dataSync());
+    });
+    batch.dispose();
+  }
+  const labels = places.map((place) => data.train.labels[place]!);
+  const accuracy = (found: readonly number[]): Accuracy => {
+    const hits = found.filter((each, at) => each === labels[at]).length;
+    return { top1: hits / labels.length, ...wilson(hits, labels.length) };
+  };
+  const same = answers.float.filter((each, at) => each === answers.quantized[at]).length;
+  const comparison = {
+    images: labels.length,
+    agreement: same / labels.length,
+    float: accuracy(answers.float),
+    quantized: accuracy(answers.quantized),
+  };
+  if (comparison.agreement < fairAgreement) {
+    log(
+      `int8 agrees with float32 on ${(100 * comparison.agreement).toFixed(1)} % of ${labels.length} validation images. ` +
+        'Try a "share" of 0.9999, more images to calibrate with, or "int8-dynamic".',
+    );
+  }
+  return { precision: { kind: "int8", values }, comparison };
+}
+
+/** Images as the exported model takes them, [batch, size, size, 3], 0 to 255; the tensors are the caller's. */
+function* batchesOf(images: readonly Picture[], { inputSize }: Preprocessing, size = 32): Generator<tf.Tensor> {
+  for (let from = 0; from < images.length; from += size) {
+    const batch = images.slice(from, from + size);
+    const { height, width, pixels } = batch[0]!;
+    const values = new Float32Array(batch.length * pixels.length);
+    batch.forEach((each, at) => values.set(each.pixels, at * pixels.length));
+    yield tf.tidy(() =>
+      ops.resize(tf.tensor4d(values, [batch.length, height, width, 3]), inputSize, inputSize).clone(),
+    );
+  }
+}

@@ -1,0 +1,12 @@
+/** A run as files for other runtimes. */
+export {
+  type Accuracy,
+  type Comparison,
+  type ExportOptions,
+  type ExportResult,
+  exportRun,
+  type Format,
+  formats,
+  type Quantization,
+  quantizations,
+} from "./export.js";

@@ -1,0 +1,155 @@
+/**
+ * int8 by LiteRT's rules: activations with one scale and zero point each, weights symmetric with a scale per output channel,
+ * biases int32. real = scale · (q - zero), q in [-128, 127].
+ */
+import * as tf from "@tensorflow/tfjs-core";
+import type { Constant, Graph } from "./graph.js";
+import { interpret } from "./interpret.js";
+
+export interface Quantized {
+  readonly scale: number;
+  /** In [-128, 127]. */
+  readonly zero: number;
+}
+
+export type Range = readonly [low: number, high: number];
+
+/** Share of the values of calibration that a range holds; the rest is cut off evenly at both ends. */
+export interface CalibrationOptions {
+  /** In (0, 1]; 1 takes the extremes. */
+  readonly share?: number;
+}
+
+const bins = 4096;
+
+/**
+ * The range of each value of a graph over calibration images.
+ *
+ * @param batches makes the images anew each time it is asked: the extremes come first, histograms between them second
+ */
+export function calibrate(
+  graph: Graph,
+  batches: () => Iterable<tf.Tensor>,
+  { share = 1 }: CalibrationOptions = {},
+): Map<string, Range> {
+  const visit = (see: (value: string, data: Float32Array) => void): void => {
+    for (const images of batches()) {
+      const observe = (value: string, tensor: tf.Tensor): tf.Tensor => {
+        see(value, tensor.dataSync() as Float32Array);
+        return tensor;
+      };
+      tf.dispose([interpret(graph, images, observe), images]);
+    }
+  };
+  const extremes = new Map<string, Range>();
+  visit((value, data) => {
+    let [low, high] = extremes.get(value) ?? [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+    for (const each of data) {
+      if (each < low) low = each;
+      if (each > high) high = each;
+    }
+    extremes.set(value, [low, high]);
+  });
+  if (share < 1) {
+    const histograms = new Map([...extremes.keys()].map((value) => [value, new Float64Array(bins)]));
+    visit((value, data) => {
+      const [low, high] = extremes.get(value)!;
+      const counts = histograms.get(value)!;
+      const perBin = high > low ? bins / (high - low) : 0;
+      for (const each of data) counts[Math.min(bins - 1, Math.floor((each - low) * perBin))]!++;
+    });
+    for (const [value, range] of extremes) extremes.set(value, innerRange(histograms.get(value)!, range, share));
+  }
+  return extremes.set(graph.input, [0, 255]); // by definition
+}
+
+/** The range that holds a share of a histogram's counts. */
+export function innerRange(counts: Float64Array, [low, high]: Range, share: number): Range {
+  const total = counts.reduce((sum, each) => sum + each, 0);
+  const cut = ((1 - share) / 2) * total;
+  let first = 0;
+  for (let sum = counts[0]!; sum <= cut && first < counts.length - 1; sum += counts[++first]!);
+  let last = counts.length - 1;
+  for (let sum = counts[last]!; sum <= cut && last > first; sum += counts[--last]!);
+  const width = (high - low) / counts.length;
+  return [low + first * width, low + (last + 1) * width];
+}
+
+/** Zero is exact, since padding and ReLU make it. */
+export function quantizedRange([low, high]: Range): Quantized {
+  const [from, to] = [Math.min(low, 0), Math.max(high, 0)];
+  const scale = Math.fround((to - from) / 255) || 1e-8;
+  return { scale, zero: Math.max(-128, Math.min(127, Math.round(-128 - from / scale))) };
+}
+
+/** LiteRT fixes the output of a sigmoid and of a softmax. */
+export const probabilities: Quantized = { scale: 1 / 256, zero: -128 };
+
+/** The parameters of each value; shared through what only moves values, as LiteRT's checker enforces. */
+export function quantizedValues(graph: Graph, ranges: ReadonlyMap<string, Range>): Map<string, Quantized> {
+  const all = new Map([[graph.input, quantizedRange(ranges.get(graph.input)!)]]);
+  for (const node of graph.nodes) {
+    if (node.op === "sigmoid") all.set(node.out, probabilities);
+    else if (node.op === "max-pool" || node.op === "reshape" || node.op === "relu") all.set(node.out, all.get(node.x)!);
+    else all.set(node.out, quantizedRange(ranges.get(node.out)!));
+  }
+  return all;
+}
+
+/** Weights and bias of a convolution or product; the output channel is the innermost axis. */
+export interface QuantizedWeights {
+  readonly data: Int8Array;
+  /** Per output channel. */
+  readonly scales: Float32Array;
+  /** In units of the input's scale times the channel's. */
+  readonly bias: Int32Array;
+}
+
+/** A channel's scale grows where its bias would leave int32: dead norms make such channels. */
+export function quantizeWeights({ data }: Constant, bias: Float64Array, inputScale: number): QuantizedWeights {
+  const channels = bias.length;
+  const scales = new Float32Array(channels);
+  data.forEach((each, at) => {
+    scales[at % channels] = Math.max(scales[at % channels]!, Math.abs(each));
+  });
+  for (let channel = 0; channel < channels; channel++) {
+    const least = Math.abs(bias[channel]!) / (inputScale * 2 ** 30);
+    scales[channel] = Math.max(scales[channel]! / 127, least) || 1;
+  }
+  return {
+    data: Int8Array.from(data, (each, at) =>
+      Math.max(-127, Math.min(127, roundHalfEven(each / scales[at % channels]!))),
+    ),
+    scales,
+    bias: Int32Array.from(bias, (each, channel) => Math.round(each / (inputScale * scales[channel]!))),
+  };
+}
+
+function roundHalfEven(x: number): number {
+  const rounded = Math.round(x);
+  return Math.abs(x % 1) === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
+}
+
+/** The graph with its weights rounded to int8: what the simulation runs. */
+function withRoundedWeights(graph: Graph, quantized: ReadonlyMap<string, Quantized>): Graph {
+  const nodes = graph.nodes.map((node) => {
+    if (!("weight" in node)) return node;
+    const channels = node.bias.length;
+    const inputScale = quantized.get(node.x)!.scale;
+    const { data, scales, bias } = quantizeWeights(node.weight, node.bias, inputScale);
+    const weight = { ...node.weight, data: Float32Array.from(data, (each, at) => each * scales[at % channels]!) };
+    return { ...node, weight, bias: Float64Array.from(bias, (each, at) => each * inputScale * scales[at]!) };
+  });
+  return { ...graph, nodes };
+}
+
+/** A function from images to the logits of the int8 model, every value rounded as its kernels would: before anything is written. */
+export function simulator(graph: Graph, quantized: ReadonlyMap<string, Quantized>): (images: tf.Tensor) => tf.Tensor {
+  const rounded = withRoundedWeights(graph, quantized);
+  return (images) =>
+    interpret(rounded, images, (value, tensor) => {
+      const { scale, zero } = quantized.get(value)!;
+      const q = tf.clipByValue(tf.add(tf.round(tf.div(tensor, scale)), zero), -128, 127);
+      return tf.mul(tf.sub(q, zero), scale);
+    });
+}

@@ -1,0 +1,79 @@
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { beforeAll, describe, expect, it } from "vitest";
+import { trainer, workplace } from "../support/run-cli.js";
+
+const { base } = workplace();
+const config = fileURLToPath(new URL("../support/micro.config.ts", import.meta.url));
+const run = join(base, "run");
+
+beforeAll(async () => {
+  expect(await trainer("--config", config, "--out", run, "--quiet")).toMatchObject({ code: 0 });
+});
+
+describe("trainer export", () => {
+  it("writes every format into the run's folder, and says what it wrote and how far it is from the run", async () => {
+    const { code, stdout, stderr } = await trainer("export", run, "--to", "litert,onnx,tfjs,savedmodel");
+    expect({ code, stdout }).toMatchObject({ code: 0 });
+    for (const file of ["model.tflite", "model.onnx", "tfjs/model.json", "saved-model/saved_model.pb"]) {
+      expect(existsSync(join(run, "export", file)), file).toBe(true);
+      expect(stdout).toContain(join(run, "export", file));
+    }
+    expect(stdout).toMatch(/largest difference \d\.\de-\d+ of the largest logit/);
+    expect(stderr).toContain("a mean of 2 views of each image; an exported model sees the plain image only");
+    const model = JSON.parse(readFileSync(join(run, "export/tfjs/model.json"), "utf8"));
+    expect(model.userDefinedMetadata).toMatchObject({ classes: ["disc", "square", "triangle", "star"] });
+  });
+
+  it("compares int8 with float32 on validation images before it writes", async () => {
+    const out = join(base, "small");
+    const { code, stdout } = await trainer(
+      "export",
+      run,
+      "--to",
+      "litert,onnx",
+      "--quantize",
+      "int8",
+      "--out",
+      out,
+      "--json",
+    );
+    expect(code).toBe(0);
+    const { files, comparison, difference } = JSON.parse(stdout);
+    expect(files.map(({ format }: { format: string }) => format)).toEqual(["litert", "onnx"]);
+    for (const { path, bytes } of files) expect(statSync(path).size).toBe(bytes);
+    expect(comparison.images).toBe(8);
+    expect(comparison.agreement).toBeGreaterThan(0.5);
+    expect(comparison.float.low).toBeLessThanOrEqual(comparison.float.top1);
+    expect(difference).toBeLessThan(1e-4);
+  });
+
+  it("writes the same bytes again", async () => {
+    const written = async (name: string): Promise<Buffer> => {
+      await trainer("export", run, "--to", "onnx", "--quantize", "float16", "--out", join(base, name));
+      return readFileSync(join(base, name, "model-float16.onnx"));
+    };
+    expect((await written("once")).equals(await written("twice"))).toBe(true);
+  });
+
+  it.each([
+    [["--to", "coreml"], 2, /expected one or more of litert, onnx, tfjs, savedmodel, got coreml/],
+    [
+      ["--to", "tfjs", "--quantize", "int8"],
+      2,
+      /"tfjs" cannot hold int8 weights. It can hold float16 and int8-dynamic/,
+    ],
+    [["--to", "savedmodel", "--quantize", "float16"], 2, /It holds float32 only/],
+    [["--share", "0.2"], 2, /expected a number above 0.5, at most 1, got 0.2/],
+  ])("refuses %j, and writes nothing", async (words, expected, message) => {
+    const out = join(base, "refused");
+    const { code, stderr } = await trainer("export", run, ...words, "--out", out);
+    expect({ code, stderr }).toMatchObject({ code: expected, stderr: expect.stringMatching(message) });
+    expect(existsSync(out)).toBe(false);
+  });
+
+  it("refuses a folder that is no finished run", async () => {
+    expect(await trainer("export", base)).toMatchObject({ code: 65 });
+  });
+});

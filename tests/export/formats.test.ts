@@ -1,0 +1,119 @@
+/**
+ * Each format's bytes. tf.js and TensorFlow read theirs here. ONNX and LiteRT have no reader for Node: the bytes are those that
+ * ONNX Runtime and LiteRT accepted, with the answers of the graph (tests/long/export-readers makes and checks the list).
+ */
+import { createHash } from "node:crypto";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import * as tfjsUnion from "@tensorflow/tfjs";
+import * as tf from "@tensorflow/tfjs-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { currentNativeCalls } from "../../core/backend/graph/native-calls.js";
+import { loadBackend } from "../../core/backend/index.js";
+import { float16Bits } from "../../export/formats/float16.js";
+import { savedModel } from "../../export/formats/saved-model.js";
+import { tfjs } from "../../export/formats/tfjs.js";
+import { interpret } from "../../export/interpret.js";
+import { description, everyOperation, pixels } from "../support/every-operation.js";
+import { filesToRead } from "../support/exported-files.js";
+
+beforeAll(() => loadBackend({ name: "tensorflow" }));
+
+const images = (): tf.Tensor => tf.tensor4d(pixels(4), [4, 12, 12, 3]);
+const wanted = (): Float32Array => tf.tidy(() => interpret(everyOperation, images()).dataSync() as Float32Array);
+const apart = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
+  Math.max(...Array.from(a, (each, at) => Math.abs(each - b[at]!)));
+
+describe("ONNX and LiteRT", () => {
+  const accepted = JSON.parse(
+    readFileSync(join(import.meta.dirname, "../golden/export/accepted.json"), "utf8"),
+  ) as Record<string, string>;
+
+  it("are the bytes that their official readers accepted", async () => {
+    const found = Object.entries(await filesToRead()).map(([name, bytes]) => [
+      name,
+      createHash("sha256").update(bytes).digest("hex"),
+    ]);
+    expect(Object.fromEntries(found)).toEqual(accepted);
+  });
+});
+
+describe("tf.js", () => {
+  it.each([
+    ["float32", 1e-5],
+    ["float16", 1e-2],
+    ["int8-dynamic", 0.3],
+  ] as const)("loads a graph model of %s weights and gives the graph's answers", async (precision, tolerance) => {
+    const files = tfjs(everyOperation, precision, description);
+    const { modelTopology, weightsManifest, ...rest } = JSON.parse(Buffer.from(files.get("model.json")!).toString());
+    const paths = weightsManifest.flatMap((group: { paths: string[] }) => group.paths) as string[];
+    const weights = Buffer.concat(paths.map((path) => files.get(path)!));
+    const model = await tfjsUnion.loadGraphModel({
+      load: async () => ({
+        modelTopology,
+        weightSpecs: weightsManifest[0].weights,
+        weightData: weights.buffer.slice(weights.byteOffset, weights.byteOffset + weights.length) as ArrayBuffer,
+        ...rest,
+      }),
+    });
+    const answers = tf.tidy(() => (model.predict(images()) as tf.Tensor).dataSync());
+    expect(apart(answers, wanted())).toBeLessThan(tolerance);
+    expect(model.metadata).toMatchObject({ classes: description.classes, input: { size: 12, range: [0, 255] } });
+    model.dispose();
+  });
+
+  it("says probabilities where these are asked for, and takes bytes", async () => {
+    const files = tfjs(everyOperation, "float32", { ...description, output: "probabilities", input: "uint8" });
+    const model = JSON.parse(Buffer.from(files.get("model.json")!).toString());
+    expect(Object.keys(model.signature.outputs)).toEqual(["probabilities"]);
+    expect(model.signature.inputs.image).toMatchObject({ name: "image_bytes:0", dtype: "DT_UINT8" });
+    expect(model.modelTopology.node.at(-1)).toMatchObject({ op: "Softmax", input: ["logits"] });
+  });
+});
+
+describe("SavedModel", () => {
+  const folder = mkdtempSync(join(tmpdir(), "fitloop-saved-model-"));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  it("is loaded by TensorFlow and gives the graph's answers", () => {
+    mkdirSync(join(folder, "plain"));
+    writeFileSync(join(folder, "plain", "saved_model.pb"), savedModel(everyOperation, description));
+    const native = currentNativeCalls()!;
+    const backend = tf.backend() as unknown as {
+      getInputTensorIds(tensors: tf.Tensor[]): number[];
+      createOutputTensor(info: object): tf.Tensor;
+    };
+    const session = native.loadSavedModel(join(folder, "plain"), "serve");
+    const answers = tf.tidy(() => {
+      const ids = backend.getInputTensorIds([images()]);
+      const [output] = native.runSavedModel(session, ids, "image:0", "logits:0");
+      return backend.createOutputTensor(output!).dataSync();
+    });
+    native.deleteSavedModel(session);
+    expect(apart(answers, wanted())).toBeLessThan(1e-5);
+  });
+});
+
+describe("float16Bits", () => {
+  it("rounds to the nearest half, ties to even, and keeps subnormals and infinities", () => {
+    const cases: [number, number][] = [
+      [0, 0],
+      [-0, 0x8000],
+      [1, 0x3c00],
+      [-2, 0xc000],
+      [65504, 0x7bff],
+      [65519.9, 0x7bff],
+      [65520, 0x7c00],
+      [Number.NEGATIVE_INFINITY, 0xfc00],
+      [2 ** -24, 1],
+      [2 ** -25, 0],
+      [1.5 * 2 ** -24, 2],
+      [2 ** -14, 0x0400],
+      [1 + 2 ** -11, 0x3c00],
+      [1 + 3 * 2 ** -11, 0x3c02],
+    ];
+    for (const [value, bits] of cases) expect(float16Bits(value), String(value)).toBe(bits);
+    expect(float16Bits(Number.NaN)).toBe(0x7e00);
+  });
+});

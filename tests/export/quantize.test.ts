@@ -1,0 +1,115 @@
+import * as tf from "@tensorflow/tfjs-core";
+import fc from "fast-check";
+import { beforeAll, describe, expect, it } from "vitest";
+import { loadBackend } from "../../core/backend/index.js";
+import { interpret } from "../../export/interpret.js";
+import {
+  calibrate,
+  innerRange,
+  quantizedRange,
+  quantizedValues,
+  quantizeWeights,
+  simulator,
+} from "../../export/quantize.js";
+import { everyOperation, pixels } from "../support/every-operation.js";
+
+beforeAll(() => loadBackend());
+
+const ends = fc.float({ min: Math.fround(-1e6), max: Math.fround(1e6), noNaN: true });
+
+describe("quantizedRange", () => {
+  it("holds every number of the range within half a step, and zero exactly", () => {
+    fc.assert(
+      fc.property(ends, ends, fc.double({ min: 0, max: 1, noNaN: true }), (a, b, share) => {
+        const [low, high] = [Math.min(a, b), Math.max(a, b)];
+        const { scale, zero } = quantizedRange([low, high]);
+        expect(Number.isInteger(zero) && zero >= -128 && zero <= 127).toBe(true);
+        const value = low + share * (high - low);
+        const q = Math.max(-128, Math.min(127, Math.round(value / scale) + zero));
+        expect(Math.abs(scale * (q - zero) - value)).toBeLessThanOrEqual(scale * 1.001);
+      }),
+    );
+    expect(quantizedRange([0, 255])).toEqual({ scale: 1, zero: -128 });
+    expect(quantizedRange([2, 6]).zero).toBe(-128); // zero is in every range
+  });
+});
+
+describe("quantizeWeights", () => {
+  it("keeps each weight within half a step of its channel, symmetric, and each bias within half of its own", () => {
+    const numbers = fc.array(
+      fc.integer({ min: -3000, max: 3000 }).map((each) => each / 1000),
+      { minLength: 12, maxLength: 12 },
+    );
+    fc.assert(
+      fc.property(numbers, fc.double({ min: 1e-4, max: 10, noNaN: true }), (values, inputScale) => {
+        const weight = { shape: [3, 4], data: Float32Array.from(values) };
+        const bias = Float64Array.of(0.5, -2, 0, 1);
+        const { data, scales, bias: whole } = quantizeWeights(weight, bias, inputScale);
+        weight.data.forEach((each, at) => {
+          expect(Math.abs(data[at]!)).toBeLessThanOrEqual(127);
+          expect(Math.abs(data[at]! * scales[at % 4]! - each)).toBeLessThanOrEqual(scales[at % 4]! * 0.5001);
+        });
+        bias.forEach((each, channel) => {
+          const step = inputScale * scales[channel]!;
+          expect(Math.abs(whole[channel]! * step - each)).toBeLessThanOrEqual(step * 0.5001);
+        });
+      }),
+    );
+  });
+
+  it("grows the scale of a dead channel, whose bias would leave int32", () => {
+    const { scales, bias } = quantizeWeights(
+      { shape: [1, 2], data: Float32Array.of(0, 1e-12) },
+      Float64Array.of(1, 5),
+      1e-3,
+    );
+    expect([...scales].every((scale) => scale > 0)).toBe(true);
+    expect(Math.max(...bias.map(Math.abs))).toBeLessThanOrEqual(2 ** 30);
+  });
+});
+
+it("innerRange cuts off what lies outside a share, evenly", () => {
+  const counts = new Float64Array(100).fill(1);
+  expect(innerRange(counts, [0, 100], 1)).toEqual([0, 100]);
+  expect(innerRange(counts, [0, 100], 0.875)).toEqual([6, 94]);
+  counts[0] = 1000;
+  expect(innerRange(counts, [0, 100], 0.9)[0]).toBe(0);
+});
+
+describe("a calibrated graph", () => {
+  const batches = function* (): Generator<tf.Tensor> {
+    for (let batch = 0; batch < 3; batch++) yield tf.tensor4d(pixels(4), [4, 12, 12, 3]);
+  };
+
+  it("has the extremes of its values as ranges, and a share of them where one is asked for", () => {
+    const before = tf.memory().numTensors;
+    const all = calibrate(everyOperation, batches);
+    const most = calibrate(everyOperation, batches, { share: 0.9 });
+    expect(tf.memory().numTensors).toBe(before);
+    expect(all.get("image")).toEqual([0, 255]);
+    const [low, high] = tf.tidy(() => {
+      const y = interpret(everyOperation, tf.tensor4d(pixels(4), [4, 12, 12, 3]));
+      return [tf.min(y).dataSync()[0]!, tf.max(y).dataSync()[0]!];
+    }) as unknown as [number, number];
+    expect(all.get("logits")).toEqual([low, high]);
+    for (const [value, [from, to]] of most) {
+      expect(from).toBeGreaterThanOrEqual(all.get(value)![0]);
+      expect(to).toBeLessThanOrEqual(all.get(value)![1]);
+    }
+    expect(most.get("wide")![1]).toBeLessThan(all.get("wide")![1]);
+  });
+
+  it("shares parameters through a max pool, fixes those of a sigmoid, and answers much as before", () => {
+    const values = quantizedValues(everyOperation, calibrate(everyOperation, batches));
+    expect(values.get("pool")).toEqual(values.get("stem"));
+    expect(values.get("gate")).toEqual({ scale: 1 / 256, zero: -128 });
+    const [apart, largest] = tf.tidy(() => {
+      const x = tf.tensor4d(pixels(4), [4, 12, 12, 3]);
+      const plain = interpret(everyOperation, x);
+      const rounded = simulator(everyOperation, values)(x);
+      return [tf.max(tf.abs(tf.sub(rounded, plain))).dataSync()[0]!, tf.max(tf.abs(plain)).dataSync()[0]!];
+    }) as unknown as [number, number];
+    expect(apart).toBeGreaterThan(0);
+    expect(apart / largest).toBeLessThan(0.1);
+  });
+});

@@ -1,0 +1,68 @@
+"""Runs exported models with their official runtimes: read_models.py JOBS, a JSON list of {model, input, shape, output}.
+
+`input` holds float32 numbers of `shape`; the answers are written to `output` as float32. Prints one JSON object: model -> what was
+found: ONNX's full check and the operations after optimisation, or LiteRT's operations with versions, metadata and attached files.
+"""
+
+import collections
+import io
+import json
+import sys
+import tempfile
+import zipfile
+
+import numpy as np
+
+
+def read_onnx(job, x):
+    import onnx
+    import onnxruntime
+
+    onnx.checker.check_model(job["model"], full_check=True)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = 1, 3
+    with tempfile.TemporaryDirectory() as folder:
+        options.optimized_model_filepath = folder + "/optimized.onnx"
+        session = onnxruntime.InferenceSession(job["model"], options, providers=["CPUExecutionProvider"])
+        nodes = onnx.load(options.optimized_model_filepath).graph.node
+    image = session.get_inputs()[0]
+    x = x.astype(np.uint8 if image.type == "tensor(uint8)" else np.float32)
+    answers = session.run(None, {image.name: x})[0]
+    metadata = {each.key: each.value for each in onnx.load(job["model"]).metadata_props}
+    return answers, {"operations": dict(collections.Counter(n.op_type for n in nodes)), "metadata": metadata}
+
+
+def read_litert(job, x):
+    from ai_edge_litert import schema_py_generated as schema
+    from ai_edge_litert.interpreter import Interpreter
+
+    data = open(job["model"], "rb").read()
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(data, 0))
+    names = {v: k for k, v in vars(schema.BuiltinOperator).items() if isinstance(v, int)}
+    codes = [max(c.builtinCode, c.deprecatedBuiltinCode) for c in model.operatorCodes]
+    operations = collections.Counter(names[codes[o.opcodeIndex]] for o in model.subgraphs[0].operators)
+    interpreter = Interpreter(job["model"], num_threads=1)
+    interpreter.allocate_tensors()
+    image, output = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    answers = []
+    for each in x:
+        interpreter.set_tensor(image["index"], each[None].astype(image["dtype"]))
+        interpreter.invoke()
+        answers.append(interpreter.get_tensor(output["index"])[0].copy())
+    archive = zipfile.ZipFile(io.BytesIO(data))
+    types = collections.Counter(t.type for t in model.subgraphs[0].tensors)
+    return np.stack(answers), {
+        "operations": dict(operations),
+        "int8": types[schema.TensorType.INT8],
+        "files": {name: archive.read(name).decode() for name in archive.namelist()},
+        "signatures": interpreter.get_signature_list(),
+    }
+
+
+found = {}
+for job in json.load(open(sys.argv[1])):
+    x = np.fromfile(job["input"], "<f4").reshape(job["shape"])
+    answers, about = (read_onnx if job["model"].endswith(".onnx") else read_litert)(job, x)
+    answers.astype("<f4").tofile(job["output"])
+    found[job["model"]] = about
+print(json.dumps(found))
