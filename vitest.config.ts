@@ -37,7 +37,11 @@ const { MUTATION_TESTS } = process.env;
 const projects: TestProjectConfiguration[] = [
   {
     extends: true,
-    test: { name: "quick", include: ["tests/**/*.test.ts"], exclude: ["**/node_modules/**", "tests/long/**"] },
+    test: {
+      name: "quick",
+      include: ["tests/**/*.test.ts", "examples/**/*.test.ts"],
+      exclude: ["**/node_modules/**", "tests/long/**"],
+    },
   },
   { extends: true, test: { name: "long", include: ["tests/long/**/*.test.ts"], testTimeout: 1_800_000 } },
 ];

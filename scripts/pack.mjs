@@ -84,12 +84,14 @@ cpSync(join(packageFolder("@tensorflow/tfjs-node-gpu"), "binding"), join(out, "n
 });
 cpSync(join(packageFolder("node-api-headers"), "include"), join(out, "native", "include"), { recursive: true });
 
-/** Files that are read as they are: by people, and by a report when it is written. */
+/** What is read as it is: by people, and by a report when it is written. */
 const cards = readdirSync(join(root, "plugins"), { withFileTypes: true })
   .filter((each) => each.isDirectory())
   .map(({ name }) => `plugins/${name}/README.md`);
-for (const file of ["README.md", "LICENSE", "NOTICE", "CHANGELOG.md", "bin", "docs", "report/page", ...cards]) {
-  cpSync(join(root, file), join(out, file), { recursive: true });
+const whole = ["README.md", "LICENSE", "NOTICE", "CHANGELOG.md", "bin", "docs", "examples", "report/page", ...cards];
+const filter = (path) => !/\/(node_modules|runs)$/.test(path); // what running an example leaves
+for (const file of whole) {
+  cpSync(join(root, file), join(out, file), { recursive: true, filter });
 }
 
 const entry = ([key, file]) => [

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createProgram } from "../../cli/program.js";
-import { complaintsIn, createProject, layouts, type Project, pack, writeImages } from "../support/packed.js";
+import { complaintsIn, createProject, layouts, type Project, pack, writePhotos } from "../support/packed.js";
 
 const packed = mkdtempSync(join(tmpdir(), "fitloop-packed-"));
 let tarball: string;
@@ -34,7 +34,7 @@ const uses: readonly [command: string, words: readonly string[], written?: strin
   ["presets", []],
   ["plugins", []],
   ["plugins", ["cutmix"]],
-  ["data verify", ["--kind", "image-folder", "--data", "images"]],
+  ["data verify", ["--kind", "image-folder", "--data", "photos"]],
   ["data preview", ["--preset", "quickstart", "--out", "augmented.png"], "augmented.png"],
   ["plan", ["--preset", "quickstart"]],
   ["lr-find", ["--preset", "quickstart", "--steps", "20"]],
@@ -46,9 +46,9 @@ const uses: readonly [command: string, words: readonly string[], written?: strin
     "b/summary.json",
   ],
   ["evaluate", ["a", "--resamples", "50"]],
-  ["predict", ["a", "images/test/red/0.png"]],
+  ["predict", ["a", "cat.jpg"]],
   ["gradcam", ["a", "--images", "4", "--out", "maps"], "maps/gallery.png"],
-  ["gradcam", ["a", "images/test/red/0.png", "--out", "one-map"]],
+  ["gradcam", ["a", "cat.jpg", "--out", "one-map"]],
   ["report", ["a"], "a/report.html"],
   ["compare", ["a", "b"], "compare.html"],
   ["replay", ["a", "--step", "2"]],
@@ -63,7 +63,7 @@ import { resnet9 } from "fitloop/models";
 import { labelSmoothing } from "fitloop/plugins";
 
 export default defineConfig({
-  data: imageFolder({ path: "images", size: 16 }),
+  data: imageFolder({ path: "photos", size: 16 }),
   model: resnet9({ width: 4 }),
   learningRate: 0.01,
   epochs: 1,
@@ -79,7 +79,7 @@ describe.each(layouts)("a project of layout %s", (layout) => {
   let project: Project;
   beforeAll(async () => {
     project = await createProject(tarball, layout);
-    await writeImages(join(project.folder, "images"));
+    await writePhotos(project.folder);
     project.write(layout === "commonjs" ? "trainer.config.mts" : "trainer.config.ts", config);
   });
   afterAll(() => project?.remove());
@@ -87,8 +87,8 @@ describe.each(layouts)("a project of layout %s", (layout) => {
   test.each(uses)("trainer %s %j", async (command, words, written) => {
     const { stdout, stderr } = await project.trainer(...command.split(" "), ...words);
     expect(complaintsIn(stdout + stderr)).toEqual([]);
+    expect(stdout + stderr).not.toBe("");
     if (written !== undefined) expect(existsSync(join(project.folder, written))).toBe(true);
-    else expect(stdout.length).toBeGreaterThan(20);
   });
 
   test("a script imports every entry", async () => {

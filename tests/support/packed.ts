@@ -36,6 +36,7 @@ export type Layout = (typeof layouts)[number];
 
 /** Packs the sources into a folder and gives the tarball's path. */
 export async function pack(folder: string): Promise<string> {
+  mkdirSync(folder, { recursive: true });
   await run(process.execPath, [join(root, "scripts/pack.mjs"), folder], { cwd: root });
   return join(folder, readdirSync(folder).find((name) => name.endsWith(".tgz"))!);
 }
@@ -64,17 +65,22 @@ export async function createProject(tarball: string, layout: Layout): Promise<Pr
 export const complaintsIn = (text: string): string[] =>
   text.split("\n").filter((line) => /\bwarn(ing)?\b[: ]|Warning:|deprecat|not a function|fault of/.test(line));
 
-/** Writes images of two plain colours in the layout of a data set: `folder/{train,test}/{red,blue}/N.png`. */
-export async function writeImages(folder: string, each = 8): Promise<void> {
-  for (const split of ["train", "test"]) {
-    for (const background of ["red", "blue"]) {
-      mkdirSync(join(folder, split, background), { recursive: true });
-      for (let number = 0; number < each; number++) {
-        const size = 64 + 2 * number + (split === "test" ? 1 : 0); // no image twice
-        await sharp({ create: { width: size, height: size, channels: 3, background } })
-          .png()
-          .toFile(join(folder, split, background, `${number}.png`));
-      }
+/** Writes what the README and the examples speak of: images of two classes in `photos/`, and one more, `cat.jpg`. */
+export async function writePhotos(folder: string): Promise<void> {
+  const colours = { cat: [230, 150, 40], dog: [30, 50, 130] } as const;
+  /** A JPEG of one colour with stripes, so that no two are the same image. */
+  const draw = (colour: readonly number[], stripe: number) => {
+    const size = 70 + stripe;
+    const pixels = Uint8Array.from({ length: size * size * 3 }, (_, at) =>
+      Math.min(255, colour[at % 3]! + (Math.floor(at / 3) % (2 * stripe) < stripe ? 0 : 40)),
+    );
+    return sharp(pixels, { raw: { width: size, height: size, channels: 3 } }).jpeg();
+  };
+  for (const [name, colour] of Object.entries(colours)) {
+    mkdirSync(join(folder, "photos", name), { recursive: true });
+    for (let number = 1; number <= 20; number++) {
+      await draw(colour, number).toFile(join(folder, "photos", name, `${number}.jpg`));
     }
   }
+  await draw(colours.cat, 21).toFile(join(folder, "cat.jpg"));
 }
