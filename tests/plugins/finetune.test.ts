@@ -201,7 +201,7 @@ describe("finetune", () => {
         hooks.onFitStart.tap((started) => {
           run = started;
           expect(() => started.replaceWeights(new Map([["nothing", tf.zeros([1])]]))).toThrow(
-            'the model has no "nothing"',
+            'the model has no weight "nothing"',
           );
           expect(() => started.replaceWeights(new Map([["fc.bias", tf.zeros([1])]]))).toThrow(
             '"fc.bias" is [4], and [1] came',
