@@ -71,7 +71,7 @@ export function createReport({ command }: { command?: string } = {}): Plugin {
 
       const write = (): void => {
         const from = performance.now();
-        writeReport(parts!);
+        writeReport({ ...parts!, folder: run!.folder! }); // throws where the run has lost its folder
         const at = performance.now();
         written = { at, took: at - from };
       };

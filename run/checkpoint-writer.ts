@@ -140,6 +140,8 @@ export interface CheckpointWriterOptions {
   every?: number;
   /** The run's metrics, where it has them. */
   metrics?: Pick<MetricsLog, "bytes" | "sync" | "cut">;
+  /** Throws where the folder is not the run's any more; called before anything is written. */
+  mayWrite?: () => void;
   /** The checkpoint that the run goes on from. */
   from?: Checkpoint;
   onSaved?: (saved: { path: string; step: number; bytes: number }) => void;
@@ -157,6 +159,7 @@ export function createCheckpointWriter({
   folder,
   every,
   metrics,
+  mayWrite,
   from,
   onSaved,
   onRemoved,
@@ -176,6 +179,7 @@ export function createCheckpointWriter({
     const { step, microBatch, batchInEpoch, validation, window } = position;
     if (failed) return;
     try {
+      mayWrite?.();
       if (point === "rollback") metrics?.cut(anchorBytes);
       if (point === "rollback" || point === "start") goOnFrom(position);
       if (point !== "stop") bytes = metrics?.bytes ?? 0;

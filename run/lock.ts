@@ -5,6 +5,7 @@
  * stopped: there is no heartbeat that could be late. The lock of a dead process is taken over, by one process only
  * (`core/lock/exclusive-file.ts`).
  */
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { TrainerError } from "../core/errors.js";
 import { ioError, system } from "../core/files.js";
@@ -15,11 +16,18 @@ export const lockFile = "run.lock";
 
 export interface RunLock {
   /**
-   * Gives the run back, if this lock still holds it; any number of times, also while the process exits.
-   * Never throws: what cannot be removed is a dead process's lock once this one has ended.
+   * Compares the lock with what this process wrote; before everything that is written into the folder. The same content in
+   * another file is another lock: a copied folder has a copied one.
+   *
+   * @throws TrainerError ERR_LOCKED where the folder was moved, removed or replaced, or the lock removed or changed
+   */
+  check(): void;
+  /**
+   * Removes the lock, if it is still this process's; any number of times, also while the process exits. Never throws: a
+   * lock that cannot be removed is a dead process's lock once this one has ended.
    */
   release(): void;
-  /** From whom the lock was taken over: that run ended without a word. */
+  /** From whom the lock was taken over: that run was killed. */
   readonly abandoned?: { readonly pid: number; readonly since: string };
   /** From whom `force` took the lock though it may live; part of a sentence for the user. */
   readonly forced?: string;
@@ -42,10 +50,46 @@ export function lockRun(folder: string, { force = false }: { force?: boolean } =
   };
   const { heldBy, replaced } = orOutputError(folder, () => acquire(path, { content, mayReplace }));
   if (heldBy !== undefined) throw lockedError(folder, path, heldBy);
+  const mine = { content, file: orOutputError(folder, () => fileIdentity(path)) };
   return {
     ...(replaced === undefined ? {} : takenFrom(replaced)),
-    release: () => release(path, content),
+    check: () => {
+      const reason = orOutputError(folder, () => lossOf(folder, path, mine));
+      if (reason !== undefined) throw lostError(folder, reason);
+    },
+    release() {
+      try {
+        if (fileIdentity(path) === mine.file) release(path, content);
+      } catch {
+        // as the description says
+      }
+    },
   };
+}
+
+/** Which file has this name; undefined if none. */
+function fileIdentity(path: string): string | undefined {
+  const found = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return found && `${found.dev}:${found.ino}`;
+}
+
+/** How a lock was lost; undefined while it is held. */
+function lossOf(folder: string, path: string, mine: { content: string; file?: string }): string | undefined {
+  const file = fileIdentity(path);
+  if (file === undefined) return existsSync(folder) ? `${path} was removed` : "the folder was moved or removed";
+  const content = String(readFileSync(path));
+  if (file === mine.file && content === mine.content) return undefined;
+  const { holder, fate } = holderOf(content);
+  if (content === mine.content) return "the folder was replaced by a copy";
+  return fate === "living" ? `${describeHolder(holder)} holds it now` : "the folder was replaced, or its lock changed";
+}
+
+function lostError(folder: string, reason: string): TrainerError {
+  return new TrainerError(
+    "ERR_LOCKED",
+    `The run lost its folder ${folder}: ${reason}. It stopped and writes nothing more. If the folder was moved, resume ` +
+      "the run there: trainer --resume NEW_PATH",
+  );
 }
 
 /** Whether a run is under way in a folder, as far as that can be told from here. */

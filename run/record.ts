@@ -140,6 +140,7 @@ export function createRunRecord({ logEvery = 1, source, id, inference }: RunReco
       const append = (event: string, value: object): void => {
         if (!metrics || failed) return;
         try {
+          inFolder("metrics"); // throws where the run has lost its folder
           metrics.append(event, value);
         } catch (cause) {
           // A listener must not throw; the next hook does.
@@ -189,11 +190,16 @@ export function createRunRecord({ logEvery = 1, source, id, inference }: RunReco
       });
       hooks.onFitEnd.tap({ stage: "last" }, (summary) => {
         if (!run) return;
+        try {
+          inFolder("summary");
+        } catch (cause) {
+          failed = cause;
+        }
+        if (failed && summary.stopReason.includes(reasonOf(failed))) return; // said already
         if (summary.steps === 0 && summary.stopReason.startsWith("failed")) {
           for (const name of ["config", "metrics"] as const) system.rmSync(inFolder(name), { force: true });
           return;
         }
-        if (failed && summary.stopReason.includes(reasonOf(failed))) return; // said already
         report();
         // An interrupted run ends without choosing: its last weights are what there is.
         weights ??= weightsFile(run, run.weights());

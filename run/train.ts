@@ -65,7 +65,7 @@ export async function train(config: TrainerConfig, options: TrainOptions = {}): 
   watch?.(trainer.events);
   if (before) checkContinues(before, trainer.config, { allowed: allowChange, source });
 
-  const { folder, lock, leave } = claimFolder(trainer.config.name, options, before);
+  const { folder, lock, leave } = acquireFolder(trainer.config.name, options, before);
   try {
     reportLock(lock, trainer.events);
     if (source && ownParts(configRecord(trainer.config)).length > 0) rememberOrigin(folder, id, source);
@@ -74,10 +74,18 @@ export async function train(config: TrainerConfig, options: TrainOptions = {}): 
     if (before) record.goesOn({ record: before.record, metricsBytes: from?.metricsBytes ?? 0, allowed: allowChange });
     const { dispose } = await trainer.fit({
       signal: options.signal,
-      folder,
+      get folder() {
+        lock.check(); // before each use: the folder may have been moved, and another put in its place
+        return folder;
+      },
       log: options.log,
       from: from && (() => fromCheckpoint(from.checkpoint)),
-      onResumePoint: checkpointWriter(folder, trainer.events, { every: options.checkpointEvery ?? 100, record, from }),
+      onResumePoint: checkpointWriter(folder, trainer.events, {
+        every: options.checkpointEvery ?? 100,
+        record,
+        from,
+        mayWrite: lock.check,
+      }),
     });
     dispose(); // the run reads its weights from its folder
   } finally {
@@ -105,7 +113,7 @@ function resumed({ resume = false, folder, log }: TrainOptions, name: string): R
 }
 
 /** The run's folder, created and locked, until `leave`; also where the process ends before that. */
-function claimFolder(
+function acquireFolder(
   name: string,
   { folder: out, forceUnlock }: TrainOptions,
   before: Resumable | undefined,
@@ -137,11 +145,15 @@ function reportLock({ abandoned, forced }: RunLock, events: Emitter<Events>): vo
 function checkpointWriter(
   folder: string,
   events: Emitter<Events>,
-  { every, record, from }: { every: number; record: ReturnType<typeof createRunRecord>; from?: ResumePoint },
+  {
+    record,
+    from,
+    ...options
+  }: { every: number; mayWrite: () => void; record: ReturnType<typeof createRunRecord>; from?: ResumePoint },
 ): ReturnType<typeof createCheckpointWriter> {
   return createCheckpointWriter({
     folder: join(folder, runFiles.checkpoints),
-    every,
+    ...options,
     metrics: record.metrics,
     from: from?.checkpoint,
     onSaved: (saved) => events.emit("checkpoint:saved", saved),

@@ -13,7 +13,7 @@ import type { FitSummary, Metrics, Progress } from "./types.js";
 export interface FitOptions {
   /** Stops the run after the step under way. */
   signal?: AbortSignal;
-  /** The run's folder, for plugins that write. */
+  /** The run's folder, for plugins that write. Read before each use: a getter may throw once the folder is lost. */
   folder?: string;
   log?: (line: string) => void;
   /** Where to resume instead of starting anew. Called once the backend is loaded; the snapshot is the trainer's then. */

@@ -254,7 +254,9 @@ export class Trainer {
       data: session.data,
       model: session.model,
       inputSize: session.inputSize,
-      folder: fit.options.folder,
+      get folder() {
+        return fit.options.folder; // asked each time: a run may lose its folder
+      },
       trainIndices: session.trainIndices,
       heldIndices: session.heldIndices,
       backend: session.backend,

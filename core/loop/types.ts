@@ -174,6 +174,6 @@ export interface FitContext {
    * @throws TrainerError ERR_PLUGIN once a step was made, or for a name or shape that the model does not have
    */
   replaceWeights(weights: ReadonlyMap<string, tf.Tensor>): void;
-  /** The run's folder, where it has one. */
+  /** The run's folder, where it has one. Read it before each write: a run that has lost its folder throws here. */
   readonly folder?: string;
 }

@@ -136,6 +136,7 @@ export const visualLog = definePlugin({
     });
 
     const log = (...entries: readonly Entry[]): void => {
+      if (run?.folder === undefined) return; // throws where the run has lost its folder
       for (const entry of entries) for (const [format, file] of logs) file.append(encoded[format](entry));
     };
     const guarded = (write: () => void): void => {

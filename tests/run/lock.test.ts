@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import type { TrainerError } from "../../core/errors.js";
 import { system } from "../../core/files.js";
-import { isHeld, lockFile, lockRun } from "../../run/lock.js";
+import { isHeld, lockFile, lockRun, type RunLock } from "../../run/lock.js";
 import { buildMember, type Member, stateOf, stop } from "../support/lock-crew.js";
 
 const base = fs.mkdtempSync(join(tmpdir(), "fitloop-lock-"));
@@ -61,7 +61,7 @@ const leave = (changes: Record<string, unknown>): Record<string, unknown> => {
 describe("a run's lock", () => {
   it("names its holder, and is gone with it", () => {
     const lock = lockRun(folder);
-    expect(lock).toEqual({ release: expect.any(Function) });
+    expect(lock).toEqual({ check: expect.any(Function), release: expect.any(Function) });
     expect(content()).toMatchObject({ pid: process.pid });
     const { since } = content();
     const { code, exitCode, message } = refusal();
@@ -121,6 +121,62 @@ describe("a run's lock", () => {
   });
 });
 
+describe("a lock that is compared", () => {
+  const lost = (lock: RunLock): string => {
+    try {
+      lock.check();
+    } catch (error) {
+      expect(error).toMatchObject({ code: "ERR_LOCKED", exitCode: 75 });
+      const { message } = error as TrainerError;
+      expect(message).toMatch(/It stopped and writes nothing more\. If the folder was moved, resume the run there: /);
+      return message.slice(`The run lost its folder ${folder}: `.length).split(". It stopped")[0]!;
+    }
+    throw new Error("It was not lost.");
+  };
+
+  it("is held, however often it is compared", () => {
+    const lock = lockRun(folder);
+    for (let time = 0; time < 3; time++) lock.check();
+    lock.release();
+  });
+
+  it("is lost where the folder was moved or removed", () => {
+    const lock = lockRun(folder);
+    fs.renameSync(folder, `${folder}-moved`);
+    expect(lost(lock)).toBe("the folder was moved or removed");
+    fs.renameSync(`${folder}-moved`, folder);
+    lock.check();
+    fs.rmSync(folder, { recursive: true });
+    expect(lost(lock)).toBe("the folder was moved or removed");
+  });
+
+  it("is lost where a copy of the folder was put in its place, and the copy keeps its lock", () => {
+    const lock = lockRun(folder);
+    fs.renameSync(folder, `${folder}-moved`);
+    fs.cpSync(`${folder}-moved`, folder, { recursive: true });
+    expect(lost(lock)).toBe("the folder was replaced by a copy");
+    lock.release();
+    expect(fs.readdirSync(folder)).toEqual([lockFile]);
+  });
+
+  it("is lost where the lock was removed, also where another process took it then", async () => {
+    const lock = lockRun(folder);
+    fs.rmSync(path);
+    expect(lost(lock)).toBe(`${path} was removed`);
+    const holder = await startHolder();
+    expect(lost(lock)).toMatch(new RegExp(`^process ${holder.pid} since .* holds it now$`));
+    lock.release();
+    expect(content()).toMatchObject({ pid: holder.pid });
+  });
+
+  it("is lost where the lock was changed in place, or another run's folder is there", () => {
+    const lock = lockRun(folder);
+    fs.appendFileSync(path, " ");
+    fs.writeFileSync(path, "nobody");
+    expect(lost(lock)).toBe("the folder was replaced, or its lock changed");
+  });
+});
+
 describe("a holder that lives", () => {
   it.each([
     ["is stopped", stop],
@@ -176,7 +232,8 @@ describe("a holder that is dead", () => {
   ])("%s", (_, changes) => {
     const { pid, since } = leave(changes);
     const lock = lockRun(folder);
-    expect(lock).toEqual({ abandoned: { pid, since }, release: expect.any(Function) });
+    expect(lock).toMatchObject({ abandoned: { pid, since } });
+    expect(lock.forced).toBeUndefined();
     lock.release();
     expect(lockRun(folder).abandoned).toBeUndefined();
   });
@@ -209,7 +266,8 @@ describe("a holder of whom nobody can tell", () => {
     );
     expect(content()).toMatchObject(changes);
     const lock = lockRun(folder, { force: true });
-    expect(lock).toEqual({ forced: who, release: expect.any(Function) });
+    expect(lock).toMatchObject({ forced: who });
+    expect(lock.abandoned).toBeUndefined();
     expect(refusal({ force: true }).exitCode).toBe(75); // now it is a living one's
     lock.release();
     expect(fs.readdirSync(folder)).toEqual([]);
