@@ -1,6 +1,6 @@
 /**
- * cifar100-augmented: `cifar100-strong` with the tutorial's gentler augmentation in AutoAugment's place: rotation by up
- * to 30°, zoom from 0.8 to 1.2, colours changed by up to 20 %.
+ * cifar100-augmented: `cifar100-strong` with the tutorial's gentler augmentation instead of AutoAugment: rotation up
+ * to 30°, zoom from 0.8 to 1.2, colours up to 20 %.
  *
  * Reached: not yet measured.
  */

@@ -1,7 +1,9 @@
 /**
  * cifar100-baseline: ResNet-18 with a CIFAR stem and the usual recipe, to compare techniques against.
  *
- * Reached: not yet measured. Others report 75.6 % to 76.4 % for this net in 200 epochs.
+ * Reached: not yet measured.
+ *
+ * Others report 75.6 % to 76.4 % for this network in 200 epochs.
  */
 
 import { cifar100 } from "../core/data/index.js";

@@ -1,17 +1,18 @@
 /**
- * cifar100-strong: every strong trick at once, on ResNet-50 with squeeze-and-excitation at 224 px.
+ * cifar100-strong: every strong technique at once, on ResNet-50 with squeeze-and-excitation at 224 px.
  *
- * The recipe of a tutorial, as published where it says a figure: learning rate 0.1, CutMix, AutoAugment, label
- * smoothing, cosine restarts, 4 × 128 pictures a step, dropout, L2 1e-4, early stopping, Grad-CAM, visual log. Of its
- * own are the epochs (four whole cycles), the crop's padding, momentum 0.9, and the span of the rates: the tutorial's
- * 1e-5 to 1e-3 is made for pretrained layers; from scratch the first layers learn at a tenth of the head's rate.
+ * The recipe of a tutorial, with its published numbers: learning rate 0.1, CutMix, AutoAugment, label smoothing, cosine
+ * restarts, 4 × 128 images per step, dropout, L2 1e-4, early stopping, Grad-CAM, visual log. The epochs (four whole cycles),
+ * the crop's padding, momentum 0.9 and the range of rates are ours. The tutorial's rates, 1e-5 to 1e-3, suit pretrained
+ * layers; here the first layers learn at a tenth of the head's rate.
  *
- * Pictures are augmented at 32 px, where AutoAugment's distances were found, and enlarged on the device.
- * Reached: not yet measured; it takes days here. Twenty optimizer steps (`--batch-size 32 --max-steps 20 --holdout 0.01
- * --limit-test 200`), 2026-11-26, two cores of an AMD EPYC with AVX-512: 86 s a step of 512 pictures at the fastest (other
- * work shared the cores), 13.3 GB of memory, loss 4.73 at first and 5.26 at last (the rate is 0.1 from the first step,
- * without warmup). All 13,200 steps would take 13 days by calculation; growing pictures (`progressive-resizing`) would save 33 % of that
- * (`npm run bench -- resizing`). Others report 60 % to 70 % for this stem and 77 % to 80 % for `cifar100-native`'s.
+ * Images are augmented at 32 px, where AutoAugment's distances were tuned, and enlarged on the device.
+ *
+ * Reached: not yet measured; 13 days by calculation on two cores of an AMD EPYC with AVX-512.
+ *
+ * The calculation is of 13,200 steps at 86 s for 512 images, the fastest of twenty (`--batch-size 32 --max-steps 20 --holdout
+ * 0.01 --limit-test 200`, 2026-11-26), with 13.3 GB of memory. `progressive-resizing` would save 33 % of the time
+ * (`npm run bench -- resizing`). Others report 60 % to 70 % for this stem, and 77 % to 80 % for that of `cifar100-native`.
  */
 
 import { cifar100 } from "../core/data/index.js";

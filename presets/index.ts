@@ -1,5 +1,6 @@
 /** Recipes: typed functions from a few options to a config. */
 import type { TrainerConfig } from "../core/index.js";
+import results from "../results/presets.json" with { type: "json" };
 import { cifar100Augmented } from "./cifar100-augmented.js";
 import { cifar100Baseline } from "./cifar100-baseline.js";
 import { cifar100Native } from "./cifar100-native.js";
@@ -22,6 +23,9 @@ export {
   transfer,
 };
 
+/** Accuracy and time of each preset; `npm run figures` writes them into the documentation too. */
+const figures = results.presets;
+
 export interface Preset {
   /** One line for `trainer presets`. */
   summary: string;
@@ -31,31 +35,31 @@ export interface Preset {
 /** Preset name -> recipe. */
 export const presets = {
   quickstart: {
-    summary: "drawn shapes and a tiny ResNet: a whole run in a minute, no file needed",
+    summary: figures["quickstart"].task,
     create: quickstart,
   },
   "cifar100-small": {
-    summary: "CIFAR-100, ResNet-18 of a quarter width: twenty minutes on two cores",
+    summary: figures["cifar100-small"].task,
     create: cifar100Small,
   },
   "cifar100-baseline": {
-    summary: "CIFAR-100, ResNet-18 with the usual recipe, 200 epochs: hours on a GPU, days on a CPU",
+    summary: figures["cifar100-baseline"].task,
     create: cifar100Baseline,
   },
   "cifar100-native": {
-    summary: "CIFAR-100 at its own 32 px, SE-ResNet-50 with every strong trick: days on a GPU",
+    summary: figures["cifar100-native"].task,
     create: cifar100Native,
   },
   "cifar100-strong": {
-    summary: "the same tricks at 224 px, as a tutorial published them: three times the cost",
+    summary: figures["cifar100-strong"].task,
     create: cifar100Strong,
   },
   "cifar100-augmented": {
-    summary: "cifar100-strong with turns, zoom and colours in AutoAugment's place",
+    summary: figures["cifar100-augmented"].task,
     create: cifar100Augmented,
   },
   transfer: {
-    summary: "your own pictures on a pretrained ResNet-50, unfrozen stage by stage: needs --data and --weights",
+    summary: figures["transfer"].task,
     create: transfer,
   },
 } as const satisfies Record<string, Preset>;

@@ -1,10 +1,11 @@
 /**
- * transfer: pretrained weights and a folder of your own pictures. The new head learns at 1e-3, layers before it ever
- * slower, down to 1e-5 at the input; the head trains alone in the first epoch, and each epoch one more stage joins.
+ * transfer: pretrained weights and a folder of your own images. The new head learns at 1e-3, earlier layers slower, down to
+ * 1e-5 at the input. The head trains alone in the first epoch; each epoch unfreezes one more stage.
  *
- *     trainer --preset transfer --data pictures --weights resnet50.safetensors
+ *     trainer --preset transfer --data photos --weights resnet50.safetensors
  *
- * Weights are PyTorch's, under PyTorch's names (timm's ResNet-50 is such a file); what matched is said at the start.
+ * Weights have PyTorch's names (timm's ResNet-50 is such a file). The run reports which of them matched.
+ *
  * Reached: not yet measured.
  */
 
@@ -29,7 +30,7 @@ export function transfer({
   if (data === undefined || weights === undefined) {
     throw new TrainerError(
       "ERR_OPTION",
-      "The preset transfer needs a folder of pictures and the weights to begin with: " +
+      "The preset transfer needs a folder of images and pretrained weights: " +
         "--data FOLDER --weights FILE.safetensors.",
     );
   }

@@ -1,5 +1,5 @@
-/** What the documentation shows compiles and runs, and what it says of the folders is so. */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+/** The examples of the documentation compile and run, and its figures and lists are true. */
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -10,6 +10,7 @@ import type { DataSource } from "../core/data/index.js";
 import { loadBackend, type Plugin, Trainer, type TrainerConfig } from "../core/index.js";
 import { fitWeights, microConfig } from "../core/testing/index.js";
 import { presets } from "../presets/index.js";
+import { effects, updated } from "../scripts/figures.js";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const text = (file: string): string => readFileSync(join(root, file), "utf8");
@@ -58,15 +59,32 @@ describe("trainer.config.ts", () => {
   });
 });
 
-describe("README.md", () => {
-  it("lists every preset and no other", () => {
-    const table = /^\| preset \|[^]*?\n\n/m.exec(text("README.md"))![0];
-    const listed = [...table.matchAll(/^\| `([\w-]+)` \|/gm)].map(([, name]) => name);
+describe("figures", () => {
+  it("stand everywhere as in results/presets.json and docs/ablation.md", () => {
+    expect([...updated()].filter(([file, figures]) => text(file) !== figures).map(([file]) => file)).toEqual([]);
+  });
+
+  it("are there for every preset and no other, measured or not", () => {
+    const { presets: known } = JSON.parse(text("results/presets.json")) as { presets: object };
+    expect(Object.keys(known).sort()).toEqual(Object.keys(presets).sort());
+    const listed = [...text("docs/presets.md").matchAll(/^\| `([\w-]+)` \|/gm)].map(([, name]) => name);
     expect(listed.sort()).toEqual(Object.keys(presets).sort());
   });
 
-  it("has a plugin that trains, in odd epochs on small pictures", async () => {
-    const { peek } = (await import("snippet:README.md#0" as string)) as {
+  it("of a plugin come from its row of the ablation, sign and verdict included", () => {
+    expect(effects().get("cutmix")).toMatch(/^−3\.9 ± 0\.6 points .* to 19\.9 %: hurts at/);
+    expect(effects().get("ema")).toMatch(/: no difference shown at/);
+    expect(effects().has("baseline")).toBe(false);
+  });
+});
+
+describe("README.md", () => {
+  it("is short", () => {
+    expect(text("README.md").trimEnd().split("\n").length).toBeLessThanOrEqual(120);
+  });
+
+  it("has a plugin that trains, in odd epochs on small images", async () => {
+    const { peek } = (await import("snippet:README.md#2" as string)) as {
       peek: (options: { size: number }) => Plugin;
     };
     const plugin = peek({ size: 4 });
@@ -85,29 +103,33 @@ describe("README.md", () => {
     expect([...seen]).toEqual(["0: 8,8,3", "1: 4,4,3", "2: 8,8,3"]);
   });
 
-  it("has a script that trains on a folder of pictures", async () => {
+  it("has a script that trains on a folder of images, and one that uses the model", async () => {
     const folder = mkdtempSync(join(tmpdir(), "fitloop-readme-"));
     const before = process.cwd();
-    const { fit } = Trainer.prototype;
-    const short = vi.spyOn(Trainer.prototype, "fit").mockImplementation(function (this: Trainer) {
-      return fit.call(new Trainer({ ...this.config, maxSteps: 1 }));
-    });
     const printed = vi.spyOn(console, "log").mockReturnValue(undefined);
+    vi.spyOn(process.stderr, "write").mockReturnValue(true);
+    const { fit } = Trainer.prototype;
+    vi.spyOn(Trainer.prototype, "fit").mockImplementation(function (this: Trainer, ...options) {
+      Object.assign(this.config, { epochs: 2 });
+      return fit.apply(this, options);
+    });
     try {
-      for (const split of ["train", "test"]) {
-        for (const background of ["red", "blue"]) {
-          mkdirSync(join(folder, "pictures", split, background), { recursive: true });
-          for (let number = 0; number < 4; number++) {
-            await sharp({ create: { width: 70, height: 66, channels: 3, background } })
-              .png()
-              .toFile(join(folder, "pictures", split, background, `${number}.png`));
-          }
+      for (const background of ["red", "blue"]) {
+        mkdirSync(join(folder, "photos", background), { recursive: true });
+        const image = sharp({ create: { width: 70, height: 66, channels: 3, background } }).png();
+        const bytes = await image.toBuffer();
+        for (let number = 0; number < 10; number++) {
+          writeFileSync(join(folder, "photos", background, `${number}.png`), bytes);
         }
+        writeFileSync(join(folder, "cat.jpg"), await image.jpeg().toBuffer());
       }
       process.chdir(folder);
+      await import("snippet:README.md#0" as string);
+      expect(printed.mock.calls.at(-1)).toEqual([join(process.cwd(), "runs/photos-1"), expect.any(Number)]);
       await import("snippet:README.md#1" as string);
-      expect(short).toHaveBeenCalledTimes(1);
-      expect(printed.mock.calls.at(-1)).toEqual([expect.any(Number)]);
+      expect(printed.mock.calls.at(-1)).toEqual([
+        { class: expect.stringMatching(/^(red|blue)$/), probability: expect.any(Number) },
+      ]);
     } finally {
       process.chdir(before);
       vi.restoreAllMocks();

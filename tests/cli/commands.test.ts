@@ -645,13 +645,14 @@ describe("gradcam", () => {
 describe("lists", () => {
   it("presets has each in a line", async () => {
     const { stdout } = await trainer("presets");
-    expect(
-      stdout
-        .trim()
-        .split("\n")
-        .map((line) => line.split(" ")[0]),
-    ).toEqual(Object.keys(presets));
-    expect(JSON.parse((await trainer("presets", "--json")).stdout)).toHaveLength(Object.keys(presets).length);
+    const [list, note] = stdout.trim().split("\n\n");
+    expect(list!.split("\n").map((line) => line.split(" ")[0])).toEqual(Object.keys(presets));
+    expect(list).toMatch(/^quickstart +\d+\.\d ± \d\.\d % /);
+    for (const line of list!.split("\n")) expect(line.length).toBeLessThanOrEqual(80);
+    expect(note).toMatch(/^Accuracy: /);
+    const rows = JSON.parse((await trainer("presets", "--json")).stdout);
+    expect(rows).toHaveLength(Object.keys(presets).length);
+    expect(rows[0]).toMatchObject({ name: "quickstart", top1: { seeds: [1, 2, 3, 4] } });
   });
 
   it("plugins has each in a line, and the options of each", async () => {

@@ -1,0 +1,120 @@
+/**
+ * Writes measured figures to every place that shows them: `npm run figures`. With `--check` it writes nothing and
+ * fails where a place is out of date.
+ *
+ * Accuracy and time of presets stand in results/presets.json and go to docs/presets.md, the README and the headers
+ * of presets/. Effects of plugins stand in docs/ablation.md and go to the plugins' cards.
+ */
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** A preset in results/presets.json. One without `top1` was not measured yet. */
+interface Measured {
+  task: string;
+  top1?: Accuracy;
+  time?: string;
+  date?: string;
+  /** A time by calculation. */
+  estimate?: string;
+}
+
+/** Percent on the test set: mean and standard deviation over seeds. */
+interface Accuracy {
+  mean: number;
+  deviation: number;
+  seeds: number[];
+}
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const read = (file: string): string => readFileSync(join(root, file), "utf8");
+const { machine, presets } = JSON.parse(read("results/presets.json")) as {
+  machine: string;
+  presets: Record<string, Measured>;
+};
+
+const seedsOf = ({ seeds }: Accuracy): string =>
+  seeds.length === 1 ? `seed ${seeds[0]}` : `seeds ${seeds[0]} to ${seeds.at(-1)}`;
+const accuracy = (top1: Accuracy): string => `${top1.mean.toFixed(1)} ± ${top1.deviation.toFixed(1)} %`;
+
+/** The sentence in a preset's header. */
+export function reached({ top1, time, date, estimate }: Measured): string {
+  if (top1) {
+    return `Reached: ${accuracy(top1)} top-1 on the test set (${seedsOf(top1)}), ${time} on ${machine}, ${date}.`;
+  }
+  return `Reached: not yet measured${estimate ? `; ${estimate} on ${machine}` : ""}.`;
+}
+
+/** A table of presets: every one, or those that have been measured. */
+export function presetTable(shown = Object.entries(presets)): string {
+  const rows = shown.map(([name, preset]) => [
+    `\`${name}\``,
+    preset.task,
+    preset.top1 ? `${accuracy(preset.top1)} (${seedsOf(preset.top1)})` : "not yet measured",
+    preset.time ?? preset.estimate ?? "",
+  ]);
+  const lines = [["preset", "task", "test top-1", "time"], ["---", "---", "---", "---"], ...rows];
+  return lines.map((cells) => `| ${cells.join(" | ")} |`.replaceAll("|  |", "| |")).join("\n");
+}
+
+/** Arm -> the effect as a card says it, from the table of docs/ablation.md. */
+export function effects(): Map<string, string> {
+  const rows = [
+    ...read("docs/ablation.md").matchAll(/^\| ([\w-]+) \| ([\d.]+) ± [\d.]+ \| (\S+ ± \S+) \| ([\w ]+) \|/gm),
+  ];
+  return new Map(
+    rows.map(([, arm, top1, difference, verdict]) => [
+      arm!,
+      `${difference} points of top-1 (95 % interval) on \`cifar100-small\` with 4 epochs, to ${top1} %: ${verdict} at ` +
+        "this small budget. See [docs/ablation.md](../../docs/ablation.md).",
+    ]),
+  );
+}
+
+function wrap(text: string, width: number, prefix: string): string {
+  const lines = [prefix];
+  for (const word of text.split(" ")) {
+    const line = lines.at(-1)!;
+    if (line !== prefix && line.length + 1 + word.length > width) lines.push(prefix + word);
+    else lines[lines.length - 1] = line === prefix ? prefix + word : `${line} ${word}`;
+  }
+  return lines.join("\n");
+}
+
+/** File -> its text with the figures in place. */
+export function updated(): Map<string, string> {
+  const files = new Map<string, string>();
+  const replace = (file: string, pattern: RegExp, text: string): void => {
+    const before = files.get(file) ?? read(file);
+    if (!pattern.test(before)) throw new Error(`${file} has no place for a figure: ${pattern}`);
+    files.set(
+      file,
+      before.replace(pattern, () => text),
+    );
+  };
+  const place = /(?<=<!-- presets -->\n)[^]*?(?=\n<!-- end -->)/;
+  replace("docs/presets.md", place, presetTable());
+  replace("README.md", place, presetTable(Object.entries(presets).filter(([, { top1 }]) => top1)));
+  for (const [name, preset] of Object.entries(presets)) {
+    replace(`presets/${name}.ts`, /^ \* Reached: [^]*?(?=\n \*(?:\/|\n))/m, wrap(reached(preset), 120, " * "));
+  }
+  const known = effects();
+  for (const name of readdirSync(join(root, "plugins"))) {
+    const card = `plugins/${name}/README.md`;
+    if (!existsSync(join(root, card)) || !(known.has(name) || /\*\*Measured effect\.\*\* [−+]/.test(read(card))))
+      continue;
+    const text = `**Measured effect.** ${known.get(name) ?? "Not yet measured."}`;
+    replace(card, /^\*\*Measured effect\.\*\* [^]*?(?=\n\n)/m, wrap(text, 120, ""));
+  }
+  return files;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const stale = [...updated()].filter(([file, text]) => read(file) !== text);
+  const check = process.argv.includes("--check");
+  for (const [file, text] of stale) {
+    if (!check) writeFileSync(join(root, file), text);
+    console.log(`${file} ${check ? "is out of date: run npm run figures" : "updated"}`);
+  }
+  if (check && stale.length > 0) process.exitCode = 1;
+}
