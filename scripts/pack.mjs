@@ -88,7 +88,19 @@ cpSync(join(packageFolder("node-api-headers"), "include"), join(out, "native", "
 const cards = readdirSync(join(root, "plugins"), { withFileTypes: true })
   .filter((each) => each.isDirectory())
   .map(({ name }) => `plugins/${name}/README.md`);
-const whole = ["README.md", "LICENSE", "NOTICE", "CHANGELOG.md", "bin", "docs", "examples", "report/page", ...cards];
+const whole = [
+  "README.md",
+  "LICENSE",
+  "NOTICE",
+  "CHANGELOG.md",
+  "CONTRIBUTING.md",
+  "SECURITY.md",
+  "bin",
+  "docs",
+  "examples",
+  "report/page",
+  ...cards,
+];
 const filter = (path) => !/\/(node_modules|runs)$/.test(path); // what running an example leaves
 for (const file of whole) {
   cpSync(join(root, file), join(out, file), { recursive: true, filter });
