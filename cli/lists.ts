@@ -5,20 +5,14 @@ import { TrainerError } from "../core/errors.js";
 import type { PluginDefinition } from "../core/loop/plugin.js";
 import { show, suggestion } from "../core/options.js";
 import { plugins } from "../plugins/index.js";
+import { type Figures, figures, machine } from "../presets/figures.js";
 import { presets } from "../presets/index.js";
-import results from "../results/presets.json" with { type: "json" };
 import { print, table } from "./terminal.js";
 
-/** What was measured of a preset. */
-interface Figures {
-  readonly top1?: { readonly mean: number; readonly deviation: number; readonly seeds: readonly number[] };
-  readonly time?: string;
-}
-
-const figuresOf = (name: string): Figures => {
-  const { top1, time } = (results.presets as Readonly<Record<string, Figures>>)[name] ?? {};
+function figuresOf(name: string): Pick<Figures, "top1" | "time"> {
+  const { top1, time } = (figures as Readonly<Record<string, Figures>>)[name] ?? {};
   return { top1, time };
-};
+}
 
 const definitions: ReadonlyMap<string, PluginDefinition<z.ZodObject>> = new Map(
   Object.entries(plugins).map(([name, factory]) => [
@@ -36,7 +30,7 @@ export function addLists(program: Command): void {
       const rows = Object.entries(presets).map(([name, { summary }]) => ({ name, summary, ...figuresOf(name) }));
       const line = ({ name, top1, summary }: (typeof rows)[number]): string =>
         `${name.padEnd(20)}${(top1 ? `${top1.mean.toFixed(1)} ± ${top1.deviation.toFixed(1)} %` : "").padEnd(14)}${summary}`;
-      const note = `Accuracy: test top-1 over seeds, on ${results.machine}. See docs/presets.md.`;
+      const note = `Accuracy: test top-1 over seeds, on ${machine}. See docs/presets.md.`;
       print(json ? JSON.stringify(rows) : [...rows.map(line), "", note].join("\n"));
     });
   program

@@ -1,11 +1,11 @@
 /** Recipes: typed functions from a few options to a config. */
 import type { TrainerConfig } from "../core/index.js";
-import results from "../results/presets.json" with { type: "json" };
 import { cifar100Augmented } from "./cifar100-augmented.js";
 import { cifar100Baseline } from "./cifar100-baseline.js";
 import { cifar100Native } from "./cifar100-native.js";
 import { cifar100Small } from "./cifar100-small.js";
 import { cifar100Strong, type StrongOptions } from "./cifar100-strong.js";
+import { figures } from "./figures.js";
 import type { PresetOptions } from "./preset.js";
 import { quickstart } from "./quickstart.js";
 import { type TransferOptions, transfer } from "./transfer.js";
@@ -22,9 +22,6 @@ export {
   type TransferOptions,
   transfer,
 };
-
-/** Accuracy and time of each preset; `npm run figures` writes them into the documentation too. */
-const figures = results.presets;
 
 export interface Preset {
   /** One line for `trainer presets`. */

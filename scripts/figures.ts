@@ -8,37 +8,21 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { type Figures, figures, machine } from "../presets/figures.js";
 
-/** A preset in results/presets.json. One without `top1` was not measured yet. */
-interface Measured {
-  task: string;
-  top1?: Accuracy;
-  time?: string;
-  date?: string;
-  /** A time by calculation. */
-  estimate?: string;
-}
+type Accuracy = NonNullable<Figures["top1"]>;
 
-/** Percent on the test set: mean and standard deviation over seeds. */
-interface Accuracy {
-  mean: number;
-  deviation: number;
-  seeds: number[];
-}
+/** Preset name -> figures. */
+const presets: Readonly<Record<string, Figures>> = figures;
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const read = (file: string): string => readFileSync(join(root, file), "utf8");
-const { machine, presets } = JSON.parse(read("results/presets.json")) as {
-  machine: string;
-  presets: Record<string, Measured>;
-};
-
 const seedsOf = ({ seeds }: Accuracy): string =>
   seeds.length === 1 ? `seed ${seeds[0]}` : `seeds ${seeds[0]} to ${seeds.at(-1)}`;
 const accuracy = (top1: Accuracy): string => `${top1.mean.toFixed(1)} ± ${top1.deviation.toFixed(1)} %`;
 
 /** The sentence in a preset's header. */
-export function reached({ top1, time, date, estimate }: Measured): string {
+export function reached({ top1, time, date, estimate }: Figures): string {
   if (top1) {
     return `Reached: ${accuracy(top1)} top-1 on the test set (${seedsOf(top1)}), ${time} on ${machine}, ${date}.`;
   }
