@@ -7,7 +7,8 @@ const bundle = new URL("../dist/cli.js", import.meta.url);
 const sources = new URL("../cli/main.ts", import.meta.url);
 if (existsSync(fileURLToPath(sources))) {
   const { register } = await import("tsx/esm/api");
-  register();
+  // With this checkout's settings: a tsconfig.json of the working folder could exchange modules for others.
+  register({ tsconfig: fileURLToPath(new URL("../tsconfig.json", import.meta.url)) });
   await import(sources.href);
 } else {
   await import(bundle.href);

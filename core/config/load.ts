@@ -1,23 +1,16 @@
-/**
- * Finding and loading a `trainer.config.ts`.
- *
- * cosmiconfig finds the file; tsx loads it, since cosmiconfig's own TypeScript loader writes a file beside
- * the config. `register()` and `import()` share one instance of this package, and so of tf.js, with the
- * config: a second copy would have its own tensors. That needs a module: `.mts` or `.mjs`, or a package of
- * `"type": "module"`; a `.ts` or `.js` elsewhere would get that second copy in silence, and is refused.
- */
-import { existsSync, readFileSync } from "node:fs";
-import { basename, dirname, extname, join, resolve, sep } from "node:path";
-import { pathToFileURL } from "node:url";
-import { type CosmiconfigResult, cosmiconfig, type Loader } from "cosmiconfig";
-import { register } from "tsx/esm/api";
+/** Finding a config file, running it, and checking the config that it exports. */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, extname, join, resolve } from "node:path";
+// Not the package's entry: it first searches the working folder for settings of its own, and runs a .config/config.js there.
+import * as cosmiconfig from "cosmiconfig/dist/Explorer.js";
 import { TrainerError } from "../errors.js";
 import { forbidExit } from "../exit.js";
 import { show } from "../options.js";
+import { bundleConfig, type ConfigBundle, type SourcePlace } from "./bundle.js";
 import { defineConfig, type TrainerConfig } from "./config.js";
 
-/** Where a config is looked for, in this order, from the working directory upwards. */
-export const configPlaces = ["trainer.config.ts", "trainer.config.mts", "trainer.config.js", "trainer.config.mjs"];
+/** Names of a config file, in the order of the search, which goes from the working folder upwards. */
+export const configPlaces = ["ts", "mts", "cts", "js", "mjs", "cjs"].map((ending) => `trainer.config.${ending}`);
 
 export interface LoadConfigOptions {
   /** Where the search begins. */
@@ -29,86 +22,103 @@ export interface LoadConfigOptions {
 export interface LoadedConfig {
   readonly config: TrainerConfig;
   readonly file: string;
+  /** SHA-256 over the config file and every local file that it imports. */
+  readonly hash: string;
 }
 
 /**
  * Loads `file`, or the nearest config from `from` upwards.
  *
- * @throws TrainerError ERR_CONFIG: none found, or what is wrong with the one that is there; ERR_DATA: `file` is not
- *   there
+ * @throws TrainerError ERR_CONFIG: none found, or a problem of the one found; ERR_OPTION: its config or its parts do not fit;
+ *   ERR_DATA: `file` does not exist
  */
 export async function loadConfig(
   file?: string,
   { from = process.cwd(), patience = 10_000 }: LoadConfigOptions = {},
 ): Promise<LoadedConfig> {
-  const load: Loader = (path) => {
-    if (file === undefined) refuseInRun(path);
-    return importConfig(path, patience);
-  };
-  const explorer = cosmiconfig("trainer", {
-    searchPlaces: configPlaces,
-    searchStrategy: "global",
-    loaders: { ".ts": load, ".mts": load, ".js": load, ".mjs": load },
-    cache: false,
-    ignoreEmptySearchPlaces: false, // an empty one is a mistake to tell, not to pass over
-  });
-  if (file !== undefined) {
-    const path = resolve(from, file);
-    if (!existsSync(path)) throw new TrainerError("ERR_DATA", `The config ${path} does not exist.`);
-    if (!configPlaces.some((place) => extname(place) === extname(path))) {
-      throw new TrainerError("ERR_CONFIG", `The config ${path} is not a .ts, .mts, .js or .mjs file.`);
-    }
-    return loaded(await explorer.load(path));
-  }
-  const found = await explorer.search(from);
+  const path = file === undefined ? await nearestConfig(from) : namedConfig(resolve(from, file));
+  if (readFileSync(path, "utf8").trim() === "") throw new TrainerError("ERR_CONFIG", `The config ${path} is empty.`);
+  const bundle = await bundleConfig(path);
+  return { config: await run(bundle, path, patience), file: path, hash: bundle.hash };
+}
+
+/**
+ * SHA-256 over a config file and every local file that it imports; none of them is run.
+ *
+ * @throws TrainerError ERR_CONFIG for a config that cannot be bundled
+ */
+export async function configHash(file: string): Promise<string> {
+  return (await bundleConfig(file)).hash;
+}
+
+function namedConfig(path: string): string {
+  if (!existsSync(path)) throw new TrainerError("ERR_DATA", `The config ${path} does not exist.`);
+  const endings = configPlaces.map((place) => extname(place));
+  if (endings.includes(extname(path))) return path;
+  throw new TrainerError("ERR_CONFIG", `The config ${path} has an unknown ending: expected ${listed(endings)}.`);
+}
+
+async function nearestConfig(from: string): Promise<string> {
+  const found = await explorer().search(from);
   if (!found) {
     throw new TrainerError(
       "ERR_CONFIG",
-      `No config: neither --preset nor --config came, and there is no ${configPlaces[0]} in ${from} ` +
-        "or above it. Try `trainer --preset quickstart`, or `trainer presets` for the list.",
+      `No config found. Pass --preset or --config, or add ${configPlaces[0]} to ${from} or a parent folder.${similar(from)} ` +
+        "Try `trainer --preset quickstart`, or `trainer presets` for the list.",
     );
   }
-  return loaded(found);
+  refuseInRun(found.filepath);
+  return found.filepath;
 }
 
-function loaded(result: CosmiconfigResult): LoadedConfig {
-  const { config, filepath, isEmpty } = result!;
-  if (isEmpty) throw new TrainerError("ERR_CONFIG", `The config ${filepath} is empty.`);
-  return { config, file: filepath };
+interface Explorer {
+  search(from: string): Promise<{ filepath: string } | null>;
 }
 
-/** What lies in a run's folder is data, and came perhaps from elsewhere: nobody who stands in it means to run it. */
+function explorer(): Explorer {
+  const { Explorer } = cosmiconfig as unknown as { Explorer: new (options: object) => Explorer };
+  const find = (path: string): object => ({ path }); // found is enough: bundle.ts reads it
+  return new Explorer({
+    moduleName: "trainer",
+    searchPlaces: configPlaces,
+    searchStrategy: "global",
+    loaders: Object.fromEntries(configPlaces.map((place) => [extname(place), find])),
+    transform: (result: unknown) => result,
+    cache: false,
+    ignoreEmptySearchPlaces: false, // an empty one is a mistake to report, not to skip
+    metaConfigFilePath: null,
+    mergeImportArrays: true,
+    mergeSearchPlaces: true,
+  });
+}
+
+/** A file that was perhaps meant: a config of another format, or another case. */
+function similar(folder: string): string {
+  const found = readdirSync(folder).find((name) => /^(trainer\.config\.|\.trainerrc)/i.test(name));
+  return found === undefined
+    ? ""
+    : ` ${join(folder, found)} is not read: expected TypeScript or JavaScript, named as above.`;
+}
+
+const listed = (names: readonly string[]): string => `${names.slice(0, -1).join(", ")} or ${names.at(-1)}`;
+
+/** A run's folder is data, perhaps of somebody else: nothing in it is run because a user stands there. */
 function refuseInRun(path: string): void {
   if (!existsSync(join(dirname(path), "config.resolved.json"))) return;
   throw new TrainerError(
     "ERR_CONFIG",
-    `${path} lies in a run's folder, where nothing is run that is not asked for. Name it with --config, or go elsewhere.`,
+    `${path} is in the folder of a run, where no config is run unless it is named. Pass it with --config, or change the folder.`,
   );
 }
 
-async function importConfig(path: string, patience: number): Promise<TrainerConfig> {
-  if (/\.[jt]s$/.test(path) && !inModulePackage(dirname(path))) {
-    const named = basename(path).replace(/(?=[jt]s$)/, "m");
-    throw new TrainerError(
-      "ERR_CONFIG",
-      `The config ${path} is not a module, since its package.json does not say so. ` +
-        `Name it ${named}, or put "type": "module" into the package.json beside or above it.`,
-    );
-  }
-  // Node takes no module whose path has a backslash, tsx none with a question mark.
-  const taboo = /[?\\]/.exec(path.replaceAll(sep, "/"))?.[0];
-  if (taboo !== undefined) {
-    throw new TrainerError(
-      "ERR_CONFIG",
-      `The config ${path} cannot be imported: no part of its path may have a "${taboo}".`,
-    );
-  }
-  const unregister = /\.m?ts$/.test(path) ? register() : undefined;
+/** Runs a bundle and checks its config. */
+async function run(bundle: ConfigBundle, path: string, patience: number): Promise<TrainerConfig> {
   const allowExit = forbidExit((call) => `it called ${call}`);
   const { write } = process.stdout;
   process.stdout.write = process.stderr.write.bind(process.stderr); // standard output is the command's own
   try {
-    const load = (): Promise<{ default?: unknown }> => import(pathToFileURL(path).href);
+    const url = `data:text/javascript;base64,${Buffer.from(bundle.code).toString("base64")}`;
+    const load = (): Promise<{ default?: unknown }> => import(url);
     const { default: exported } = await within(load, patience, "loading it");
     const make = (): unknown => (typeof exported === "function" ? (exported as () => unknown)() : exported);
     const config = await within(make, patience, "the function it exports");
@@ -124,41 +134,25 @@ async function importConfig(path: string, patience: number): Promise<TrainerConf
     }
     return defineConfig(config as TrainerConfig);
   } catch (cause) {
-    throw refusedConfig(path, cause);
+    throw refused(path, cause, cause instanceof Error ? bundle.placeOf(cause) : undefined);
   } finally {
     allowExit();
     process.stdout.write = write;
-    await unregister?.();
   }
 }
 
 /** What is wrong with a config, with the file it is in. */
-function refusedConfig(path: string, cause: unknown): TrainerError {
+function refused(path: string, cause: unknown, at: SourcePlace | undefined): TrainerError {
   if (cause instanceof TrainerError) return new TrainerError(cause.code, `In ${path}: ${cause.message}`, { cause });
-  return new TrainerError("ERR_CONFIG", `The config ${path}${place(cause, path)} cannot be used: ${problem(cause)}`, {
-    cause,
-  });
-}
-
-/** ` (line 12)` where the error's stack or message says so. */
-function place(cause: unknown, path: string): string {
-  const text = cause instanceof Error ? `${cause.message}\n${cause.stack ?? ""}` : "";
-  const escaped = path.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-  const line = new RegExp(`${escaped}(?:\\?[^:]*)?:(\\d+)`).exec(text)?.[1];
-  return line === undefined ? "" : ` (line ${line})`;
+  const place = at === undefined ? "" : ` (${at.file === path ? "" : `${at.file}, `}line ${at.line})`;
+  return new TrainerError("ERR_CONFIG", `The config ${path}${place} cannot be used: ${problem(cause)}`, { cause });
 }
 
 /** What went wrong, in a sentence. */
 function problem(cause: unknown): string {
   if (!(cause instanceof Error)) return `it threw ${cause === undefined ? "undefined" : show(cause)}.`;
-  return `${cause.message.replace(/^Transform failed.*?: ERROR: /s, "").replace(/\.$/, "")}.`;
-}
-
-/** Whether Node takes a file of this folder for a module: the nearest package.json says. */
-function inModulePackage(folder: string): boolean {
-  const manifest = join(folder, "package.json");
-  if (existsSync(manifest)) return (JSON.parse(readFileSync(manifest, "utf8")) as { type?: string }).type === "module";
-  return dirname(folder) !== folder && inModulePackage(dirname(folder));
+  // Node names the importer, which is here the bundle's whole text.
+  return `${cause.message.replace(/ imported from data:\S*/, "").replace(/\.$/, "")}.`;
 }
 
 /** Waits for what a config does, but not for ever. A loop that never returns is not noticed: stop it with Ctrl-C. */
