@@ -5,7 +5,7 @@ import type { Command } from "commander";
 import { createReport } from "../report/observer.js";
 import { reportFile } from "../report/read.js";
 import { toJson } from "../run/json.js";
-import { configOfRun, configSource } from "../run/origin.js";
+import { configOfRun } from "../run/origin.js";
 import { findRun } from "../run/resume.js";
 import { train } from "../run/train.js";
 import { listenForEnds } from "./interrupt.js";
@@ -62,8 +62,10 @@ async function fit(options: FitOptions): Promise<void> {
   // A run that is named gives its own config; the newest one of a name is found by the config.
   const run =
     resume !== undefined && (resume !== true || folder !== undefined) ? findRun(resume, { folder }) : undefined;
-  const { config, file } = await configFrom(options, run && (() => configOfRun(run, { allowChange })));
-  const source = file === undefined ? run?.record.source : configSource(file);
+  const { config, source = run?.record.source } = await configFrom(
+    options,
+    run && (() => configOfRun(run, { allowChange })),
+  );
   const ends = listenForEnds();
   try {
     const done = await train(config, {

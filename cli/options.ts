@@ -7,6 +7,7 @@ import { TrainerError } from "../core/errors.js";
 import { suggestion } from "../core/options.js";
 import { finetune, plugins } from "../plugins/index.js";
 import { presets } from "../presets/index.js";
+import type { ConfigSource } from "../run/record.js";
 import { tell } from "./terminal.js";
 
 export interface RunOptions {
@@ -90,8 +91,8 @@ export function addRunOptions(command: Command): Command {
 
 export interface NamedConfig {
   readonly config: TrainerConfig;
-  /** Where a file of the user's holds it. */
-  readonly file?: string;
+  /** The user's own config file that it comes from, if it comes from one. */
+  readonly source?: ConfigSource;
 }
 
 /**
@@ -104,7 +105,7 @@ export async function configFrom(options: RunOptions, otherwise?: () => Promise<
   if (options.preset !== undefined && options.config !== undefined) {
     throw new TrainerError("ERR_OPTION", "--preset and --config both name the run. Give one of them.");
   }
-  const { config: base, file } =
+  const { config: base, source } =
     options.preset !== undefined
       ? { config: fromPreset(options.preset, options) }
       : options.config === undefined && otherwise
@@ -130,7 +131,7 @@ export async function configFrom(options: RunOptions, otherwise?: () => Promise<
   );
   if (!options.capture) Object.assign(overrides, { capture: false });
   const kept = withoutPlugins(base.plugins ?? [], options.without);
-  return { config: { ...base, ...overrides, plugins: withWeights(kept, options.weights) }, file };
+  return { config: { ...base, ...overrides, plugins: withWeights(kept, options.weights) }, source };
 }
 
 function fromPreset(name: string, { data, batchSize, weights }: RunOptions): TrainerConfig {
@@ -151,9 +152,9 @@ function fromPreset(name: string, { data, batchSize, weights }: RunOptions): Tra
 }
 
 async function fromFile({ config: given, data, quiet }: RunOptions): Promise<NamedConfig> {
-  const { config, file } = await loadConfig(given);
+  const { config, file, hash } = await loadConfig(given);
   if (!quiet) tell(`config ${file}`);
-  return { config: withData(config, data), file };
+  return { config: withData(config, data), source: { path: file, sha256: hash } };
 }
 
 function withData(config: TrainerConfig, path: string | undefined): TrainerConfig {

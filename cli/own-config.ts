@@ -3,7 +3,6 @@ import { resolve } from "node:path";
 import type { Command } from "commander";
 import type { TrainerConfig } from "../core/config/config.js";
 import { loadConfig } from "../core/config/load.js";
-import { configSource } from "../run/origin.js";
 import { readRecord } from "../run/parts.js";
 import { tell } from "./terminal.js";
 
@@ -18,8 +17,8 @@ export const addConfigOption = (command: Command): Command =>
 export async function ownConfig(run: string, file: string | undefined): Promise<TrainerConfig | undefined> {
   if (file === undefined) return undefined;
   const { source } = readRecord(resolve(run));
-  const { config, file: path } = await loadConfig(file);
-  if (source && source.sha256 !== configSource(path).sha256) {
+  const { config, file: path, hash } = await loadConfig(file);
+  if (source && source.sha256 !== hash) {
     tell(`warning: ${path} is not the config that made the run, or has changed since.`);
   }
   return config;

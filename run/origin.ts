@@ -4,7 +4,6 @@
  *
  *     <cache>/runs/<the run's id>.json   { folder, config, sha256 }
  */
-import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
@@ -18,11 +17,6 @@ import type { ConfigSource, RunConfigRecord } from "./record.js";
 const originShape = z.strictObject({ folder: z.string(), config: z.string(), sha256: z.string() });
 
 const originFile = (id: string): string => join(cacheRoot(), "runs", `${id}.json`);
-
-/** A config file as a record and this machine remember it. */
-export function configSource(path: string): ConfigSource {
-  return { path, sha256: createHash("sha256").update(readFileSync(path)).digest("hex") };
-}
 
 /** Remembers the config file of a run. @throws TrainerError ERR_IO where the cache cannot be written */
 export function rememberOrigin(folder: string, id: string, { path, sha256 }: ConfigSource): void {
@@ -60,14 +54,14 @@ async function rememberedConfig(
       `${which} does not exist any more. Restore it, or pass the config with --config.`,
     );
   }
+  const { configHash, loadConfig } = await import("../core/config/load.js"); // a server that needs no code loads no loader
   // Compared before it is executed.
-  if (configSource(origin.path).sha256 !== origin.sha256 && !allowChange.includes("config")) {
+  if (!allowChange.includes("config") && (await configHash(origin.path)) !== origin.sha256) {
     throw new TrainerError(
       "ERR_CONFIG",
-      `${which} has changed since. Restore it, or use it as it is now with --config ${origin.path}`,
+      `${which} or a file that it imports has changed since. Restore it, or use it as it is now with --config ${origin.path}`,
     );
   }
-  const { loadConfig } = await import("../core/config/load.js"); // a server that needs no code loads no loader
   return (await loadConfig(origin.path)).config;
 }
 

@@ -42,6 +42,7 @@ export interface RunRecordOptions {
 /** A config file as a run remembers it. */
 export interface ConfigSource {
   readonly path: string;
+  /** Over the config and every local file that it imports. */
   readonly sha256: string;
 }
 

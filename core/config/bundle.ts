@@ -8,7 +8,7 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { isBuiltin, SourceMap, type SourceMapping } from "node:module";
-import { basename, dirname, join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { type BuildFailure, build, type Loader, type Message, type OnLoadResult, type Plugin } from "esbuild";
 import { TrainerError } from "../errors.js";
@@ -21,8 +21,8 @@ export interface SourcePlace {
 }
 
 export interface ConfigBundle {
-  /** Source text of one ES module. */
-  readonly code: string;
+  /** One ES module, as an URL to import. */
+  readonly url: string;
   /** SHA-256 over names and contents of the config and of every local file that it imports; the same in another folder. */
   readonly hash: string;
   /** The place in the user's own files that an error comes from, if it comes from one. */
@@ -42,6 +42,8 @@ async function runningModules(): Promise<Readonly<Record<string, object>>> {
   };
 }
 
+/** The config's own name inside its bundle; its file may have any. */
+const entry = "<config>";
 /** Where the bundle finds the running modules. */
 const runningKey = "fitloop.running";
 
@@ -54,9 +56,8 @@ export async function bundleConfig(file: string): Promise<ConfigBundle> {
   const folder = dirname(file);
   const modules = await runningModules();
   Object.defineProperty(globalThis, Symbol.for(runningKey), { value: modules, configurable: true });
-  const name = basename(file);
   const built = await build({
-    stdin: { contents: await ownText(file), resolveDir: folder, sourcefile: name, loader: loaderOf(file) },
+    stdin: { contents: await ownText(file), resolveDir: folder, sourcefile: entry, loader: loaderOf(file) },
     absWorkingDir: folder,
     outfile: join(folder, "config.js"), // a name for the source map; nothing is written
     bundle: true,
@@ -81,12 +82,16 @@ export async function bundleConfig(file: string): Promise<ConfigBundle> {
     throw refusal(file, failure.errors, modules);
   });
   const text = built.outputFiles.find(({ path }) => path.endsWith(".js"))!.text;
-  const url = pathToFileURL(file).href;
+  const named = pathToFileURL(file).href; // what stacks show, in place of the whole text
+  const url = `data:text/javascript;base64,${Buffer.from(`${text}\n//# sourceURL=${named}\n`).toString("base64")}`;
   const map = new SourceMap(JSON.parse(built.outputFiles.find(({ path }) => path.endsWith(".map"))!.text));
   return {
-    code: `${text}\n//# sourceURL=${url}\n`,
+    url,
     hash: await hashOf(file, Object.keys(built.metafile.inputs)),
-    placeOf: (error) => placeIn(error.stack ?? "", url, map, file),
+    placeOf({ stack = "" }) {
+      const found = placeIn(stack.replaceAll(url, named), named, map);
+      return found && { line: found.line, file: found.file === entry ? file : resolve(folder, found.file) };
+    },
   };
 }
 
@@ -141,27 +146,24 @@ function localFiles(modules: Readonly<Record<string, object>>): Plugin {
 
 /** Names are relative to the config, so that a project may move. */
 async function hashOf(file: string, inputs: readonly string[]): Promise<string> {
-  const name = basename(file);
   const hash = createHash("sha256");
-  for (const input of [...inputs].filter((each) => !each.startsWith("running:")).sort()) {
-    const path = input === name ? file : resolve(dirname(file), input);
-    hash.update(
-      `${input}\0${createHash("sha256")
-        .update(await readFile(path))
-        .digest("hex")}\n`,
-    );
+  for (const input of inputs.filter((each) => !each.startsWith("running:")).sort()) {
+    const content = await readFile(input === entry ? file : resolve(dirname(file), input));
+    hash.update(`${input}\0${createHash("sha256").update(content).digest("hex")}\n`);
   }
   return hash.digest("hex");
 }
 
 /** The first frame of a stack that is in the bundle, as a place in the file that it came from. */
-function placeIn(stack: string, url: string, map: SourceMap, file: string): SourcePlace | undefined {
+function placeIn(stack: string, url: string, map: SourceMap): SourcePlace | undefined {
   for (const rest of stack.split(`${url}:`).slice(1)) {
     const [, line, column] = /^(\d+):(\d+)/.exec(rest) ?? [];
-    const entry = map.findEntry(Number(line) - 1, Number(column) - 1) as Partial<SourceMapping>;
-    const { originalSource: source, originalLine } = entry;
-    if (source === undefined || originalLine === undefined || source.startsWith("running:")) continue;
-    return { file: source === basename(file) ? file : resolve(dirname(file), source), line: originalLine + 1 };
+    const { originalSource, originalLine } = map.findEntry(
+      Number(line) - 1,
+      Number(column) - 1,
+    ) as Partial<SourceMapping>;
+    if (originalSource === undefined || originalLine === undefined || originalSource.startsWith("running:")) continue;
+    return { file: decodeURI(originalSource), line: originalLine + 1 };
   }
   return undefined;
 }
@@ -169,7 +171,7 @@ function placeIn(stack: string, url: string, map: SourceMap, file: string): Sour
 /** One error for all that esbuild found. */
 function refusal(file: string, errors: readonly Message[], modules: Readonly<Record<string, object>>): TrainerError {
   const problems = errors.map(({ text, location }) => {
-    const where = location && ` (${location.file === basename(file) ? "" : `${location.file}, `}line ${location.line})`;
+    const where = location && ` (${location.file === entry ? "" : `${location.file}, `}line ${location.line})`;
     return { where: where ?? "", text: reworded(text, modules) };
   });
   const [first] = problems;

@@ -117,8 +117,7 @@ async function run(bundle: ConfigBundle, path: string, patience: number): Promis
   const { write } = process.stdout;
   process.stdout.write = process.stderr.write.bind(process.stderr); // standard output is the command's own
   try {
-    const url = `data:text/javascript;base64,${Buffer.from(bundle.code).toString("base64")}`;
-    const load = (): Promise<{ default?: unknown }> => import(url);
+    const load = (): Promise<{ default?: unknown }> => import(bundle.url);
     const { default: exported } = await within(load, patience, "loading it");
     const make = (): unknown => (typeof exported === "function" ? (exported as () => unknown)() : exported);
     const config = await within(make, patience, "the function it exports");

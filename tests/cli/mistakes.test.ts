@@ -131,8 +131,8 @@ const mistakes: [string, string[], number, RegExp][] = [
   ["an empty class folder", verify(pictures("empty")), 65, /dog/],
   ["a picture that cannot be read", verify(pictures("unreadable", Buffer.from("no picture"))), 65, /dog\/a\.png/],
   // Configs.
-  ["a key", config("key.mjs", "epoch: 2"), 2, /unknown option "epoch" \(line 1\) \(did you mean "epochs"\?\)/],
-  ["a key's type", config("type.mjs", 'batchSize: "many"'), 2, /"batchSize".*"many" came/],
+  ["a key", config("key.mjs", "epoch: 2"), 2, /unknown option "epoch" \(did you mean "epochs"\?\)/],
+  ["a key's type", config("type.mjs", 'batchSize: "many"'), 2, /"batchSize".*got "many"/],
   ["a folder in a file", [...quick, "--out", join(base, "taken", "run")], 73, /taken\/run cannot be created/],
   [
     "a folder that holds something",

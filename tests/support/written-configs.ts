@@ -58,16 +58,36 @@ export const cases: Record<string, Case> = {
     gives: { epochs: 6 },
   },
   "module/odd # \"name' %20 ü.ts": { text: sharing, gives: { epochs: 3 }, native: true },
-  "module/what?.ts": { text: sharing, says: /no part of its path may have a "\?"/ },
-  "module/back\\slash.mjs": { text: "export default {};", says: /no part of its path may have a "\\"/ },
+  "module/what?.ts": { text: sharing, gives: { epochs: 3 } },
+  "module/back\\slash.mjs": { text: `${plainNeeds}export default { ...rest, epochs: 2 };`, gives: { epochs: 2 } },
   "common/module.mts": { text: sharing, gives: { epochs: 3 } },
-  "common/typescript.ts": {
-    text: sharing,
-    says: /^The config \S+common\/typescript\.ts is not a module.* Name it typescript\.mts, or put "type": "module" into/,
+  "common/typescript.ts": { text: sharing, gives: { epochs: 3 } },
+  "common/javascript.js": { text: `${plainNeeds}export default { ...rest, epochs: 2 };`, gives: { epochs: 2 } },
+  "common/module.cts": { text: sharing, gives: { epochs: 3 } },
+  "common/common.cjs": {
+    text: `const { sep } = require("node:path");\n${plainNeeds}module.exports = { ...rest, epochs: sep.length + 1 };`,
+    gives: { epochs: 2 },
   },
-  "common/javascript.js": {
-    text: `${plainNeeds}export default { ...rest, epochs: 2 };`,
-    says: /Name it javascript\.mjs, or put/,
+  "common/script.js": { text: `${plainNeeds}module.exports = { ...rest, epochs: 2 };`, gives: { epochs: 2 } },
+  "bare/typescript.ts": { text: sharing, gives: { epochs: 3 } },
+  "bare/windows.mts": { text: `\uFEFF${sharing.replaceAll("\n", "\r\n")}`, gives: { epochs: 3 } },
+
+  // Local files come along, each with its own place.
+  "module/parts/epochs.ts": {
+    text: 'import { readFileSync } from "node:fs";\nimport { join } from "node:path";\nimport more from "./more.json";\nexport const place = import.meta.dirname;\nexport const epochs: number = Number(readFileSync(new URL("number.txt", import.meta.url), "utf8")) + more.epochs;\nexport const same = join(__dirname, "epochs.ts") === import.meta.filename;',
+    says: /has no default export/,
+  },
+  "module/imports.ts": {
+    text: `${needs}import { epochs, place, same } from "./parts/epochs.js";\nif (!place.endsWith("parts") || !same || place === import.meta.dirname) throw new Error(place);\nexport default { ...(rest as object), epochs };`,
+    gives: { epochs: 12 },
+  },
+  "module/parts/throws.ts": {
+    text: 'export type Gone = 1;\n\nexport const fail = (): never => {\n  throw new Error("from beside");\n};',
+    says: /has no default export/,
+  },
+  "module/imports-throws.ts": {
+    text: 'import { fail } from "./parts/throws";\nexport default fail();',
+    says: /imports-throws\.ts \(\S+parts\/throws\.ts, line 4\) cannot be used: from beside\.$/,
   },
 
   "module/no-default.ts": {
@@ -93,13 +113,12 @@ export const cases: Record<string, Case> = {
   },
   "module/throws-text.ts": { text: 'throw "words";', says: /it threw "words"\./ },
   "module/syntax.ts": {
-    native: true,
     text: "export default {\n  epochs: 1\n  seed: 2,\n};",
-    says: /syntax\.ts \(line 3\) cannot be used: Expected "}" but found "seed"\./,
+    says: /syntax\.ts \(line 3\) cannot be loaded: Expected "}" but found "seed"\./,
   },
   "module/syntax.mjs": {
     text: "export default {\n  epochs: 1\n  seed: 2,\n};",
-    says: /syntax\.mjs .*cannot be used/,
+    says: /syntax\.mjs \(line 3\) cannot be loaded/,
   },
   "module/never.ts": {
     text: "export default () => new Promise(() => {});",
@@ -116,11 +135,6 @@ export const cases: Record<string, Case> = {
   "module/type-error.ts": {
     text: "const none = undefined as unknown as { deep: object };\n\nexport default none.deep;",
     says: /type-error\.ts \(line 3\) cannot be used: Cannot read properties of undefined \(reading 'deep'\)\./,
-  },
-  "module/other-style.mjs": {
-    native: true,
-    text: "module.exports = { epochs: 1 };",
-    says: /other-style\.mjs \(line 1\) cannot be used: module is not defined/,
   },
   "module/throws-nothing.ts": { text: "throw undefined;", says: /it threw undefined\./ },
   "module/throws-frozen.ts": {
@@ -142,12 +156,15 @@ export const cases: Record<string, Case> = {
   },
   "module/no-package.ts": {
     text: 'import "no-such-package";\nexport default {};',
-    says: /Cannot find package 'no-such-package'/,
+    says: /no-package\.ts \(line 1\) cannot be loaded: Could not resolve "no-such-package"\.$/,
   },
   "module/no-export.ts": {
-    native: true,
+    text: 'import { labelSmothing } from "fitloop/plugins";\nimport { cifar } from "fitloop/datas";\nexport default labelSmothing(cifar);',
+    says: /no-export\.ts \(line 2\) cannot be loaded: there is no "fitloop\/datas" \(did you mean "fitloop\/data"\?\)\.$/,
+  },
+  "module/no-name.ts": {
     text: 'import { labelSmothing } from "fitloop/plugins";\nexport default labelSmothing();',
-    says: /no-export\.ts \(line 1\).*does not provide an export named 'labelSmothing'/,
+    says: /no-name\.ts \(line 1\) cannot be loaded: "fitloop\/plugins" exports no "labelSmothing" \(did you mean "labelSmoothing"\?\)\.$/,
   },
   "module/option.ts": {
     text: whole("labelSmoothing({ smothing: 1 } as never)"),
@@ -174,7 +191,10 @@ export const cases: Record<string, Case> = {
         .join("\n"),
     ),
   },
-  "module/config.json": { text: "{}", says: /is not a \.ts, \.mts, \.js or \.mjs file/ },
+  "module/config.json": {
+    text: "{}",
+    says: /has an unknown ending: expected \.ts, \.mts, \.cts, \.js, \.mjs or \.cjs\.$/,
+  },
 
   "module/project/trainer.config.ts": {
     text: `${plainNeeds}export default { ...rest, epochs: 7 };`,
@@ -191,12 +211,13 @@ export const searches: Record<string, string | RegExp> = {
   "module/project/": "module/project/trainer.config.ts",
   "module/project/deeper/": "module/project/trainer.config.ts",
   "module/project/blank/": /blank\/trainer\.config\.ts is empty\./,
-  "module/project/run/": /run\/trainer\.config\.ts lies in a run's folder, .* Name it with --config/,
+  "module/project/run/": /run\/trainer\.config\.ts is in the folder of a run, .* Pass it with --config/,
+  "other/": /^No config found\. .* \S+other\/trainer\.config\.json is not read: expected TypeScript or JavaScript/,
   "common/":
-    /No config: neither --preset nor --config came, and there is no trainer\.config\.ts in .*`trainer presets`/,
+    /^No config found\. Pass --preset or --config, or add trainer\.config\.ts to .*`trainer presets` for the list\.$/,
 };
 
-/** Writes them all, beside a package that is this one. */
+/** Writes them all: beside a package that is this one, and in "bare" without any package, as linked layouts have it. */
 export function writeConfigs(folder: string): void {
   for (const [name, type] of [
     ["module", "module"],
@@ -207,8 +228,19 @@ export function writeConfigs(folder: string): void {
     symlinkSync(root, join(folder, name, "node_modules", "fitloop"));
     symlinkSync(join(root, "node_modules", "@tensorflow"), join(folder, name, "node_modules", "@tensorflow"));
   }
-  for (const name of ["deeper", "blank", "run"])
-    mkdirSync(join(folder, "module", "project", name), { recursive: true });
+  for (const name of [
+    "module/project/deeper",
+    "module/project/blank",
+    "module/project/run",
+    "module/parts",
+    "bare",
+    "other",
+  ])
+    mkdirSync(join(folder, name), { recursive: true });
   writeFileSync(join(folder, "module", "project", "run", "config.resolved.json"), "{}");
+  writeFileSync(join(folder, "module", "parts", "number.txt"), "7");
+  writeFileSync(join(folder, "module", "parts", "more.json"), '{ "epochs": 5 }');
+  writeFileSync(join(folder, "bare", "package.json"), '{ "type": "mod'); // cut; no module of ours reads it
+  writeFileSync(join(folder, "other", "trainer.config.json"), "{}");
   for (const [name, { text }] of Object.entries(cases)) writeFileSync(join(folder, name), text);
 }

@@ -67,11 +67,9 @@ describe("loading a config", () => {
   });
 
   it("leaves no file beside a config", () => {
-    const expected = Object.keys(cases).flatMap((name) =>
-      name.startsWith("module/") && !name.includes("project") ? [name.slice(7)] : [],
-    );
+    const expected = Object.keys(cases).flatMap((name) => (/^module\/[^/]*$/.test(name) ? [name.slice(7)] : []));
     expect(readdirSync(join(folder, "module")).sort()).toEqual(
-      [...expected, "node_modules", "package.json", "project"].sort(),
+      [...expected, "node_modules", "package.json", "parts", "project"].sort(),
     );
   });
 });

@@ -268,7 +268,7 @@ describe("without a path", () => {
 describe("options", () => {
   it("records an absolute path, and makes the same source again from the record", async () => {
     const path = folderOf(whole);
-    const { options } = cifar100({ path: relative(process.cwd(), path) });
+    const { options } = makePart(cifar100({ path: relative(process.cwd(), path) }));
     expect(options).toEqual({ path });
     expect((await makePart(cifar100(options as CifarOptions)).load({})).train.length).toBe(100);
     expect(makePart(cifar10()).options).toEqual({ download: false });
