@@ -108,7 +108,12 @@ const mistakes: [string, string[], number, RegExp][] = [
   ["another precision", [...quick, "--precision", "int8"], 2, /Allowed choices are float32, bfloat16/],
   // What does not go together.
   ["a preset and a config", [...quick, "--config", "a.ts"], 2, /Give one of them/],
-  ["neither", [], 2, /neither --preset nor --config came, and there is no trainer\.config\.ts in .*inside or above it/],
+  [
+    "neither",
+    [],
+    2,
+    /No config found\. Pass --preset or --config, or add trainer\.config\.ts to .*inside or a parent folder\./,
+  ],
   ["data for drawn shapes", [...quick, "--data", "."], 2, /its data, shapes, needs no file/],
   ["a word too many", ["fit", ...quick, "more"], 2, /too many arguments for 'fit'/],
   ["predict without pictures", ["predict", "runs/a"], 2, /missing required argument 'images'/],

@@ -54,6 +54,7 @@ export const cases: Record<string, Case> = {
     gives: { epochs: 5 },
   },
   "module/promise.ts": {
+    native: true,
     text: `${plainNeeds}export default Promise.resolve({ ...rest, epochs: 6 });`,
     gives: { epochs: 6 },
   },
