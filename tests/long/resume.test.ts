@@ -1,5 +1,5 @@
 /**
- * R2 at length: the parts that tests/core/loop/resume.test.ts has no time for, and all of them together, with both optimizers
+ * R2 at length: from every point what tests/core/loop/resume.test.ts tries in samples, and all of them together, with both optimizers
  * and on both backends. Sharpness-aware minimisation is no plugin here, so there is none to resume.
  */
 import { describe, expect, it } from "vitest";
@@ -13,7 +13,7 @@ import {
   l2,
   warmup,
 } from "../../plugins/index.js";
-import { micro, mustGoOnFromEverywhere } from "../support/traced.js";
+import { micro, mustResumeFromEverywhere, resumable } from "../support/traced.js";
 
 const together = () => [
   gradientAccumulation({ factor: 2 }),
@@ -23,6 +23,11 @@ const together = () => [
   ema({ decay: 0.9 }),
   earlyStopping({ patience: 6, minDelta: 0.05 }),
 ];
+
+it.each(resumable)("%s resumes from every micro-batch", async (_, overrides) => {
+  await loadBackend({ name: "tensorflow" });
+  expect(await mustResumeFromEverywhere(micro({ ...overrides, backend: "tensorflow" }))).toBeGreaterThan(64);
+});
 
 it.each([
   ["averaged weights", [ema({ decay: 0.9 }), cosineRestarts({ firstCycle: 2, factor: 1 })]],
@@ -34,9 +39,9 @@ it.each([
       earlyStopping({ patience: 6, minDelta: 0.05 }),
     ],
   ],
-])("%s goes on from every micro-batch", async (_, plugins) => {
+])("%s resumes from every micro-batch", async (_, plugins) => {
   await loadBackend({ name: "tensorflow" });
-  expect(await mustGoOnFromEverywhere(micro({ plugins, backend: "tensorflow" }))).toBeGreaterThan(64);
+  expect(await mustResumeFromEverywhere(micro({ plugins, backend: "tensorflow" }))).toBeGreaterThan(64);
 });
 
 describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
@@ -46,8 +51,8 @@ describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
       { optimizer: sgd({ momentum: 0.9, nesterov: true }), plugins: [...together(), l2({ decay: 1e-3 })] },
     ],
     ["AdamW", { optimizer: adamw({ weightDecay: 0.01 }), learningRate: 0.003, plugins: together() }],
-  ])("%s and everything together goes on from every micro-batch", async (_, config) => {
+  ])("%s and everything together resumes from every micro-batch", async (_, config) => {
     await loadBackend({ name: backend });
-    expect(await mustGoOnFromEverywhere(micro({ ...config, backend }))).toBeGreaterThan(64);
+    expect(await mustResumeFromEverywhere(micro({ ...config, backend }))).toBeGreaterThan(64);
   });
 });

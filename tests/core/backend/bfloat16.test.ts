@@ -4,27 +4,17 @@ import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { isBfloat16 } from "../../../core/backend/bfloat16.js";
 import { layers, loadBackend, ops } from "../../../core/index.js";
-import { models } from "../../../core/models/index.js";
-import { valueAndGradients } from "../../../core/nn/backward.js";
-import { forward, initialWeights, inPrecision, type Layer, namedParameters } from "../../../core/nn/layer.js";
-import { makePart } from "../../../core/parts.js";
+import { forward, initialWeights, inPrecision } from "../../../core/nn/layer.js";
+import { apart, mustResembleFloat32, normal, shallow } from "../../support/bfloat16-networks.js";
 
 beforeAll(async () => void (await loadBackend({ name: "tensorflow" })));
 
-const normal = (shape: number[], seed: number): tf.Tensor => tf.randomNormal(shape, 0, 1, "float32", seed);
 /** A tensor in bfloat16 of whole numbers up to 128, which it holds without rounding. */
 const half = (x: tf.Tensor): tf.Tensor => {
   const identity = tf.eye(x.shape.at(-1)!).reshape([1, 1, x.shape.at(-1)!, x.shape.at(-1)!]);
   return ops.conv2d(x, identity, { precision: "bfloat16" });
 };
 const whole = (shape: number[], seed: number): tf.Tensor => tf.round(tf.mul(normal(shape, seed), 8));
-const apart = (a: tf.Tensor, b: tf.Tensor): number => {
-  const [x, y] = [a.dataSync(), b.dataSync()];
-  const norm = (values: ArrayLike<number>): number =>
-    Math.sqrt(Array.from(values).reduce((sum, value) => sum + value ** 2, 0));
-  return norm(Array.from(x, (value, index) => value - y[index]!)) / norm(y);
-};
-
 describe("an operation", () => {
   // Of whole numbers that bfloat16 holds, each result but a rounded one is the very number.
   it.each<[string, boolean, number, (x: tf.Tensor, y: tf.Tensor) => tf.Tensor]>([
@@ -140,47 +130,7 @@ describe("a convolution", () => {
 });
 
 describe("a network", () => {
-  const inputs = (classes: number) => ({
-    images: normal([8, 32, 32, 3], 5) as tf.Tensor4D,
-    targets: tf.oneHot(tf.range(0, 8, 1, "int32"), classes).toFloat(),
-  });
-  const through = <T>(layer: T): T => layer;
-
-  // With the statistics of a batch of 8, deep networks at their first weights turn any rounding into another gradient:
-  // PyTorch's autocast has cosines of 0.90, 0.68, 0.05 and -0.06 there for ResNet-18, 34, 50 and 101.
-  it.each(Object.entries(models))("%s has float32 logits and gradients near those of float32", (name, model) => {
-    const { layer } = makePart(model({})).build({ classes: 10, buildBlock: through, buildHead: through });
-    const weights = initialWeights(layer, 1);
-    tf.tidy(() => {
-      const { images, targets } = inputs(10);
-      const training = name === "resnet18" || name === "resnet9" || name === "wrn";
-      const names = [...namedParameters(layer).keys()];
-      const run = (of: Layer): { loss: number; gradients: tf.Tensor[] } => {
-        const loss = (): tf.Scalar => {
-          const logits = forward(of, images, { weights, training });
-          expect(isBfloat16(logits)).toBe(false);
-          return ops.softCrossEntropy(logits, targets) as tf.Scalar;
-        };
-        const { value, gradients } = valueAndGradients(
-          loss,
-          names.map((each) => weights.get(each)!),
-        );
-        return { loss: value.dataSync()[0]!, gradients: gradients.map((each) => each!) };
-      };
-      const [mine, plain] = [run(inPrecision(layer, "bfloat16")), run(layer)];
-      expect(mine.gradients.filter(isBfloat16)).toEqual([]);
-      expect(Math.abs(mine.loss - plain.loss) / plain.loss, name).toBeLessThan(0.05);
-      // Rounding to 8 bits at each of dozens of layers, with batches of 8 behind each norm.
-      const flat = (tensors: tf.Tensor[]): tf.Tensor => tf.concat(tensors.map((each) => tf.reshape(each, [-1])));
-      const [a, b] = [flat(mine.gradients), flat(plain.gradients)];
-      const cosine = tf
-        .sum(tf.mul(a, b))
-        .div(tf.norm(a).mul(tf.norm(b)))
-        .dataSync()[0]!;
-      expect(cosine, name).toBeGreaterThan(0.9);
-    });
-    for (const value of weights.values()) value.dispose();
-  });
+  it.each(shallow)("%s has float32 logits and gradients near those of float32", mustResembleFloat32);
 
   it("reads activations back as numbers, and leaves nothing behind", () => {
     const layer = inPrecision(
