@@ -65,5 +65,8 @@ export function makePart<Made extends Named>(part: Given<Made>): Made {
   return known as Made;
 }
 
+/** Whether one factory returned both. */
+export const sameFactory = (one: Part, other: Part): boolean => one[make] === other[make];
+
 /** Whether a factory returned this, or it is a copy of such a part. */
 export const isPart = (value: unknown): value is Part => typeof value === "object" && value !== null && make in value;

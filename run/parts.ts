@@ -11,7 +11,7 @@ import { TrainerError } from "../core/errors.js";
 import type { PluginFactory } from "../core/loop/plugin.js";
 import { models } from "../core/models/index.js";
 import { optimizers } from "../core/nn/optimizers.js";
-import { type Given, makePart, type Part } from "../core/parts.js";
+import { type Given, isPart, makePart, type Part, sameFactory } from "../core/parts.js";
 import { plugins } from "../plugins/index.js";
 import { toJson } from "./json.js";
 import { configIn, type RunConfigRecord, runFiles } from "./record.js";
@@ -70,6 +70,28 @@ const isBuiltIn = ({ kind, name }: OwnPart): boolean => Object.hasOwn(builtIn[ki
 
 /** The parts of a run that are the user's own. */
 export const ownParts = (record: ConfigRecord): OwnPart[] => partsOf(record).filter((each) => !isBuiltIn(each));
+
+/**
+ * Refuses parts of the user's own that are called as built-in ones are: a record tells parts apart by their names.
+ *
+ * @throws TrainerError ERR_CONFIG naming each
+ */
+export function checkNames(config: TrainerConfig): void {
+  const kinds = Object.keys(builtIn) as PartKind[];
+  const taken = kinds.flatMap((kind) =>
+    candidates(kind, config).flatMap((given): OwnPart[] => {
+      const factory = Object.hasOwn(builtIn[kind], given.name) && builtIn[kind][given.name];
+      if (!factory || (isPart(given) && sameFactory(given, factory(given.options as never)))) return [];
+      return [{ kind, name: given.name, options: given.options }];
+    }),
+  );
+  if (taken.length === 0) return;
+  throw new TrainerError(
+    "ERR_CONFIG",
+    `Your config's ${named(taken)} is not the built-in one of that name. Give your own another name: a run's record ` +
+      "tells parts apart by their names.",
+  );
+}
 
 /** `model "mine", plugin "best-epoch"`. */
 export const named = (parts: readonly OwnPart[]): string =>

@@ -15,7 +15,7 @@ import { createRunFolder, existingRunFolder, removeUnfinished } from "./folder.j
 import { lockRun, type RunLock } from "./lock.js";
 import { createRun, openFolder, type Run } from "./open.js";
 import { rememberOrigin } from "./origin.js";
-import { ownParts } from "./parts.js";
+import { checkNames, ownParts } from "./parts.js";
 import { type ConfigSource, createRunRecord, runFiles } from "./record.js";
 import { checkContinues, findRun, type Resumable, type ResumePoint, resumePoint } from "./resume.js";
 
@@ -62,6 +62,7 @@ export async function train(config: TrainerConfig, options: TrainOptions = {}): 
   const inference = (): string[] => pluginsInInference(trainer);
   const record = createRunRecord({ logEvery: options.logEvery, source, id, inference });
   const trainer: Trainer = new Trainer(config, [record.plugin, ...observers]);
+  checkNames(config);
   watch?.(trainer.events);
   if (before) checkContinues(before, trainer.config, { allowed: allowChange, source });
 
