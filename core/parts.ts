@@ -32,6 +32,8 @@ export type Given<Made extends Named> = Made | Part<Made>;
 
 /** What was made of a part, so that checking a config twice costs nothing. */
 const made = new WeakMap<Part, Named>();
+/** The other way round: from what the loop uses to the part that it was made of. */
+const madeOf = new WeakMap<Named, Part>();
 
 /**
  * A factory of parts.
@@ -62,11 +64,15 @@ export function makePart<Made extends Named>(part: Given<Made>): Made {
     throw new TrainerError("ERR_OPTION", message);
   }
   made.set(part, known);
+  madeOf.set(known, part);
   return known as Made;
 }
 
-/** Whether one factory returned both. */
-export const sameFactory = (one: Part, other: Part): boolean => one[make] === other[make];
+/** Whether a part, or what was made of it, comes from the factory that returned `other`. */
+export function isOfFactory(given: Given<Named>, other: Part): boolean {
+  const part = isPart(given) ? given : madeOf.get(given);
+  return part?.[make] === other[make];
+}
 
 /** Whether a factory returned this, or it is a copy of such a part. */
 export const isPart = (value: unknown): value is Part => typeof value === "object" && value !== null && make in value;

@@ -11,7 +11,7 @@ import { TrainerError } from "../core/errors.js";
 import type { PluginFactory } from "../core/loop/plugin.js";
 import { models } from "../core/models/index.js";
 import { optimizers } from "../core/nn/optimizers.js";
-import { type Given, isPart, makePart, type Part, sameFactory } from "../core/parts.js";
+import { type Given, isOfFactory, makePart, type Part } from "../core/parts.js";
 import { plugins } from "../plugins/index.js";
 import { toJson } from "./json.js";
 import { configIn, type RunConfigRecord, runFiles } from "./record.js";
@@ -81,7 +81,7 @@ export function checkNames(config: TrainerConfig): void {
   const taken = kinds.flatMap((kind) =>
     candidates(kind, config).flatMap((given): OwnPart[] => {
       const factory = Object.hasOwn(builtIn[kind], given.name) && builtIn[kind][given.name];
-      if (!factory || (isPart(given) && sameFactory(given, factory(given.options as never)))) return [];
+      if (!factory || isOfFactory(given, factory(given.options as never))) return [];
       return [{ kind, name: given.name, options: given.options }];
     }),
   );

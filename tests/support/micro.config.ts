@@ -33,6 +33,7 @@ export default defineConfig({
   data: loadsSlowly
     ? {
         ...data,
+        name: "slow-shapes",
         async load(context) {
           context.log?.("loading for a minute");
           if (MICRO === "throws while loading")
