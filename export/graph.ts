@@ -12,7 +12,7 @@ export interface Constant {
 }
 
 /** What follows an operation inside of it. */
-export type Activation = "none" | "relu";
+export type Activation = "none" | "relu" | "relu6";
 
 interface Operation {
   /** The value that the operation makes. */
@@ -66,7 +66,7 @@ export interface MaxPool extends Operation {
   readonly pads: Pads;
 }
 export interface Unary extends Operation {
-  readonly op: "relu" | "sigmoid" | "erf" | "gelu";
+  readonly op: "relu" | "relu6" | "sigmoid" | "erf" | "gelu";
   readonly x: string;
 }
 export interface Reshape extends Operation {

@@ -1,6 +1,6 @@
 /** Runs a graph on the current backend: the oracle of every pass, and what calibration and the simulation of int8 look at. */
 import * as tf from "@tensorflow/tfjs-core";
-import type { Graph, Node, Pads } from "./graph.js";
+import type { Activation, Graph, Node, Pads } from "./graph.js";
 
 /** What never wins in a max pool. */
 export const lowest = -3.4e38;
@@ -14,7 +14,7 @@ export function interpret(graph: Graph, images: tf.Tensor, observe: Observe = (_
     const values = new Map([[graph.input, observe(graph.input, images)]]);
     for (const node of graph.nodes) {
       const plain = compute(node, (value) => values.get(value)!);
-      values.set(node.out, observe(node.out, node.activation === "relu" ? tf.relu(plain) : plain));
+      values.set(node.out, observe(node.out, activate(node.activation, plain)));
     }
     return values.get(graph.output)!;
   });
@@ -44,7 +44,8 @@ function compute(node: Node, get: (value: string) => tf.Tensor): tf.Tensor {
     case "max-pool":
       return tf.maxPool(pad(get(node.x), node.pads, lowest), [...node.size], [...node.strides], "valid");
     case "relu":
-      return tf.relu(get(node.x));
+    case "relu6":
+      return activate(node.op, get(node.x));
     case "sigmoid":
       return tf.sigmoid(get(node.x));
     case "erf":
@@ -56,6 +57,11 @@ function compute(node: Node, get: (value: string) => tf.Tensor): tf.Tensor {
     case "reshape":
       return tf.reshape(get(node.x), [...node.shape]);
   }
+}
+
+function activate(activation: Activation, x: tf.Tensor): tf.Tensor {
+  if (activation === "none") return x;
+  return activation === "relu" ? tf.relu(x) : tf.relu6(x);
 }
 
 const vector = (values: Float64Array): tf.Tensor1D => tf.tensor1d(Float32Array.from(values));

@@ -62,7 +62,9 @@ export function fused(graph: Graph, names: Map<string, string>): Graph {
 /** Two nodes as one, where that is possible. */
 function merge(before: Node, node: Node): Node | undefined {
   if (before.activation !== "none") return undefined;
-  if (node.op === "relu" && takesRelu.includes(before.op)) return { ...before, activation: "relu" };
+  if ((node.op === "relu" || node.op === "relu6") && takesRelu.includes(before.op)) {
+    return { ...before, activation: node.op };
+  }
   if (node.op === "reshape" && before.op === "mean" && !before.keepDims && node.shape.length === 4) {
     return { ...before, keepDims: true };
   }

@@ -90,7 +90,8 @@ export function quantizedValues(graph: Graph, ranges: ReadonlyMap<string, Range>
   const all = new Map([[graph.input, quantizedRange(ranges.get(graph.input)!)]]);
   for (const node of graph.nodes) {
     if (node.op === "sigmoid") all.set(node.out, probabilities);
-    else if (node.op === "max-pool" || node.op === "reshape" || node.op === "relu") all.set(node.out, all.get(node.x)!);
+    else if (node.op === "max-pool" || node.op === "reshape" || node.op === "relu" || node.op === "relu6")
+      all.set(node.out, all.get(node.x)!);
     else all.set(node.out, quantizedRange(ranges.get(node.out)!));
   }
   return all;

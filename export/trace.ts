@@ -251,9 +251,10 @@ function createTranslator(two: Recording, three: Recording, size: number) {
         push(arithmetic(name, context));
         return;
       case "Relu":
+      case "Relu6":
       case "Sigmoid":
       case "Erf":
-        push({ ...base, op: ({ Relu: "relu", Sigmoid: "sigmoid", Erf: "erf" } as const)[name], x });
+        push({ ...base, op: ({ Relu: "relu", Relu6: "relu6", Sigmoid: "sigmoid", Erf: "erf" } as const)[name], x });
         return;
       case "Mean": {
         const axes = context.integers(1);

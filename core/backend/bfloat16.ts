@@ -36,6 +36,8 @@ const kernels: Readonly<Record<string, Carries>> = {
   FusedBatchNormGradV3: at(0, 1),
   Relu: everyInput,
   ReluGrad: everyInput,
+  Relu6: everyInput,
+  Relu6Grad: everyInput,
   Add: everyInput,
   AddV2: everyInput,
   Sub: everyInput,

@@ -4,7 +4,7 @@ import type { ModelSource } from "../nn/model.js";
 import { suggestion } from "../options.js";
 import type { Part } from "../parts.js";
 import { airbench } from "./airbench.js";
-import { efficientNetB0 } from "./efficientnet.js";
+import { efficientNetB0, efficientNetLite0, efficientNetLite1, efficientNetLite2 } from "./efficientnet.js";
 import { resnet18, resnet34, resnet50, resnet101 } from "./resnet.js";
 import { resnet9 } from "./resnet9.js";
 import { wrn } from "./wide-resnet.js";
@@ -19,6 +19,9 @@ export const models = {
   resnet101,
   wrn,
   "efficientnet-b0": efficientNetB0,
+  "efficientnet-lite0": efficientNetLite0,
+  "efficientnet-lite1": efficientNetLite1,
+  "efficientnet-lite2": efficientNetLite2,
 } as const;
 
 export type ModelName = keyof typeof models;

@@ -1,4 +1,8 @@
-/** EfficientNet-B0 (Tan and Le 2019) with timm's names, paddings and norms (epsilon 1e-5, momentum .1). */
+/**
+ * EfficientNet-B0 (Tan and Le 2019) and the Lite networks for phones (Google 2020), with timm's names. B0 pads and normalises
+ * as timm's `efficientnet_b0`; the Lite ones as its `tf_efficientnet_lite0` to `2`, whose weights were trained in TensorFlow.
+ */
+import type * as tf from "@tensorflow/tfjs-core";
 import { z } from "zod";
 import type { Layer } from "../nn/layer.js";
 import { batchNorm, conv2d, depthwiseConv2d, identity, linear, sequential } from "../nn/layers.js";
@@ -8,11 +12,10 @@ import { squeezeExcite } from "../nn/squeeze-excite.js";
 import { type Part, partFactory } from "../parts.js";
 import { blockNames, runAll } from "./block.js";
 
+const stemMeaning = '"imagenet" halves the size at once and ends at 1/32; "cifar" does not, and ends at 1/16';
+
 const efficientNetOptions = z.strictObject({
-  stem: z
-    .enum(["cifar", "imagenet"])
-    .default("cifar")
-    .describe('"imagenet" halves the size at once and ends at 1/32; "cifar" does not, and ends at 1/16'),
+  stem: z.enum(["cifar", "imagenet"]).default("cifar").describe(stemMeaning),
 });
 
 export type EfficientNetOptions = z.input<typeof efficientNetOptions>;
@@ -38,26 +41,79 @@ const stagesOfB0: readonly Stage[] = [
 const stemChannels = 32;
 const features = 1280;
 
+/** What the networks of this family differ in. */
+interface Variant {
+  readonly name: string;
+  readonly stages: readonly Stage[];
+  /** Squeeze-and-excitation in each block. */
+  readonly squeezes: boolean;
+  readonly activation: (x: tf.Tensor) => tf.Tensor;
+  readonly epsilon: number;
+  readonly padding?: "same";
+}
+
+const b0: Variant = {
+  name: "efficientnet-b0",
+  stages: stagesOfB0,
+  squeezes: true,
+  activation: ops.silu,
+  epsilon: 1e-5,
+};
+
+/** No squeeze-and-excitation and ReLU6 in place of SiLU, so that int8 keeps the accuracy; stem and head are never scaled. */
+const lite = (number: 0 | 1 | 2, channels: readonly number[], repeats: readonly number[]): Variant => ({
+  name: `efficientnet-lite${number}`,
+  stages: stagesOfB0.map((stage, at) => ({ ...stage, out: channels[at]!, repeats: repeats[at]! })),
+  squeezes: false,
+  activation: ops.relu6,
+  epsilon: 1e-3,
+  padding: "same",
+});
+const lite0 = lite(0, [16, 24, 40, 80, 112, 192, 320], [1, 2, 2, 3, 3, 4, 1]);
+const lite1 = lite(1, [16, 24, 40, 80, 112, 192, 320], [1, 3, 3, 4, 4, 5, 1]);
+const lite2 = lite(2, [16, 24, 48, 88, 120, 208, 352], [1, 3, 3, 4, 4, 5, 1]);
+
 /** 4,135,648 parameters at 100 classes. Random initial values of the classifier are PyTorch's, not timm's. */
 export const efficientNetB0: (options?: EfficientNetOptions) => Part<ModelSource> = partFactory(
   "model",
-  "efficientnet-b0",
+  b0.name,
   efficientNetOptions,
-  (options) => ({ name: "efficientnet-b0", options, build: (context) => build(options, context) }),
+  (options) => ({ name: b0.name, options, build: (context) => build(b0, options, context) }),
 );
 
-function build({ stem }: z.output<typeof efficientNetOptions>, context: BuildContext): Model {
-  const count = stagesOfB0.reduce((sum, stage) => sum + stage.repeats, 0);
+const liteOptions = z.strictObject({
+  stem: efficientNetOptions.shape.stem.unwrap().default("imagenet").describe(stemMeaning),
+});
+
+export type EfficientNetLiteOptions = z.input<typeof liteOptions>;
+
+const liteFactory = (variant: Variant): ((options?: EfficientNetLiteOptions) => Part<ModelSource>) =>
+  partFactory("model", variant.name, liteOptions, (options) => ({
+    name: variant.name,
+    options,
+    build: (context) => build(variant, options, context),
+  }));
+
+/** 3,499,108 parameters at 100 classes; 385 M multiply-adds for an image of 224 pixels, the size it was trained at. */
+export const efficientNetLite0 = liteFactory(lite0);
+/** 4,263,780 parameters at 100 classes; trained at 240 pixels. */
+export const efficientNetLite1 = liteFactory(lite1);
+/** 4,939,172 parameters at 100 classes; trained at 260 pixels. */
+export const efficientNetLite2 = liteFactory(lite2);
+
+function build(variant: Variant, { stem }: z.output<typeof efficientNetOptions>, context: BuildContext): Model {
+  const { padding } = variant;
+  const count = variant.stages.reduce((sum, stage) => sum + stage.repeats, 0);
   let index = 0;
   let channels = stemChannels;
 
-  const stages = stagesOfB0.map(({ expansion, out, repeats, stride, kernel }, level) =>
+  const stages = variant.stages.map(({ expansion, out, repeats, stride, kernel }, level) =>
     sequential(
       Array.from({ length: repeats }, (_, place) => {
         const shape: BlockShape = { in: channels, out, kernel, expansion, stride: place === 0 ? stride : 1 };
         channels = out;
         const info = { name: `blocks.${level}.${place}`, index: index++, count, channels: out };
-        const plain = expansion === 1 ? separable(shape) : invertedResidual(shape);
+        const plain = expansion === 1 ? separable(shape, variant) : invertedResidual(shape, variant);
         // A block that changes size or channels has no add, so no branch that a plugin could drop or weigh.
         return shape.stride === 1 && shape.in === out ? block(context.buildBlock(plain, info)) : plain;
       }),
@@ -65,13 +121,13 @@ function build({ stem }: z.output<typeof efficientNetOptions>, context: BuildCon
   );
 
   const layer: Layer = {
-    kind: "efficientnet-b0",
+    kind: variant.name,
     parts: {
-      conv_stem: conv2d({ in: 3, out: stemChannels, kernel: 3, stride: stem === "imagenet" ? 2 : 1 }),
-      bn1: normSilu(stemChannels),
+      conv_stem: conv2d({ in: 3, out: stemChannels, kernel: 3, stride: stem === "imagenet" ? 2 : 1, padding }),
+      bn1: activeNorm(stemChannels, variant),
       blocks: sequential(stages),
       conv_head: conv2d({ in: channels, out: features, kernel: 1 }),
-      bn2: normSilu(features),
+      bn2: activeNorm(features, variant),
       head: context.buildHead(identity, { features, classes: context.classes }),
       classifier: linear(features, context.classes),
     },
@@ -101,30 +157,30 @@ interface BlockShape {
 }
 
 /** The first block: no expansion. */
-function separable({ in: input, out, kernel, stride }: BlockShape): Layer {
+function separable({ in: input, out, kernel, stride }: BlockShape, variant: Variant): Layer {
   return {
     ...sequential({
-      conv_dw: depthwiseConv2d({ channels: input, kernel, stride }),
-      bn1: normSilu(input),
-      se: squeeze(input, input),
+      conv_dw: depthwiseConv2d({ channels: input, kernel, stride, padding: variant.padding }),
+      bn1: activeNorm(input, variant),
+      ...(variant.squeezes ? { se: squeeze(input, input) } : {}),
       conv_pw: conv2d({ in: input, out, kernel: 1 }),
-      bn2: batchNorm(out),
+      bn2: batchNorm(out, { epsilon: variant.epsilon }),
     }),
     kind: "separable-block",
   };
 }
 
-function invertedResidual({ in: input, out, kernel, expansion, stride }: BlockShape): Layer {
+function invertedResidual({ in: input, out, kernel, expansion, stride }: BlockShape, variant: Variant): Layer {
   const wide = input * expansion;
   return {
     ...sequential({
       conv_pw: conv2d({ in: input, out: wide, kernel: 1 }),
-      bn1: normSilu(wide),
-      conv_dw: depthwiseConv2d({ channels: wide, kernel, stride }),
-      bn2: normSilu(wide),
-      se: squeeze(wide, input),
+      bn1: activeNorm(wide, variant),
+      conv_dw: depthwiseConv2d({ channels: wide, kernel, stride, padding: variant.padding }),
+      bn2: activeNorm(wide, variant),
+      ...(variant.squeezes ? { se: squeeze(wide, input) } : {}),
       conv_pwl: conv2d({ in: wide, out, kernel: 1 }),
-      bn3: batchNorm(out),
+      bn3: batchNorm(out, { epsilon: variant.epsilon }),
     }),
     kind: "inverted-residual-branch",
   };
@@ -145,7 +201,7 @@ function squeeze(channels: number, input: number): Layer {
 }
 
 /** A norm with its activation, under one name as in timm. */
-function normSilu(channels: number): Layer {
-  const norm = batchNorm(channels);
-  return { ...norm, kind: "batch-norm-silu", forward: (x, pass) => ops.silu(norm.forward(x, pass)) };
+function activeNorm(channels: number, { activation, epsilon }: Variant): Layer {
+  const norm = batchNorm(channels, { epsilon });
+  return { ...norm, kind: "batch-norm-act", forward: (x, pass) => activation(norm.forward(x, pass)) };
 }

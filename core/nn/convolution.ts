@@ -172,14 +172,20 @@ export function depthwiseConv2d(
 /** Pads height and width of [batch, height, width, channels]. */
 export function pad2d(x: tf.Tensor, padding: number, value = 0): tf.Tensor4D {
   if (padding === 0) return x as tf.Tensor4D;
-  return tf.pad4d(
-    x as tf.Tensor4D,
-    [
-      [0, 0],
-      [padding, padding],
-      [padding, padding],
-      [0, 0],
-    ],
-    value,
-  );
+  const both: [number, number] = [padding, padding];
+  return tf.pad4d(x as tf.Tensor4D, [[0, 0], both, both, [0, 0]], value);
+}
+
+/**
+ * The zeros that TensorFlow's "same" puts before and after each axis: as many as give ceil(size / stride) places, the larger half
+ * after. Weights that were trained there need them; PyTorch's padding puts as many before.
+ */
+export function padSame(x: tf.Tensor, kernel: number, stride: number): tf.Tensor4D {
+  const around = ([1, 2] as const).map((axis): [number, number] => {
+    const size = x.shape[axis]!;
+    const total = Math.max((Math.ceil(size / stride) - 1) * stride + kernel - size, 0);
+    return [total >> 1, total - (total >> 1)];
+  });
+  if (around.flat().every((each) => each === 0)) return x as tf.Tensor4D;
+  return tf.pad4d(x as tf.Tensor4D, [[0, 0], around[0]!, around[1]!, [0, 0]]);
 }

@@ -1,6 +1,7 @@
 /** The layers networks are built from. Each is a plain value; parameter names are PyTorch's. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Stream } from "../rng.js";
+import { padSame } from "./convolution.js";
 import { type Layer, type Parameter, run } from "./layer.js";
 import * as ops from "./ops.js";
 
@@ -61,12 +62,21 @@ export interface Conv2dOptions {
   out: number;
   kernel: number;
   stride?: number;
-  /** Zeros on each side; (kernel - 1) / 2 when left out, which keeps the size at stride 1. */
-  padding?: number;
+  /**
+   * Zeros on each side; (kernel - 1) / 2 when left out, which keeps the size at stride 1. "same" pads as TensorFlow does,
+   * where that differs: at strides above 1.
+   */
+  padding?: number | "same";
   bias?: boolean;
   /** First values: "he" (normal by the fan out), "uniform" (PyTorch's default) or "identity" (that, the first filters the identity). */
   initial?: "he" | "identity" | "uniform";
 }
+
+/** What a convolution reads, and the zeros that it adds on every side by itself. */
+const padded = (x: tf.Tensor, kernel: number, stride: number, padding: number | "same"): [tf.Tensor, number] => {
+  if (padding !== "same") return [x, padding];
+  return stride === 1 ? [x, (kernel - 1) / 2] : [padSame(x, kernel, stride), 0];
+};
 
 /** Convolution: [batch, height, width, in] -> [batch, height', width', out]. */
 export function conv2d(options: Conv2dOptions): Layer {
@@ -84,7 +94,8 @@ export function conv2d(options: Conv2dOptions): Layer {
       ...(bias ? { bias: vector(out, 0) } : {}),
     },
     forward(x, pass) {
-      const y = ops.conv2d(x, pass.value("weight"), { stride, padding, precision: pass.precision });
+      const [source, zeros] = padded(x, kernel, stride, padding);
+      const y = ops.conv2d(source, pass.value("weight"), { stride, padding: zeros, precision: pass.precision });
       pass.count(y.size * kernel * kernel * input);
       return bias ? tf.add(y, pass.value("bias")) : y;
     },
@@ -105,7 +116,8 @@ export function depthwiseConv2d(options: Omit<Conv2dOptions, "in" | "out" | "bia
       },
     },
     forward(x, pass) {
-      const y = ops.depthwiseConv2d(x, pass.value("weight"), { stride, padding });
+      const [source, zeros] = padded(x, kernel, stride, padding);
+      const y = ops.depthwiseConv2d(source, pass.value("weight"), { stride, padding: zeros });
       pass.count(y.size * kernel * kernel);
       return y;
     },

@@ -24,6 +24,18 @@ export function relu(x: tf.Tensor): tf.Tensor {
   return onTensorflow() ? nativeRelu({ x })[0]! : tf.relu(x);
 }
 
+const nativeRelu6 = defineNative(
+  "Relu6",
+  { outputs: [true] },
+  (backend, { x }) => execute(backend, "Relu6", [x!]),
+  (backend, [dy], [y]) => ({ x: () => execute(backend, "Relu6Grad", [dy!, y!])[0]! }),
+);
+
+/** min(max(x, 0), 6): the activation of networks for phones, whose range fits into 8 bits. */
+export function relu6(x: tf.Tensor): tf.Tensor {
+  return onTensorflow() ? nativeRelu6({ x })[0]! : tf.relu6(x);
+}
+
 const nativeAdd = defineNative(
   "Add",
   {},

@@ -25,6 +25,7 @@ const operators = {
   MAX_POOL_2D: { code: 17, options: 5 },
   MUL: { code: 18, options: 21 },
   RELU: { code: 19, options: 0 },
+  RELU6: { code: 21, options: 0 },
   RESHAPE: { code: 22, options: 17 },
   SOFTMAX: { code: 25, options: 9 },
   PAD: { code: 34, options: 22 },
@@ -35,6 +36,9 @@ const operators = {
 type OperatorName = keyof typeof operators;
 
 const padding = { same: 0, valid: 1 } as const;
+
+/** schema.fbs: ActivationFunctionType. */
+const activations = { none: 0, relu: 1, relu6: 3 } as const;
 
 interface Tensor {
   readonly name: string;
@@ -77,7 +81,9 @@ function lower(graph: Graph, precision: Precision, { input, output, size, classe
   const places = new Map<string, number>(); // value -> tensor
   const values = precision.kind === "int8" ? precision.values : undefined;
   const nonNegative = new Set(
-    graph.nodes.filter((each) => each.activation === "relu" || each.op === "relu").map((n) => n.out),
+    graph.nodes
+      .filter((each) => each.activation !== "none" || each.op === "relu" || each.op === "relu6")
+      .map((n) => n.out),
   );
 
   const tensor = (
@@ -163,7 +169,7 @@ function lower(graph: Graph, precision: Precision, { input, output, size, classe
 
   const lowerNode = (node: Node): void => {
     const { out } = node;
-    const relu = node.activation === "relu" ? 1 : 0;
+    const relu = activations[node.activation];
     switch (node.op) {
       case "conv":
       case "depthwise": {
@@ -234,7 +240,8 @@ function lower(graph: Graph, precision: Precision, { input, output, size, classe
         break;
       }
       case "relu":
-        add("RELU", { float: 1, int8: 2 }, [at(node.x)], [value(out)]);
+      case "relu6":
+        add(node.op === "relu" ? "RELU" : "RELU6", { float: 1, int8: 2 }, [at(node.x)], [value(out)]);
         break;
       case "sigmoid":
         add("LOGISTIC", { float: 1, int8: 2 }, [at(node.x)], [value(out)]);

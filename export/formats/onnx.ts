@@ -110,9 +110,18 @@ function lower(graph: Graph, precision: Precision, { input, output }: Descriptio
     return [kernel, add("DequantizeLinear", storedBias, `${out}/bias`, { axis: 0 })];
   };
 
+  const activate = (activation: "relu" | "relu6", x: string, out: string): void => {
+    if (activation === "relu") {
+      add("Relu", [x], out);
+      return;
+    }
+    const limits = [0, 6].map((limit) => constant(`${out}/limit${limit}`, [], "float", Float32Array.of(limit)));
+    add("Clip", [x, ...limits], out);
+  };
+
   const lowerNode = (node: Node): void => {
     const { out } = node;
-    const linear = node.activation === "relu" ? `${out}/linear` : out;
+    const linear = node.activation === "none" ? out : `${out}/linear`;
     const x = "x" in node ? nameOf(node.x) : "";
     switch (node.op) {
       case "conv":
@@ -157,7 +166,8 @@ function lower(graph: Graph, precision: Precision, { input, output }: Descriptio
         add("MaxPool", [seen(x)], linear, { kernel_shape: node.size, strides: node.strides, pads: node.pads });
         break;
       case "relu":
-        add("Relu", [seen(x)], linear);
+      case "relu6":
+        activate(node.op, seen(x), linear);
         break;
       case "sigmoid":
         add("Sigmoid", [seen(x)], linear);
@@ -192,7 +202,7 @@ function lower(graph: Graph, precision: Precision, { input, output }: Descriptio
         break;
       }
     }
-    if (node.activation === "relu") add("Relu", [linear], out);
+    if (node.activation !== "none") activate(node.activation, linear, out);
   };
 
   const image =

@@ -39,6 +39,8 @@ export interface TensorflowGraph {
   readonly output: string;
 }
 
+const operationOf = { relu: "Relu", relu6: "Relu6", sigmoid: "Sigmoid", erf: "Erf" } as const;
+
 /** @param fused convolution, bias and ReLU as one operation: what tf.js' own converter writes, and a sixth faster there */
 export function lowerToTensorflow(
   graph: Graph,
@@ -83,7 +85,7 @@ export function lowerToTensorflow(
     attributes: TensorflowNode["attributes"],
   ): void => {
     if (fused) {
-      const operations = activation === "relu" ? ["BiasAdd", "Relu"] : ["BiasAdd"];
+      const operations = activation === "none" ? ["BiasAdd"] : ["BiasAdd", operationOf[activation]];
       add(out, joint, [...inputs, bias], {
         ...attributes,
         num_args: { int: 1 },
@@ -94,14 +96,14 @@ export function lowerToTensorflow(
       return;
     }
     add(`${out}/product`, plain, inputs, attributes);
-    const linear = activation === "relu" ? `${out}/linear` : out;
+    const linear = activation === "none" ? out : `${out}/linear`;
     add(linear, "BiasAdd", [`${out}/product`, bias], { data_format: { text: "NHWC" } });
-    if (activation === "relu") add(out, "Relu", [linear]);
+    if (activation !== "none") add(out, operationOf[activation], [linear]);
   };
 
   const lowerNode = (node: Node): void => {
     const { out, activation } = node;
-    const linear = activation === "relu" ? `${out}/linear` : out;
+    const linear = activation === "none" ? out : `${out}/linear`;
     switch (node.op) {
       case "conv":
       case "depthwise": {
@@ -174,12 +176,13 @@ export function lowerToTensorflow(
         add(linear, "Mul", [`${out}/double`, scalar(`${out}/half`, 0.5)]);
         break;
       case "relu":
+      case "relu6":
       case "sigmoid":
       case "erf":
-        add(linear, ({ relu: "Relu", sigmoid: "Sigmoid", erf: "Erf" } as const)[node.op], [node.x]);
+        add(linear, operationOf[node.op], [node.x]);
         break;
     }
-    if (activation === "relu") add(out, "Relu", [linear]);
+    if (activation !== "none") add(out, operationOf[activation], [linear]);
   };
 
   const shape = { shape: shapeOf(graph, graph.input) };

@@ -19,7 +19,7 @@ const nodes: Node[] = [
   { op: "max-pool", x: "stem", size: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1], out: "pool", activation: "none" }, // 3
   conv("wide", "pool", constant(1, 1, 8, 12), {}),
   { op: "gelu", x: "wide", out: "gelu", activation: "none" },
-  depthwise("depth", "gelu", constant(3, 3, 12, 1), "relu"),
+  depthwise("depth", "gelu", constant(3, 3, 12, 1), "relu6"),
   { op: "mean", x: "depth", keepDims: true, out: "squeeze", activation: "none" },
   conv("gate.conv", "squeeze", constant(1, 1, 12, 12), {}),
   { op: "sigmoid", x: "gate.conv", out: "gate", activation: "none" },
@@ -53,7 +53,7 @@ function conv(
   const bias = vector(weight.shape[3]!, -0.1, 0.1);
   return { op: "conv", x, weight, bias, stride: 1, pads: [0, 0, 0, 0], out, activation: "none", ...rest };
 }
-function depthwise(out: string, x: string, weight: Constant, activation: "none" | "relu"): Node {
+function depthwise(out: string, x: string, weight: Constant, activation: "none" | "relu6"): Node {
   const bias = vector(weight.shape[2]!, -0.1, 0.1);
   return { op: "depthwise", x, weight, bias, stride: 1, pads: [1, 1, 1, 1], out, activation };
 }

@@ -14,7 +14,7 @@ const ranges = new Map<string, Range>([
     .slice(1)
     .map(({ out, activation }): [string, Range] => [
       out,
-      activation === "relu" || out === "squeeze" || out === "features" ? [0, 6] : [-4, 4],
+      activation !== "none" || out === "squeeze" || out === "features" ? [0, 6] : [-4, 4],
     ]),
 ]);
 

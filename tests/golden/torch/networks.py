@@ -29,6 +29,9 @@ def networks():
     yield "resnet9", {"width": 4}, False, 16, 1.0, ResNet9(CLASSES, width=4)
     model = timm.create_model("efficientnet_b0", num_classes=CLASSES)
     yield "efficientnet-b0", {"stem": "imagenet"}, False, 64, 1.2, model
+    for number, size in ((0, 64), (1, 48), (2, 40)):
+        model = timm.create_model(f"tf_efficientnet_lite{number}", num_classes=CLASSES)
+        yield f"efficientnet-lite{number}", {}, False, size, 1.0, model
 
 
 write_json("networks.json", {

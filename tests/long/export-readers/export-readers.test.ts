@@ -119,6 +119,8 @@ describe("networks", () => {
     ["airbench", { size: 96 }, 32, false],
     ["efficientnet-b0", { stem: "cifar" }, 32, false],
     ["efficientnet-b0", { stem: "imagenet" }, 96, false],
+    ["efficientnet-lite0", {}, 96, false],
+    ["efficientnet-lite2", {}, 65, false],
   ];
 
   it.each(networks)("%s %j at %i px answers in ONNX Runtime and LiteRT as it does here", (name, options, size, se) => {
