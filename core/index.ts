@@ -51,6 +51,8 @@ export {
 } from "./loop/plugin.js";
 export { Trainer } from "./loop/trainer.js";
 export type {
+  AfterStepContext,
+  AfterStepOptions,
   Batch,
   EpochSummary,
   Evaluation,
@@ -70,6 +72,7 @@ export {
   forward,
   type Layer,
   type Layout,
+  namedParameters,
   type Parameter,
   type Pass,
   type PassOptions,

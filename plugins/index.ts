@@ -17,6 +17,8 @@ import { gradientClipping } from "./gradient-clipping/index.js";
 import { l2 } from "./l2/index.js";
 import { labelSmoothing } from "./label-smoothing/index.js";
 import { linear } from "./linear/index.js";
+import { lookahead } from "./lookahead/index.js";
+import { maxNorm } from "./max-norm/index.js";
 import { mixup } from "./mixup/index.js";
 import { multiStep } from "./multi-step/index.js";
 import { oneCycle } from "./one-cycle/index.js";
@@ -52,6 +54,8 @@ export {
   l2,
   labelSmoothing,
   linear,
+  lookahead,
+  maxNorm,
   mixup,
   multiStep,
   oneCycle,
@@ -89,6 +93,8 @@ export const plugins = {
   l2,
   "label-smoothing": labelSmoothing,
   linear,
+  lookahead,
+  "max-norm": maxNorm,
   mixup,
   "multi-step": multiStep,
   "one-cycle": oneCycle,

@@ -23,7 +23,7 @@ export interface CheckpointMeta extends Record<string, unknown> {
 
 type Values = Map<string, { readonly shape: readonly number[]; readonly data: Float32Array | Int32Array }>;
 
-const kinds = ["weights", "slots"] as const;
+const kinds = ["weights", "slots", "taps"] as const;
 const pluginPrefix = "plugins";
 const anchorPrefix = "anchor";
 
@@ -91,6 +91,7 @@ function snapshotOf(
     counts: new Map(Object.entries(counts)),
     weights: under("weights"),
     slots: under("slots"),
+    taps: under("taps"),
     plugins: new Map(states),
   };
 }

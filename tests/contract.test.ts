@@ -59,6 +59,8 @@ const neutral: Record<string, Neutral> = {
   l2: { options: { decay: 0 } },
   "label-smoothing": { options: { smoothing: 0 } },
   linear: { options: { start: 1, end: 1 } },
+  lookahead: { options: { alpha: 1 }, micro: { every: 2 } },
+  "max-norm": { options: { maximum: 1e9 }, micro: { maximum: 0.5 } },
   mixup: { options: { probability: 0 } },
   "multi-step": { options: { milestones: [] } },
   "one-cycle": { options: { divFactor: 1, finalDivFactor: 1 } },

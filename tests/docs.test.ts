@@ -43,6 +43,18 @@ describe("docs/writing-plugins.md", async () => {
     expect(await hashOf(0)).toBe(await bits());
     expect(told).toEqual([]);
   });
+
+  it("has a plugin that changes weights after a step: the same bits as a graph, and nothing at 0", async () => {
+    const { backToStart } = (await import("snippet:docs/writing-plugins.md#4" as string)) as {
+      backToStart: (options?: { pull: number }) => Plugin;
+    };
+    const hashOf = async (pull: number, capture = true): Promise<string> =>
+      (await fitWeights(microConfig({ plugins: [backToStart({ pull })], capture }))).hash;
+    const pulled = await hashOf(0.1);
+    expect(pulled).toBe(await hashOf(0.1, false));
+    expect(pulled).not.toBe(await bits());
+    expect(await hashOf(0)).toBe(await bits());
+  });
 });
 
 /** The bits of a micro run with these plugins. */

@@ -59,6 +59,19 @@ const gradients: Check<Gradients> = (next, previous) => {
   return undefined;
 };
 
+const weights: Check<ReadonlyMap<string, tf.Tensor>> = (next, previous) => {
+  if (!(next instanceof Map)) return `expected weights as a Map from names to tensors, got ${show(next)}.`;
+  if (next.size !== previous.size) return `expected ${previous.size} weights, got ${next.size}.`;
+  for (const [name, value] of next as ReadonlyMap<string, tf.Tensor>) {
+    const before = previous.get(name);
+    if (!before) return `got a weight "${name}", unknown to the model.`;
+    if (before.shape.join() !== value.shape.join()) {
+      return `expected [${before.shape}] for the weight "${name}", got [${value.shape}].`;
+    }
+  }
+  return undefined;
+};
+
 const groups: Check<readonly ParamGroup[]> = (next, previous) => {
   if (!Array.isArray(next)) return `expected a list of groups, got ${show(next)}.`;
   const seen = new Map<string, string>();
@@ -114,6 +127,7 @@ const checks = {
   shouldStep: answer,
   resolveLearningRate: rate,
   beforeStep: gradients,
+  afterStep: weights,
   beforeEvaluate: evaluation,
   afterEvaluate: metrics,
   shouldStop: reason,

@@ -2,11 +2,13 @@
  * The hooks of one trainer at work. Each tap is wrapped once, when it is registered: its time is measured, its tensors
  * are counted, its errors are named, and what it returns is checked.
  */
+import type * as tf from "@tensorflow/tfjs-core";
 import { AsyncSeriesHook, AsyncSeriesWaterfallHook, SyncBailHook, SyncHook, SyncWaterfallHook } from "tapable";
 import type { Sample } from "../data/dataset.js";
 import { reasonOf, TrainerError } from "../errors.js";
 import { suggestion } from "../options.js";
 import { stream } from "../rng.js";
+import type { AfterStepCall, AfterStepTap } from "./after-step.js";
 import { problemWith } from "./checks.js";
 import {
   type HookKind,
@@ -20,11 +22,16 @@ import {
   type TapOptions,
 } from "./hooks.js";
 import { createLeakDetector, type LeakDetector } from "./leaks.js";
+import type { AfterStepOptions } from "./types.js";
 
 /** How the loop calls each hook. Waterfalls give the last value, questions the first answer. */
 export type HookCalls = {
   readonly [K in HookName]: (
-    ...args: K extends "beforeSample" ? [sample: Sample, epoch: number] : Parameters<HookSignatures[K]>
+    ...args: K extends "beforeSample"
+      ? [sample: Sample, epoch: number]
+      : K extends "afterStep"
+        ? [weights: ReadonlyMap<string, tf.Tensor>, contextOf: AfterStepCall]
+        : Parameters<HookSignatures[K]>
   ) => ReturnType<HookSignatures[K]>;
 };
 
@@ -62,6 +69,8 @@ export interface HookSet {
   taps(): TapInfo[];
   /** Whether every tap of a hook says that it is a function of tensors alone. */
   isPure(hook: HookName): boolean;
+  /** The taps of `afterStep` in firing order, with what they own. */
+  afterStepTaps(): AfterStepTap[];
   /** Plugin -> hook -> cost. */
   costs(): ReadonlyMap<string, ReadonlyMap<HookName, TapCost>>;
   /** What failed in `onFitEnd`, where one failure must not skip the other taps. */
@@ -82,6 +91,7 @@ export function createHooks({ seed, timeout = 600, onObserverFailure, onLeak = (
   const off = new Set<string>();
   const impure = new Set<HookName>();
   const endFailures: TrainerError[] = [];
+  const afterStepOptions = new Map<string, AfterStepOptions>();
   const hooks = Object.fromEntries(hookNames.map((name) => [name, createHook(name)])) as Record<HookName, AnyHook>;
   const call = Object.fromEntries(hookNames.map((name) => [name, callOf(name, hooks[name])])) as Record<HookName, Call>;
   for (const name of leakCheckHooks) {
@@ -106,6 +116,10 @@ export function createHooks({ seed, timeout = 600, onObserverFailure, onLeak = (
 
   function register(plugin: string, observer: boolean, hook: HookName, options: TapOptions, handler: Call): void {
     checkTap(plugin, hook, options, handler);
+    if (hook === "afterStep" && afterStepOptions.has(plugin)) {
+      const message = `Plugin "${plugin}" taps "afterStep" twice, and its state has one owner. Use one tap.`;
+      throw new TrainerError("ERR_PLUGIN", message, { plugin, hook });
+    }
     const { kind } = hookDefinitions[hook];
     const cost = costOf(plugin, hook);
     const charge = (since: number): void => {
@@ -130,6 +144,7 @@ export function createHooks({ seed, timeout = 600, onObserverFailure, onLeak = (
       return next;
     };
     const argumentsOf = (args: unknown[]): unknown[] => {
+      if (hook === "afterStep") return [args[0], (args[1] as AfterStepCall)(plugin)];
       if (hook !== "beforeSample") return args;
       const [sample, epoch] = args as [Sample, number];
       return [sample, stream(seed, `${plugin}/beforeSample`, epoch, sample.index), epoch];
@@ -137,6 +152,7 @@ export function createHooks({ seed, timeout = 600, onObserverFailure, onLeak = (
 
     const synchronous: Call = (...args) => {
       if (off.has(plugin)) return passedOn(args[0]);
+      if (hook === "afterStep" && !(args[1] as AfterStepCall)(plugin)) return args[0]; // not in this step
       const since = performance.now();
       try {
         const next = leaks.watch(plugin, hook, () => handler(...argumentsOf(args)));
@@ -163,6 +179,7 @@ export function createHooks({ seed, timeout = 600, onObserverFailure, onLeak = (
       }
     };
 
+    if (hook === "afterStep") afterStepOptions.set(plugin, options as AfterStepOptions);
     if (!options.pure) impure.add(hook);
     const order = { name: plugin, stage: stages.indexOf(options.stage ?? "normal") };
     if (isAsync(kind)) (hooks[hook] as AsyncSeriesHook<any>).tapPromise(order, asynchronous as () => Promise<void>);
@@ -193,6 +210,10 @@ export function createHooks({ seed, timeout = 600, onObserverFailure, onLeak = (
       hookNames.flatMap((hook) =>
         hooks[hook].taps.map((tap) => ({ hook, plugin: tap.name, stage: stages[tap.stage ?? 2]! })),
       ),
+    afterStepTaps: () =>
+      hooks.afterStep.taps
+        .filter(({ name }) => !off.has(name))
+        .map(({ name }) => ({ plugin: name, options: afterStepOptions.get(name)! })),
     isPure: (hook) => !impure.has(hook),
     costs: () => costs,
     endFailures: () => endFailures,
@@ -235,7 +256,8 @@ const isWaterfall = (kind: HookKind): boolean => kind === "waterfall" || kind ==
 
 /** Hooks whose taps may be part of a graph. */
 const graphHooks: readonly HookName[] = ["afterLoss", "beforeStep"];
-const tapOptions = ["stage", "pure"];
+const tapOptions = (hook: HookName): string[] =>
+  hook === "afterStep" ? ["stage", "state", "numbers"] : ["stage", "pure"];
 
 /** Refuses a tap that cannot work. @throws TrainerError ERR_PLUGIN */
 function checkTap(plugin: string, hook: HookName, options: TapOptions, handler: unknown): void {
@@ -245,8 +267,9 @@ function checkTap(plugin: string, hook: HookName, options: TapOptions, handler: 
   const { stage = "normal", pure } = options;
   if (typeof handler !== "function") return refuse(`expected a function, got ${typeof handler}.`);
   if (!stages.includes(stage)) refuse(`unknown stage "${String(stage)}"${suggestion(String(stage), stages)}.`);
-  const unknown = Object.keys(options).find((key) => !tapOptions.includes(key));
-  if (unknown !== undefined) refuse(`unknown tap option "${unknown}"${suggestion(unknown, tapOptions)}.`);
+  const known = tapOptions(hook);
+  const unknown = Object.keys(options).find((key) => !known.includes(key));
+  if (unknown !== undefined) refuse(`unknown tap option "${unknown}"${suggestion(unknown, known)}.`);
   if (pure && !graphHooks.includes(hook))
     refuse(`"pure" is for ${graphHooks.map((each) => `"${each}"`).join(" and ")} only.`);
   if (!isAsync(hookDefinitions[hook].kind) && handler.constructor.name === "AsyncFunction") {

@@ -11,6 +11,8 @@ import type { Layer } from "../nn/layer.js";
 import type { BlockInfo, HeadInfo } from "../nn/model.js";
 import type { Stream } from "../rng.js";
 import type {
+  AfterStepContext,
+  AfterStepOptions,
   Batch,
   EpochSummary,
   Evaluation,
@@ -50,6 +52,11 @@ export interface HookSignatures {
   shouldStep(step: Step): boolean | undefined;
   /** When: before the optimizer uses the gradients. Kind: waterfall. */
   beforeStep(gradients: Gradients, step: Step): Gradients;
+  /**
+   * When: after the optimizer's update, before it counts. Kind: waterfall. Weights and new running statistics by name; part of
+   * the update's graph. A tap's own tensors and numbers are declared in its options (`AfterStepOptions`).
+   */
+  afterStep(weights: ReadonlyMap<string, tf.Tensor>, context: AfterStepContext): ReadonlyMap<string, tf.Tensor>;
   /** When: after an optimizer step. Kind: notice. */
   onStep(step: Step): undefined | void;
   /** When: before any evaluation. Kind: waterfall. Which weights, and which views of an image. */
@@ -83,7 +90,7 @@ export interface TapOptions {
 /** One hook as a plugin sees it. */
 export interface HookTap<K extends HookName> {
   tap(handler: HookSignatures[K]): void;
-  tap(options: TapOptions, handler: HookSignatures[K]): void;
+  tap(options: K extends "afterStep" ? TapOptions & AfterStepOptions : TapOptions, handler: HookSignatures[K]): void;
 }
 
 export type Hooks = { readonly [K in HookName]: HookTap<K> };
@@ -109,6 +116,7 @@ export const hookDefinitions: Readonly<Record<HookName, HookDefinition>> = {
   shouldStep: { kind: "question", arguments: ["step"] },
   resolveLearningRate: { kind: "waterfall", arguments: ["rate", "progress"] },
   beforeStep: { kind: "waterfall", arguments: ["gradients", "step"] },
+  afterStep: { kind: "waterfall", arguments: ["weights", "context"] },
   onStep: { kind: "notice", arguments: ["step"] },
   beforeEvaluate: { kind: "waterfall", arguments: ["evaluation", "progress"] },
   afterEvaluate: { kind: "asyncWaterfall", arguments: ["metrics", "progress"] },

@@ -19,6 +19,8 @@ export interface Snapshot {
   readonly weights: Tensors;
   /** `<parameter>.<slot>` -> optimizer state. */
   readonly slots: Tensors;
+  /** `<plugin>/<name>` -> what a tap of `afterStep` owns. */
+  readonly taps: Tensors;
   /** Parameter -> updates it has had. */
   readonly counts: ReadonlyMap<string, number>;
   /** Plugin -> what it saved. */
@@ -56,15 +58,17 @@ export function takeSnapshot(state: TrainState, position: Position, plugins: rea
     position: structuredClone(position),
     weights: cloned(state.weights),
     slots: cloned(state.slots),
+    taps: cloned(state.taps),
     counts: new Map(state.counts),
     plugins: saved,
   };
 }
 
 /** The anchor belongs to somebody else. */
-export function disposeSnapshot({ weights, slots, plugins }: Snapshot): void {
+export function disposeSnapshot({ weights, slots, taps, plugins }: Snapshot): void {
   disposeAll(weights);
   disposeAll(slots);
+  disposeAll(taps);
   disposeStates(plugins);
 }
 
@@ -100,7 +104,7 @@ export function restore(
     ];
     throw refused(parts.filter(Boolean).join(", and "));
   }
-  for (const key of ["weights", "slots"] as const) {
+  for (const key of ["weights", "slots", "taps"] as const) {
     disposeAll(state[key]);
     state[key].clear();
     for (const [name, value] of cloned(snapshot[key])) state[key].set(name, value);

@@ -18,6 +18,7 @@ import type { Model } from "../nn/model.js";
 import * as ops from "../nn/ops.js";
 import type { Optimizer } from "../nn/optimizers.js";
 import { stream } from "../rng.js";
+import { type ActiveTap, type AfterStepTap, activeTaps, applyTaps, tapInputs } from "./after-step.js";
 import { DivergedError, firstNotFinite } from "./divergence.js";
 import type { HookCalls } from "./hook-set.js";
 import type { Batch, Gradients, ParamGroup, Progress, Step } from "./types.js";
@@ -30,6 +31,8 @@ export interface TrainState {
   slots: Weights;
   /** Parameter -> updates it has had. */
   counts: Map<string, number>;
+  /** `<plugin>/<name>` -> what a tap of `afterStep` owns. */
+  taps: Weights;
 }
 
 /** What stays the same from step to step of an epoch. */
@@ -46,6 +49,8 @@ export interface StepContext {
   groups: readonly ParamGroup[];
   /** Whether every tap of a hook is a function of tensors alone. */
   isPure(hook: "afterLoss" | "beforeStep"): boolean;
+  /** The taps of `afterStep`. */
+  afterStepTaps: readonly AfterStepTap[];
   /** Runs the two functions of tensors that a step is made of. */
   capture: Capture;
 }
@@ -64,11 +69,11 @@ export function initialState(weights: Weights, parameters: Iterable<string>, opt
   for (const name of parameters) {
     for (const slot of optimizer.slots) slots.set(`${name}.${slot}`, tf.zerosLike(weights.get(name)!));
   }
-  return { weights, slots, counts: new Map() };
+  return { weights, slots, counts: new Map(), taps: new Map() };
 }
 
-export function disposeState({ weights, slots }: TrainState): void {
-  for (const values of [weights, slots]) for (const value of values.values()) value.dispose();
+export function disposeState({ weights, slots, taps }: TrainState): void {
+  for (const values of [weights, slots, taps]) for (const value of values.values()) value.dispose();
 }
 
 /** `FitContext.replaceWeights`: checks everything first, so that a mistake changes nothing. */
@@ -147,10 +152,11 @@ export function runStep(
     step.learningRate = learningRate;
     const used = context.isPure("beforeStep") ? gradients : hooks.beforeStep(gradients, step);
     const parts = partsOf(context, state, used, learningRate);
+    const taps = activeTaps(context.afterStepTaps, at.progress);
     const next = capture.run(
       "optimizer's step",
-      update(context, parts, step),
-      updated(context, state, used, parts),
+      update(context, parts, step, taps),
+      { ...updated(context, state, used, parts, taps), ...(taps.length > 0 ? prefixed("buffer/", buffers) : {}) },
       random,
     );
     const gradientNorm = Math.sqrt(numberIn(next.squares!));
@@ -162,6 +168,7 @@ export function runStep(
     commit(state.weights, buffers);
     commit(state.weights, under("value/", next));
     commit(state.slots, under("slot/", next));
+    commit(state.taps, under("tap/", next));
     hooks.onStep({ ...step, weights: state.weights });
     return { loss: step.loss, correct, stepped: { learningRate, gradientNorm } };
   });
@@ -301,13 +308,15 @@ function partsOf(
 /** What `update` takes, named by the part it belongs to, so that other parts are other inputs. */
 function updated(
   { optimizer, isPure }: StepContext,
-  { weights, slots }: TrainState,
+  { weights, slots, taps: tapState }: TrainState,
   gradients: Gradients,
   parts: readonly Part[],
+  taps: readonly ActiveTap[],
 ): Tensors {
   // Taps in the graph see every weight.
-  const others = [...weights].filter(([name]) => isPure("beforeStep") && !gradients.has(name));
-  const inputs: Record<string, tf.Tensor> = { ...prefixed("weight/", others) };
+  const seen = isPure("beforeStep") || taps.length > 0;
+  const others = [...weights].filter(([name]) => seen && !gradients.has(name));
+  const inputs: Record<string, tf.Tensor> = { ...prefixed("weight/", others), ...tapInputs(taps, tapState) };
   parts.forEach(({ names, factors }, part) => {
     for (const [factor, value] of Object.entries(factors)) inputs[`${part}/${factor}`] = tf.scalar(value, "float32");
     for (const name of names) {
@@ -320,11 +329,16 @@ function updated(
 }
 
 /**
- * The next parameters (`value/`) and optimizer state (`slot/`), and the sums of squares of the gradients (`squares`) and of the
- * next parameters (`size`); `beforeStep` first where its taps are functions of tensors.
+ * The next parameters (`value/`), optimizer state (`slot/`) and state of `afterStep` (`tap/`), and the sums of squares of the
+ * gradients (`squares`) and of the next parameters (`size`); `beforeStep` first where its taps are functions of tensors.
  */
 const update =
-  ({ optimizer, hooks, isPure }: StepContext, parts: readonly Part[], step: Step): Compute =>
+  (
+    { optimizer, hooks, isPure }: StepContext,
+    parts: readonly Part[],
+    step: Step,
+    taps: readonly ActiveTap[],
+  ): Compute =>
   (inputs, _, reject) => {
     const next: Record<string, tf.Tensor> = {};
     const all = (what: string): Map<string, tf.Tensor> =>
@@ -358,6 +372,11 @@ const update =
         });
       }
     });
+    if (taps.length > 0) {
+      const moved = new Map([...under("buffer/", inputs), ...under("value/", next)]);
+      const all = new Map([...weights, ...moved]);
+      Object.assign(next, applyTaps(hooks.afterStep, taps, inputs, all, new Set(moved.keys())));
+    }
     const values = Object.entries(next).flatMap(([name, value]) => (name.startsWith("value/") ? [value] : []));
     return { ...next, squares: ops.squaredNorm([...gradients.values()]), size: ops.squaredNorm(values) };
   };

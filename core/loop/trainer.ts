@@ -1,9 +1,11 @@
 /** The loop. Everything a run can do beyond it is a plugin at one of its hooks; docs/hooks.md shows them in order. */
+import * as tf from "@tensorflow/tfjs-core";
 import type { Emitter } from "mitt";
 import { type ResolvedConfig, resolveConfig, type TrainerConfig } from "../config/config.js";
 import type { RawBatch } from "../data/loader.js";
 import { reasonOf, TrainerError } from "../errors.js";
 import type { Weights } from "../nn/layer.js";
+import { prepareTapState } from "./after-step.js";
 import { checkComposition } from "./composition.js";
 import { evaluate, plainView } from "./evaluate.js";
 import { createEvents, type Events } from "./events.js";
@@ -110,6 +112,7 @@ export class Trainer {
   async #start(fit: Fit): Promise<void> {
     const { config, session, options } = fit;
     await this.hooks.call.onFitStart(this.#contextOf(fit));
+    tf.tidy(() => prepareTapState(this.hooks.afterStepTaps(), fit.state, options.from !== undefined));
     const { parameters, backend, threads, seed } = this.#summaryOf(fit);
     const { totalSteps } = progressOf(fit);
     this.events.emit("fit:start", {
@@ -239,6 +242,7 @@ export class Trainer {
       groups,
       hooks: hooks.call,
       isPure: hooks.isPure,
+      afterStepTaps: hooks.afterStepTaps(),
       capture: session.capture,
       optimizer: config.optimizer,
       learningRate: config.learningRate * position.rateFactor,

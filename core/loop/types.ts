@@ -71,6 +71,26 @@ export interface Step {
   readonly gradientNorm?: number;
 }
 
+/** What a tap of `afterStep` has beside the weights. All of it is tensors, since the tap is part of a graph. */
+export interface AfterStepContext {
+  /** Names of the weights that this step changed: parameters that train, and running statistics. */
+  readonly updated: ReadonlySet<string>;
+  /** The tap's own tensors, as its last run left them. */
+  readonly state: ReadonlyMap<string, tf.Tensor>;
+  /** What the option `numbers` gave for this step. */
+  readonly numbers: Readonly<Record<string, tf.Scalar>>;
+  /** The next value of one of the tap's own tensors, of the same shape. */
+  setState(name: string, value: tf.Tensor): void;
+}
+
+/** What a tap of `afterStep` owns, and when it runs. */
+export interface AfterStepOptions {
+  /** First values of the tap's own tensors, from the weights before the first step. The loop copies and keeps them. */
+  state?(weights: ReadonlyMap<string, tf.Tensor>): ReadonlyMap<string, tf.Tensor>;
+  /** Numbers for the step after `progress`, fed as scalars; undefined where the tap has nothing to do in that step. */
+  numbers?(progress: Progress): Readonly<Record<string, number>> | undefined;
+}
+
 /** A way of looking at a picture in evaluation; probabilities are averaged over views. */
 export interface View {
   readonly name: string;

@@ -23,6 +23,7 @@ it("fitloop exports this and no more", () => {
       "image",
       "layers",
       "loadBackend",
+      "namedParameters",
       "makePart",
       "openRun",
       "ops",

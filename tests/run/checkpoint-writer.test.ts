@@ -30,6 +30,7 @@ const snapshot = (position: Partial<Position>): Snapshot => ({
   position: { ...beginning(), ...position },
   weights: none,
   slots: none,
+  taps: none,
   counts: none,
   plugins: none,
 });

@@ -57,6 +57,7 @@ function prepared(
       seed: 1,
       groups: defaultGroups(model, parameters),
       isPure: hooks.isPure,
+      afterStepTaps: hooks.afterStepTaps(),
       capture: eager,
     },
     state: initialState(initialWeights(model.layer, 1), parameters.keys(), optimizer),

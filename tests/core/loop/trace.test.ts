@@ -106,6 +106,7 @@ describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
         seed: 1,
         groups: defaultGroups(model, parameters),
         isPure: hooks.isPure,
+        afterStepTaps: hooks.afterStepTaps(),
         capture,
       };
       const { loss } = runStep(

@@ -61,7 +61,8 @@ describe("a run", () => {
       labels: split.labels.map((_, index) => stream(1, "canary", salt, index).int(4)),
     });
     const shuffled: DataSource = {
-      ...data,
+      name: "permuted",
+      options: {},
       async load(context) {
         const loaded = await makePart(data).load(context);
         return { ...loaded, train: permuted(loaded.train, 1), test: permuted(loaded.test!, 2) };
@@ -93,6 +94,7 @@ describe("a run", () => {
       hooks.shouldStep.tap(() => note("shouldStep", undefined));
       hooks.resolveLearningRate.tap((value) => note("resolveLearningRate", value));
       hooks.beforeStep.tap((value) => note("beforeStep", value));
+      hooks.afterStep.tap((value) => note("afterStep", value));
       hooks.onStep.tap(() => note("onStep", undefined));
       hooks.beforeEvaluate.tap((value) => note(`beforeEvaluate(${value.purpose})`, value));
       hooks.afterEvaluate.tap((value) => note("afterEvaluate", value));
@@ -114,6 +116,7 @@ describe("a run", () => {
       "shouldStep",
       "resolveLearningRate",
       "beforeStep",
+      "afterStep",
       "onStep",
       "beforeEvaluate(validation)",
       "afterEvaluate",
@@ -272,6 +275,7 @@ describe("the loop", () => {
         "shouldStep",
         "resolveLearningRate",
         "beforeStep",
+        "afterStep",
         "onStep",
         "beforeEvaluate",
         "afterEvaluate",
