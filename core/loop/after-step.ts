@@ -7,23 +7,14 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { Tensors } from "../backend/graph/recorder.js";
 import { TrainerError } from "../errors.js";
 import type { Weights } from "../nn/layer.js";
-import type { HookCalls } from "./hook-set.js";
-import type { AfterStepContext, AfterStepOptions, Progress } from "./types.js";
-
-/** One tap of `afterStep`, as the loop knows it. */
-export interface AfterStepTap {
-  readonly plugin: string;
-  readonly options: AfterStepOptions;
-}
+import type { AfterStepCall, AfterStepTap, HookCalls } from "./hook-set.js";
+import type { Progress } from "./types.js";
 
 /** A tap that runs in this step, with its numbers. */
 export interface ActiveTap {
   readonly plugin: string;
   readonly numbers: Readonly<Record<string, number>>;
 }
-
-/** What the hook is called with: a context for each tap that runs, none for the others. */
-export type AfterStepCall = (plugin: string) => AfterStepContext | undefined;
 
 const nameOf = (plugin: string, name: string): string => `${plugin}/${name}`;
 

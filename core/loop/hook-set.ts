@@ -8,7 +8,6 @@ import type { Sample } from "../data/dataset.js";
 import { reasonOf, TrainerError } from "../errors.js";
 import { suggestion } from "../options.js";
 import { stream } from "../rng.js";
-import type { AfterStepCall, AfterStepTap } from "./after-step.js";
 import { problemWith } from "./checks.js";
 import {
   type HookKind,
@@ -22,7 +21,16 @@ import {
   type TapOptions,
 } from "./hooks.js";
 import { createLeakDetector, type LeakDetector } from "./leaks.js";
-import type { AfterStepOptions } from "./types.js";
+import type { AfterStepContext, AfterStepOptions } from "./types.js";
+
+/** One tap of `afterStep`. */
+export interface AfterStepTap {
+  readonly plugin: string;
+  readonly options: AfterStepOptions;
+}
+
+/** What `afterStep` is called with: a context for each tap that runs in this step, none for the others. */
+export type AfterStepCall = (plugin: string) => AfterStepContext | undefined;
 
 /** How the loop calls each hook. Waterfalls give the last value, questions the first answer. */
 export type HookCalls = {

@@ -18,9 +18,9 @@ import type { Model } from "../nn/model.js";
 import * as ops from "../nn/ops.js";
 import type { Optimizer } from "../nn/optimizers.js";
 import { stream } from "../rng.js";
-import { type ActiveTap, type AfterStepTap, activeTaps, applyTaps, tapInputs } from "./after-step.js";
+import { type ActiveTap, activeTaps, applyTaps, tapInputs } from "./after-step.js";
 import { DivergedError, firstNotFinite } from "./divergence.js";
-import type { HookCalls } from "./hook-set.js";
+import type { AfterStepTap, HookCalls } from "./hook-set.js";
 import type { Batch, Gradients, ParamGroup, Progress, Step } from "./types.js";
 
 /** Everything training changes, apart from what plugins keep. */
