@@ -44,7 +44,8 @@ interface Drawing {
 interface Result {
   folder: string;
   drawn: Drawing[];
-  /** All drawings in one image, where there are several. */
+  /** All drawings on one page, and in one image where there are several. */
+  page: string;
   gallery?: string;
   pointing?: PointingScore;
   grid?: PointingScore;
@@ -69,9 +70,9 @@ export function addGradCam(program: Command): void {
     .addHelpText(
       "after",
       `
-Each drawing shows an image and its heat map as an overlay. Red regions support
-the class, blue ones do not. Several drawings are also collected in gallery.png,
-64 at most, in the order of the table.
+Each drawing shows an image and its heat map as an overlay. Yellow regions
+support the class, violet ones do not. gallery.html shows all of them with
+predicted and true class; gallery.png has the images alone, 64 at most.
 
 Without image files, the maps are also scored:
   pointing game  The map's peak lies in the ground-truth box, within a margin of
@@ -99,7 +100,7 @@ async function explain(path: string, files: string[], options: GradCamCommand): 
   print(options.json ? toJson(result) : formatted(result));
 }
 
-function formatted({ folder, drawn, gallery, pointing, grid }: Result): string {
+function formatted({ folder, drawn, page, gallery, pointing, grid }: Result): string {
   const rows = drawn.map((each) => [
     each.image,
     each.class,
@@ -115,7 +116,7 @@ function formatted({ folder, drawn, gallery, pointing, grid }: Result): string {
     table([["image", "class", "probability", ...truth, "file"], ...rows]),
     ...(scores.length > 0 ? ["", table([["", "hits", "hits of a guess", "maps"], ...scores])] : []),
     "",
-    `drawings: ${folder}${gallery === undefined ? "" : `, all in ${basename(gallery)}`}`,
+    `drawings: ${folder}, all in ${[page, gallery].flatMap((file) => (file ? [basename(file)] : [])).join(" and ")}`,
   ].join("\n");
 }
 
@@ -140,15 +141,18 @@ async function ofFiles(
   const drawn: Drawing[] = [];
   const taken = new Set<string>(); // two folders may hold files of one name
   for (const [at, image] of files.entries()) {
-    const { class: explained, probability, image: pixels, map } = await opened.gradCam(image, { class: name, layer });
+    const found = await opened.gradCam(image, { class: name, layer });
+    const { class: explained, probability, predicted, image: pixels, map } = found;
     const stem = basename(image, extname(image));
     let drawing = fileName(stem, explained);
     for (let number = at + 1; taken.has(drawing); number++) drawing = fileName(stem, String(number), explained);
     taken.add(drawing);
-    const file = await gallery.add(drawing, pixels, map);
+    const explanation = { source: image, predicted, explained: { class: explained, probability } };
+    const file = await gallery.add(drawing, pixels, map, explanation);
     drawn.push({ image, class: explained, probability, file });
   }
-  return { folder, drawn, gallery: await gallery.finish() };
+  const { page, sheet } = await gallery.finish(`Grad-CAM of ${basename(resolve(path))}`);
+  return { folder, drawn, page, gallery: sheet };
 }
 
 async function ofData(path: string, folder: string, options: GradCamCommand): Promise<Result> {
@@ -167,13 +171,11 @@ async function ofData(path: string, folder: string, options: GradCamCommand): Pr
   });
   const wide = await wideScenes(trainer.config.data);
   const scored = wide ? allOf(wide.test!) : images;
-  return {
-    folder,
-    drawn,
-    gallery: await gallery.finish(),
-    pointing: scored.split.box && (await pointingScore(scored, explained)),
-    grid: await gridScore(images, explained),
-  };
+  const pointing = scored.split.box && (await pointingScore(scored, explained));
+  const grid = await gridScore(images, explained);
+  const title = `Grad-CAM of ${basename(resolve(path))}`;
+  const { page, sheet } = await gallery.finish(title, { "pointing game": pointing, "grid game": grid });
+  return { folder, drawn, page, gallery: sheet, pointing, grid };
 }
 
 /** The validation images; the test images where asked for, or where the run has no validation images. */
@@ -196,8 +198,13 @@ async function drawSome(
   for await (const found of heatMaps({ split, indices: spread(indices, count) }, explained, () => wanted)) {
     const [truth, name] = [names[split.labels[found.index]!]!, names[found.class]!];
     const drawing = fileName(String(found.index), truth, "map-of", name);
-    const file = await gallery.add(drawing, found.image, found.map);
-    const { probability } = found;
+    const { probability, predicted } = found;
+    const file = await gallery.add(drawing, found.image, found.map, {
+      source: split.file?.(found.index).name ?? split.describe(found.index),
+      predicted: { class: names[predicted.class]!, probability: predicted.probability },
+      explained: { class: name, probability },
+      truth,
+    });
     drawn.push({ image: split.describe(found.index), class: name, probability, truth, file });
   }
   return drawn;

@@ -40,6 +40,8 @@ export interface RunGradCamOptions {
 }
 
 export interface ImageGradCam extends Prediction {
+  /** The class with the largest probability, which may be another than the explained one. */
+  readonly predicted: Prediction;
   /** The image as the network saw it, before normalising. */
   readonly image: Picture;
   /** [height, width] of `image`, row by row, each from 0 to 1. */
@@ -196,7 +198,8 @@ export function createRun(files: RunFiles, options: OpenOptions): Run {
       const { model, weights } = network(); // not disposed of since
       // The class and probability of `predict`, all views together; the map is of the plain image.
       const probabilities = classify(network(), [image]);
-      const explained = wanted ?? saidOf(probabilities, 0, classes.length);
+      const predicted = saidOf(probabilities, 0, classes.length);
+      const explained = wanted ?? predicted;
       const { maps } = heatMapsOf(() => networkInput([image], preprocessing), {
         model,
         weights,
@@ -207,6 +210,7 @@ export function createRun(files: RunFiles, options: OpenOptions): Run {
       return {
         class: classes[explained]!,
         probability: probabilities[explained]!,
+        predicted: { class: classes[predicted]!, probability: probabilities[predicted]! },
         image,
         map: maps,
         png: () => rowPng([image, overlay(image, maps)]),

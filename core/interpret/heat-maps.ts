@@ -28,6 +28,8 @@ export interface HeatMap {
   readonly image: Picture;
   readonly class: number;
   readonly probability: number;
+  /** The class with the largest probability, which may be another. */
+  readonly predicted: { readonly class: number; readonly probability: number };
   /** [height, width] of the image, in [0, 1]. */
   readonly map: Float32Array;
 }
@@ -42,17 +44,27 @@ export const allOf = (split: Split): ImageSet => ({
  * Heat maps of one batch.
  *
  * @param input makes the network's input, [batch, height, width, 3]; called inside a tidy
- * @returns for each image its class, that class's probability, and the map: [batch, ...size] in one array
+ * @returns for each image the explained class and its probability, the predicted class and its probability, and the map:
+ *   [batch, ...size] in one array
  */
 export function heatMapsOf(
   input: () => tf.Tensor4D,
   options: Omit<GradCamOptions, "images">,
-): { classes: Int32Array; probabilities: number[]; maps: Float32Array } {
+): {
+  classes: Int32Array;
+  probabilities: number[];
+  predicted: { class: number; probability: number }[];
+  maps: Float32Array;
+} {
   return tf.tidy(() => {
     const { classes, logits, upsampled } = gradCam({ ...options, images: input() });
     const rows = tf.softmax(logits).arraySync() as number[][];
     const probabilities = rows.map((row, at) => row[classes[at]!]!);
-    return { classes, probabilities, maps: upsampled.dataSync() as Float32Array };
+    const predicted = rows.map((row) => {
+      const largest = Math.max(...row);
+      return { class: row.indexOf(largest), probability: largest };
+    });
+    return { classes, probabilities, predicted, maps: upsampled.dataSync() as Float32Array };
   });
 }
 
@@ -97,6 +109,7 @@ export async function* heatMaps(
         image: images[at]!,
         class: found.classes[at]!,
         probability: found.probabilities[at]!,
+        predicted: found.predicted[at]!,
         map: found.maps.subarray(at * area, (at + 1) * area),
       };
     }

@@ -24,6 +24,7 @@ export function chart({ title, format, xLabel, yLabel, series, best, logX, logY,
   const start = { hidden: [], logX: logX === true, logY: logY === true, range: null, view: null };
   const state = /** @type {State} */ ({ ...start, ...memory.get(`chart ${title}`) });
   const remember = () => memory.set(`chart ${title}`, state);
+  const scattered = series.every(({ look }) => look === "points");
   const views = [...new Set(series.flatMap((each) => each.view ?? []))];
   if (!views.includes(state.view ?? "")) state.view = views[0] ?? null;
   const keys = "Left and right move along it, plus and minus zoom, 0 shows all of it.";
@@ -218,7 +219,7 @@ export function chart({ title, format, xLabel, yLabel, series, best, logX, logY,
           x: {
             time: false,
             distr: state.logX && logX ? 3 : 1,
-            ...(state.range ? { range: () => state.range ?? [0, 1] } : {}),
+            ...(state.range || scattered ? { range: (_, low, high) => state.range ?? padded(low, high) } : {}),
           },
           y: { distr: state.logY ? 3 : 1 },
         },
@@ -389,6 +390,13 @@ export function chart({ title, format, xLabel, yLabel, series, best, logX, logY,
   }
   const under = make("div", { className: "under" }, readout, legend);
   return { element: make("div", { className: "chart" }, place, under), tools, draw };
+}
+
+/** Room beside single points, which would lie on the frame. @param {number} low @param {number} high @returns {[number, number]} */
+function padded(low, high) {
+  if (low > 0 && high / low > 20) return [low / 1.5, high * 1.5];
+  const room = 0.06 * (high - low) || 0.1 * Math.abs(high) || 1;
+  return [low - room, high + room];
 }
 
 /** @param {string} name */

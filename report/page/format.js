@@ -25,8 +25,12 @@ export function shown(cell, format) {
   const value = plainValue(cell);
   if (value === null) return "";
   const text = typeof value === "number" ? formats[format](value) : String(value);
-  return isMeasured(cell) && cell.deviation !== undefined ? `${text} ± ${formats[format](cell.deviation)}` : text;
+  return isMeasured(cell) && cell.deviation !== undefined ? `${text} ± ${spread(cell.deviation, format)}` : text;
 }
+
+/** Two digits of a deviation say all that few seeds know. @param {number} deviation @param {import("../blocks.js").Format} format */
+const spread = (deviation, format) =>
+  format === "number" ? String(Number(deviation.toPrecision(2))) : formats[format](deviation);
 
 /** @param {number} count @param {string} noun */
 export const counted = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;

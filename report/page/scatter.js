@@ -35,13 +35,18 @@ export function pointsOf({ runs, x, y }, xAt, yAt) {
     ...(numeric ? {} : { categories: named }),
     series: [...new Set(points.map(({ group }) => group))].map((group) => {
       const own = points.filter((point) => point.group === group);
-      return { name: group, look: "points", x: spread(own.map((point) => point.x)), y: own.map((point) => point.y) };
+      return {
+        name: group,
+        look: "points",
+        x: besideEachOther(own.map((point) => point.x)),
+        y: own.map((point) => point.y),
+      };
     }),
   };
 }
 
 /** Points at one place would be one: each next one stands a hair beside it. @param {readonly number[]} x rising */
-function spread(x) {
+function besideEachOther(x) {
   let before = Number.NEGATIVE_INFINITY;
   return x.map((value) => (before = value > before ? value : before + Math.max(Math.abs(before), 1) * 1e-9));
 }

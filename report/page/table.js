@@ -49,9 +49,10 @@ export function table({ title, columns, rows, first, compare }) {
       node.classList.add("best");
       node.append(make("span", { className: "badge", textContent: "best" }));
     }
-    const difference = base >= 0 && own !== base ? differenceOf(value, rows[base]?.[at], format) : undefined;
-    if (at > 0 && difference !== undefined)
-      node.append(make("span", { className: "difference", textContent: difference }));
+    const isResult = column.better !== undefined;
+    const difference =
+      isResult && base >= 0 && own !== base ? differenceOf(value, rows[base]?.[at], format) : undefined;
+    if (difference !== undefined) node.append(make("span", { className: "difference", textContent: difference }));
     return node;
   };
   function fill() {

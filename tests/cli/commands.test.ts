@@ -517,7 +517,7 @@ describe("report and compare", () => {
     const page = join(base, "both.html");
     const { code, stdout } = await trainer("compare", run, other, "--out", page);
     expect(code).toBe(0);
-    expect(stdout).toMatch(/and 1 more of its seeds +\d+\.\d % ± \d+\.\d % \(2\)/);
+    expect(stdout).toMatch(/and 1 more seed +\d+\.\d % ± \d+\.\d % \(2\)/);
     expect(readFileSync(page, "utf8")).toContain("Groups of seeds");
     expect(await trainer("compare", run, other, "--out", page)).toMatchObject({
       code: 2,
@@ -571,7 +571,7 @@ describe("gradcam", () => {
     expect(code).toBe(0);
     const file = join(folder, "seen-square.png");
     const drawn = [{ image: picture, class: "square", probability: expect.any(Number), file }];
-    expect(JSON.parse(stdout)).toEqual({ folder, drawn });
+    expect(JSON.parse(stdout)).toEqual({ folder, drawn, page: join(folder, "gallery.html") });
     // The image and its overlay, 8 x 8 each, enlarged to 192.
     expect(await sharp(file).metadata()).toMatchObject({ width: 384, height: 192, format: "png" });
     const { data } = await sharp(file)
@@ -600,8 +600,8 @@ describe("gradcam", () => {
     const images = [picture, ...names.map((name) => join(base, name)), picture];
     const { code, stdout } = await trainer("gradcam", run, ...images, "--out", out);
     expect(code).toBe(0);
-    expect(stdout).toContain(`\ndrawings: ${out}, all in gallery.png\n`);
-    expect(readdirSync(out)).toHaveLength(images.length + 1);
+    expect(stdout).toContain(`\ndrawings: ${out}, all in gallery.html and gallery.png\n`);
+    expect(readdirSync(out)).toHaveLength(images.length + 2);
     // Four pairs of 8 x 8, two pixels apart, twelve times as large; the fifth is in a second row.
     expect(await sharp(join(out, "gallery.png")).metadata()).toMatchObject({
       width: 12 * (8 * 10 + 2),
