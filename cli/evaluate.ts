@@ -24,24 +24,23 @@ interface EvaluateCommand {
 export function addEvaluate(program: Command): void {
   addConfigOption(program.command("evaluate <run>"))
     .summary("accuracy, calibration and classes, with intervals")
-    .description("evaluate the weights a run ended with: accuracy, calibration, classes, with intervals")
+    .description("evaluate a run's final weights: accuracy, calibration and classes, with intervals")
     .option("--data <path>", "new place of the run's data, if it has moved")
-    .addOption(new Option("--split <name>", "which images").choices(["test", "validation"]).default("test"))
+    .addOption(new Option("--split <name>", "images to evaluate").choices(["test", "validation"]).default("test"))
     .option("--top <k>", "the largest k of top-k", whole(1), 5)
-    .option("--per-class", "every class, not only the ten worst")
-    .option("--resamples <n>", "of the bootstrap behind the intervals", whole(10), 1000)
-    .option("--calibrate", "fit a temperature on the validation images and keep it with the run")
-    .option("--json", "as JSON")
+    .option("--per-class", "list every class, not only the ten worst")
+    .option("--resamples <n>", "bootstrap samples for the intervals", whole(10), 1000)
+    .option("--calibrate", "fit a temperature on the validation images and save it")
+    .option("--json", "print JSON")
     .addHelpText(
       "after",
       `
-Intervals are of 95 % and of the images: other images of the same kind might give
-any figure within. They say nothing about another seed: that takes more runs.
-Figures have percentile bootstrap intervals, classes Wilson's.
+Intervals are 95 % intervals over images: percentile bootstrap for metrics,
+Wilson for classes. They do not cover other seeds, which need more runs.
 
-ECE is the expected calibration error over 15 bins: the distance between confidence
-and accuracy. --calibrate fits one number, the temperature, that makes it small
-(Guo et al. 2017). Predictions use it from then on; no class changes.
+ECE is the expected calibration error over 15 bins: the distance between
+confidence and accuracy. --calibrate fits one number, the temperature, which
+reduces it (Guo et al. 2017). Later predictions use it; no class changes.
 
 Example:
   trainer evaluate runs/cifar100-small-1`,

@@ -25,34 +25,37 @@ interface FitOptions extends RunOptions {
 export function addFit(program: Command): void {
   addRunOptions(program.command("fit", { isDefault: true }))
     .description("train a model (the default command)")
-    .option("--out <dir>", "the run's own folder; default runs/<name>-<number>")
-    .option("--log-every <steps>", "write every so many steps to metrics.jsonl", whole(1), 1)
-    .option("--checkpoint-every <steps>", "write a checkpoint every so many steps", whole(1), 100)
-    .option("--resume [run]", "resume a run: this one, or the one in --out, or the newest of this name")
+    .option("--out <dir>", "folder of the run; default runs/<name>-<number>")
+    .option("--log-every <steps>", "write every n-th step to metrics.jsonl", whole(1), 1)
+    .option("--checkpoint-every <steps>", "write a checkpoint every n steps", whole(1), 100)
+    .option("--resume [run]", "resume a run: this one, that in --out, or the newest")
     .option(
       "--allow-change <key>",
-      "resume although this field of the config has changed; may be repeated",
+      "resume with a changed field; may be repeated",
       (key: string, all: string[]) => [...all, key],
       [],
     )
-    .option("--force-unlock", "take the run's lock from a process that cannot be seen from here")
+    .option("--force-unlock", "take the lock of a process on another machine")
     .addHelpText(
       "after",
       `
 Examples:
-  trainer --preset quickstart                      a whole run in a minute, no data needed
-  trainer --preset cifar100-small --data cifar-100-binary.tar.gz
-  trainer --preset cifar100-small --data … --without label-smoothing --seed 2
-  trainer                                          runs the trainer.config.ts of this project
-  trainer --resume runs/cifar100-small-1           resumes where it stopped, with the same bits
-  trainer --preset cifar100-small --out here --resume   starts the run; repeated, resumes it
+  trainer --preset quickstart              a whole run in 20 seconds, without data
+  trainer --preset cifar100-small          downloads CIFAR-100, or use --data PATH
+  trainer                                  trains the trainer.config.ts found here
+  trainer --resume runs/quickstart-1       resumes bit-identically
+  trainer --preset quickstart --out a --resume    starts, or resumes if it exists
 
-The run's folder holds config.resolved.json, metrics.jsonl, checkpoints/, summary.json and weights.safetensors
-(PyTorch's names and layouts). Ctrl-C stops after the micro-batch under way and writes a checkpoint; twice stops
-at once. A terminal that is closed stops it the same way, under nohup too; setsid keeps it running.
+The folder of a run holds report.html, weights.safetensors (PyTorch's names and
+layouts), summary.json, metrics.jsonl, config.resolved.json and checkpoints/.
 
-Exit codes: 0 done, 2 usage or config, 65 bad data, 70 a plugin failed, 73 no output folder, 74 I/O,
-75 another process holds the run, 76 diverged, 129, 130 and 143 interrupted (SIGHUP, SIGINT, SIGTERM).`,
+Ctrl-C stops after the current micro-batch and writes a checkpoint; a second one
+stops at once. Closing the terminal does the same, also under nohup. Use setsid
+to keep a run alive.
+
+Exit codes: 0 done, 2 usage or config, 65 data, 70 plugin failed, 73 output
+folder, 74 input or output, 75 run is locked, 76 diverged, 129, 130 and 143
+interrupted (SIGHUP, SIGINT, SIGTERM).`,
     )
     .action(fit);
 }

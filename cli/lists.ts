@@ -50,7 +50,7 @@ export function addLists(program: Command): void {
       if (!definition) {
         throw new TrainerError(
           "ERR_UNKNOWN_NAME",
-          `There is no plugin "${name}"${suggestion(name, [...definitions.keys()])}.`,
+          `Unknown plugin "${name}"${suggestion(name, [...definitions.keys()])}. \`trainer plugins\` lists them.`,
         );
       }
       const rows = optionRows(definition);

@@ -62,31 +62,29 @@ const fraction = (text: string): number => {
 /** Adds the options that make a run. */
 export function addRunOptions(command: Command): Command {
   return command
-    .option("--preset <name>", "a recipe by name; `trainer presets` lists them")
-    .option("--config <file>", "a config of your own; default: trainer.config.ts here or above")
-    .option("--data <path>", "where the data lies: an archive or a folder")
-    .option("--weights <file>", "begin with these: safetensors with PyTorch's names")
-    .option("--epochs <n>", "passes over the training pictures", whole(1))
-    .option("--max-steps <n>", "stop after so many optimizer steps", whole(1))
-    .option("--batch-size <n>", "pictures in a micro-batch", whole(1))
-    .option("--learning-rate <x>", "base rate, before the schedule", positive)
-    .option("--seed <n>", "every draw of the run follows from it", whole(0))
+    .option("--preset <name>", "built-in recipe; `trainer presets` lists them")
+    .option("--config <file>", "your config; default: trainer.config.ts, here or in a parent")
+    .option("--data <path>", "data set: an archive or a folder")
+    .option("--weights <file>", "pretrained weights: safetensors with PyTorch's names")
+    .option("--epochs <n>", "passes over the training images", whole(1))
+    .option("--max-steps <n>", "stop after n optimizer steps", whole(1))
+    .option("--batch-size <n>", "images per micro-batch", whole(1))
+    .option("--learning-rate <x>", "learning rate before the schedule", positive)
+    .option("--seed <n>", "seed of all random numbers", whole(0))
+    .addOption(new Option("--backend <name>", "default: tensorflow if installed").choices(["tensorflow", "wasm"]))
     .addOption(
-      new Option("--backend <name>", "default: tensorflow where it is installed").choices(["tensorflow", "wasm"]),
-    )
-    .addOption(
-      new Option("--precision <name>", "storage of activations; bfloat16 needs TensorFlow").choices([
+      new Option("--precision <name>", "type of activations; bfloat16 needs TensorFlow").choices([
         "float32",
         "bfloat16",
       ]),
     )
-    .option("--without <plugin>", "leave a plugin out; may be repeated", (name, all: string[]) => [...all, name], [])
-    .option("--holdout <fraction>", "share of the training set held out for validation", fraction)
-    .option("--limit-train <n>", "use only so many training pictures, balanced over classes", whole(1))
-    .option("--limit-test <n>", "use only so many test pictures", whole(1))
-    .option("--no-capture", "run a step operation by operation instead of as one graph")
-    .option("--json", "events as JSON lines on standard output")
-    .option("--quiet", "say nothing but the result");
+    .option("--without <plugin>", "remove a plugin; may be repeated", (name, all: string[]) => [...all, name], [])
+    .option("--holdout <fraction>", "share of the training images for validation", fraction)
+    .option("--limit-train <n>", "use n training images, balanced over classes", whole(1))
+    .option("--limit-test <n>", "use n test images", whole(1))
+    .option("--no-capture", "run each step without a TensorFlow graph")
+    .option("--json", "print JSON")
+    .option("--quiet", "print only warnings and the result");
 }
 
 export interface NamedConfig {
@@ -103,7 +101,7 @@ export interface NamedConfig {
  */
 export async function configFrom(options: RunOptions, otherwise?: () => Promise<TrainerConfig>): Promise<NamedConfig> {
   if (options.preset !== undefined && options.config !== undefined) {
-    throw new TrainerError("ERR_OPTION", "--preset and --config both name the run. Give one of them.");
+    throw new TrainerError("ERR_OPTION", "expected --preset or --config, got both. Remove one of them.");
   }
   const { config: base, source } =
     options.preset !== undefined
@@ -138,14 +136,14 @@ function fromPreset(name: string, { data, batchSize, weights }: RunOptions): Tra
   if (!Object.hasOwn(presets, name)) {
     throw new TrainerError(
       "ERR_UNKNOWN_NAME",
-      `There is no preset "${name}"${suggestion(name, Object.keys(presets))}.`,
+      `Unknown preset "${name}"${suggestion(name, Object.keys(presets))}. \`trainer presets\` lists them.`,
     );
   }
   const config = presets[name as keyof typeof presets].create({ data, batchSize, weights });
   if (data !== undefined && !("path" in config.data.options)) {
     throw new TrainerError(
       "ERR_OPTION",
-      `--data does not go with the preset "${name}": its data, ${config.data.name}, needs no file.`,
+      `--data cannot be used with the preset "${name}": its data, ${config.data.name}, needs no file. Remove --data.`,
     );
   }
   return config;
@@ -175,8 +173,8 @@ function withoutPlugins(all: Plugins, without: readonly string[]): Plugins {
   const names = all.map(({ name }) => name);
   for (const name of without) {
     if (names.includes(name)) continue;
-    const exists = Object.hasOwn(plugins, name) ? "is not in this run" : "does not exist";
-    throw new TrainerError("ERR_UNKNOWN_NAME", `--without ${name}: this plugin ${exists}${suggestion(name, names)}.`);
+    const problem = Object.hasOwn(plugins, name) ? "is not in this config" : "does not exist";
+    throw new TrainerError("ERR_UNKNOWN_NAME", `--without ${name}: this plugin ${problem}${suggestion(name, names)}.`);
   }
   return all.filter(({ name }) => !without.includes(name));
 }

@@ -1,18 +1,33 @@
 /** `trainer plan`: shows a run without training it. */
 import type { Command } from "commander";
+import type { DataSource } from "../core/data/dataset.js";
 import { formatPlan, makePlan } from "../core/loop/plan.js";
 import { Trainer } from "../core/loop/trainer.js";
 import { toJson } from "../run/json.js";
 import { addRunOptions, configFrom, type RunOptions } from "./options.js";
 import { columns, print, tell, tellWarnings } from "./terminal.js";
 
+/** A data set that need not be read: without a path of its own, its known sizes are enough for a plan. */
+function outlined(source: DataSource): DataSource {
+  const { outline, options } = source;
+  return outline && !("path" in options) ? { ...source, load: async () => outline() } : source;
+}
+
 export function addPlan(program: Command): void {
   addRunOptions(program.command("plan"))
     .description("show a run without training: loop, plugins, size, schedule, memory")
     .summary("show a run without training it")
-    .addHelpText("after", "\nExample:\n  trainer plan --preset cifar100-small --data cifar-100-binary.tar.gz")
+    .addHelpText(
+      "after",
+      `
+Nothing is downloaded: without --data, CIFAR is planned from its published sizes.
+
+Example:
+  trainer plan --preset cifar100-small`,
+    )
     .action(async (options: RunOptions) => {
-      const trainer = new Trainer((await configFrom(options)).config);
+      const { config } = await configFrom(options);
+      const trainer = new Trainer({ ...config, data: outlined(new Trainer(config).config.data) });
       tellWarnings(trainer.events);
       const session = await trainer.prepare(options.quiet ? undefined : tell);
       const plan = makePlan(trainer, session);

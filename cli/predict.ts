@@ -20,17 +20,17 @@ interface PredictCommand {
 export function addPredict(program: Command): void {
   addConfigOption(program.command("predict <run> <images...>"))
     .summary("classify images")
-    .description("classify images, by name or in folders, with the weights a run ended with")
-    .option("--top <k>", "how many classes to show", whole(1), 5)
+    .description("classify images, or folders of images, with a run's final weights")
+    .option("--top <k>", "number of classes to show", whole(1), 5)
     .option("--batch-size <n>", "images in a batch; default: the run's own", whole(1))
-    .addOption(new Option("--json", "one line of JSON an image").conflicts("csv"))
-    .addOption(new Option("--csv", "a table: image, rank, class, probability, error").conflicts("json"))
+    .addOption(new Option("--json", "print one line of JSON per image").conflicts("csv"))
+    .addOption(new Option("--csv", "print CSV: image, rank, class, probability, error").conflicts("json"))
     .addHelpText(
       "after",
       `
-An image is scaled and its centre cut out to the size of the run's data, and seen
-as the run's evaluation sees it. One that cannot be decoded is reported, the
-others follow, and the exit code is 65.
+An image is scaled and its centre cropped to the size of the run's data, with the
+views of the run's evaluation. An image that cannot be decoded is reported, the
+others are still classified, and the exit code is 65.
 
 Examples:
   trainer predict runs/cifar100-small-1 cat.jpg dog.png

@@ -28,20 +28,23 @@ export function addReplay(program: Command): void {
   addConfigOption(program.command("replay <run>"))
     .summary("repeat one step and inspect it")
     .description("repeat one step of a run and show its loss, gradients and what each plugin changed")
-    .requiredOption("--step <n>", "the optimizer step, counted from 1", whole(1))
+    .requiredOption("--step <n>", "optimizer step, counted from 1", whole(1))
     .option(
       "--allow-change <key>",
       "config: use a changed config file",
       (key: string, all: string[]) => [...all, key],
       [],
     )
-    .option("--json", "as JSON")
+    .option("--json", "print JSON")
     .addHelpText(
       "after",
       `
-The run is repeated from its nearest checkpoint before the step; from its beginning where there is none. Nothing is
-written. A step that diverged is shown too: the tool for "why did it diverge here". Shown are the taps of beforeBatch,
-afterLoss, afterBackward, resolveLearningRate and beforeStep.`,
+Repeats the run from the nearest checkpoint before the step, or from the start,
+and writes nothing. Use it to find out why a step diverged. It shows the taps of
+beforeBatch, afterLoss, afterBackward, resolveLearningRate and beforeStep.
+
+Example:
+  trainer replay runs/quickstart-1 --step 100`,
     )
     .action(replay);
 }

@@ -3,8 +3,8 @@
 import { TrainerError } from "../errors.js";
 import type { Layout } from "./cifar-files.js";
 
-/** Pictures in the official splits, shared evenly by the classes. */
-const official = { train: 50_000, test: 10_000 };
+/** Images in the official splits; every class has the same number. */
+export const official = { train: 50_000, test: 10_000 };
 
 /** The class names in a text file: `expected` different ones, a line each. */
 export function readNames(file: string, bytes: Uint8Array, expected: number): string[] {

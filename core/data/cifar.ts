@@ -11,7 +11,7 @@ import { join, resolve } from "node:path";
 import { z } from "zod";
 
 import { type Part, partFactory } from "../parts.js";
-import { checkHistogram, familyCheck, readNames } from "./cifar-checks.js";
+import { checkHistogram, familyCheck, official, readNames } from "./cifar-checks.js";
 import { type CifarFiles, cachedArchive, type Layout, readFiles } from "./cifar-files.js";
 import { decodeRecords, side } from "./cifar-records.js";
 import type { Data, DataSource, Split } from "./dataset.js";
@@ -63,10 +63,10 @@ const cifar100Layout: Layout = {
 
 const schema = z.strictObject({ path: z.string().min(1).optional(), download: z.boolean().default(false) });
 
-/** CIFAR-10: 50,000 and 10,000 pictures of 32 x 32 in 10 classes. */
+/** CIFAR-10: 50,000 training and 10,000 test images of 32 × 32 in 10 classes. */
 export const cifar10 = cifar(cifar10Layout);
 
-/** CIFAR-100: 50,000 and 10,000 pictures of 32 x 32 in 100 (fine) classes. */
+/** CIFAR-100: 50,000 training and 10,000 test images of 32 × 32 in 100 (fine) classes. */
 export const cifar100 = cifar(cifar100Layout);
 
 function cifar(layout: Layout): (options?: CifarOptions) => Part<DataSource> {
@@ -80,8 +80,31 @@ function cifar(layout: Layout): (options?: CifarOptions) => Part<DataSource> {
         const place = options.path ?? (await cachedArchive(layout, download, log));
         return assemble(layout, await readFiles(layout, place), log);
       },
+      outline: () => outlineOf(layout),
     };
   });
+}
+
+/** The official splits, every class equally often. */
+function outlineOf({ labelBytes, mean, deviation }: Layout): Data {
+  const { classes } = labelBytes.at(-1)!;
+  const black = { pixels: new Uint8Array(3 * side * side), height: side, width: side };
+  const split = (length: number): Split => ({
+    length,
+    labels: Uint16Array.from({ length }, (_, index) => index % classes),
+    read: (indices) => Array.from(indices, () => black),
+    describe: (index) => `image ${index}`,
+  });
+  return {
+    classes: Array.from({ length: classes }, (_, label) => String(label)),
+    height: side,
+    width: side,
+    train: split(official.train),
+    test: split(official.test),
+    mean,
+    deviation,
+    fingerprint: "outline",
+  };
 }
 
 function assemble(layout: Layout, { path, members }: CifarFiles, log: (line: string) => void): Data {

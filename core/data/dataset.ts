@@ -77,4 +77,9 @@ export interface DataSource {
   /** Plain JSON: enough to make the same source again. */
   readonly options: Readonly<Record<string, unknown>>;
   load(context: LoadContext): Promise<Data>;
+  /**
+   * The data set's sizes and class counts without its files, where they are known: enough for a plan. Images are black, and
+   * classes have numbers for names.
+   */
+  outline?(): Data;
 }

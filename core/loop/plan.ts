@@ -1,6 +1,5 @@
 /**
- * A run before it starts: the loop with every tap, the network's size, the schedule, and the memory to
- * expect.
+ * A run without training: the loop with every tap, the network's size, the schedule, and the expected memory.
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { ResolvedConfig } from "../config/config.js";
@@ -26,9 +25,9 @@ export interface Plan {
   /** Micro-batches of one optimizer step, where the plugins accumulate. */
   readonly microBatchesPerStep: number;
   readonly parameters: number;
-  /** Forward, one picture. */
+  /** Of one image, forward. */
   readonly multiplyAdds: number;
-  /** Bytes: what the way back holds on to; in `total` all of a step's tensors and the process too. */
+  /** Bytes: `activations` are those that the backward pass needs; `total` includes all tensors of a step and the process. */
   readonly memory: { weights: number; optimizer: number; activations: number; total: number };
   /** The rate at evenly spaced steps, the first and the last included. */
   readonly learningRate: readonly { step: number; rate: number }[];
@@ -36,36 +35,36 @@ export interface Plan {
   readonly hints: readonly string[];
 }
 
-/** What a trainer is made of, as far as a plan shows it. */
+/** The parts of a trainer that a plan shows. */
 export interface Planned {
   readonly config: ResolvedConfig;
   readonly hooks: HookSet;
-  /** What the composition of plugins gives reason to say. */
+  /** Hints about the combination of plugins. */
   readonly hints: readonly string[];
 }
 
-/** Of Node with TypeScript and TensorFlow before its first tensor, measured. */
+/** Measured memory of Node with TypeScript and TensorFlow, before the first tensor. */
 const processBytes = 0.45 * 2 ** 30;
 
-/** Places of the schedule that a plan shows. */
+/** Points of the schedule that a plan shows. */
 const scheduleSamples = 61;
 
 /**
- * Makes the plan of a prepared run. Calls `resolveLearningRate` for steps that will come, and trains nothing.
+ * Makes the plan of a prepared run. Calls `resolveLearningRate` for future steps, and trains nothing.
  */
 export function makePlan(trainer: Planned, session: Session): Plan {
   const { config, hooks, hints } = trainer;
   const { model, inputSize, stepsPerEpoch, stepsAt } = session;
   const totalSteps = config.epochs * stepsPerEpoch;
-  // Nothing here depends on the values, and drawing the initial ones of a large network takes a second.
+  // The values do not matter here, and drawing initial weights of a large network takes a second.
   const state = initialState(zeroWeights(model.layer), session.parameters.keys(), config.optimizer);
   const size = (tensors: Iterable<tf.Tensor>): number => [...tensors].reduce((sum, tensor) => sum + tensor.size, 0);
   const weights = size(state.weights.values()) * 4;
   const optimizer = size(state.slots.values()) * 4;
-  const pass = (pictures: number, onCount?: (path: string, multiplyAdds: number) => void): number =>
+  const pass = (images: number, onCount?: (path: string, multiplyAdds: number) => void): number =>
     heldBytes(
       () =>
-        forward(model.layer, tf.zeros([pictures, inputSize, inputSize, 3]), {
+        forward(model.layer, tf.zeros([images, inputSize, inputSize, 3]), {
           weights: state.weights,
           training: true,
           uniform: (_, shape) => tf.zeros(shape),
@@ -108,14 +107,14 @@ export function makePlan(trainer: Planned, session: Session): Plan {
   };
 }
 
-/** The loop as `plan` prints it: a line a place, with the hooks that fire there. */
+/** The loop as `plan` prints it: one line per place, with its hook. */
 const loop: readonly (readonly [depth: number, text: string, hook?: HookName])[] = [
   [0, "build the model"],
   [1, "each residual branch", "buildBlock"],
   [1, "before the classifier", "buildHead"],
   [0, "the run starts", "onFitStart"],
   [0, "each epoch", "resolveParamGroups"],
-  [1, "each picture", "beforeSample"],
+  [1, "each image", "beforeSample"],
   [1, "each micro-batch", "beforeBatch"],
   [2, "loss = cross entropy(model(images), targets)", "afterLoss"],
   [2, "gradients", "afterBackward"],
@@ -139,14 +138,14 @@ export function formatPlan(plan: Plan, width = 80): string {
     `${plan.name}: ${plan.model} on ${plan.data}`,
     "",
     `parameters     ${plan.parameters.toLocaleString("en")}`,
-    `multiply-adds  ${scaled(plan.multiplyAdds)} a picture of ${plan.inputSize} px`,
-    `pictures       ${samples.train} train, ${samples.validation} held out, ${samples.test} test`,
-    `steps          ${plan.stepsPerEpoch} an epoch, ${plan.totalSteps} in ${plan.epochs} epochs; ` +
-      `${plan.microBatchesPerStep} × ${plan.batchSize} pictures each`,
+    `multiply-adds  ${scaled(plan.multiplyAdds)} per image of ${plan.inputSize} px`,
+    `images         ${samples.train} training, ${samples.validation} validation, ${samples.test} test`,
+    `steps          ${plan.stepsPerEpoch} per epoch, ${plan.totalSteps} in ${plan.epochs} epochs; ` +
+      `${plan.microBatchesPerStep} × ${plan.batchSize} images each`,
     `memory         about ${bytes(memory.total)} (activations ${bytes(memory.activations)}), an estimate`,
     `backend        ${plan.backend}`,
     "",
-    "the loop, and who taps it (in order)",
+    "the loop, with the plugins at each hook, in order",
     ...loop.map(([depth, text, hook]) => {
       const left = `${"  ".repeat(depth + 1)}${text}`;
       const taps = plan.taps.filter((tap) => tap.hook === hook).map(tapText);
@@ -196,5 +195,5 @@ export function bytes(count: number): string {
   return `${Math.ceil(count / 1e3)} kB`;
 }
 
-/** Hooks that the printed loop shows; a test holds it against all there are. */
+/** Hooks in the printed loop; a test compares them with all hooks. */
 export const shownHooks: ReadonlySet<HookName> = new Set(loop.flatMap(([, , hook]) => (hook ? [hook] : [])));

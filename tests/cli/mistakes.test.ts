@@ -51,10 +51,10 @@ function config(name: string, fields: string): string[] {
 /** Arguments, exit code, what standard error says. */
 const mistakes: [string, string[], number, RegExp][] = [
   // Names that are not there.
-  ["a preset", ["--preset", "quikstart"], 2, /There is no preset "quikstart" \(did you mean "quickstart"\?\)/],
+  ["a preset", ["--preset", "quikstart"], 2, /Unknown preset "quikstart" \(did you mean "quickstart"\?\)/],
   ["a preset in capitals", ["--preset", "CIFAR100-Small"], 2, /did you mean "cifar100-small"\?/],
   ["a preset like nothing", ["--preset", "zzzzzzzzzzzz"], 2, /there are: quickstart, cifar100-small, .*transfer\)/],
-  ["a preset named like a property", ["--preset", "constructor"], 2, /There is no preset "constructor"/],
+  ["a preset named like a property", ["--preset", "constructor"], 2, /Unknown preset "constructor"/],
   ["a command", ["evalute", "runs/a"], 2, /Unknown command "evalute" \(did you mean "evaluate"\?\)/],
   ["a command before options", ["plna", ...quick], 2, /did you mean "plan"\?/],
   ["a command of a group", ["data", "verfy"], 2, /unknown command 'verfy'\n\(Did you mean verify\?\)/],
@@ -67,8 +67,8 @@ const mistakes: [string, string[], number, RegExp][] = [
     /does not exist \(did you mean "label-smoothing"\?\)/,
   ],
   ["a plugin of two letters", [...quick, "--without", "zz"], 2, /does not exist \(there are: random-crop-flip, /],
-  ["a plugin of another run", [...quick, "--without", "mixup"], 2, /this plugin is not in this run \(there are: /],
-  ["a plugin to describe", ["plugins", "mixpu"], 2, /There is no plugin "mixpu" \(did you mean "mixup"\?\)/],
+  ["a plugin of another run", [...quick, "--without", "mixup"], 2, /this plugin is not in this config \(there are: /],
+  ["a plugin to describe", ["plugins", "mixpu"], 2, /Unknown plugin "mixpu" \(did you mean "mixup"\?\)/],
   ["a backend", [...quick, "--backend", "tensorflw"], 2, /Allowed choices are tensorflow, wasm/],
   [
     "a kind of data",
