@@ -48,10 +48,13 @@ export function addExport(program: Command): void {
     .addHelpText(
       "after",
       `
-Every model takes RGB images [batch, size, size, 3] with values from 0 to 255 and normalises them itself.
-Resize images before: scale the shorter side, then cut out the centre. The classes' names are in the file.
-Before anything is written, the graph is compared with the run's network. With int8, top-1 on validation
-images is printed beside that of float32. It needs TensorFlow: run trainer backend install.
+Every model takes RGB images [batch, size, size, 3] with values from 0 to 255 and
+normalises them itself. Resize images first: scale the shorter side, then crop
+the centre. The file contains the class names.
+
+The graph is compared with the run's network before anything is written. With
+int8, top-1 on validation images is printed beside that of float32. Export needs
+TensorFlow: run trainer backend install.
 
 Examples:
   trainer export runs/cats-1                            model.onnx

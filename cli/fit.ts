@@ -40,11 +40,11 @@ export function addFit(program: Command): void {
       "after",
       `
 Examples:
-  trainer --preset quickstart              a whole run in 20 seconds, without data
-  trainer --preset cifar100-small          downloads CIFAR-100, or use --data PATH
-  trainer                                  trains the trainer.config.ts found here
-  trainer --resume runs/quickstart-1       resumes bit-identically
-  trainer --preset quickstart --out a --resume    starts, or resumes if it exists
+  trainer --preset quickstart           a whole run in 20 seconds, without data
+  trainer --preset cifar100-small       downloads CIFAR-100; or give --data PATH
+  trainer                               trains the trainer.config.ts found here
+  trainer --resume runs/quickstart-1    resumes bit-identically
+  trainer --preset quickstart --out runs/a --resume   starts or resumes runs/a
 
 The folder of a run holds report.html, weights.safetensors (PyTorch's names and
 layouts), summary.json, metrics.jsonl, config.resolved.json and checkpoints/.

@@ -20,7 +20,7 @@ export function addPlan(program: Command): void {
     .addHelpText(
       "after",
       `
-Nothing is downloaded: without --data, CIFAR is planned from its published sizes.
+Without --data, CIFAR is planned from its published sizes, without a download.
 
 Example:
   trainer plan --preset cifar100-small`,

@@ -361,7 +361,7 @@ describe("plan", () => {
     const before = readdirSync(inside);
     const { code, stdout } = await trainer("plan", "--config", config, "--epochs", "4");
     expect(code).toBe(0);
-    expect(stdout).toMatch(/steps +4 an epoch, 16 in 4 epochs; 1 × 8 pictures each/);
+    expect(stdout).toMatch(/steps +4 per epoch, 16 in 4 epochs; 1 × 8 images each/);
     expect(stdout).toMatch(/each micro-batch +beforeBatch: label-smoothing/);
     expect(readdirSync(inside)).toEqual(before);
   });

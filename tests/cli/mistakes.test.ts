@@ -107,7 +107,7 @@ const mistakes: [string, string[], number, RegExp][] = [
   ],
   ["another precision", [...quick, "--precision", "int8"], 2, /Allowed choices are float32, bfloat16/],
   // What does not go together.
-  ["a preset and a config", [...quick, "--config", "a.ts"], 2, /Give one of them/],
+  ["a preset and a config", [...quick, "--config", "a.ts"], 2, /expected --preset or --config, got both/],
   [
     "neither",
     [],
