@@ -1,5 +1,5 @@
 /** `trainer data preview`: the effect of augmentation on training images, plugin by plugin, in one PNG. */
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Command } from "commander";
@@ -9,6 +9,7 @@ import { subset } from "../core/data/holdout.js";
 import { createLoader } from "../core/data/loader.js";
 import { asPicture } from "../core/data/normalise.js";
 import { TrainerError } from "../core/errors.js";
+import { makeFolders } from "../core/files.js";
 import { sheet } from "../core/image/sheet.js";
 import { progressAt, type Session } from "../core/loop/session.js";
 import { Trainer } from "../core/loop/trainer.js";
@@ -69,7 +70,7 @@ async function preview({ out, images, variants, ...options }: PreviewOptions): P
   if (together.length > 1) blocks.push({ plugins: together, rows: await draw(together) });
   const png = await sheet(blocks.map(({ plugins, rows }) => ({ heading: plugins.join(" + "), rows })));
   writing(file, () => {
-    mkdirSync(dirname(file), { recursive: true });
+    makeFolders(dirname(file));
     writeFileSync(file, png, { flag: "wx" });
   });
   const rows = blocks[0]!.rows.length;

@@ -1,9 +1,9 @@
 /** `trainer report RUN` and `trainer compare RUN…`: pages made from the files of runs. */
-import { accessSync, constants, existsSync, mkdirSync } from "node:fs";
+import { accessSync, constants, existsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type { Command } from "commander";
 import { TrainerError } from "../core/errors.js";
-import { writeFileAtomic } from "../core/files.js";
+import { makeFolders, writeFileAtomic } from "../core/files.js";
 import { comparePage } from "../report/compare-page.js";
 import { type ComparedFigure, compared, figureOf, groupsOf, leftOut, unfinishedIn } from "../report/groups.js";
 import { pageHtml } from "../report/html.js";
@@ -101,7 +101,7 @@ function compare(given: string[], { out, force, json }: { out: string; force?: b
   ]);
   const folder = dirname(page);
   writing(`The folder ${folder}`, () => {
-    mkdirSync(folder, { recursive: true });
+    makeFolders(folder);
     accessSync(folder, constants.W_OK);
   });
   writeFileAtomic(page, pageHtml(comparePage(parts)));

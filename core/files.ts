@@ -1,6 +1,7 @@
 /** Writing files so that what is there under its name is whole, also after a crash or a full disk. */
 import {
   closeSync,
+  existsSync,
   fstatSync,
   fsyncSync,
   ftruncateSync,
@@ -13,6 +14,7 @@ import {
   renameSync,
   rmSync,
   statfsSync,
+  statSync,
   writeSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
@@ -86,6 +88,23 @@ export function writeFileAtomic(path: string, content: string | Uint8Array): voi
 
 /** Files that `writeFileAtomic` was killed over, by whichever process. */
 export const unfinishedFiles = (folder: string): string[] => system.readdirSync(folder).filter(isUnfinished);
+
+/**
+ * Creates a folder and those above it, where they are missing. `mkdir` with `recursive` never returns where the system
+ * answers "no such file" for a new folder in an existing one, as /proc does.
+ */
+export function makeFolders(path: string): void {
+  if (isFolder(path)) return;
+  const parent = dirname(path);
+  if (parent !== path && !existsSync(parent)) makeFolders(parent);
+  try {
+    system.mkdirSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST" || !isFolder(path)) throw error;
+  }
+}
+
+const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 
 /** What was created, renamed or removed in a folder survives power loss once the folder is flushed. */
 export function flushFolder(path: string): void {

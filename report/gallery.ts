@@ -1,7 +1,8 @@
 /** Heat maps as files in a folder: an image for each, all of them on one sheet, and a page that says what they are. */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Picture } from "../core/data/dataset.js";
+import { makeFolders } from "../core/files.js";
 import { sheet } from "../core/image/sheet.js";
 import { heatColours, overlay, rowJpeg, rowPng } from "../core/interpret/overlay.js";
 import { writing } from "../run/output.js";
@@ -56,7 +57,7 @@ export function createGallery(folder: string): Gallery {
   const write = (name: string, content: Buffer | string): string => {
     const file = join(folder, name);
     writing(folder, () => {
-      mkdirSync(folder, { recursive: true });
+      makeFolders(folder);
       writeFileSync(file, content);
     });
     return file;

@@ -4,13 +4,13 @@
  *
  *     <cache>/runs/<the run's id>.json   { folder, config, sha256 }
  */
-import { existsSync, mkdirSync, readFileSync, realpathSync } from "node:fs";
+import { existsSync, readFileSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { cacheRoot } from "../core/backend/install/cache.js";
 import type { TrainerConfig } from "../core/config/config.js";
-import { TrainerError } from "../core/errors.js";
-import { writeFileAtomic } from "../core/files.js";
+import { reasonOf, TrainerError } from "../core/errors.js";
+import { makeFolders, writeFileAtomic } from "../core/files.js";
 import { configFromRecord, missingParts, named, type OwnPart } from "./parts.js";
 import type { ConfigSource, RunConfigRecord } from "./record.js";
 
@@ -18,10 +18,19 @@ const originShape = z.strictObject({ folder: z.string(), config: z.string(), sha
 
 const originFile = (id: string): string => join(cacheRoot(), "runs", `${id}.json`);
 
-/** Remembers the config file of a run. @throws TrainerError ERR_IO where the cache cannot be written */
-export function rememberOrigin(folder: string, id: string, { path, sha256 }: ConfigSource): void {
-  mkdirSync(join(cacheRoot(), "runs"), { recursive: true });
-  writeFileAtomic(originFile(id), `${JSON.stringify({ folder: realpathSync(folder), config: path, sha256 })}\n`);
+/** Remembers the config file of a run; warns where the cache cannot be written, since only a later resume needs it. */
+export function rememberOrigin(
+  folder: string,
+  id: string,
+  { path, sha256 }: ConfigSource,
+  warn: (message: string) => void,
+): void {
+  try {
+    makeFolders(join(cacheRoot(), "runs"));
+    writeFileAtomic(originFile(id), `${JSON.stringify({ folder: realpathSync(folder), config: path, sha256 })}\n`);
+  } catch (error) {
+    warn(`The config file of this run is not remembered: ${reasonOf(error)} Resume the run with --config ${path}`);
+  }
 }
 
 /** The config file of a run, where this machine made the run in this folder. */

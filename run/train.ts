@@ -69,7 +69,9 @@ export async function train(config: TrainerConfig, options: TrainOptions = {}): 
   const { folder, lock, leave } = acquireFolder(trainer.config.name, options, before);
   try {
     reportLock(lock, trainer.events);
-    if (source && ownParts(configRecord(trainer.config)).length > 0) rememberOrigin(folder, id, source);
+    if (source && ownParts(configRecord(trainer.config)).length > 0) {
+      rememberOrigin(folder, id, source, (message) => trainer.events.emit("warning", { message }));
+    }
     removeUnfinished(folder);
     const from = before && resumePoint(before, trainer.events);
     if (before) record.goesOn({ record: before.record, metricsBytes: from?.metricsBytes ?? 0, allowed: allowChange });

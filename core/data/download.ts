@@ -9,7 +9,7 @@
 
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { type FileHandle, mkdir, open, rename, stat } from "node:fs/promises";
+import { type FileHandle, open, rename, stat } from "node:fs/promises";
 import type { IncomingMessage } from "node:http";
 import { get } from "node:https";
 import { basename, dirname } from "node:path";
@@ -17,6 +17,7 @@ import { pipeline } from "node:stream/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { TrainerError } from "../errors.js";
+import { makeFolders } from "../files.js";
 import { waitForLock } from "../lock/waiting.js";
 
 /** A file on the web whose content is known. */
@@ -61,7 +62,7 @@ export async function download(file: RemoteFile, path: string, options: Download
   const { log = () => {} } = options;
   const folder = dirname(path);
   const part = `${path}.part`;
-  await onDisk(folder, () => mkdir(folder, { recursive: true }));
+  await onDisk(folder, async () => makeFolders(folder));
   if ((await sizeOf(path)) !== undefined) return;
   const release = await onDisk(folder, () =>
     waitForLock(folder, {

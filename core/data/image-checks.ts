@@ -9,9 +9,10 @@
  */
 import { createHash, randomUUID } from "node:crypto";
 import { type BigIntStats, createReadStream } from "node:fs";
-import { mkdir, readFile, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
+import { readFile, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { cacheRoot } from "../backend/install/cache.js";
+import { makeFolders } from "../files.js";
 import { type Damaged, inParallel, oneLine, reasonsAlone } from "./decode.js";
 import { formatOf, headBytes, imageFormats } from "./image-formats.js";
 
@@ -177,7 +178,7 @@ async function writeNotes(place: string, notes: Notes): Promise<void> {
   const text = [firstLine, ...lines, ""].join("\n");
   const temporary = `${place}.${randomUUID()}`;
   try {
-    await mkdir(dirname(place), { recursive: true });
+    makeFolders(dirname(place));
     await writeFile(temporary, `${text}${sha256(text)}\n`, { flag: "wx" });
     await rename(temporary, place);
   } catch {

@@ -18,8 +18,9 @@ export async function findCandidates(workingDirectory = process.cwd()): Promise<
 }
 
 async function cachedAddon(variant: Variant): Promise<Candidate> {
-  const place = `TensorFlow (${variant}) in ${cacheRoot()}`;
+  let place = `TensorFlow (${variant})`;
   try {
+    place += ` in ${cacheRoot()}`;
     const recipe = recipeFor(variant);
     const name = entryName(recipe, hashSources(findNativeSources(), compileFlags));
     const entry = await readEntry(join(cacheRoot(), name));

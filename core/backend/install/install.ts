@@ -10,6 +10,7 @@ import { access, constants, link, mkdir, mkdtemp, open, rename, rm, statfs, writ
 import { basename, dirname, join } from "node:path";
 
 import { TrainerError } from "../../errors.js";
+import { makeFolders } from "../../files.js";
 import { waitForLock } from "../../lock/waiting.js";
 import { buildAddon, compileFlags } from "./build.js";
 import {
@@ -298,7 +299,7 @@ async function describeFile(directory: string, path: string): Promise<CachedFile
 
 async function makeFolder(root: string): Promise<void> {
   try {
-    await mkdir(root, { recursive: true });
+    makeFolders(root);
     await access(root, constants.W_OK);
   } catch (cause) {
     throw new TrainerError(
