@@ -75,6 +75,9 @@ export function createEvents(): Emitter<Events> {
   const emit = emitter.emit;
   const reported = new WeakSet<object>();
   const guarded = <K extends EventName>(type: K, event: Events[K]): void => {
+    if (type === "warning" && !emitter.all.get("warning")?.length && !emitter.all.get("*")?.length) {
+      console.error(`warning: ${(event as Events["warning"]).message}`); // nobody listens
+    }
     // mitt calls its listeners in one loop; each is called here, so that one failure stops no other.
     for (const handler of [...((emitter.all.get(type) ?? []) as ((event: Events[K]) => void)[])]) {
       try {

@@ -1,4 +1,5 @@
 /** What a run is before its first step: backend, data, network, weights and loaders, made from a config. */
+import * as tf from "@tensorflow/tfjs-core";
 import { type Capture, createCapture, eager } from "../backend/graph/capture.js";
 import { type Backend, loadBackend } from "../backend/index.js";
 import { bfloat16Instructions } from "../backend/processor.js";
@@ -8,7 +9,16 @@ import { divide, limit, splitNotes, subset } from "../data/holdout.js";
 import { loadData } from "../data/load.js";
 import { createLoader, type Loader } from "../data/loader.js";
 import { TrainerError } from "../errors.js";
-import { initialWeights, inPrecision, namedParameters, type Parameter } from "../nn/layer.js";
+import {
+  forward,
+  initialWeights,
+  inPrecision,
+  type Layer,
+  namedBuffers,
+  namedParameters,
+  type Parameter,
+  zeroWeights,
+} from "../nn/layer.js";
 import type { Model } from "../nn/model.js";
 import type { HookCalls } from "./hook-set.js";
 import { initialState, type TrainState } from "./step.js";
@@ -75,19 +85,26 @@ export async function createSession(
   const held = split.validation.length > 0 ? subset(available, split.validation) : undefined;
   const test = data.test && limitTest !== undefined ? limit(data.test, limitTest, seed) : data.test;
 
+  const inputSize = config.inputSize ?? data.height;
+  const dropLast = leavesOneValue(model.layer, inputSize, train.length, batchSize);
+  if (dropLast)
+    warn(`The last batch of an epoch is one image, too few for batch norm over 1 × 1 maps. It is left out.`);
+  const samples = dropLast ? train.length - 1 : train.length;
+
   const common = { ...sizesOf(data), batchSize, seed };
   const loaders = {
     train: createLoader({
       ...common,
       split: train,
       shuffle: true,
+      dropLast,
       transform: augments ? (sample, epoch) => hooks.beforeSample(sample, epoch) : undefined,
     }),
     validation: held && createLoader({ ...common, split: held, shuffle: false }),
     test: test && createLoader({ ...common, split: test, shuffle: false }),
   };
   const groups = defaultGroups(model, parameters);
-  const stepsAt = stepPlaces(loaders.train.batchesInEpoch, train.length, batchSize, hooks, groups);
+  const stepsAt = stepPlaces(loaders.train.batchesInEpoch, samples, batchSize, hooks, groups);
   return {
     backend,
     capture: config.capture ? createCapture(warn) : eager,
@@ -96,7 +113,7 @@ export async function createSession(
     model,
     parameters,
     groups,
-    inputSize: config.inputSize ?? data.height,
+    inputSize,
     trainIndices: split.train,
     heldIndices: split.validation,
     loaders,
@@ -105,6 +122,46 @@ export async function createSession(
     stepsPerEpoch: stepsAt.filter(Boolean).length,
     createState: () => initialState(initialWeights(model.layer, seed), parameters.keys(), config.optimizer),
   };
+}
+
+/**
+ * Whether the last batch of an epoch must be left out, since a norm would see one value a channel: its variance is zero,
+ * and what it passes on is a constant.
+ *
+ * @throws TrainerError ERR_OPTION where that is so for every batch
+ */
+function leavesOneValue(layer: Layer, inputSize: number, images: number, batchSize: number): boolean {
+  const last = images % batchSize;
+  if (batchSize > 1 && last !== 1) return false;
+  const norm = normOverOnePosition(layer, inputSize);
+  if (norm === undefined) return false;
+  if (batchSize > 1 && images > 1) return true;
+  throw new TrainerError(
+    "ERR_OPTION",
+    `Batch norm "${norm}" sees one value per channel: expected more than one image in a batch, or maps larger than ` +
+      `1 × 1, got ${batchSize === 1 ? "batchSize 1" : "one training image"} at ${inputSize} px. ` +
+      "Raise batchSize or inputSize.",
+  );
+}
+
+/** The first batch norm whose maps are 1 × 1 at this size, if there is one. */
+function normOverOnePosition(layer: Layer, inputSize: number): string | undefined {
+  const norms = [...namedBuffers(layer).keys()].filter((name) => name.endsWith(".running_var"));
+  const paths = new Set(norms.map((name) => name.slice(0, -".running_var".length)));
+  if (paths.size === 0) return undefined;
+  let found: string | undefined;
+  const weights = zeroWeights(layer);
+  tf.tidy(() =>
+    forward(layer, tf.zeros([1, inputSize, inputSize, 3]), {
+      weights,
+      observe: (path, output) => {
+        if (paths.has(path) && output.shape.slice(1, -1).every((side) => side === 1)) found ??= path;
+        return output;
+      },
+    }),
+  );
+  for (const value of weights.values()) value.dispose();
+  return found;
 }
 
 const sizesOf = ({ height, width, mean, deviation }: Data) => ({ height, width, mean, deviation });

@@ -198,6 +198,8 @@ export class Trainer {
       position.validation = metricsRecord(await this.#evaluate(fit, final, "validation"));
     }
     fit.test = await this.#evaluate(fit, final, "test");
+    mustBeFinite("validation", position.validation?.loss);
+    mustBeFinite("test", fit.test?.loss);
     fit.stopReason ??= interruption(fit);
   }
 
@@ -216,6 +218,7 @@ export class Trainer {
     if (!found) return undefined;
     const metrics = await this.hooks.call.afterEvaluate(found, progressOf(fit));
     const purpose = split === "test" ? "test" : evaluation.purpose;
+    if (!Number.isFinite(metrics.loss)) this.#warn(`The ${split} loss is ${metrics.loss} (${metrics.source} weights).`);
     this.events.emit("evaluate:end", { ...progressOf(fit), ...metricsRecord(metrics)!, purpose });
     return metrics;
   }
@@ -274,6 +277,16 @@ export class Trainer {
   #warn(message: string): void {
     this.events.emit("warning", { message });
   }
+}
+
+/** A run that ends with weights that give no finite answer has failed. @throws TrainerError ERR_DIVERGED */
+function mustBeFinite(split: string, loss: number | undefined): void {
+  if (loss === undefined || Number.isFinite(loss)) return;
+  throw new TrainerError(
+    "ERR_DIVERGED",
+    `The ${split} loss at the end is ${loss}: the weights that the run ends with give no finite answer. ` +
+      "Lower the learning rate, add warmup or gradient clipping, and check what changes the evaluated weights.",
+  );
 }
 
 const sizesOf = ({ data, model, inputSize }: Session) => ({
