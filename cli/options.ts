@@ -1,10 +1,12 @@
 /** The options that `fit` and `plan` share, and the config they make. */
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { addPlugin, parseSetting, replacePlugin, setOption } from "../core/config/change.js";
 import type { TrainerConfig } from "../core/config/config.js";
 import { loadConfig } from "../core/config/load.js";
-import { dataSource } from "../core/data/index.js";
 import { TrainerError } from "../core/errors.js";
+import type { Plugin } from "../core/loop/plugin.js";
 import { suggestion } from "../core/options.js";
+import type { Given } from "../core/parts.js";
 import { finetune, plugins } from "../plugins/index.js";
 import { presets } from "../presets/index.js";
 import type { ConfigSource } from "../run/record.js";
@@ -23,6 +25,8 @@ export interface RunOptions {
   backend?: "tensorflow" | "wasm";
   precision?: "float32" | "bfloat16";
   capture: boolean;
+  set: string[];
+  with: string[];
   without: string[];
   holdout?: number;
   limitTrain?: number;
@@ -59,6 +63,8 @@ const fraction = (text: string): number => {
   return value;
 };
 
+const repeated = (value: string, all: string[]): string[] => [...all, value];
+
 /** Adds the options that make a run. */
 export function addRunOptions(command: Command): Command {
   return command
@@ -68,8 +74,8 @@ export function addRunOptions(command: Command): Command {
     .option("--weights <file>", "pretrained weights: safetensors with PyTorch's names")
     .option("--epochs <n>", "passes over the training images", whole(1))
     .option("--max-steps <n>", "stop after n optimizer steps", whole(1))
-    .option("--batch-size <n>", "images per micro-batch", whole(1))
-    .option("--learning-rate <x>", "learning rate before the schedule", positive)
+    .option("--bs, --batch-size <n>", "images per micro-batch", whole(1))
+    .option("--lr, --learning-rate <x>", "learning rate before the schedule", positive)
     .option("--seed <n>", "seed of all random numbers", whole(0))
     .addOption(new Option("--backend <name>", "default: tensorflow if installed").choices(["tensorflow", "wasm"]))
     .addOption(
@@ -78,7 +84,9 @@ export function addRunOptions(command: Command): Command {
         "bfloat16",
       ]),
     )
-    .option("--without <plugin>", "remove a plugin; may be repeated", (name, all: string[]) => [...all, name], [])
+    .option("--set <key=value>", "set a config value: plugins.cutmix.alpha=0.2; repeatable", repeated, [])
+    .option("--with <plugin>", "add a plugin at the end; repeatable", repeated, [])
+    .option("--without <plugin>", "remove a plugin; repeatable", repeated, [])
     .option("--holdout <fraction>", "share of the training images for validation", fraction)
     .option("--limit-train <n>", "use n training images, balanced over classes", whole(1))
     .option("--limit-test <n>", "use n test images", whole(1))
@@ -128,8 +136,41 @@ export async function configFrom(options: RunOptions, otherwise?: () => Promise<
       .map((key) => [key, options[key]]),
   );
   if (!options.capture) Object.assign(overrides, { capture: false });
-  const kept = withoutPlugins(base.plugins ?? [], options.without);
-  return { config: { ...base, ...overrides, plugins: withWeights(kept, options.weights) }, source };
+  const changed = changedBy(options, { ...base, ...overrides });
+  return { config: withWeights(changed, options.weights), source };
+}
+
+/** What `--with`, `--without` and `--set` change, in this order. @throws TrainerError that names the option */
+function changedBy(options: Pick<RunOptions, "with" | "without" | "set">, base: TrainerConfig): TrainerConfig {
+  const added = options.with.reduce(
+    (config, name) => named(`--with ${name}`, () => addPlugin(config, builtInPlugin(name))),
+    base,
+  );
+  const kept = options.without.reduce(
+    (config, name) => named(`--without ${name}`, () => replacePlugin(config, name)),
+    added,
+  );
+  return options.set.reduce((config, text) => {
+    return named(`--set ${text}`, () => {
+      const { path, value } = parseSetting(text);
+      return setOption(config, path, value);
+    });
+  }, kept);
+}
+
+/** An error with the option that it comes from. */
+function named<T>(option: string, act: () => T): T {
+  try {
+    return act();
+  } catch (cause) {
+    if (!(cause instanceof TrainerError)) throw cause;
+    throw new TrainerError(cause.code, `${option}: ${cause.message}`, { cause });
+  }
+}
+
+function builtInPlugin(name: string): Given<Plugin> {
+  if (Object.hasOwn(plugins, name)) return plugins[name as keyof typeof plugins]();
+  throw new TrainerError("ERR_UNKNOWN_NAME", `Unknown plugin "${name}"${suggestion(name, Object.keys(plugins))}.`);
 }
 
 function fromPreset(name: string, { data, batchSize, weights }: RunOptions): TrainerConfig {
@@ -156,25 +197,13 @@ async function fromFile({ config: given, data, quiet }: RunOptions): Promise<Nam
 }
 
 function withData(config: TrainerConfig, path: string | undefined): TrainerConfig {
+  return path === undefined ? config : named("--data", () => setOption(config, ["data", "path"], path));
+}
+
+/** `--weights` is the plugin finetune, the first, or its path where the config has one. */
+function withWeights(config: TrainerConfig, path: string | undefined): TrainerConfig {
   if (path === undefined) return config;
-  return { ...config, data: dataSource(config.data.name, { ...config.data.options, path }) };
-}
-
-type Plugins = NonNullable<TrainerConfig["plugins"]>;
-
-/** `--weights` is the plugin finetune, or its path where the config has one. */
-function withWeights(all: Plugins, path: string | undefined): Plugins {
-  if (path === undefined) return all;
-  if (!all.some(({ name }) => name === "finetune")) return [finetune({ path }), ...all];
-  return all.map((plugin) => (plugin.name === "finetune" ? finetune({ ...plugin.options, path }) : plugin));
-}
-
-function withoutPlugins(all: Plugins, without: readonly string[]): Plugins {
-  const names = all.map(({ name }) => name);
-  for (const name of without) {
-    if (names.includes(name)) continue;
-    const problem = Object.hasOwn(plugins, name) ? "is not in this config" : "does not exist";
-    throw new TrainerError("ERR_UNKNOWN_NAME", `--without ${name}: this plugin ${problem}${suggestion(name, names)}.`);
-  }
-  return all.filter(({ name }) => !without.includes(name));
+  const { plugins: all = [] } = config;
+  if (!all.some(({ name }) => name === "finetune")) return { ...config, plugins: [finetune({ path }), ...all] };
+  return setOption(config, ["plugins", "finetune", "path"], path);
 }

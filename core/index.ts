@@ -1,7 +1,7 @@
 /** The public API. A snapshot test guards what is exported here. */
 
 export { type Backend, loadBackend } from "./backend/index.js";
-export { replacePlugin } from "./config/change.js";
+export { addPlugin, parseSetting, replacePlugin, setOption } from "./config/change.js";
 export {
   type ConfigRecord,
   configRecord,

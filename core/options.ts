@@ -53,17 +53,81 @@ function describeIssue(issue: z.core.$ZodIssue, schema: z.ZodType, input: unknow
 const isPlain = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
+/** Words of other libraries, folded, and what they are called here: the first that is known where it is asked. */
+const otherWords: Readonly<Record<string, readonly string[]>> = {
+  amp: ["precision"],
+  batch: ["batchSize"],
+  bs: ["batchSize"],
+  callbacks: ["plugins"],
+  dataset: ["data"],
+  device: ["backend"],
+  dtype: ["precision"],
+  eps: ["epsilon"],
+  imagesize: ["inputSize", "size"],
+  imgsize: ["inputSize", "size"],
+  initiallr: ["learningRate"],
+  lr: ["learningRate"],
+  manualseed: ["seed"],
+  maxepochs: ["epochs"],
+  maxiter: ["maxSteps"],
+  mixedprecision: ["precision"],
+  nepochs: ["epochs"],
+  net: ["model"],
+  network: ["model"],
+  numepochs: ["epochs"],
+  numsteps: ["maxSteps"],
+  onbatchend: ["onStep"],
+  onepoch: ["onEpochEnd"],
+  onepochstart: ["onEpochEnd"],
+  ontrainbatchend: ["onStep"],
+  ontrainbegin: ["onFitStart"],
+  ontrainend: ["onFitEnd"],
+  ontrainstart: ["onFitStart"],
+  opt: ["optimizer"],
+  optim: ["optimizer"],
+  prob: ["probability"],
+  randomseed: ["seed"],
+  root: ["path"],
+  steps: ["maxSteps"],
+  transforms: ["plugins"],
+  valsplit: ["holdout"],
+  valsize: ["holdout"],
+  validationfraction: ["holdout"],
+  validationsplit: ["holdout"],
+  wd: ["weightDecay", "decay"],
+  weightdecay: ["weightDecay", "decay"],
+};
+
+/** Words that are an option of a part: where a config has them, its part is named. */
+const optionsOfParts: Readonly<Record<string, readonly [part: string, example: string]>> = {
+  momentum: ["optimizer", "sgd({ momentum: 0.9 })"],
+  nesterov: ["optimizer", "sgd({ nesterov: true })"],
+  weightdecay: ["optimizer", "adamw({ weightDecay: 0.01 })"],
+  wd: ["optimizer", "adamw({ weightDecay: 0.01 })"],
+  path: ["data", "imageFolder({ path })"],
+  root: ["data", "imageFolder({ path })"],
+  width: ["model", "resnet18({ width: 64 })"],
+  patience: ["plugins", "earlyStopping({ patience: 5 })"],
+};
+
+const fold = (text: string): string => text.toLowerCase().replace(/[-_]/g, "");
+
 /** ` (did you mean "x"?)`, or all known names when none is near. */
 export function suggestion(name: string, known: readonly string[]): string {
   if (known.length === 0) return "";
-  const fold = (text: string): string => text.toLowerCase().replace(/[-_]/g, "");
   const ranked = known
     .map((candidate) => ({ candidate, far: distance(fold(name), fold(candidate)) }))
     .sort((a, b) => a.far - b.far);
   const best = ranked[0]!;
   // At most all but one letter wrong: any two-letter name is two letters away from any other.
-  if (best.far <= Math.min(name.length - 1, Math.max(2, Math.floor(name.length / 3))))
-    return ` (did you mean "${best.candidate}"?)`;
+  const near = best.far <= Math.min(name.length - 1, Math.max(2, Math.floor(name.length / 3)));
+  const word = Object.hasOwn(otherWords, fold(name))
+    ? otherWords[fold(name)]!.find((each) => known.includes(each))
+    : undefined;
+  const meant = best.far === 0 ? best.candidate : (word ?? (near ? best.candidate : undefined));
+  if (meant !== undefined) return ` (did you mean "${meant}"?)`;
+  const [part, example] = Object.hasOwn(optionsOfParts, fold(name)) ? optionsOfParts[fold(name)]! : [];
+  if (part !== undefined && known.includes(part)) return ` (an option of the ${part}: ${example})`;
   return ` (there ${known.length === 1 ? "is" : "are"}: ${known.join(", ")})`;
 }
 

@@ -95,8 +95,12 @@ describe("fit", () => {
     const out = join(base, "told");
     const told = [
       ["--seed", "7"],
-      ["--batch-size", "5"],
-      ["--learning-rate", "0.5"],
+      ["--bs", "5"],
+      ["--lr", "0.5"],
+      ["--with", "cutmix"],
+      ["--set", "plugins.cutmix.alpha=0.2"],
+      ["--set", "evaluateEvery=3"],
+      ["--set", "optimizer.momentum=0.8"],
       ["--holdout", "0"],
       ["--limit-train", "12"],
       ["--limit-test", "4"],
@@ -119,7 +123,14 @@ describe("fit", () => {
       maxSteps: 1,
       epochs: 9,
       backend: "wasm",
-      plugins: [{ name: "label-smoothing" }, { name: "squeeze-excite" }, { name: "test-time-augmentation" }],
+      evaluateEvery: 3,
+      optimizer: { name: "sgd", options: { momentum: 0.8 } },
+      plugins: [
+        { name: "label-smoothing" },
+        { name: "squeeze-excite" },
+        { name: "test-time-augmentation" },
+        { name: "cutmix", options: { alpha: 0.2 } },
+      ],
     });
     expect(json(join(out, "summary.json"))).toMatchObject({
       seed: 7,

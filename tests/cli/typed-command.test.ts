@@ -8,6 +8,10 @@ it.each([
   ["--preset small --out here --resume", "trainer --preset small"],
   ["--resume runs/small-1 --seed 2", "trainer --resume runs/small-1 --seed 2"],
   ["--data out --out a --without out", "trainer --data out --without out"],
+  [
+    "--preset small --set plugins.cutmix.alpha=0.2 --with mixup",
+    "trainer --preset small --set plugins.cutmix.alpha=0.2 --with mixup",
+  ],
 ])("%s", (typed, shown) => {
   expect(typedCommand(typed.split(" "))).toBe(shown);
 });
