@@ -243,7 +243,8 @@ export function chart({ title, format, xLabel, yLabel, series, best, logX, logY,
           { ...plain, label: yLabel, size: 62, values: numbers },
         ],
         hooks: {
-          setCursor: [({ cursor: { idx } }) => tell(idx ?? null)],
+          // Without a place the library speaks of a chart that has just been drawn: the reader's place stays.
+          setCursor: [({ cursor: { idx } }) => (typeof idx === "number" ? tell(idx) : undefined)],
           setSelect: [
             (plot) => {
               const { left, width } = plot.select;
@@ -264,6 +265,7 @@ export function chart({ title, format, xLabel, yLabel, series, best, logX, logY,
     const found = cursor === undefined ? -1 : drawn.data[0].indexOf(cursor);
     tell(found < 0 ? null : found);
   }
+  place.addEventListener("mouseleave", () => tell(null));
   place.addEventListener("dblclick", () => zoom(Number.POSITIVE_INFINITY));
 
   /** Data and lines as the library takes them: of each curve its band's edges, its points, and the smoothed line. */

@@ -90,12 +90,13 @@ export function spacedOut(pixels, distance) {
  * A range made smaller or larger around a place in it, kept within the whole.
  *
  * @param {readonly [number, number]} range
- * @param {number} factor below 1 to see more of less
+ * @param {number} factor below 1 to see more of less, infinite for the whole
  * @param {number} centre
  * @param {readonly [number, number]} whole
  * @returns {[number, number] | null} null for the whole
  */
 export function zoomed([from, to], factor, centre, whole) {
+  if (!Number.isFinite(factor)) return null;
   const low = Math.max(whole[0], centre - factor * (centre - from));
   const high = Math.min(whole[1], centre + factor * (to - centre));
   return low <= whole[0] && high >= whole[1] ? null : [low, high];

@@ -48,6 +48,7 @@ it("zooming keeps the place in its middle, stays within the data, and ends with 
   expect(zoomed([25, 75], 2, 50, [0, 100])).toBeNull();
   expect(zoomed([0, 20], 2, 10, [0, 100])).toEqual([0, 30]);
   expect(zoomed([25, 75], Number.POSITIVE_INFINITY, 50, [0, 100])).toBeNull();
+  expect(zoomed([0, 50], Number.POSITIVE_INFINITY, 0, [0, 100])).toBeNull();
 });
 
 it("the best value is the first of equal ones, and gaps count for nothing", () => {
