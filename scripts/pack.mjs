@@ -4,8 +4,11 @@
  *
  * esbuild bundles the code into one shared set of chunks, so that every entry sees the same modules. tsc alone would leave
  * imports that Node refuses ("Bundler" resolution), so it writes the types only.
- * The package does not depend on @tensorflow/tfjs-node-gpu: its install script fetches an old TensorFlow, and fails the
- * whole installation without it. The package carries its JavaScript in the bundle and its C++ source in native/.
+ * An installation runs no script of a package:
+ * - @tensorflow/tfjs-node-gpu is no dependency. Its script fetches an old TensorFlow, and fails the whole installation
+ *   without it. The package carries its JavaScript in the bundle and its C++ source in native/.
+ * - esbuild is no dependency. Its script replaces a launcher that nothing here uses. The package carries its JavaScript in
+ *   vendor/, and depends on its binaries directly.
  */
 
 import { execFileSync } from "node:child_process";
@@ -29,7 +32,13 @@ const {
   exports: sources,
   ...manifest
 } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-const { "@tensorflow/tfjs-node-gpu": _native, "node-api-headers": _headers, ...dependencies } = manifest.dependencies;
+const {
+  "@tensorflow/tfjs-node-gpu": _native,
+  "node-api-headers": _headers,
+  esbuild: _esbuild,
+  tsx: _tsx, // runs the sources of a checkout
+  ...dependencies
+} = manifest.dependencies;
 
 rmSync(out, { recursive: true, force: true });
 mkdirSync(out, { recursive: true });
@@ -59,6 +68,11 @@ await build({
       setup: ({ onResolve }) =>
         onResolve({ filter: new RegExp(`^${core}$`) }, ({ path }) => ({ path, external: true })),
     },
+    {
+      name: "esbuild-outside", // relative to dist/, where all chunks are
+      setup: ({ onResolve }) =>
+        onResolve({ filter: /^esbuild$/ }, () => ({ path: "../vendor/esbuild/lib/main.js", external: true })),
+    },
   ],
   // CommonJS parts (tfjs-node, google-protobuf) keep their `require` of Node's own modules.
   banner: {
@@ -83,6 +97,13 @@ cpSync(join(packageFolder("@tensorflow/tfjs-node-gpu"), "binding"), join(out, "n
   recursive: true,
 });
 cpSync(join(packageFolder("node-api-headers"), "include"), join(out, "native", "include"), { recursive: true });
+
+const esbuild = JSON.parse(readFileSync(join(packageFolder("esbuild"), "package.json"), "utf8"));
+const vendor = join(out, "vendor", "esbuild");
+// Its JavaScript refuses to run from elsewhere than lib/main.js.
+for (const file of ["lib/main.js", "LICENSE.md"]) cpSync(join(packageFolder("esbuild"), file), join(vendor, file));
+const vendored = { name: esbuild.name, version: esbuild.version, license: esbuild.license, type: "commonjs" };
+writeFileSync(join(vendor, "package.json"), `${JSON.stringify(vendored, null, 2)}\n`);
 
 /** What is read as it is: by people, and by a report when it is written. */
 const cards = readdirSync(join(root, "plugins"), { withFileTypes: true })
@@ -114,6 +135,7 @@ const packed = {
   ...manifest,
   exports: { ...Object.fromEntries(entries.map(entry)), "./package.json": "./package.json" },
   dependencies,
+  optionalDependencies: esbuild.optionalDependencies,
 };
 writeFileSync(join(out, "package.json"), `${JSON.stringify(packed, null, 2)}\n`);
 

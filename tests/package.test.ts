@@ -9,7 +9,7 @@ import { dirname, join } from "node:path";
 import { publint } from "publint";
 import { formatMessage } from "publint/utils";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { complaintsIn, createProject, type Project, pack } from "./support/packed.js";
+import { complaintsIn, createProject, moduleResolutions, type Project, pack, typeProblems } from "./support/packed.js";
 
 const packed = mkdtempSync(join(tmpdir(), "fitloop-packed-"));
 let tarball: string;
@@ -35,6 +35,7 @@ test("publint finds nothing in the tarball", async () => {
   const { messages, pkg } = await publint({
     pack: { tarball: buffer.buffer.slice(buffer.byteOffset, buffer.byteOffset + buffer.length) as ArrayBuffer },
     strict: true,
+    level: "warning", // it suggests to leave out an example's test
   });
   expect(messages.map((message) => formatMessage(message, pkg!))).toEqual([]);
 });
@@ -54,6 +55,13 @@ test("only the packed manifest can be published, and it runs no script", () => {
     bin: own.bin,
   });
   expect(Object.keys(published.exports)).toEqual(Object.keys(own.exports));
+});
+
+test("installing it runs no script and prints no warning", () => {
+  const { packages } = JSON.parse(project.read("package-lock.json")) as { packages: Record<string, object> };
+  const scripted = Object.entries(packages).filter(([, each]) => "hasInstallScript" in each);
+  expect(scripted.map(([name]) => name)).toEqual([]);
+  expect(complaintsIn(project.installation.stdout + project.installation.stderr)).toEqual([]);
 });
 
 test("it does not depend on the native package, and carries its source", () => {
@@ -133,48 +141,13 @@ export default defineConfig({
 `;
 
 test("a config of the project shares one package with the command line, on wasm", async () => {
-  project.write("trainer.config.mts", config);
+  project.write("trainer.config.ts", config);
   const { stderr } = await project.trainer("--backend", "wasm", "--out", "mine");
   expect(complaintsIn(stderr)).toEqual([]);
   expect(JSON.parse(project.read("mine/summary.json"))).toMatchObject({ backend: "wasm", costs: { half: {} } });
 });
 
-test.each(["Bundler", "NodeNext"])("its types hold under moduleResolution %s", async (moduleResolution) => {
-  project.write(
-    "use.mts",
-    `${config.replace("export default", "const written =")}
-     import { Trainer, type Plugin, type FitSummary } from "fitloop";
-     import { resnet18 } from "fitloop/models";
-     import { dropout } from "fitloop/plugins";
-     import { presets } from "fitloop/presets";
-     import { microConfig } from "fitloop/testing";
-     const plugin: Plugin = dropout({ rate: 0.5 });
-     // @ts-expect-error a rate is a number
-     dropout({ rate: "half" });
-     // @ts-expect-error there is no such key
-     defineConfig({ data: shapes(), model: resnet18(), learningRate: 1, epochs: 1, epochz: 2 });
-     const trainer = new Trainer(defineConfig({ data: shapes(), model: resnet18(), learningRate: 1, epochs: 1, plugins: [plugin] }));
-     trainer.events.on("epoch:end", ({ validation }) => { const top1: number | undefined = validation?.top1; void top1; });
-     const summary: Promise<FitSummary> = trainer.fit();
-     void [summary, written, presets.quickstart.create(), microConfig()];`,
-  );
+test.each(moduleResolutions)("its types hold under moduleResolution %s", async (moduleResolution) => {
   const tsc = createRequire(import.meta.url).resolve("typescript/bin/tsc");
-  expect(await problemsOf(tsc, moduleResolution)).toBe("");
+  expect(await typeProblems(project, tsc, moduleResolution)).toBe("");
 });
-
-/** What the compiler says of use.mts. */
-async function problemsOf(tsc: string, moduleResolution: string): Promise<string> {
-  const settings = {
-    noEmit: true,
-    strict: true,
-    skipLibCheck: true,
-    target: "ES2022",
-    module: moduleResolution === "Bundler" ? "ESNext" : "NodeNext",
-    moduleResolution,
-  };
-  const words = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  const { stdout } = await project
-    .run(process.execPath, tsc, ...words, "use.mts")
-    .catch((error: { stdout: string }) => error);
-  return stdout;
-}

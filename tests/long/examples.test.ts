@@ -1,10 +1,9 @@
 /** Each example as its reader uses it: copied into an empty folder, then the commands of its README, word for word. */
-import { spawn } from "node:child_process";
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { complaintsIn, pack, writePhotos } from "../support/packed.js";
+import { complaintsIn, pack, runShell, writePhotos } from "../support/packed.js";
 
 const examples = join(import.meta.dirname, "../../examples");
 const base = mkdtempSync(join(tmpdir(), "fitloop-examples-"));
@@ -25,25 +24,7 @@ test.each(readdirSync(examples))("the commands of examples/%s/README.md work in 
   const readme = readFileSync(join(folder, "README.md"), "utf8");
   const commands = [...readme.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block]) => block!);
   expect(commands.length).toBeGreaterThan(0);
-  const { code, output } = await shell(commands.join("\n"), folder);
+  const { code, output } = await runShell(commands.join("\n"), folder);
   expect(code, output).toBe(0);
   expect(complaintsIn(output)).toEqual([]);
 });
-
-/** Runs commands in a shell that ends at the first failure, and ends what it left in the background. */
-function shell(commands: string, cwd: string): Promise<{ code: number | null; output: string }> {
-  const child = spawn("bash", ["-euo", "pipefail", "-c", commands], { cwd, detached: true });
-  let output = "";
-  for (const stream of [child.stdout, child.stderr]) stream.on("data", (data: Buffer) => (output += data));
-  return new Promise((resolve, reject) => {
-    child.on("error", reject);
-    child.on("exit", (code) => {
-      try {
-        process.kill(-child.pid!, "SIGKILL"); // the group: a server that a command started with &
-      } catch {
-        // nothing was left
-      }
-      resolve({ code, output });
-    });
-  });
-}

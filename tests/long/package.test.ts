@@ -9,7 +9,16 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createProgram } from "../../cli/program.js";
-import { complaintsIn, createProject, layouts, type Project, pack, writePhotos } from "../support/packed.js";
+import {
+  complaintsIn,
+  createProject,
+  layouts,
+  moduleResolutions,
+  type Project,
+  pack,
+  typeProblems,
+  writePhotos,
+} from "../support/packed.js";
 
 const packed = mkdtempSync(join(tmpdir(), "fitloop-packed-"));
 let tarball: string;
@@ -49,6 +58,7 @@ const uses: readonly [command: string, words: readonly string[], written?: strin
   ["predict", ["a", "cat.jpg"]],
   ["gradcam", ["a", "--images", "4", "--out", "maps"], "maps/gallery.png"],
   ["gradcam", ["a", "cat.jpg", "--out", "one-map"]],
+  ["export", ["a", "--to", "onnx,litert,tfjs,savedmodel"], "a/export/model.onnx"],
   ["report", ["a"], "a/report.html"],
   ["compare", ["a", "b"], "compare.html"],
   ["replay", ["a", "--step", "2"]],
@@ -80,7 +90,7 @@ describe.each(layouts)("a project of layout %s", (layout) => {
   beforeAll(async () => {
     project = await createProject(tarball, layout);
     await writePhotos(project.folder);
-    project.write(layout === "commonjs" ? "trainer.config.mts" : "trainer.config.ts", config);
+    project.write("trainer.config.ts", config);
   });
   afterAll(() => project?.remove());
 
@@ -90,6 +100,20 @@ describe.each(layouts)("a project of layout %s", (layout) => {
     expect(stdout + stderr).not.toBe("");
     if (written !== undefined) expect(existsSync(join(project.folder, written))).toBe(true);
   });
+
+  test.each(moduleResolutions)(
+    "its types hold in the newest TypeScript under moduleResolution %s",
+    async (resolution) => {
+      const compiler = mkdtempSync(join(tmpdir(), "fitloop-typescript-"));
+      try {
+        await project.run("npm", "install", "--prefix", compiler, "--no-audit", "--no-fund", "typescript@latest");
+        const tsc = join(compiler, "node_modules/typescript/bin/tsc");
+        expect(await typeProblems(project, tsc, resolution)).toBe("");
+      } finally {
+        rmSync(compiler, { recursive: true, force: true });
+      }
+    },
+  );
 
   test("a script imports every entry", async () => {
     project.write(

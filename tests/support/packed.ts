@@ -1,6 +1,6 @@
 /** The published package as a stranger gets it: packed, and installed into an empty project elsewhere. */
 
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -83,4 +83,70 @@ export async function writePhotos(folder: string): Promise<void> {
     }
   }
   await draw(colours.cat, 21).toFile(join(folder, "cat.jpg"));
+}
+
+/** Runs commands in a shell that ends at the first failure, and ends what it left in the background. */
+export function runShell(commands: string, cwd: string): Promise<{ code: number | null; output: string }> {
+  const child = spawn("bash", ["-euo", "pipefail", "-c", commands], { cwd, detached: true });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (data: Buffer) => (output += data));
+  return new Promise((resolve, reject) => {
+    child.on("error", reject);
+    child.on("exit", (code) => {
+      try {
+        process.kill(-child.pid!, "SIGKILL"); // the group: a server that a command started with &
+      } catch {
+        // nothing was left
+      }
+      resolve({ code, output });
+    });
+  });
+}
+
+export const moduleResolutions = ["Bundler", "NodeNext"] as const;
+
+/** A use of every entry's types, right ones and wrong ones. */
+const use = `
+     import { defineConfig, train, Trainer, tf, z, type FitSummary, type Given, type Plugin, type Run } from "fitloop";
+     import { shapes } from "fitloop/data";
+     import { resnet18 } from "fitloop/models";
+     import { dropout } from "fitloop/plugins";
+     import { presets } from "fitloop/presets";
+     import { microConfig } from "fitloop/testing";
+     const written = defineConfig({
+       data: shapes(), model: resnet18(), learningRate: 1, epochs: 1,
+       plugins: [{ name: "half", options: {}, apply: ({ hooks }) => hooks.afterLoss.tap((loss) => loss.mul(0.5)) }],
+     });
+     const plugin: Given<Plugin> = dropout({ rate: 0.5 });
+     // @ts-expect-error a rate is a number
+     dropout({ rate: "half" });
+     // @ts-expect-error there is no such key
+     defineConfig({ data: shapes(), model: resnet18(), learningRate: 1, epochs: 1, epochz: 2 });
+     const trainer = new Trainer(defineConfig({ data: shapes(), model: resnet18(), learningRate: 1, epochs: 1, plugins: [plugin] }));
+     trainer.events.on("epoch:end", ({ validation }) => { const top1: number | undefined = validation?.top1; void top1; });
+     const summary: Promise<FitSummary> = trainer.fit().then((result) => result.summary);
+     const run: Promise<Run> = train(written, { folder: "a" });
+     const twice: tf.Tensor = tf.scalar(1).mul(2);
+     void [summary, run, twice, z.string(), written, presets.quickstart.create(), microConfig()];`;
+
+/** What a TypeScript compiler says of that use in a project: nothing where the types hold. */
+export async function typeProblems(
+  project: Project,
+  tsc: string,
+  moduleResolution: (typeof moduleResolutions)[number],
+): Promise<string> {
+  project.write("use.mts", use);
+  const settings = {
+    noEmit: true,
+    strict: true,
+    skipLibCheck: true,
+    target: "ES2022",
+    module: moduleResolution === "Bundler" ? "ESNext" : "NodeNext",
+    moduleResolution,
+  };
+  const words = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
+  const { stdout } = await project
+    .run(process.execPath, tsc, ...words, "use.mts")
+    .catch((error: { stdout: string }) => error);
+  return stdout;
 }
