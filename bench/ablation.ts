@@ -5,7 +5,7 @@
  * `--out`, and one that has its summary is not run again: stopped anywhere, the same command goes on. At the end, and
  * with `--report` alone, docs/ablation.md is written from what the folders hold.
  *
- * Compared are 5,000 training pictures held out of training; the test set is not looked at.
+ * Compared are 5,000 training images held out of training; the test set is not looked at.
  */
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
@@ -60,7 +60,7 @@ const chosen = given.arms.split(",").filter(Boolean);
 const unknown = chosen.filter((name) => !Object.hasOwn(arms, name));
 if (unknown.length > 0) throw new Error(`No arm ${unknown.join(", ")}; there are ${Object.keys(arms).join(", ")}.`);
 
-/** cifar100-small without the tricks that are arms themselves: crop and flip, L2, one cycle, growing pictures. */
+/** cifar100-small without the tricks that are arms themselves: crop and flip, L2, one cycle, growing images. */
 function configOf(arm: string, seed: number): TrainerConfig {
   const recipe = cifar100Small({ data: given.data });
   const plain = recipe.plugins!.filter(({ name }) => !["label-smoothing", "test-time-augmentation"].includes(name));

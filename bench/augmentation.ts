@@ -1,11 +1,11 @@
 /**
- * Picture operations beside torchvision's, one core each, taking turns in one run.
+ * Image operations beside torchvision's, one core each, taking turns in one run.
  *
  *   npm run bench -- augmentation --python PATH [--rounds 5] [--seconds 0.05]
  *
  * PATH is a Python with torch, torchvision and Pillow; bench/augmentation.py is run by it. The peer is, for
- * every task, the fastest of torchvision's four ways: version 1 and 2, on tensors and on Pillow pictures.
- * Pictures are 32 x 32 noise. Times are processor times, our garbage collector's included, so that a busy
+ * every task, the fastest of torchvision's four ways: version 1 and 2, on tensors and on Pillow images.
+ * Images are 32 x 32 noise. Times are processor times, our garbage collector's included, so that a busy
  * machine troubles both alike; figures are medians over the rounds.
  */
 import { cpus } from "node:os";
@@ -55,7 +55,7 @@ const operations: Record<string, Operation> = {
   "affine, bilinear": (picture) => geometry.affine(picture, matrix, bilinear),
 };
 
-/** With drawn parameters, as the plugins do it; the picture's stream is part of the time. */
+/** With drawn parameters, as the plugins do it; the image's stream is part of the time. */
 const augmentations: Record<string, Augmentation> = {
   "random crop, flip": (picture, random) => {
     const cropped = geometry.crop(picture, draws.randomCropDraw(random, size, 4));
@@ -114,7 +114,7 @@ for (const name of names) {
   console.log(`${name.padEnd(18)}${columns.join("")}${(own / best.rate).toFixed(2).padStart(7)}  ${best.way}`);
 }
 
-/** Pictures a second of processor time. */
+/** Images a second of processor time. */
 function rate(name: string): number {
   const operation = operations[name];
   const augmentation = augmentations[name]!;

@@ -1,11 +1,11 @@
 /**
- * From pictures to batches, beside torchvision under PyTorch's DataLoader, taking turns in one run.
+ * From images to batches, beside torchvision under PyTorch's DataLoader, taking turns in one run.
  *
  *   npm run bench -- data --python PATH [--rounds 5]
  *
  * PATH is a Python with torch, torchvision and Pillow; bench/data.py is run by it. Ours is the loader of a run, with its
  * hooks and plugins, on one thread and libuv's; theirs is, for every task, the fastest of Pillow and tensor transforms with
- * no worker and with two. Both give shuffled, normalised float32 batches of 128. Figures are medians over the rounds: pictures a
+ * no worker and with two. Both give shuffled, normalised float32 batches of 128. Figures are medians over the rounds: images a
  * second with nothing else running, and the processor's milliseconds for a batch, which are what a step has to share.
  */
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";

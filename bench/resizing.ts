@@ -2,7 +2,7 @@
  * What progressive resizing saves of a recipe's training time: `npm run bench -- resizing --data PATH`.
  *
  * Times micro-batches of `cifar100-strong` at sides that `progressive-resizing` would give it, takes those between on
- * straight lines, and adds them up over the epochs. The same pictures, network and plugins; only the side differs.
+ * straight lines, and adds them up over the epochs. The same images, network and plugins; only the side differs.
  */
 import { parseArgs } from "node:util";
 import { makePart, Trainer } from "../core/index.js";

@@ -60,7 +60,7 @@ const doors = Array.from({ length: rounds + 1 }, () => {
 });
 let batchesRead = 0;
 const pixels = Uint8Array.from({ length: size * size * 3 }, (_, index) => (index * 37) % 256);
-/** Random pictures in memory: the loader, the hooks and the augmentation work as in a real run. */
+/** Random images in memory: the loader, the hooks and the augmentation work as in a real run. */
 const split = {
   length: total,
   labels: Int32Array.from({ length: total }, (_, index) => index % 100),

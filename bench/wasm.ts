@@ -1,7 +1,7 @@
 /**
  * A training step where TensorFlow is not to be had: `npm run bench -- wasm [--batch 64] [--steps 5]`.
  *
- * WRN-22-1, which is ResNet-20 with its activations before the convolutions (41 M multiply-adds a picture of 32 px), on
+ * WRN-22-1, which is ResNet-20 with its activations before the convolutions (41 M multiply-adds an image of 32 px), on
  * drawn shapes; the same steps on TensorFlow beside it, for the losses.
  */
 import { parseArgs } from "node:util";

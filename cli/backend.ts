@@ -15,8 +15,8 @@ export function addBackend(program: Command): void {
       "after",
       `
 Needs Python 3 with pip and a C++ compiler. pip downloads the wheel, and uses
-your mirror settings. The compiler builds the binding between Node and TensorFlow
-(98 kB). Python is not used after the installation.`,
+your mirror settings. The compiler builds the binding between Node and
+TensorFlow (98 kB). Python is not used after the installation.`,
     )
     .action(async ({ gpu, from }: { gpu?: boolean; from?: string }) => {
       await installBackend({ gpu, from, log: tell });

@@ -48,9 +48,9 @@ export function addExport(program: Command): void {
     .addHelpText(
       "after",
       `
-Every model takes RGB images [batch, size, size, 3] with values from 0 to 255 and
-normalises them itself. Resize images first: scale the shorter side, then crop
-the centre. The file contains the class names.
+Every model takes RGB images [batch, size, size, 3] with values from 0 to 255,
+and normalises them itself. Resize images first: scale the shorter side, then
+crop the centre. The file contains the class names.
 
 The graph is compared with the run's network before anything is written. With
 int8, top-1 on validation images is printed beside that of float32. Export needs

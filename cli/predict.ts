@@ -28,9 +28,9 @@ export function addPredict(program: Command): void {
     .addHelpText(
       "after",
       `
-Images are scaled, and their centres cropped, to the size of the run's data. They
-get the views of the run's evaluation. An image that cannot be decoded is
-reported, the others are still classified, and the exit code is 65.
+Images are scaled and centre-cropped to the size of the run's data. They get the
+views of the run's evaluation. An image that cannot be decoded is reported, the
+others are still classified, and the exit code is 65.
 
 Examples:
   trainer predict runs/cifar100-small-1 cat.jpg dog.png

@@ -150,7 +150,7 @@ function describe(step: number, { changes, gradientNorms }: Replayed, { figures,
     const { what, value, first, samples } = diverged;
     lines.push(
       `  diverged: the ${what} is ${value}${first === undefined ? "" : `; first not finite: ${first}`}`,
-      `  pictures of the micro-batch (places in the training split): ${samples.join(", ")}`,
+      `  images of the micro-batch (indices in the training split): ${samples.join(", ")}`,
     );
   }
   lines.push("", "what each tap changed", "");

@@ -37,7 +37,7 @@ export function stream(seed: number, name: string, ...keys: [number?, number?, n
   const key0 = seed >>> 0;
   const key1 = hashName(name);
   const [a = 0, b = 0, c = 0] = keys;
-  let [second, third, fourth] = [0, 0, 0]; // of a block of four; a stream is made for each picture, and arrays cost
+  let [second, third, fourth] = [0, 0, 0]; // of a block of four; a stream is made for each image, and arrays cost
   let counter = 0;
   let used = 4;
 

@@ -93,7 +93,7 @@ export interface RunRecord {
   readonly metrics: Pick<MetricsLog, "bytes" | "sync" | "cut">;
 }
 
-/** What a picture needs before the network sees it, and what the network's answers are called. */
+/** What an image needs before the network sees it, and what the network's answers are called. */
 export interface Preprocessing {
   readonly classes: readonly string[];
   readonly height: number;
@@ -116,7 +116,10 @@ function weightsFile({ model, data, inputSize }: FitContext, weights: ReadonlyMa
 export function readPreprocessing(bytes: Uint8Array, where: string): Preprocessing {
   const text = readSafetensors(bytes, where).metadata[preprocessingKey];
   if (text === undefined) {
-    throw new TrainerError("ERR_WEIGHTS", `${where} does not say how its pictures are prepared: no run wrote it.`);
+    throw new TrainerError(
+      "ERR_WEIGHTS",
+      `${where} has no preprocessing of images. Expected weights that a run wrote.`,
+    );
   }
   return JSON.parse(text) as Preprocessing;
 }

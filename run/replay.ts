@@ -108,7 +108,7 @@ function numberChange(what: string, before: number, after: number): string {
 
 function batchChange(before: Batch, after: Batch): string {
   const parts = [
-    tensorChange("pictures", before.images, after.images),
+    tensorChange("images", before.images, after.images),
     tensorChange("targets", before.targets, after.targets),
   ].filter((part) => part !== undefined);
   return parts.join("; ") || "nothing";

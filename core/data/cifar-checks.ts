@@ -57,12 +57,12 @@ export function checkHistogram(
   if (split === "train" && counts.filter((count) => count > 0).length < 2) {
     throw new TrainerError(
       "ERR_DATA",
-      `${path}: all ${labels.length} training pictures have one class, expected more.`,
+      `${path}: expected several classes, got one class for all ${labels.length} training images.`,
     );
   }
   if (labels.length !== official[split]) {
     const range = `${Math.min(...counts)} to ${Math.max(...counts)} a class`;
-    const found = `${labels.length} pictures (${range})`;
+    const found = `${labels.length} images (${range})`;
     log(`${layout.title} ${split}: ${found}; the official split has ${official[split]}`);
     return;
   }
@@ -71,7 +71,7 @@ export function checkHistogram(
   if (wrong >= 0) {
     throw new TrainerError(
       "ERR_DATA",
-      `${path}: the ${split} split has ${counts[wrong]} pictures of class ${wrong}, expected ${expected} ` +
+      `${path}: the ${split} split has ${counts[wrong]} images of class ${wrong}, expected ${expected} ` +
         `of each. Labels are wrong: fetch ${layout.title} again.`,
     );
   }

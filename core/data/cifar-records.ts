@@ -59,7 +59,7 @@ export function decodeRecords(file: string, bytes: Uint8Array, labelBytes: reado
       labels[at]![record] = label;
     }
     planes.set(bytes.subarray(start + header, start + recordBytes));
-    // A picture's new place ends before the next record begins, so nothing unread is overwritten.
+    // An image's new place ends before the next record begins, so nothing unread is overwritten.
     interleave(planes, bytes, record * pictureBytes);
   }
   return { pixels: bytes.subarray(0, count * pictureBytes), labels };

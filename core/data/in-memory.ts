@@ -31,7 +31,7 @@ export function memorySplit(parts: readonly PixelBlock[], height: number, width:
 
   function locate(index: number): { part: PixelBlock; place: number } {
     if (!Number.isInteger(index) || index < 0 || index >= length) {
-      throw new TrainerError("ERR_INTERNAL", `picture ${index} was asked of a split of ${length}.`);
+      throw new TrainerError("ERR_INTERNAL", `expected an index below ${length}, got ${index}.`);
     }
     const at = starts.findLastIndex((start) => start <= index);
     return { part: parts[at]!, place: index - starts[at]! };

@@ -44,7 +44,7 @@ export interface Loader {
 
 /**
  * @throws TrainerError ERR_OPTION for a batch size that gives no batch; while iterating, ERR_DATA for a
- * picture that cannot be read and ERR_PLUGIN for a transform that changes the size
+ * image that cannot be read and ERR_PLUGIN for a transform that changes the size
  */
 export function createLoader(options: LoaderOptions): Loader {
   const { split, height, width, batchSize, seed, shuffle, transform, dropLast = false } = options;
@@ -54,7 +54,10 @@ export function createLoader(options: LoaderOptions): Loader {
   const batchesInEpoch = dropLast ? Math.floor(split.length / batchSize) : Math.ceil(split.length / batchSize);
   if (batchesInEpoch === 0) {
     const dropped = dropLast ? " when the last one is dropped" : "";
-    throw new TrainerError("ERR_OPTION", `${split.length} pictures give no batch of ${batchSize}${dropped}.`);
+    throw new TrainerError(
+      "ERR_OPTION",
+      `expected at least one batch of ${batchSize} images, got ${split.length} images${dropped}.`,
+    );
   }
   const pictureValues = height * width * 3;
   const table = normalisingTable(options);
@@ -67,7 +70,7 @@ export function createLoader(options: LoaderOptions): Loader {
   function assemble(pictures: readonly Picture[], indices: Int32Array, epoch: number, batchInEpoch: number): RawBatch {
     const size = indices.length;
     if (pictures.length !== size) {
-      throw new TrainerError("ERR_DATA", `The data set read ${pictures.length} pictures, expected ${size}.`);
+      throw new TrainerError("ERR_DATA", `The data set: expected ${size} images from read, got ${pictures.length}.`);
     }
     const images = new Float32Array(size * pictureValues);
     const labels = new Int32Array(size);
@@ -75,10 +78,10 @@ export function createLoader(options: LoaderOptions): Loader {
       const index = indices[n]!;
       const { pixels, height: h, width: w } = pictures[n]!;
       let sample: Sample = { pixels, height: h, width: w, label: split.labels[index]!, index };
-      checkSize(sample, options, () => `The data set's picture ${split.describe(index)}`, "ERR_DATA");
+      checkSize(sample, options, () => `The data set's image ${split.describe(index)}`, "ERR_DATA");
       if (transform) {
         sample = transform(sample, epoch);
-        checkSize(sample, options, () => `Picture ${split.describe(index)} after beforeSample`, "ERR_PLUGIN");
+        checkSize(sample, options, () => `Image ${split.describe(index)} after beforeSample`, "ERR_PLUGIN");
       }
       labels[n] = sample.label;
       normalise(sample.pixels, table, images, n * pictureValues);
@@ -116,7 +119,7 @@ function checkSize(
   what: () => string,
   code: "ERR_DATA" | "ERR_PLUGIN",
 ): void {
-  const found = sample?.pixels instanceof Uint8Array ? `${sample.height} x ${sample.width}` : "no picture";
+  const found = sample?.pixels instanceof Uint8Array ? `${sample.height} x ${sample.width}` : "no image";
   const bytes = sample?.pixels?.length;
   if (found === `${height} x ${width}` && bytes === height * width * 3) return;
   const detail = bytes === undefined ? "" : ` with ${bytes} bytes`;

@@ -14,7 +14,7 @@ export function normalisingTable({ mean, deviation }: Statistics): Float32Array 
   });
 }
 
-/** Writes a picture's values into `out`, from `offset` on. */
+/** Writes an image's values into `out`, from `offset` on. */
 export function normalise(pixels: Uint8Array, table: Float32Array, out: Float32Array, offset: number): void {
   for (let at = 0; at < pixels.length; at += 3) {
     out[offset + at] = table[pixels[at]!]!;
@@ -23,7 +23,7 @@ export function normalise(pixels: Uint8Array, table: Float32Array, out: Float32A
   }
 }
 
-/** [pictures, height, width, 3] of pictures of one size. */
+/** [images, height, width, 3] of images of one size. */
 export function normalised(pictures: readonly Picture[], statistics: Statistics): Float32Array {
   const table = normalisingTable(statistics);
   const area = pictures[0]!.pixels.length;

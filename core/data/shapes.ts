@@ -29,11 +29,11 @@ export interface ShapesOptions {
   classes?: number;
   /** Height and width. Default: 32. */
   size?: number;
-  /** Multiplies the size of the shapes and not the picture's: smaller ones lie further from the middle. Default: 1. */
+  /** Multiplies the size of the shapes and not the image's: smaller ones lie further from the middle. Default: 1. */
   scale?: number;
-  /** Training pictures. Default: 2000. */
+  /** Training images. Default: 2000. */
   train?: number;
-  /** Test pictures. Default: 500. */
+  /** Test images. Default: 500. */
   test?: number;
   /** Default: 1. */
   seed?: number;
@@ -58,10 +58,10 @@ const kinds = Object.keys(shapeKinds) as ShapeKind[];
 const mean = [0.505, 0.505, 0.505] as const;
 const deviation = [0.223, 0.223, 0.223] as const;
 
-/** Pictures are drawn when first read and kept up to so many bytes; what does not fit is drawn each time. */
+/** Images are drawn when first read and kept up to so many bytes; what does not fit is drawn each time. */
 const keptBytes = 256e6;
 
-/** Shapes in `classes` classes; picture i of a split is of class i modulo `classes`. */
+/** Shapes in `classes` classes; image i of a split is of class i modulo `classes`. */
 export const shapes: (options?: ShapesOptions) => Part<DataSource> = partFactory(
   "data",
   "shapes",
@@ -139,7 +139,7 @@ function className(label: number, classes: number): string {
     : `${texture} ${kind}, hue ${Math.floor(variant / textures.length)}/${bands}`;
 }
 
-/** The scene of one picture, a function of seed, split and index. */
+/** The scene of one image, a function of seed, split and index. */
 export function composeScene(
   label: number,
   { classes, size, scale = 1, seed }: Pick<Filled, "classes" | "size" | "scale" | "seed">,

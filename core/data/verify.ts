@@ -200,12 +200,12 @@ function splitLines(name: string, split: SplitReport, classes: readonly string[]
   const least = Math.min(...split.counts);
   const most = Math.max(...split.counts);
   const lines = [
-    `${name.padEnd(6)} ${split.pictures} images, ${least === most ? least : `${least} to ${most}`} a class`,
+    `${name.padEnd(6)} ${split.pictures} images, ${least === most ? least : `${least} to ${most}`} per class`,
   ];
   const missing = classes.filter((_, label) => split.counts[label] === 0);
   if (missing.length)
     lines.push(`       no image of ${missing.slice(0, listed).join(", ")}${missing.length > listed ? ", …" : ""}`);
-  if (split.repeatedCount) lines.push(`       ${split.repeatedCount} repeat an earlier picture of the split`);
+  if (split.repeatedCount) lines.push(`       ${split.repeatedCount} repeat an earlier image of the split`);
   if (split.damagedCount) {
     lines.push(
       `       ${split.damagedCount} cannot be read:`,

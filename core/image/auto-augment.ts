@@ -1,6 +1,6 @@
 /**
  * AutoAugment (Cubuk et al. 2019), RandAugment (2020) and TrivialAugment (Müller and Hutter 2021): what is
- * drawn, and how it is applied to an 8-bit picture. Tables, magnitudes and operations are torchvision's.
+ * drawn, and how it is applied to an 8-bit image. Tables, magnitudes and operations are torchvision's.
  *
  * Different from torchvision in one place: a sub-policy's step fires when a uniform number in [0, 1) is
  * *below* its probability (there: not above), so that probability 0 never fires.
@@ -221,7 +221,7 @@ export const trivialAugmentSpace: OperationSpace = {
 const randAugmentOperations = Object.keys(randAugmentSpace) as Operation[];
 const trivialAugmentOperations = Object.keys(trivialAugmentSpace) as Operation[];
 
-/** The magnitude of an operation at a level (0 to bins - 1) for pictures of this size, without its sign. */
+/** The magnitude of an operation at a level (0 to bins - 1) for images of this size, without its sign. */
 export function magnitudeAt(space: OperationSpace, op: Operation, level: number, bins: number, size: Size): number {
   const scale = space[op];
   if (!scale) {
@@ -252,7 +252,7 @@ export function autoAugmentDraw(stream: Stream, size: Size, policy = cifar10Poli
 }
 
 export interface RandAugmentOptions {
-  /** Operations a picture. Default 2. */
+  /** Operations an image. Default 2. */
   readonly operations?: number;
   /** Level of every operation. Default 9. */
   readonly level?: number;
@@ -342,7 +342,7 @@ function signedStep(
 
 /**
  * Entry `index` of torch.linspace(start, end, count), in its float32 steps from the nearer end. Its rounding
- * shows: half of 32 pixels is 15.999999 there, which moves a picture by 15.
+ * shows: half of 32 pixels is 15.999999 there, which moves an image by 15.
  */
 function linspace(start: number, end: number, count: number, index: number): number {
   const from = Math.fround(start);

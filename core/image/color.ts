@@ -1,5 +1,5 @@
 /**
- * Colour operations on 8-bit RGB pictures, as torchvision's tensor path (transforms.v2.functional on uint8)
+ * Colour operations on 8-bit RGB images, as torchvision's tensor path (transforms.v2.functional on uint8)
  * has them.
  *
  * They give torchvision's bytes, not nearly so: float32 steps are repeated with `Math.fround`, and a fused
@@ -8,7 +8,7 @@
  * weights, hue with 256 steps), the tensor path is followed.
  *
  * An operation on one channel value is a table of 256 entries, so it costs the same whatever its formula is.
- * Each function returns a new picture [height, width, 3] and leaves its argument alone.
+ * Each function returns a new image [height, width, 3] and leaves its argument alone.
  */
 import type { Picture } from "../data/dataset.js";
 import { TrainerError } from "../errors.js";
@@ -16,7 +16,7 @@ import { TrainerError } from "../errors.js";
 const f32 = Math.fround;
 
 // Scratch tables, written whole before each use: a fresh table a call costs more than the operation on a
-// small picture.
+// small image.
 const red = new Uint8Array(256);
 const green = new Uint8Array(256);
 const blue = new Uint8Array(256);
@@ -37,7 +37,7 @@ export function brightness(picture: Picture, factor: number): Picture {
   return mapValues(picture, red);
 }
 
-/** Blends with the picture's mean gray: `factor` 0 is flat gray, 1 changes nothing, more exaggerates. */
+/** Blends with the image's mean gray: `factor` 0 is flat gray, 1 changes nothing, more exaggerates. */
 export function contrast(picture: Picture, factor: number): Picture {
   requireFactor("contrast", factor);
   const ratio = f32(factor);
@@ -46,7 +46,7 @@ export function contrast(picture: Picture, factor: number): Picture {
   return mapValues(picture, red);
 }
 
-/** Blends with the gray picture: `factor` 0 is gray, 1 changes nothing, more is more colourful. */
+/** Blends with the gray image: `factor` 0 is gray, 1 changes nothing, more is more colourful. */
 export function saturation(picture: Picture, factor: number): Picture {
   requireFactor("saturation", factor);
   const ratio = f32(factor);
@@ -104,8 +104,8 @@ export function hue(picture: Picture, factor: number): Picture {
 }
 
 /**
- * Blends with a smoothed picture (3 x 3, centre weight 5): `factor` 0 is smooth, 1 changes nothing, more is
- * sharper. The outermost pixels stay, and so does a picture of less than 3 pixels on a side.
+ * Blends with a smoothed image (3 x 3, centre weight 5): `factor` 0 is smooth, 1 changes nothing, more is
+ * sharper. The outermost pixels stay, and so does an image of less than 3 pixels on a side.
  */
 export function sharpness(picture: Picture, factor: number): Picture {
   requireFactor("sharpness", factor);
@@ -207,7 +207,7 @@ export function equalize(picture: Picture): Picture {
   return mapPixels(picture, red, green, blue);
 }
 
-/** The gray picture, the same value in all three channels. */
+/** The gray image, the same value in all three channels. */
 export function grayscale(picture: Picture): Picture {
   const { pixels } = picture;
   const out = new Uint8Array(pixels.length);
@@ -230,7 +230,7 @@ function meanGray({ pixels }: Picture): number {
 
 /**
  * The fraction dropped, then cut off to 0 … 255: what torch does when a clamped float becomes uint8. Without
- * branches, which a processor cannot foresee on noisy pictures: twice as fast there.
+ * branches, which a processor cannot foresee on noisy images: twice as fast there.
  */
 function toByte(value: number): number {
   const whole = value | 0;

@@ -1,5 +1,5 @@
 /**
- * Parameters of random picture operations, drawn from a stream with torchvision's distributions. The
+ * Parameters of random image operations, drawn from a stream with torchvision's distributions. The
  * operations themselves are pure functions of what is drawn here.
  */
 import type { Picture } from "../data/dataset.js";
@@ -74,15 +74,15 @@ export function applyColorSteps(picture: Picture, steps: readonly ColorStep[]): 
 }
 
 export interface RandomErasingOptions {
-  /** Share of the picture's area. Default [0.02, 0.33]. */
+  /** Share of the image's area. Default [0.02, 0.33]. */
   readonly scale?: Range;
   /** Height over width; its logarithm is uniform. Default [0.3, 3.3]. */
   readonly ratio?: Range;
 }
 
 /**
- * The rectangle to erase, somewhere inside the picture and smaller than it on both sides; undefined when ten
- * tries found none that fits (a very flat picture, or a scale near 1).
+ * The rectangle to erase, somewhere inside the image and smaller than it on both sides; undefined when ten
+ * tries found none that fits (a very flat image, or a scale near 1).
  */
 export function randomErasingDraw(
   stream: Stream,
@@ -104,7 +104,7 @@ export function randomErasingDraw(
   return undefined;
 }
 
-/** A crop of the picture's own size out of the picture padded by `padding` pixels on every side. */
+/** A crop of the image's own size out of the image padded by `padding` pixels on every side. */
 export function randomCropDraw(stream: Stream, { height, width }: Size, padding: number): Rectangle {
   const top = stream.int(2 * padding + 1) - padding;
   const left = stream.int(2 * padding + 1) - padding;

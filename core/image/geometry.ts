@@ -1,7 +1,7 @@
 /**
- * Geometric operations on 8-bit RGB pictures [height, width, 3], as torchvision's tensor path has them
+ * Geometric operations on 8-bit RGB images [height, width, 3], as torchvision's tensor path has them
  * (transforms.v2.functional on uint8): byte for byte with nearest neighbours, within one grey level bilinear.
- * Each returns a new picture and leaves its argument alone.
+ * Each returns a new image and leaves its argument alone.
  */
 import type { Picture } from "../data/dataset.js";
 import { TrainerError } from "../errors.js";
@@ -12,7 +12,7 @@ export type Color = readonly [red: number, green: number, blue: number];
 /** In pixels. */
 export type Size = Pick<Picture, "height" | "width">;
 
-/** In pixels; the rectangle starts at (top, left), which a crop may place outside of the picture. */
+/** In pixels; the rectangle starts at (top, left), which a crop may place outside of the image. */
 export interface Rectangle {
   readonly top: number;
   readonly left: number;
@@ -24,7 +24,7 @@ export interface Sampling {
   /** Default "nearest". */
   readonly interpolation?: "nearest" | "bilinear";
   /**
-   * What comes in from outside of the picture. Not given, outside counts as black. With "bilinear" that is
+   * What comes in from outside of the image. Not given, outside counts as black. With "bilinear" that is
    * not the same as black given: torchvision blends a half-covered pixel with the given colour after it was
    * already blended with black, so borders come out darker. We do the same.
    */
@@ -41,14 +41,14 @@ export interface AffineParameters {
   readonly scale?: number;
   /** Degrees, along x and along y. Default [0, 0]. */
   readonly shear?: readonly [x: number, y: number];
-  /** In pixels from the upper left corner; default the middle of the picture. */
+  /** In pixels from the upper left corner; default the middle of the image. */
   readonly center?: readonly [x: number, y: number];
 }
 
 const black: Color = [0, 0, 0];
 
 /**
- * Cuts a rectangle out; where it leaves the picture, `fill` comes in. Padding by p and cropping at (y, x) is
+ * Cuts a rectangle out; where it leaves the image, `fill` comes in. Padding by p and cropping at (y, x) is
  * a crop at (y - p, x - p).
  */
 export function crop(picture: Picture, { top, left, height, width }: Rectangle, fill: Color = black): Picture {
@@ -123,7 +123,7 @@ export function flipHorizontal({ pixels, height, width }: Picture): Picture {
 }
 
 /**
- * Overwrites a rectangle that lies inside the picture.
+ * Overwrites a rectangle that lies inside the image.
  *
  * @param value one colour, or bytes [rectangle.height, rectangle.width, 3] (noise, say)
  */
@@ -134,7 +134,7 @@ export function erase(picture: Picture, rectangle: Rectangle, value: Color | Uin
     throw new TrainerError(
       "ERR_OPTION",
       `erase: the rectangle (top ${top}, left ${left}, height ${height}, width ${width}) does not lie ` +
-        `inside a picture of height ${picture.height} and width ${picture.width}.`,
+        `inside an image of height ${picture.height} and width ${picture.width}.`,
     );
   }
   const noise = value instanceof Uint8Array;
@@ -157,7 +157,7 @@ export function erase(picture: Picture, rectangle: Rectangle, value: Color | Uin
   return { pixels: out, height: picture.height, width: picture.width };
 }
 
-/** The picture turned, moved, zoomed and slanted, in its old size. */
+/** The image turned, moved, zoomed and slanted, in its old size. */
 export function affine(picture: Picture, parameters: AffineParameters, sampling: Sampling = {}): Picture {
   const matrix = inverseMatrix(picture, parameters);
   if (!matrix.every(Number.isFinite) || (parameters.scale ?? 1) < 0) {

@@ -1,4 +1,4 @@
-/** Operations on 8-bit pictures, for plugins: pure functions, and the draws of their parameters. */
+/** Operations on 8-bit images, for plugins: pure functions, and the draws of their parameters. */
 export * from "./auto-augment.js";
 export * from "./color.js";
 export * from "./draws.js";

@@ -1,17 +1,17 @@
-/** Pictures in rows and columns, for people to look at. */
+/** A sheet: images in rows and columns as one PNG. */
 import type { Picture } from "../data/dataset.js";
 
 export interface Block {
   /** Drawn above the rows. */
   readonly heading?: string;
-  /** Pictures of one size; the first row is the longest. */
+  /** Images of one size; the first row is the longest. */
   readonly rows: readonly (readonly Picture[])[];
 }
 
 export interface SheetOptions {
-  /** Pixels between pictures, before they are enlarged. Default 2. */
+  /** Pixels between images, before they are enlarged. Default 2. */
   gap?: number;
-  /** Pictures are enlarged by whole pixels to at least this height. Default 64. */
+  /** Images are enlarged by whole pixels to at least this height. Default 64. */
   side?: number;
 }
 

@@ -1,4 +1,4 @@
-/** How far a figure might lie from where it would with other pictures of the same kind (Efron 1979). */
+/** Bootstrap intervals of a metric over images (Efron 1979). */
 import { stream } from "../rng.js";
 
 export interface Interval {
@@ -16,11 +16,11 @@ export interface BootstrapOptions {
 }
 
 /**
- * Percentile intervals of figures over `count` pictures.
+ * Percentile intervals of metrics over `count` images.
  *
- * @param figures of the pictures at these places, drawn with replacement; called once a resample, and the places are the
- *   same array each time
- * @returns an interval for each figure
+ * @param figures the metrics of the images at these indices, drawn with replacement; called once per resample, each time
+ *   with the same array
+ * @returns an interval for each metric
  */
 export function bootstrap(
   count: number,

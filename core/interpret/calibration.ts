@@ -1,4 +1,4 @@
-/** Whether a network's probabilities can be taken at their word (Guo et al. 2017). */
+/** Calibration: how well a network's probabilities match its accuracy (Guo et al. 2017). */
 import type { Outputs } from "../loop/types.js";
 import { saidOf } from "./confusion.js";
 
@@ -7,22 +7,22 @@ export interface CalibrationBin {
   readonly from: number;
   readonly to: number;
   readonly count: number;
-  /** Mean over the bin's pictures; NaN in an empty one. */
+  /** Mean over the bin's images; NaN in an empty one. */
   readonly confidence: number;
   readonly accuracy: number;
 }
 
 export interface Calibration {
-  /** Expected calibration error: |accuracy - confidence| of each bin, weighted by its pictures. */
+  /** Expected calibration error: |accuracy - confidence| of each bin, weighted by its images. */
   readonly ece: number;
   readonly bins: readonly CalibrationBin[];
 }
 
-/** What calibration asks of a picture. */
+/** The numbers that calibration needs. */
 export interface Confidences {
-  /** The largest probability of each picture. */
+  /** The largest probability of each image. */
   readonly confidence: Float32Array;
-  /** 1 where it is the true class's. */
+  /** 1 where the predicted class is the true one. */
   readonly correct: Uint8Array;
 }
 
@@ -41,7 +41,7 @@ export function confidences({ probabilities, labels }: Outputs, classes: number)
 /**
  * Bins of equal width over [0, 1].
  *
- * @param places of the pictures that count, some more than once in a bootstrap; all of them once when left out
+ * @param places indices of the images to count, with repeats in a bootstrap; default: each image once
  */
 export function calibration(
   { confidence, correct }: Confidences,
@@ -49,7 +49,7 @@ export function calibration(
 ): Calibration {
   const [counts, trust, hits] = [new Float64Array(count), new Float64Array(count), new Float64Array(count)];
   const total = places?.length ?? confidence.length;
-  let lost = false; // a network whose answers are no numbers is not calibrated
+  let lost = false; // NaN probabilities have no calibration
   for (let at = 0; at < total; at++) {
     const picture = places ? places[at]! : at;
     lost ||= Number.isNaN(confidence[picture]!);

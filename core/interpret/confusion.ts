@@ -1,10 +1,10 @@
-/** What was taken for what. */
+/** The confusion matrix, and precision and recall from it. */
 import type { Outputs } from "../loop/types.js";
 
-/** [true class, said class], row by row: how many pictures. */
+/** Number of images, [true class, predicted class] row by row. */
 export type Confusion = Float64Array;
 
-/** The class with the largest of a row's probabilities; of equal ones the first, as in PyTorch's argmax. */
+/** The class with the largest probability of a row; the first of equal ones, as in PyTorch's argmax. */
 export function saidOf(probabilities: Float32Array, row: number, classes: number): number {
   let said = 0;
   for (let other = 1; other < classes; other++) {
@@ -13,7 +13,7 @@ export function saidOf(probabilities: Float32Array, row: number, classes: number
   return said;
 }
 
-/** A row of probabilities that is not a number says nothing, and is counted nowhere. */
+/** Rows with NaN predict nothing and are not counted. */
 export function confusion({ probabilities, labels }: Outputs, classes: number): Confusion {
   const counts = new Float64Array(classes * classes);
   labels.forEach((label, row) => {
@@ -24,11 +24,11 @@ export function confusion({ probabilities, labels }: Outputs, classes: number): 
 }
 
 export interface ClassFigures {
-  /** Pictures of the class. */
+  /** Images of the class. */
   readonly count: number;
-  /** Share of them that were said to be of it: the class's accuracy. NaN without pictures. */
+  /** Recall: share of the class's images that were predicted as it. NaN without images. */
   readonly recall: number;
-  /** Share of what was said to be of the class that is. NaN where it was never said. */
+  /** Precision: share of the predictions of the class that are right. NaN without predictions. */
   readonly precision: number;
 }
 
@@ -44,16 +44,16 @@ export function perClass(counts: ArrayLike<number>, classes: number): ClassFigur
   });
 }
 
-/** A pair of classes, and how often the one was taken for the other. */
+/** A pair of classes, and how often one was predicted for the other. */
 export interface ConfusedPair {
   readonly truth: number;
   readonly said: number;
   readonly count: number;
-  /** Of the true class's pictures. */
+  /** Share of the true class's images. */
   readonly share: number;
 }
 
-/** The pairs with the most mistakes, most first; of equal ones the lower class numbers first. */
+/** The pairs with the most mistakes, in descending order; ties by class number. */
 export function mostConfused(counts: ArrayLike<number>, classes: number, most = 20): ConfusedPair[] {
   const totals = perClass(counts, classes);
   const pairs: ConfusedPair[] = [];

@@ -1,4 +1,4 @@
-/** Grad-CAM (Selvaraju et al. 2017): which places of a feature map speak for a class. */
+/** Grad-CAM (Selvaraju et al. 2017): the regions of a feature map that support a class. */
 import * as tf from "@tensorflow/tfjs-core";
 import { TrainerError } from "../errors.js";
 import { forward } from "../nn/layer.js";
@@ -11,7 +11,7 @@ export interface GradCamOptions {
   weights: ReadonlyMap<string, tf.Tensor>;
   /** [batch, height, width, 3], normalised. */
   images: tf.Tensor4D;
-  /** [batch], the class each map speaks for; the one with the largest logit when left out. */
+  /** [batch], the class that each map explains; default: the one with the largest logit. */
   classes?: ArrayLike<number>;
   /** Full name of the layer to look at; the model's `features` when left out. */
   layer?: string;
@@ -21,26 +21,26 @@ export interface GradCamOptions {
 
 /** The caller disposes of the tensors. */
 export interface GradCam {
-  /** [batch], the class each map speaks for. */
+  /** [batch], the class that each map explains. */
   readonly classes: Int32Array;
   /** [batch, classes] */
   readonly logits: tf.Tensor2D;
   /** [batch, h, w], at the layer's own size: relu of channels weighted by mean gradient, not normalised. */
   readonly raw: tf.Tensor3D;
-  /** [batch, h, w], each map in [0, 1]; all zeros where nothing speaks for the class. */
+  /** [batch, h, w], each map in [0, 1]; all zeros where nothing supports the class. */
   readonly maps: tf.Tensor3D;
-  /** [batch, height, width], `maps` at the pictures' size (or `size`), bilinear. */
+  /** [batch, height, width], `maps` at the images' size (or `size`), bilinear. */
   readonly upsampled: tf.Tensor3D;
 }
 
 const epsilon = 1e-7;
 
 /**
- * Maps of where the network looks for a class. Two forward passes and the way back from the logits to the
+ * Heat maps of a class. Two forward passes and a backward pass from the logits to the
  * layer, all in evaluation mode: running statistics are read and not moved, dropout is off.
  *
- * The gradient is that of the logit, not of the probability, which would mix in what speaks for the other
- * classes. A picture's logit depends on no other picture (norms use running statistics), so one gradient
+ * The gradient is that of the logit, not of the probability, which would mix in the evidence for other
+ * classes. An image's logit depends on no other image (norms use running statistics), so one gradient
  * serves the whole batch.
  *
  * @throws TrainerError ERR_UNKNOWN_NAME for a layer that is not there, ERR_OPTION for one without a map or a
@@ -89,7 +89,7 @@ function featureMap(activation: tf.Tensor | undefined, layer: string, paths: rea
   if (activation.rank === 4) return activation as tf.Tensor4D;
   throw new TrainerError(
     "ERR_OPTION",
-    `Layer "${layer}" gives [${activation.shape}], and Grad-CAM needs [batch, height, width, channels]. ` +
+    `Grad-CAM expected a layer with output [batch, height, width, channels], but layer "${layer}" has [${activation.shape}]. ` +
       "Name a layer before the pooling.",
   );
 }
@@ -105,7 +105,7 @@ function checkClasses(classes: ArrayLike<number>, [batch, count]: [number, numbe
   throw new TrainerError(
     "ERR_OPTION",
     wrong === undefined
-      ? `Grad-CAM got ${list.length} classes for ${batch} pictures; give one each.`
-      : `Grad-CAM was asked for class ${wrong}; the model has ${count}, counted from 0.`,
+      ? `Grad-CAM expected ${batch} classes, one per image, got ${list.length}.`
+      : `Grad-CAM expected classes from 0 to ${count - 1}, got ${wrong}.`,
   );
 }

@@ -1,30 +1,30 @@
 /**
- * Whether maps point at what they should. In the pointing game (Zhang et al. 2018) the largest place of a map must lie in
- * the box of what is to be seen. Where that is always near the middle the game says little, so a fixed guess, the
- * centre, is to be reported beside it. The grid game (Böhle et al. 2021) needs no boxes: four pictures of four classes
+ * Whether heat maps point at the object. In the pointing game (Zhang et al. 2018) the peak of a map must lie in the object's
+ * box. Where that is always near the middle the game says little, so a fixed guess, the
+ * centre, is to be reported beside it. The grid game (Böhle et al. 2021) needs no boxes: four images of four classes
  * make one, and the map of each class must point into its own quarter; a guess is right one time in four.
  */
 import type { Box, Picture } from "../data/dataset.js";
 
 export type Place = readonly [row: number, column: number];
 
-/** The largest number of a map [height, width]; undefined where none is above zero: such a map points nowhere. */
+/** The largest value of a map [height, width]; undefined for a map without positive values. */
 export function peak(map: ArrayLike<number>, width: number): Place | undefined {
   let best = -1;
   for (let at = 0; at < map.length; at++) if (map[at]! > (best < 0 ? 0 : map[best]!)) best = at;
   return best < 0 ? undefined : [Math.floor(best / width), best % width];
 }
 
-/** Whether a place lies in a box, or at most so many pixels beside it. */
+/** Whether a place lies in a box, or within `tolerance` pixels of it. */
 export function lies([row, column]: Place, [top, left, bottom, right]: Box, tolerance = 0): boolean {
   const within = (at: number, from: number, to: number): boolean => at >= from - tolerance && at < to + tolerance;
   return within(row, top, bottom) && within(column, left, right);
 }
 
-/** Of the paper: 15 pixels on pictures of 224. */
+/** The paper's tolerance: 15 pixels for images of 224. */
 export const toleranceOf = (side: number): number => (15 / 224) * side;
 
-/** Quarters of a picture of `height` x `width`, row by row. */
+/** Quarters of an image of `height` x `width`, row by row. */
 export function quarters(height: number, width: number): Box[] {
   const [y, x] = [height / 2, width / 2];
   return [
@@ -35,7 +35,7 @@ export function quarters(height: number, width: number): Box[] {
   ];
 }
 
-/** Four pictures of one size as one: two rows of two, as numbers of any kind, [height, width, 3] each. */
+/** Four images of one size as one: two rows of two, as numbers of any kind, [height, width, 3] each. */
 export function grid<T extends Float32Array | Uint8Array>(
   pictures: readonly [T, T, T, T],
   { height, width }: Pick<Picture, "height" | "width">,
@@ -52,7 +52,7 @@ export function grid<T extends Float32Array | Uint8Array>(
 }
 
 /**
- * Places of a split in fours of four different classes, every picture in at most one four. Classes take turns in the
+ * Places of a split in fours of four different classes, every image in at most one four. Classes take turns in the
  * order of their numbers, so the same labels give the same fours.
  */
 export function foursOf(labels: ArrayLike<number>): [number, number, number, number][] {

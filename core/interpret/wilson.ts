@@ -1,9 +1,9 @@
-/** How far a share of a few pictures can be trusted. */
+/** Confidence interval of a proportion. */
 import type { Interval } from "./bootstrap.js";
 
 /**
- * The score interval of a proportion (Wilson 1927). Unlike the normal one it has width where all or none of the pictures
- * are hits.
+ * The score interval of a proportion (Wilson 1927). Unlike the normal interval it has a width where all or none of the
+ * images are hits.
  *
  * @param z standard deviations; the default is 95 %
  */

@@ -17,7 +17,7 @@ export interface Divergence {
   readonly step: number;
   readonly microBatch: number;
   readonly learningRate: number;
-  /** Places in the training split of the pictures of the micro-batch. */
+  /** Places in the training split of the images of the micro-batch. */
   readonly samples: readonly number[];
 }
 
@@ -32,7 +32,7 @@ export class DivergedError extends TrainerError {
       "ERR_DIVERGED",
       `The ${what} is ${value} in epoch ${epoch + 1}, step ${step + 1}. The step was not applied. ` +
         (first === undefined ? "" : `The first tensor that is not finite: ${first}. `) +
-        `The learning rate was ${learningRate}; the pictures' places in the training split: ${shown}. ` +
+        `The learning rate was ${learningRate}; indices of the images in the training split: ${shown}. ` +
         "Lower the learning rate, add warmup or gradient clipping, and check the data.",
     );
     this.divergence = divergence;
@@ -42,7 +42,7 @@ export class DivergedError extends TrainerError {
 const isFiniteTensor = (tensor: tf.Tensor): boolean => (tensor.dataSync() as Float32Array).every(Number.isFinite);
 
 /**
- * The first tensor of a step that is not finite: pictures, targets, weights, each layer's output on the way to the
+ * The first tensor of a step that is not finite: images, targets, weights, each layer's output on the way to the
  * logits, gradients from the head down. Reads everything back: for a step that has failed already.
  */
 export function firstNotFinite(
@@ -52,7 +52,7 @@ export function firstNotFinite(
   uniform: (path: string, shape: number[]) => tf.Tensor,
   gradients?: Gradients,
 ): string | undefined {
-  if (!isFiniteTensor(batch.images)) return "the pictures";
+  if (!isFiniteTensor(batch.images)) return "the images";
   if (!isFiniteTensor(batch.targets)) return "the targets";
   for (const [name, value] of weights) if (!isFiniteTensor(value)) return `the weight ${name}`;
   let output: string | undefined;

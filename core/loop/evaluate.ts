@@ -18,7 +18,7 @@ export interface EvaluateOptions {
   cancelled?: () => boolean;
 }
 
-/** The plain picture. */
+/** The plain image. */
 export const plainView = { name: "plain", apply: (images: tf.Tensor4D): tf.Tensor4D => images };
 
 /** Evaluates a split; undefined when it was cancelled. */
@@ -63,7 +63,7 @@ export function viewProbabilities(
   );
 }
 
-/** A picture at a time: what the mean figures are means of. */
+/** An image at a time: what the mean figures are means of. */
 export interface Scores {
   /** Minus the natural logarithm of the true class's probability. */
   readonly loss: Float64Array;

@@ -44,7 +44,7 @@ export type Events = {
     learningRate: number;
     gradientNorm: number;
     imagesPerSecond: number;
-    /** Pictures since the step before. */
+    /** Images since the step before. */
     samples: number;
   };
   "evaluate:end": Progress & MetricsRecord & { purpose: string };
@@ -57,7 +57,7 @@ export type Events = {
   picture: {
     /** Optimizer steps done. */
     step: number;
-    /** Groups pictures of one kind over time: "augmented", "grad-cam/airplane". */
+    /** Groups images of one kind over time: "augmented", "grad-cam/airplane". */
     tag: string;
     /** A PNG; relative to the run's folder, parts joined by "/". */
     path: string;

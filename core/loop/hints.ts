@@ -13,7 +13,7 @@ interface Hinted {
   readonly hooks: HookSet;
 }
 
-/** The rate that SGD with momentum takes for `reference.pictures` a step; others grow with the pictures. */
+/** The rate that SGD with momentum takes for `reference.pictures` a step; others grow with the images. */
 const reference = { rate: 0.1, pictures: 128 };
 /** From this factor on, a rate is far from the rule. */
 const far = 4;
@@ -48,12 +48,12 @@ export function planHints(
 function batchNormHint(microBatches: number, batchSize: number, hasStatistics: boolean): string[] {
   if (microBatches === 1 || !hasStatistics) return [];
   return [
-    `A step is ${microBatches} micro-batches, and batch norm takes its statistics from the ${batchSize} pictures of ` +
+    `A step is ${microBatches} micro-batches, and batch norm takes its statistics from the ${batchSize} images of ` +
       `each: this is not the same as one batch of ${microBatches * batchSize}.`,
   ];
 }
 
-/** Goyal et al. 2017: as many times the pictures, as many times the rate. */
+/** Goyal et al. 2017: as many times the images, as many times the rate. */
 function scalingHint(highest: number, pictures: number): string[] {
   const rule = (reference.rate * pictures) / reference.pictures;
   const times = highest / rule;
@@ -62,7 +62,7 @@ function scalingHint(highest: number, pictures: number): string[] {
   const distance = times >= 1 ? `${say(times)} times as high as` : `${say(1 / times)} times lower than`;
   return [
     `The highest learning rate, ${say(highest)}, is ${distance} the linear-scaling rule's ${say(rule)} for ` +
-      `${pictures} pictures a step (${reference.rate} for ${reference.pictures}).`,
+      `${pictures} images per step (${reference.rate} for ${reference.pictures}).`,
   ];
 }
 

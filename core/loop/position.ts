@@ -10,7 +10,7 @@ export interface Sums {
   /** Micro-batches. */
   batches: number;
   samples: number;
-  /** Each micro-batch's mean loss times its pictures. */
+  /** Each micro-batch's mean loss times its images. */
   loss: number;
   correct: number;
   /** Wall clock. */

@@ -57,7 +57,7 @@ export interface StepContext {
 
 export interface StepResult {
   loss: number;
-  /** Pictures whose true label had the largest logit. */
+  /** Images whose true label had the largest logit. */
   correct: number;
   /** Whether the optimizer stepped, and with what. */
   stepped?: { learningRate: number; gradientNorm: number };
@@ -389,7 +389,7 @@ function commit(into: Weights, next: ReadonlyMap<string, tf.Tensor>): void {
   }
 }
 
-/** To the device: resized pictures and one-hot targets. */
+/** To the device: resized images and one-hot targets. */
 function toBatch({ classes, height, width, inputSize }: StepContext, raw: RawBatch): Batch {
   const images = tf.tensor4d(raw.images, [raw.size, height, width, 3]);
   const oneHot = new Float32Array(raw.size * classes);
@@ -409,7 +409,7 @@ function uniform(seed: number, path: string, microBatch: number, shape: number[]
   return tf.tensor(Float32Array.from({ length: size }, random.uniform), shape, "float32");
 }
 
-/** Pictures whose true label has the largest logit; a row of NaN counts for none. */
+/** Images whose true label has the largest logit; a row of NaN counts for none. */
 function countCorrect(logits: tf.Tensor, labels: Int32Array): number {
   const values = logits.dataSync() as Float32Array;
   const classes = logits.shape[1]!;

@@ -12,9 +12,9 @@ export interface Batch {
   readonly images: tf.Tensor4D;
   /** [batch, classes], each row a distribution. */
   readonly targets: tf.Tensor2D;
-  /** True class of each picture, untouched by mixing. */
+  /** True class of each image, untouched by mixing. */
   readonly labels: Int32Array;
-  /** Place of each picture in the training split. */
+  /** Place of each image in the training split. */
   readonly indices: Int32Array;
 }
 
@@ -55,7 +55,7 @@ export interface Step {
   readonly microBatch: number;
   readonly batchInEpoch: number;
   readonly batchesInEpoch: number;
-  /** Pictures in this micro-batch. */
+  /** Images in this micro-batch. */
   readonly samples: number;
   readonly groups: readonly ParamGroup[];
   /** Parameters and running statistics as they are before the optimizer's step; after it in `onStep`. */
@@ -91,7 +91,7 @@ export interface AfterStepOptions {
   numbers?(progress: Progress): Readonly<Record<string, number>> | undefined;
 }
 
-/** A way of looking at a picture in evaluation; probabilities are averaged over views. */
+/** A way of looking at an image in evaluation; probabilities are averaged over views. */
 export interface View {
   readonly name: string;
   /** [batch, height, width, 3] -> the same shape. */
@@ -106,7 +106,7 @@ export interface Evaluation {
   readonly weights: ReadonlyMap<string, tf.Tensor>;
   /** Names what the weights are: "current", "averaged", "best of epoch 12". */
   readonly source: string;
-  /** At least one; the first is the plain picture unless a plugin says otherwise. */
+  /** At least one; the first is the plain image unless a plugin says otherwise. */
   readonly views: readonly View[];
 }
 
@@ -136,7 +136,7 @@ export interface Outputs {
 export interface TrainFigures {
   /** Mean over samples of the loss as trained on (smoothed, mixed). */
   readonly loss: number;
-  /** Share of training pictures whose true label had the largest logit, as the model saw them (augmented). */
+  /** Share of training images whose true label had the largest logit, as the model saw them (augmented). */
   readonly top1: number;
 }
 
@@ -182,7 +182,7 @@ export interface FitContext {
   readonly model: Model;
   readonly backend: Backend;
   readonly progress: Progress;
-  /** Pictures are resized to this many pixels on the device. */
+  /** Images are resized to this many pixels on the device. */
   readonly inputSize: number;
   /** The run as `trainer plan` prints it. */
   plan(): string;

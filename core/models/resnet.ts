@@ -40,11 +40,11 @@ const define = (architecture: Architecture): ((options?: ResNetOptions) => Part<
     build: (context) => build(architecture, options, context),
   }));
 
-/** 11,220,132 parameters at 100 classes with the CIFAR stem; 555 M multiply-adds a picture of 32 pixels. */
+/** 11,220,132 parameters at 100 classes with the CIFAR stem; 555 M multiply-adds an image of 32 pixels. */
 export const resnet18 = define({ name: "resnet18", depths: [2, 2, 2, 2], bottleneck: false });
 /** 21,328,292 parameters at 100 classes with the CIFAR stem. */
 export const resnet34 = define({ name: "resnet34", depths: [3, 4, 6, 3], bottleneck: false });
-/** 23,705,252 parameters at 100 classes with the CIFAR stem; 1.298 G multiply-adds a picture of 32 pixels. */
+/** 23,705,252 parameters at 100 classes with the CIFAR stem; 1.298 G multiply-adds an image of 32 pixels. */
 export const resnet50 = define({ name: "resnet50", depths: [3, 4, 6, 3], bottleneck: true });
 /** 42,697,380 parameters at 100 classes with the CIFAR stem. */
 export const resnet101 = define({ name: "resnet101", depths: [3, 4, 23, 3], bottleneck: true });

@@ -20,7 +20,7 @@ export type ResNet9Options = z.input<typeof resnet9Options>;
 /** The classifier has no bias, and its logits are divided by eight: what the entry found to train fastest. */
 const logitScale = 0.125;
 
-/** 6,619,200 parameters at 100 classes; 379 M multiply-adds a picture of 32 pixels. Any size from 8 will do. */
+/** 6,619,200 parameters at 100 classes; 379 M multiply-adds an image of 32 pixels. Any size from 8 will do. */
 export const resnet9: (options?: ResNet9Options) => Part<ModelSource> = partFactory(
   "model",
   "resnet9",

@@ -1,5 +1,5 @@
 /**
- * Wide ResNet (Zagoruyko and Komodakis 2016) for small pictures, pre-activation, with the names of the widely
+ * Wide ResNet (Zagoruyko and Komodakis 2016) for small images, pre-activation, with the names of the widely
  * used PyTorch port ("block1.layer.0.convShortcut").
  */
 import { z } from "zod";
@@ -24,7 +24,7 @@ export type WideResNetOptions = z.input<typeof wrnOptions>;
 const stageNames = ["block1", "block2", "block3"] as const;
 
 /**
- * WRN-depth-width. At 100 classes WRN-16-4 has 2,772,020 parameters and 393 M multiply-adds a picture of 32
+ * WRN-depth-width. At 100 classes WRN-16-4 has 2,772,020 parameters and 393 M multiply-adds an image of 32
  * pixels, WRN-28-10 has 36,536,884 and 5.24 G.
  */
 export const wrn: (options?: WideResNetOptions) => Part<ModelSource> = partFactory(

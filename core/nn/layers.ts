@@ -218,7 +218,7 @@ export function append(first: Layer, name: string, then: Layer): Layer {
 
 /**
  * Dropout (Srivastava et al. 2014): in training each number is zero with probability `rate`, the rest grow by
- * 1 / (1 - rate). `shape` says what shares a draw: [batch, 1, 1, 1] drops whole pictures of a branch.
+ * 1 / (1 - rate). `shape` says what shares a draw: [batch, 1, 1, 1] drops whole images of a branch.
  */
 export function dropout(rate: number, shape: (x: tf.Tensor) => number[] = (x) => x.shape): Layer {
   return {

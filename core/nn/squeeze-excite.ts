@@ -1,4 +1,4 @@
-/** Squeeze-and-excitation (Hu et al. 2018): channels are weighed by what the whole picture shows. */
+/** Squeeze-and-excitation (Hu et al. 2018): channels are weighed by what the whole image shows. */
 import * as tf from "@tensorflow/tfjs-core";
 import { type Layer, run } from "./layer.js";
 import { conv2d } from "./layers.js";

@@ -24,7 +24,7 @@ export type { HookCalls } from "../loop/hook-set.js";
 export { microNet } from "./micro-net.js";
 
 /**
- * A whole run that takes milliseconds: 18 drawn pictures of 8 pixels in 4 classes, 4 of them held out, so that each
+ * A whole run that takes milliseconds: 18 drawn images of 8 pixels in 4 classes, 4 of them held out, so that each
  * of the 3 epochs has a batch of 8 and a short one of 6.
  */
 export function microConfig(overrides: Partial<TrainerConfig> = {}): TrainerConfig {
@@ -88,7 +88,7 @@ export function progressAt(overrides: Partial<Progress> = {}): Progress {
   return { epoch: 0, epochs: 10, step: 0, stepsPerEpoch: 20, totalSteps: 200, ...overrides };
 }
 
-/** A step as taps see it: the first of 20 of an epoch, 8 pictures, no weights, or as given. */
+/** A step as taps see it: the first of 20 of an epoch, 8 images, no weights, or as given. */
 export function stepAt(overrides: Partial<Step> = {}): Step {
   return {
     epoch: 0,

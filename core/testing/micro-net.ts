@@ -8,7 +8,7 @@ import { partFactory } from "../parts.js";
 
 const microNetOptions = z.strictObject({
   width: z.int().positive().default(16).describe("channels everywhere"),
-  norm: z.boolean().default(true).describe("batch norm; without it a batch is the sum of its pictures"),
+  norm: z.boolean().default(true).describe("batch norm; without it a batch is the sum of its images"),
 });
 
 /** A convolution, one residual block, a classifier: about 3,000 parameters, a millisecond a step at 8 pixels. */

@@ -346,7 +346,7 @@ it("says of weights that no run wrote that they do not tell how pictures reach t
   expect(() => readPreprocessing(bare, "bare.safetensors")).toThrow(
     expect.objectContaining({
       code: "ERR_WEIGHTS",
-      message: "bare.safetensors does not say how its pictures are prepared: no run wrote it.",
+      message: "bare.safetensors has no preprocessing of images. Expected weights that a run wrote.",
     }),
   );
 });

@@ -83,7 +83,7 @@ const kernels: Record<string, Kernel> = {
     });
   },
 
-  // Every channel of every picture is a channel of one picture; the sum over pictures comes last.
+  // Every channel of every image is a channel of one image; the sum over images comes last.
   DepthwiseConv2dNativeBackpropFilter(backend, { x, dy }, attributes) {
     const geometry = geometryOf(x!.shape as Shape4D, attributes.filterShape, attributes, true);
     const { batchSize, inChannels, outChannels, outHeight, outWidth, filterHeight, filterWidth } = geometry;

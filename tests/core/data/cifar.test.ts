@@ -112,8 +112,8 @@ describe("CIFAR-100", () => {
     const log = vi.fn();
     await makePart(cifar100({ path: folderOf(whole) })).load({ log });
     expect(log.mock.calls.map(([line]) => line)).toEqual([
-      "CIFAR-100 train: 100 pictures (1 to 1 a class); the official split has 50000",
-      "CIFAR-100 test: 10 pictures (0 to 1 a class); the official split has 10000",
+      "CIFAR-100 train: 100 images (1 to 1 a class); the official split has 50000",
+      "CIFAR-100 test: 10 images (0 to 1 a class); the official split has 10000",
     ]);
   });
 
@@ -209,7 +209,7 @@ describe("CIFAR-100", () => {
     });
 
     it("refuses training labels that are all the same", async () => {
-      expect((await failureOf(train([labelsOf(4), labelsOf(4)]))).message).toContain("have one class");
+      expect((await failureOf(train([labelsOf(4), labelsOf(4)]))).message).toContain("expected several classes");
     });
 
     it("refuses a full-size split whose classes are not equally frequent", () => {
@@ -218,7 +218,7 @@ describe("CIFAR-100", () => {
       const check = () => checkHistogram(layout as never, "train", "path", labels, () => {});
       check();
       labels[0] = 1;
-      expect(check).toThrow("the train split has 499 pictures of class 0, expected 500 of each");
+      expect(check).toThrow("the train split has 499 images of class 0, expected 500 of each");
     });
   });
 });

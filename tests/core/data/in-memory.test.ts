@@ -21,7 +21,7 @@ describe("memorySplit", () => {
 
   it("refuses places outside and pixels that do not fit the labels", () => {
     for (const place of [-1, 7, 1.5, NaN]) {
-      expect(() => split.read([place])).toThrow(`picture ${place} was asked of a split of 7`);
+      expect(() => split.read([place])).toThrow(`expected an index below 7, got ${place}`);
     }
     expect(() => memorySplit([{ ...part("c", 0, 2), pixels: new Uint8Array(5) }], 1, 1)).toThrow(
       "c: 5 bytes of pixels, expected 6",

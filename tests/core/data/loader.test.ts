@@ -133,8 +133,8 @@ describe("transform", () => {
   it.each([
     ["another size", (sample: Sample) => ({ ...sample, height: 3, width: 2 }), "is 3 x 2 with 18 bytes"],
     ["too few bytes", (sample: Sample) => ({ ...sample, pixels: new Uint8Array(17) }), "is 2 x 3 with 17 bytes"],
-    ["floats", (sample: Sample) => ({ ...sample, pixels: new Float32Array(18) }) as never, "is no picture"],
-    ["nothing", () => undefined as never, "is no picture"],
+    ["floats", (sample: Sample) => ({ ...sample, pixels: new Float32Array(18) }) as never, "is no image"],
+    ["nothing", () => undefined as never, "is no image"],
   ])("that returns %s is refused with what was expected", async (_, transform, message) => {
     const error = await collect(loaderOf({ transform, shuffle: false }).epoch(0)).then(
       () => undefined,
@@ -236,8 +236,12 @@ describe("what cannot be", () => {
     for (const batchSize of [0, -1, 2.5, NaN]) {
       expect(() => loaderOf({ batchSize })).toThrow("expected a whole number from 1 on");
     }
-    expect(() => loaderOf({ batchSize: 24, dropLast: true })).toThrow("23 pictures give no batch of 24");
-    expect(() => loaderOf({ split: memorySplit([], height, width) })).toThrow("0 pictures give no batch of 5");
+    expect(() => loaderOf({ batchSize: 24, dropLast: true })).toThrow(
+      "expected at least one batch of 24 images, got 23 images",
+    );
+    expect(() => loaderOf({ split: memorySplit([], height, width) })).toThrow(
+      "expected at least one batch of 5 images, got 0 images",
+    );
     for (const start of [-1, 6, 0.5]) {
       await expect(loaderOf().epoch(0, start).next()).rejects.toThrow(`cannot begin at batch ${start}`);
     }
@@ -250,6 +254,6 @@ describe("what cannot be", () => {
       message: expect.stringContaining("is 3 x 3 with 27 bytes, expected 2 x 3 with 18 bytes"),
     });
     const short = { ...split, read: (): Picture[] => [] };
-    await expect(loaderOf({ split: short }).epoch(0).next()).rejects.toThrow("read 0 pictures, expected 5");
+    await expect(loaderOf({ split: short }).epoch(0).next()).rejects.toThrow("expected 5 images from read, got 0");
   });
 });

@@ -33,7 +33,7 @@ describe("verifyData", () => {
       clean: true,
     });
     const text = formatVerify(report);
-    expect(text).toContain("train  600 images, 200 a class");
+    expect(text).toContain("train  600 images, 200 per class");
     expect(text).toContain("Every image can be read, and every class has some.");
   });
 
@@ -75,7 +75,7 @@ describe("verifyData", () => {
     const text = formatVerify(report);
     expect(text).toContain("2 test images are also in the training split");
     expect(text).toContain("test.bin#1 = train.bin#2, with another label");
-    expect(text).toContain("1 repeat an earlier picture");
+    expect(text).toContain("1 repeat an earlier image");
     expect(text).toContain("no image of fine_30, fine_31");
     expect(text).toContain("There are problems");
   });

@@ -160,9 +160,11 @@ describe("gradCam", () => {
       const options = { model: small, weights: goldenWeights(), images: stored("images") as tf.Tensor4D };
       const refused = (more: object) => expect(() => gradCam({ ...options, ...more }));
       refused({ layer: "feature" }).toThrow('no layer "feature" (did you mean "features"?)');
-      refused({ layer: "fc" }).toThrow("gives [2,4], and Grad-CAM needs [batch");
-      refused({ classes: [0, 4] }).toThrow("asked for class 4; the model has 4");
-      refused({ classes: [0] }).toThrow("1 classes for 2 pictures");
+      refused({ layer: "fc" }).toThrow(
+        'expected a layer with output [batch, height, width, channels], but layer "fc" has [2,4]',
+      );
+      refused({ classes: [0, 4] }).toThrow("expected classes from 0 to 3, got 4");
+      refused({ classes: [0] }).toThrow("expected 2 classes, one per image, got 1");
     });
   });
 });

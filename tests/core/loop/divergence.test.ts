@@ -94,7 +94,7 @@ describe("halt, the default", () => {
   });
 
   it.each([
-    ["pixel", /the pictures/],
+    ["pixel", /the images/],
     ["gradient", /the gradient of stem/],
   ] as const)("names the first tensor that is not finite: %s", async (where, text) => {
     const { error, diverged } = await outcome({ plugins: [fault(where, Number.NaN, [3])] });

@@ -134,9 +134,7 @@ describe("hints", () => {
   it("say that batch norm sees micro-batches, where a step has several", async () => {
     const plugins = [gradientAccumulation({ factor: 2 })];
     const note = await hintsOf({ plugins, batchSize: 4, model: resnet18({ width: 8, stem: "cifar" }) });
-    expect(note).toContain(
-      "A step is 2 micro-batches, and batch norm takes its statistics from the 4 pictures of each",
-    );
+    expect(note).toContain("A step is 2 micro-batches, and batch norm takes its statistics from the 4 images of each");
     const without = await hintsOf({ batchSize: 4, model: resnet18({ width: 8, stem: "cifar" }) });
     expect(without).not.toContain("batch norm");
   });
@@ -144,7 +142,7 @@ describe("hints", () => {
   it.each([
     [0.1, 128, undefined],
     [0.2, 128, undefined],
-    [0.1, 512, "4 times lower than the linear-scaling rule's 0.4 for 512 pictures a step"],
+    [0.1, 512, "4 times lower than the linear-scaling rule's 0.4 for 512 images per step"],
     [1, 128, "10 times as high than"],
   ] as const)(
     "measure a rate of %d for %i pictures by the linear-scaling rule",

@@ -143,7 +143,7 @@ describe("a step that fails leaves state and memory as they were", () => {
         { microBatch: 41, progress },
       ),
     ).toThrow(
-      /^The loss is NaN in epoch 3, step 42\. The step was not applied\. .*: the pictures\. The learning rate was 0\.1; the pictures' places in the training split: 0, 1, 2, 3\. Lower the learning rate/,
+      /^The loss is NaN in epoch 3, step 42\. The step was not applied\. .*: the images\. The learning rate was 0\.1; indices of the images in the training split: 0, 1, 2, 3\. Lower the learning rate/,
     );
     dispose(state);
   });
