@@ -1,5 +1,7 @@
 /** `trainer evaluate RUN`: the figures of a finished run, computed again, and how far each can be trusted. */
+
 import { type Command, Option } from "commander";
+import { percent } from "../core/format.js";
 import type { Interval } from "../core/interpret/bootstrap.js";
 import type { CalibrationBin } from "../core/interpret/calibration.js";
 import type { CalibrationResult } from "../run/calibration.js";
@@ -8,7 +10,7 @@ import { toJson } from "../run/json.js";
 import { openRun } from "../run/open.js";
 import { whole } from "./options.js";
 import { addConfigOption, ownConfig } from "./own-config.js";
-import { percent, print, table, tell, tellWarnings } from "./terminal.js";
+import { print, table, tell, tellWarnings } from "./terminal.js";
 
 interface EvaluateCommand {
   config?: string;

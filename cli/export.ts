@@ -1,11 +1,13 @@
 /** `trainer export RUN`: a finished run as a file for a phone, a browser or another runtime. */
+
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { percent } from "../core/format.js";
 import type { ExportResult, Format, Quantization } from "../export/index.js";
 import { exportRun, formats, quantizations } from "../export/index.js";
 import { toJson } from "../run/json.js";
 import { openFolder } from "../run/open.js";
 import { whole } from "./options.js";
-import { percent, print, table, tell, tellWarnings } from "./terminal.js";
+import { print, table, tell, tellWarnings } from "./terminal.js";
 
 interface ExportCommandOptions {
   to: Format[];

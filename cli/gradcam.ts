@@ -1,10 +1,12 @@
 /** `trainer gradcam RUN [IMAGE…]`: heat maps of a finished run, for image files or for images of its own data. */
+
 import { basename, extname, join, resolve } from "node:path";
 import { type Command, Option } from "commander";
 import type { Data, DataSource } from "../core/data/dataset.js";
 import { spread } from "../core/data/holdout.js";
 import { dataSource } from "../core/data/index.js";
 import { TrainerError } from "../core/errors.js";
+import { percent } from "../core/format.js";
 import { allOf, type Explained, heatMaps, type ImageSet } from "../core/interpret/heat-maps.js";
 import { gridScore, type PointingScore, pointingScore } from "../core/interpret/pointing-scores.js";
 import type { Session } from "../core/loop/session.js";
@@ -17,7 +19,7 @@ import { openFolder, openRun } from "../run/open.js";
 import { imageFiles } from "./images.js";
 import { whole } from "./options.js";
 import { addConfigOption, ownConfig } from "./own-config.js";
-import { percent, print, table, tell, tellWarnings } from "./terminal.js";
+import { print, table, tell, tellWarnings } from "./terminal.js";
 
 interface GradCamCommand {
   config?: string;

@@ -1,15 +1,17 @@
 /** `trainer profile`: times a few training steps and lists where the time goes. Writes no run. */
+
 import { rmSync, writeFileSync } from "node:fs";
 import type { Command } from "commander";
 import type { Backend } from "../core/backend/index.js";
 import { type CallSpan, type NativeCall, timeNativeCalls } from "../core/backend/native-timing.js";
 import type { TrainerConfig } from "../core/config/config.js";
 import { TrainerError } from "../core/errors.js";
+import { percent } from "../core/format.js";
 import { Trainer } from "../core/loop/trainer.js";
 import { toJson } from "../run/json.js";
 import { writing } from "../run/output.js";
 import { addRunOptions, configFrom, type RunOptions, whole } from "./options.js";
-import { percent, print, table, tell, tellWarnings } from "./terminal.js";
+import { print, table, tell, tellWarnings } from "./terminal.js";
 
 interface ProfileOptions extends RunOptions {
   steps: number;

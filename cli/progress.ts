@@ -1,5 +1,7 @@
 /** Progress for people: a live line on a terminal, a line per epoch, and the results at the end. */
+
 import type { Emitter } from "mitt";
+import { percent } from "../core/format.js";
 import type { Events, MetricsRecord, SummaryRecord } from "../core/loop/events.js";
 import type { Progress } from "../core/loop/types.js";
 import {
@@ -8,7 +10,6 @@ import {
   displayWidth,
   duration,
   liveLine,
-  percent,
   plain,
   shortened,
   sparkline,

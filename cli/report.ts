@@ -1,9 +1,11 @@
 /** `trainer report RUN` and `trainer compare RUN…`: pages made from the files of runs. */
+
 import { accessSync, constants, existsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type { Command } from "commander";
 import { TrainerError } from "../core/errors.js";
 import { makeFolders, writeFileAtomic } from "../core/files.js";
+import { percent } from "../core/format.js";
 import { comparePage } from "../report/compare-page.js";
 import { type ComparedFigure, compared, figureOf, groupsOf, leftOut, unfinishedIn } from "../report/groups.js";
 import { pageHtml } from "../report/html.js";
@@ -11,7 +13,7 @@ import { readRun, writeReport } from "../report/read.js";
 import { toJson } from "../run/json.js";
 import { isHeld } from "../run/lock.js";
 import { writing } from "../run/output.js";
-import { percent, print, table, tell } from "./terminal.js";
+import { print, table, tell } from "./terminal.js";
 
 export function addReport(program: Command): void {
   program

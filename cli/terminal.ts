@@ -1,6 +1,7 @@
 /** Output for people. Standard output carries results; standard error everything else. */
 import type { Emitter } from "mitt";
 import pc from "picocolors";
+import stringWidth from "string-width";
 import type { Events } from "../core/loop/events.js";
 
 /** Characters that move the cursor, colour the screen or reverse the direction of text. */
@@ -86,16 +87,8 @@ export function liveLine(): LiveLine {
 const segmenter = new Intl.Segmenter(undefined, { granularity: "grapheme" });
 const graphemes = (text: string): string[] => Array.from(segmenter.segment(text), ({ segment }) => segment);
 
-/** Two columns each: the wide and fullwidth blocks of Unicode's East Asian Width, and emoji. */
-const wide =
-  /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe10-\ufe19\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\ufe0f\u{1b000}-\u{1b2ff}\u{1f200}-\u{1f2ff}\u{20000}-\u{3fffd}]|\p{Emoji_Presentation}/u;
-
 /** Columns of a text on a terminal. */
-export function displayWidth(text: string): number {
-  if (/^[ -~]*$/.test(text)) return text.length;
-  const widthOf = (sign: string): number => (wide.test(sign) ? 2 : /^[\p{Mn}\p{Me}\p{Cf}]+$/u.test(sign) ? 0 : 1);
-  return graphemes(text).reduce((sum, sign) => sum + widthOf(sign), 0);
-}
+export const displayWidth = (text: string): number => stringWidth(text);
 
 /** Shortens a text to `width` columns in the middle, since names differ at their ends. */
 export function shortened(text: string, width: number): string {
@@ -142,9 +135,6 @@ export function table(
   };
   return cells.map((row) => (indent + row.slice(0, widths.length).map(padded).join("  ")).trimEnd()).join("\n");
 }
-
-/** 58.3 %. */
-export const percent = (fraction: number): string => `${(fraction * 100).toFixed(1)} %`;
 
 /** 1 h 02 min, 3 min 05 s, 12 s. */
 export function duration(seconds: number): string {

@@ -1,8 +1,10 @@
 /** Heat maps as files in a folder: an image for each, all of them on one sheet, and a page that says what they are. */
+
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Picture } from "../core/data/dataset.js";
 import { makeFolders } from "../core/files.js";
+import { percent } from "../core/format.js";
 import { sheet } from "../core/image/sheet.js";
 import { heatColours, overlay, rowJpeg, rowPng } from "../core/interpret/overlay.js";
 import { writing } from "../run/output.js";
@@ -79,8 +81,6 @@ export function createGallery(folder: string): Gallery {
     },
   };
 }
-
-const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 
 async function tileOf(pair: readonly Picture[], { source, predicted, explained, truth }: Explanation): Promise<Image> {
   const isPhoto = pair[0]!.height >= photoHeight;

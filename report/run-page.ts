@@ -1,6 +1,8 @@
 /** A run's page, from what the run's folder holds and nothing else. */
+
 import { homedir } from "node:os";
 import { basename } from "node:path";
+import { counted } from "../core/format.js";
 import { heatColours } from "../core/interpret/overlay.js";
 import type { EpochRecord, MetricsRecord, SummaryRecord } from "../core/loop/events.js";
 import { toJson } from "../run/json.js";
@@ -95,7 +97,6 @@ export function runPage(parts: RunParts): Page {
   };
 }
 
-const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`;
 const capital = (name: string): string => name.slice(0, 1).toUpperCase() + name.slice(1);
 
 const headed = (title: string, blocks: readonly Block[]): Block[] =>

@@ -1,5 +1,7 @@
 /** Looking into one step of a run: what each tap made of what it was given, and how large each gradient was. */
+
 import * as tf from "@tensorflow/tfjs-core";
+import { percent } from "../core/format.js";
 import type { HookName, HookSignatures, Hooks, TapOptions } from "../core/loop/hooks.js";
 import type { Plugin } from "../core/loop/plugin.js";
 import type { Batch, Gradients } from "../core/loop/types.js";
@@ -99,7 +101,6 @@ function describe(hook: Watched, before: unknown, after: unknown): string {
 
 const scalar = (value: unknown): number => ((value as tf.Tensor).dataSync() as Float32Array)[0]!;
 const short = (value: number): string => String(Number(value.toPrecision(6)));
-const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 const norm = (tensor: tf.Tensor): number => tf.tidy(() => scalar(tf.norm(tf.cast(tensor, "float32"))));
 
 function numberChange(what: string, before: number, after: number): string {

@@ -49,7 +49,7 @@ async function loadBest(log: (line: string) => void): Promise<Backend> {
     return await loadOnce("tensorflow");
   } catch (error) {
     const wasm = await loadOnce("wasm");
-    wasm.fallback = `Training on the wasm backend, several times slower than TensorFlow: ${oneLine((error as Error).message)}`;
+    wasm.fallback = `Training on the wasm backend, several times slower than TensorFlow: ${(error as Error).message.replaceAll(/\s*\n\s*/g, " ")}`;
     log(wasm.fallback);
     return wasm;
   }
@@ -90,8 +90,4 @@ async function loadWasm(): Promise<Backend> {
   await import("./gradients.js");
   const { startWasm } = await import("./wasm/wasm.js");
   return { name: "wasm", ...(await startWasm()) };
-}
-
-function oneLine(text: string): string {
-  return text.replaceAll(/\s*\n\s*/g, " ");
 }

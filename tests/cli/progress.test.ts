@@ -1,4 +1,5 @@
 /** What people watch: a live line that fits its terminal, and lines that do not depend on one. */
+
 import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { createEstimate, fitting, formatResults, type Part, showProgress } from "../../cli/progress.js";
 import {
@@ -6,7 +7,6 @@ import {
   columns,
   displayWidth,
   duration,
-  percent,
   plain,
   print,
   shortened,
@@ -14,6 +14,7 @@ import {
   table,
   tell,
 } from "../../cli/terminal.js";
+import { percent } from "../../core/format.js";
 import { createEvents, type Events } from "../../core/loop/events.js";
 
 const parts: Part[] = [

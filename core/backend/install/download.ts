@@ -4,6 +4,7 @@ import { mkdir, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 
 import { TrainerError } from "../../errors.js";
+import { megabytes } from "../../format.js";
 import { hashFile } from "./hash-file.js";
 import type { Pin, Recipe } from "./recipe.js";
 import { runTool } from "./tools.js";
@@ -120,9 +121,4 @@ async function reportSize(folder: string, log: (line: string) => void): Promise<
     ),
   );
   log(`… ${megabytes(sizes.reduce((sum, size) => sum + size, 0))} so far`);
-}
-
-/** Bytes for people: `274 MB`, `1.2 GB`. */
-export function megabytes(bytes: number): string {
-  return bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 }

@@ -11,6 +11,7 @@ import { basename, dirname, join } from "node:path";
 
 import { TrainerError } from "../../errors.js";
 import { makeFolders } from "../../files.js";
+import { megabytes } from "../../format.js";
 import { waitForLock } from "../../lock/waiting.js";
 import { buildAddon, compileFlags } from "./build.js";
 import {
@@ -28,7 +29,7 @@ import {
   removeLeftovers,
   verifyEntry,
 } from "./cache.js";
-import { downloadPinnedWheel, downloadWheel, type Fetch, megabytes, pinProblem } from "./download.js";
+import { downloadPinnedWheel, downloadWheel, type Fetch, pinProblem } from "./download.js";
 import { hashFile } from "./hash-file.js";
 import { findNativeSources, hashSources, type NativeSources } from "./native-sources.js";
 import { headers, libraries, type Recipe, recipeFor } from "./recipe.js";

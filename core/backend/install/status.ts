@@ -2,12 +2,12 @@
 import { readdir, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { TrainerError } from "../../errors.js";
+import { counted, megabytes } from "../../format.js";
 import { type Backend, loadBackend } from "../index.js";
 import { bfloat16Instructions } from "../processor.js";
 import { intraOpThreads } from "../threads.js";
 import { cacheRoot, listEntries, readEntry, verifyEntry } from "./cache.js";
 import { findCandidates } from "./candidates.js";
-import { megabytes } from "./download.js";
 
 /** One installed TensorFlow. */
 export interface InstalledEntry {
@@ -98,11 +98,10 @@ const comparison = {
 /** The status for people. */
 export function formatStatus({ node, platform, threads, bfloat16, cache, tried, use, failure }: BackendStatus): string {
   const name = use.name === "tensorflow" ? "TensorFlow" : "WebAssembly (tf.js)";
-  const counted = (count: number): string => `${count} ${count === 1 ? "thread" : "threads"}`;
   const rows: [heading: string, text: string][] = [
-    ["in use", `${name} ${use.version} on ${use.device}, ${counted(use.threads)}`],
+    ["in use", `${name} ${use.version} on ${use.device}, ${counted(use.threads, "thread")}`],
     ...[...use.notes, ...(failure === undefined ? [] : [failure])].map((text): [string, string] => ["", text]),
-    ["node", `${node} on ${platform}; TensorFlow would use ${counted(threads)} (TF_NUM_INTRAOP_THREADS)`],
+    ["node", `${node} on ${platform}; TensorFlow would use ${counted(threads, "thread")} (TF_NUM_INTRAOP_THREADS)`],
     ["bfloat16", bfloat16 === undefined ? "whether the processor gains is not known" : describeBfloat16(bfloat16)],
     ["cache", `${cache.path}, ${megabytes(cache.bytes)}`],
     ...cache.entries.map(({ name, bytes, installedAt, compared, problem }): [string, string] => {
