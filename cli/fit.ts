@@ -65,10 +65,7 @@ async function fit(options: FitOptions): Promise<void> {
   // A run that is named gives its own config; the newest one of a name is found by the config.
   const run =
     resume !== undefined && (resume !== true || folder !== undefined) ? findRun(resume, { folder }) : undefined;
-  const { config, source = run?.record.source } = await configFrom(
-    options,
-    run && (() => configOfRun(run, { allowChange })),
-  );
+  const { config, source } = await configFrom(options, run && (() => configOfRun(run, { allowChange })));
   const ends = listenForEnds();
   try {
     const done = await train(config, {

@@ -2,8 +2,11 @@
  * Which config file made a run, as this machine remembers it: outside the run's folder, which may come from elsewhere and is
  * data. Only runs with parts of the user's own are remembered.
  *
- *     <cache>/runs/<the run's id>.json   { folder, config, sha256 }
+ *     <cache>/runs/<hash of the run's id and its folder>.json   { folder, config, sha256 }
+ *
+ * The id is random and in the run's record. A copy of the run, or the run moved, is another one: the config is asked for once.
  */
+import { createHash } from "node:crypto";
 import { existsSync, readFileSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
@@ -16,7 +19,10 @@ import type { ConfigSource, RunConfigRecord } from "./record.js";
 
 const originShape = z.strictObject({ folder: z.string(), config: z.string(), sha256: z.string() });
 
-const originFile = (id: string): string => join(cacheRoot(), "runs", `${id}.json`);
+const originFile = (folder: string, id: string): string => {
+  const key = createHash("sha256").update(`${id}\n${folder}`).digest("hex").slice(0, 32);
+  return join(cacheRoot(), "runs", `${key}.json`);
+};
 
 /** Remembers the config file of a run; warns where the cache cannot be written, since only a later resume needs it. */
 export function rememberOrigin(
@@ -27,7 +33,8 @@ export function rememberOrigin(
 ): void {
   try {
     makeFolders(join(cacheRoot(), "runs"));
-    writeFileAtomic(originFile(id), `${JSON.stringify({ folder: realpathSync(folder), config: path, sha256 })}\n`);
+    const place = realpathSync(folder);
+    writeFileAtomic(originFile(place, id), `${JSON.stringify({ folder: place, config: path, sha256 })}\n`);
   } catch (error) {
     warn(`The config file of this run is not remembered: ${reasonOf(error)} Resume the run with --config ${path}`);
   }
@@ -35,10 +42,11 @@ export function rememberOrigin(
 
 /** The config file of a run, where this machine made the run in this folder. */
 export function originOf(folder: string, id: string | undefined): ConfigSource | undefined {
-  if (id === undefined || !/^[0-9a-f-]{36}$/.test(id)) return undefined; // a record may hold anything
+  if (typeof id !== "string") return undefined;
   try {
-    const found = originShape.parse(JSON.parse(readFileSync(originFile(id), "utf8")));
-    return found.folder === realpathSync(folder) ? { path: found.config, sha256: found.sha256 } : undefined;
+    const place = realpathSync(folder);
+    const found = originShape.parse(JSON.parse(readFileSync(originFile(place, id), "utf8")));
+    return found.folder === place ? { path: found.config, sha256: found.sha256 } : undefined;
   } catch {
     return undefined; // not made here, or the cache was cleared
   }

@@ -37,7 +37,7 @@ export interface TrainOptions {
   allowChange?: readonly string[];
   /** Take the run's lock from a process that cannot be seen from here. */
   forceUnlock?: boolean;
-  /** The file that the config comes from. */
+  /** The file that the config comes from, named by the user. */
   source?: ConfigSource;
   /** Plugins that only watch and are no part of the config: a report, say. */
   observers?: readonly Plugin[];
@@ -60,7 +60,9 @@ export async function train(config: TrainerConfig, options: TrainOptions = {}): 
   const before = resumed(options, config.name ?? "run");
   const id = before?.record.id ?? randomUUID();
   const inference = (): string[] => pluginsInInference(trainer);
-  const record = createRunRecord({ logEvery: options.logEvery, source, id, inference });
+  // What a record names stays in it, for people; only a file that the user names now is remembered (`rememberOrigin`).
+  const named = source ?? before?.record.source;
+  const record = createRunRecord({ logEvery: options.logEvery, source: named, id, inference });
   const trainer: Trainer = new Trainer(config, [record.plugin, ...observers]);
   checkNames(config);
   watch?.(trainer.events);

@@ -6,7 +6,8 @@ import { cpSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import sharp from "sharp";
 import { beforeAll, describe, expect, it } from "vitest";
-import { ownConfigFile } from "../support/own-configs.js";
+import { configHash } from "../../core/config/load.js";
+import { importedFile, ownConfigFile } from "../support/own-configs.js";
 import { type Ran, trainer, workplace } from "../support/run-cli.js";
 
 const { base, inside } = workplace();
@@ -40,6 +41,22 @@ describe("the config that this machine remembers", () => {
     expect(globalThis).not.toHaveProperty("executed");
   });
 
+  it("is not replaced by what a record names, however often the run is resumed", async () => {
+    cpSync("local", "tampered", { recursive: true });
+    expect(await trainer("--resume", "tampered", "--config", copy, "--max-steps", "3", "--quiet")).toMatchObject({
+      code: 0,
+    });
+    const file = "tampered/config.resolved.json";
+    const record = JSON.parse(readFileSync(file, "utf8"));
+    const evil = join(inside, "tampered", "evil.mjs");
+    writeFileSync(evil, "globalThis.executed = true; export default {};");
+    writeFileSync(file, JSON.stringify({ ...record, source: { path: evil, sha256: await configHash(evil) } }));
+    for (const steps of ["4", "5"]) {
+      await trainer("--resume", "tampered", "--max-steps", steps, "--quiet");
+      expect(globalThis).not.toHaveProperty("executed");
+    }
+  });
+
   it("belongs to the folder where the run was made", async () => {
     renameSync("local", "moved");
     expect(await trainer("predict", "moved", cat)).toMatchObject({ code: 2 });
@@ -48,7 +65,10 @@ describe("the config that this machine remembers", () => {
     expect(await trainer("predict", "local", cat)).toMatchObject({ code: 0 });
   });
 
-  it.each([["it", copy]])("is used as long as %s is as it was", async (_, file) => {
+  it.each([
+    ["it", copy],
+    ["a file that it imports", importedFile],
+  ])("is used as long as %s is as it was", async (_, file) => {
     const text = readFileSync(file, "utf8");
     writeFileSync(
       file,
