@@ -10,6 +10,7 @@ import { comparePage } from "../report/compare-page.js";
 import { type ComparedFigure, compared, figureOf, groupsOf, leftOut, unfinishedIn } from "../report/groups.js";
 import { pageHtml } from "../report/html.js";
 import { readRun, writeReport } from "../report/read.js";
+import { mustHoldNoLinks } from "../run/folder.js";
 import { toJson } from "../run/json.js";
 import { isHeld } from "../run/lock.js";
 import { writing } from "../run/output.js";
@@ -31,6 +32,7 @@ Example:
     )
     .action((run: string) => {
       const parts = readParts(run);
+      mustHoldNoLinks(parts.folder);
       print(writeReport(parts));
     });
 }

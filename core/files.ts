@@ -1,6 +1,8 @@
 /** Writing files so that what is there under its name is whole, also after a crash or a full disk. */
+import { randomBytes } from "node:crypto";
 import {
   closeSync,
+  constants,
   existsSync,
   fstatSync,
   fsyncSync,
@@ -48,11 +50,11 @@ export function writeAll(file: number, bytes: Uint8Array): void {
 }
 
 /**
- * Writes a file, flushes it and checks its size. What is in it then survives power loss; its name does so
- * once its folder is flushed too.
+ * Writes a new file, flushes it and checks its size. What is in it then survives power loss; its name does so
+ * once its folder is flushed too. "wx": nothing that is there already is written to, nor what a link points to.
  */
 export function writeFlushed(path: string, bytes: Uint8Array): void {
-  const file = system.openSync(path, "w");
+  const file = system.openSync(path, "wx");
   try {
     writeAll(file, bytes);
     system.fsyncSync(file);
@@ -63,8 +65,11 @@ export function writeFlushed(path: string, bytes: Uint8Array): void {
   }
 }
 
-/** What `writeFileAtomic` calls a file until it is whole. */
-const unfinishedName = (path: string): string => `.tmp-${process.pid}-${basename(path)}`;
+/** What `writeFileAtomic` calls a file until it is whole: another name each time, which nobody can have taken before. */
+const unfinishedName = (path: string): string => {
+  const nonce = randomBytes(6).toString("hex");
+  return `.tmp-${process.pid}-${nonce}-${basename(path)}`;
+};
 const isUnfinished = (name: string): boolean => /^\.tmp-\d+-./.test(name);
 
 /**
@@ -83,6 +88,32 @@ export function writeFileAtomic(path: string, content: string | Uint8Array): voi
   } catch (cause) {
     system.rmSync(temporary, { force: true });
     throw ioError(`Writing ${path}`, cause, { bytes: bytes.length, folder });
+  }
+}
+
+/**
+ * All bytes of a file.
+ *
+ * @param most bytes that it may have
+ * @throws TrainerError ERR_IO for what is not there or cannot be read; ERR_DATA for what is no file of that size: a
+ *   pipe would wait for its writer, and a device never ends
+ */
+export function readWhole(path: string, { most }: { most: number }): Buffer {
+  try {
+    const file = system.openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      const found = system.fstatSync(file);
+      const what = found.isFile() ? `${found.size} bytes` : found.isDirectory() ? "a folder" : "a pipe or a device";
+      if (!found.isFile() || found.size > most) {
+        throw new TrainerError("ERR_DATA", `${path}: expected a file of at most ${most} bytes, got ${what}.`);
+      }
+      return system.readFileSync(file);
+    } finally {
+      system.closeSync(file);
+    }
+  } catch (cause) {
+    if (cause instanceof TrainerError) throw cause;
+    throw new TrainerError("ERR_IO", `${path} cannot be read: ${(cause as Error).message}.`, { cause });
   }
 }
 

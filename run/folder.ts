@@ -1,5 +1,5 @@
 /** A run's own folder: created before anything is loaded, and never one that holds something else. */
-import { accessSync, constants, existsSync, lstatSync, mkdirSync, readdirSync, rmdirSync } from "node:fs";
+import { accessSync, constants, type Dirent, existsSync, lstatSync, mkdirSync, readdirSync, rmdirSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { TrainerError } from "../core/errors.js";
 import { flushFolder, ioError, system, unfinishedFiles } from "../core/files.js";
@@ -13,9 +13,41 @@ export interface RunFolder {
 }
 
 /**
- * The folder of a run that goes on.
+ * Refuses a run's folder that holds links, symbolic or hard. A run may come from elsewhere: what is written to a file of
+ * it must not end up outside of it. The lock's files have two names while it is being taken.
  *
- * @throws TrainerError ERR_OUTPUT when it cannot be written
+ * @throws TrainerError ERR_OUTPUT with the first link
+ */
+export function mustHoldNoLinks(folder: string): void {
+  for (const entry of entriesOf(folder)) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) mustHoldNoLinks(path);
+    const isLock = entry.name === lockFile || entry.name.startsWith(`${lockFile}.`);
+    const names = (entry.isFile() && !isLock && lstatSync(path, { throwIfNoEntry: false })?.nlink) || 1;
+    if (!entry.isSymbolicLink() && names === 1) continue;
+    const found = entry.isSymbolicLink() ? "a symbolic link" : `one with ${names} names (hard links)`;
+    throw new TrainerError(
+      "ERR_OUTPUT",
+      `${path}: expected a file or folder of the run's own, got ${found}. Nothing is written into a run's folder with ` +
+        "links, since that could change files outside of it. Copy the run with cp -rL and use the copy.",
+    );
+  }
+}
+
+function entriesOf(folder: string): Dirent[] {
+  try {
+    return readdirSync(folder, { withFileTypes: true });
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    if (code === "ENOENT") return []; // a checkpoint that another process just removed
+    throw new TrainerError("ERR_OUTPUT", `The run's folder ${folder} cannot be read: ${message}.`, { cause });
+  }
+}
+
+/**
+ * The folder of a run that is resumed.
+ *
+ * @throws TrainerError ERR_OUTPUT when it cannot be written, or holds links
  */
 export function existingRunFolder(path: string): RunFolder {
   try {
@@ -25,6 +57,7 @@ export function existingRunFolder(path: string): RunFolder {
       cause,
     });
   }
+  mustHoldNoLinks(path);
   return { path, removeIfEmpty: () => {} };
 }
 
@@ -104,6 +137,7 @@ export function createRunFolder({
       if (existsSync(path) && holdsSomething(path)) throw occupied(path);
       make(path);
       accessSync(path, constants.W_OK);
+      mustHoldNoLinks(path);
       return { path, removeIfEmpty };
     }
     make(resolve(root));

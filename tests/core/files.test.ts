@@ -1,9 +1,18 @@
 /** Atomic writes: under a file's name lies the old content or the new one, whatever the disk does. */
+import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeEach, describe, expect, it, vi } from "vitest";
-import { flushFolder, ioError, system, unfinishedFiles, writeFileAtomic } from "../../core/files.js";
+import {
+  flushFolder,
+  ioError,
+  readWhole,
+  system,
+  unfinishedFiles,
+  writeFileAtomic,
+  writeFlushed,
+} from "../../core/files.js";
 
 const base = fs.mkdtempSync(join(tmpdir(), "fitloop-files-"));
 afterAll(() => fs.rmSync(base, { recursive: true, force: true }));
@@ -124,11 +133,28 @@ describe("writing a file", () => {
   it("has a name that is known to be unfinished until it is whole", () => {
     const opened = vi.spyOn(system, "openSync");
     writeFileAtomic(path, "new");
-    expect(opened.mock.calls[0]).toEqual([join(folder, `.tmp-${process.pid}-summary.json`), "w"]);
+    writeFileAtomic(path, "newer");
+    const names = opened.mock.calls.filter(([, flags]) => flags === "wx").map(([name]) => String(name));
+    expect(names).toHaveLength(2);
+    expect(names[0]).not.toBe(names[1]);
+    for (const name of names) {
+      expect(name).toMatch(new RegExp(`^${folder}/\\.tmp-${process.pid}-[0-9a-f]{12}-summary\\.json$`));
+    }
     for (const name of [".tmp-1-a", `.tmp-${process.pid}-summary.json`]) fs.writeFileSync(join(folder, name), "");
     for (const name of [".tmp-1-", ".tmp-a-a", ".tmp--a", "x.tmp-1-a", ".tmp-1a", "tmp-1-a"])
       fs.writeFileSync(join(folder, name), "");
     expect(unfinishedFiles(folder).sort()).toEqual([`.tmp-${process.pid}-summary.json`, ".tmp-1-a"].sort());
+  });
+
+  it("writes to nothing that is there already, a link least of all", () => {
+    const outside = join(base, `outside-${count}`);
+    fs.writeFileSync(outside, "mine");
+    fs.symlinkSync(outside, join(folder, "link"));
+    expect(() => writeFlushed(join(folder, "link"), Uint8Array.of(1))).toThrow("EEXIST");
+    expect(() => writeFlushed(path, Uint8Array.of(1))).toThrow("EEXIST");
+    writeFileAtomic(join(folder, "link"), "new"); // takes the link's name, and leaves what it pointed to
+    expect(fs.readFileSync(outside, "utf8")).toBe("mine");
+    expect(fs.lstatSync(join(folder, "link")).isFile()).toBe(true);
   });
 
   it("fails where the folder is gone, and says so", () => {
@@ -179,5 +205,32 @@ describe("what a failure says", () => {
   it("is what was needed alone where the system does not tell what is free", () => {
     vi.spyOn(system, "statfsSync").mockImplementation(failing("ENOSYS"));
     expect(ioError("Writing x", full, { bytes: 5, folder }).message).toContain("It needed 5 bytes. Make room");
+  });
+});
+
+describe("reading a whole file", () => {
+  const most = 10;
+  const code = (act: () => unknown): unknown => {
+    try {
+      return act();
+    } catch (error) {
+      return `${(error as { code: string }).code} ${(error as Error).message}`;
+    }
+  };
+
+  it("gives its bytes", () => {
+    expect(readWhole(path, { most }).toString()).toBe("old");
+  });
+
+  it("refuses what is larger, a folder, a pipe, a device and nothing, and waits for none of them", () => {
+    fs.writeFileSync(path, "12345678901");
+    expect(code(() => readWhole(path, { most }))).toBe(
+      `ERR_DATA ${path}: expected a file of at most 10 bytes, got 11 bytes.`,
+    );
+    expect(code(() => readWhole(folder, { most }))).toMatch(/^ERR_DATA .*got a folder/);
+    spawnSync("mkfifo", [join(folder, "pipe")]);
+    expect(code(() => readWhole(join(folder, "pipe"), { most }))).toMatch(/^ERR_DATA .*got a pipe or a device/);
+    expect(code(() => readWhole("/dev/zero", { most }))).toMatch(/^ERR_DATA .*got a pipe or a device/);
+    expect(code(() => readWhole(join(folder, "gone"), { most }))).toMatch(/^ERR_IO .*ENOENT/);
   });
 });

@@ -1,5 +1,5 @@
 /** A run's own folder: new or empty, or nothing happens. */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, linkSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
@@ -169,4 +169,48 @@ it("a run that goes on never takes its folder away", () => {
   expect(folder.path).toBe(root);
   folder.removeIfEmpty();
   expect(existsSync(root)).toBe(true);
+});
+
+describe("links in a run's folder", () => {
+  const outside = join(base, "outside");
+  writeFileSync(outside, "mine");
+  const kinds: [string, (path: string) => void, string][] = [
+    ["a link to a file", (path) => symlinkSync(outside, path), "a symbolic link"],
+    ["a link to a folder", (path) => symlinkSync(base, path), "a symbolic link"],
+    ["a link to nothing", (path) => symlinkSync("nowhere", path), "a symbolic link"],
+    ["a second name of a file", (path) => linkSync(outside, path), "one with 2 names (hard links)"],
+  ];
+
+  it.each(kinds)("are refused before anything is written: %s", (_, make, found) => {
+    for (const name of [
+      "metrics.jsonl",
+      "run.lock",
+      "report",
+      "visualdl/vdlrecords.1.log",
+      "checkpoints/step-00000001",
+    ]) {
+      if (found.includes("hard") && name === "run.lock") continue; // taken by a link of its own
+      const folder = join(root, name.replaceAll("/", "-"));
+      mkdirSync(join(folder, name, ".."), { recursive: true });
+      make(join(folder, name));
+      const error = refusal(() => existingRunFolder(folder));
+      expect(error).toMatchObject({ code: "ERR_OUTPUT", exitCode: 73 });
+      expect(error.message).toContain(
+        `${join(folder, name)}: expected a file or folder of the run's own, got ${found}.`,
+      );
+      rmSync(outside, { force: true });
+      writeFileSync(outside, "mine");
+    }
+  }); // prettier-ignore
+
+  it("are refused in a folder that only a killed run's lock lies in", () => {
+    symlinkSync(outside, join(root, "run.lock"));
+    expect(refusal(() => createRunFolder({ out: root, name: "a" })).code).toBe("ERR_OUTPUT");
+  });
+
+  it("do not matter outside of it: a run's folder may be reached by one", () => {
+    const link = join(base, `link-${count}`);
+    symlinkSync(root, link);
+    expect(existingRunFolder(link).path).toBe(link);
+  });
 });

@@ -106,8 +106,8 @@ export function useMemoryDisk(tree: Tree = emptyTree()): Disk {
 
   const port: Partial<Record<Call, (...args: never[]) => unknown>> = {
     openSync(path: string, flags: string) {
-      if (flags === "w" && find(path) !== undefined) throw new Error("This disk writes new files only.");
-      opened.set(nextFile, { id: flags === "w" ? make(path, "f") : need(path), path });
+      if (flags === "wx" && find(path) !== undefined) fail("EEXIST", path);
+      opened.set(nextFile, { id: flags === "wx" ? make(path, "f") : need(path), path });
       return nextFile++;
     },
     writeSync(file: number, bytes: Uint8Array, offset: number, length: number) {
