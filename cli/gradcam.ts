@@ -1,5 +1,5 @@
 /** `trainer gradcam RUN [IMAGE…]`: heat maps of a finished run, for image files or for images of its own data. */
-
+import { existsSync } from "node:fs";
 import { basename, extname, join, resolve } from "node:path";
 import { type Command, Option } from "commander";
 import type { Data, DataSource } from "../core/data/dataset.js";
@@ -14,8 +14,10 @@ import { weightsFromSafetensors } from "../core/nn/weights-file.js";
 import { suggestion } from "../core/options.js";
 import { makePart } from "../core/parts.js";
 import { createGallery, type Gallery } from "../report/gallery.js";
+import { mustHoldNoLinks } from "../run/folder.js";
 import { toJson } from "../run/json.js";
 import { openFolder, openRun } from "../run/open.js";
+import { checkRunData } from "../run/record-files.js";
 import { imageFiles } from "./images.js";
 import { whole } from "./options.js";
 import { addConfigOption, ownConfig } from "./own-config.js";
@@ -97,6 +99,7 @@ async function explain(path: string, files: string[], options: GradCamCommand): 
       `--${unused} chooses among the run's own images, but image files were given too. Remove one of the two.`,
     );
   }
+  if (options.out === undefined && existsSync(path)) mustHoldNoLinks(path);
   const folder = resolve(options.out ?? join(path, "gradcam", "command"));
   const result = files.length > 0 ? await ofFiles(path, files, folder, options) : await ofData(path, folder, options);
   print(options.json ? toJson(result) : formatted(result));
@@ -163,6 +166,7 @@ async function ofData(path: string, folder: string, options: GradCamCommand): Pr
   const { trainer } = opened;
   const session = await trainer.prepare(tell);
   const { data, model, inputSize } = session;
+  checkRunData(opened, data);
   const weights = weightsFromSafetensors(opened.weights, model.layer, opened.weightsPath);
   const explained = { network: { model, weights, layer: options.layer }, data, zoom: inputSize / data.height };
   const images = chosenImages(session, options.split);

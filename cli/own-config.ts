@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import type { Command } from "commander";
 import type { TrainerConfig } from "../core/config/config.js";
 import { loadConfig } from "../core/config/load.js";
-import { readRecord } from "../run/parts.js";
+import { readRecord } from "../run/record-files.js";
 import { tell } from "./terminal.js";
 
 export const addConfigOption = (command: Command): Command =>

@@ -10,12 +10,12 @@ import { type Checkpoint, listCheckpoints, readCheckpoint } from "../run/checkpo
 import { toJson } from "../run/json.js";
 import { readMetrics } from "../run/metrics.js";
 import { configOfRun } from "../run/origin.js";
-import { runFiles } from "../run/record.js";
+import { compareData, runFiles } from "../run/record.js";
 import { type Replayed, watchedPlugins } from "../run/replay.js";
 import { findRun, type Resumable } from "../run/resume.js";
 import { whole } from "./options.js";
 import { addConfigOption, ownConfig } from "./own-config.js";
-import { print, table, tell, tellWarnings } from "./terminal.js";
+import { print, table, tell, tellWarning, tellWarnings } from "./terminal.js";
 
 interface ReplayOptions {
   config?: string;
@@ -31,7 +31,7 @@ export function addReplay(program: Command): void {
     .requiredOption("--step <n>", "optimizer step, counted from 1", whole(1))
     .option(
       "--allow-change <key>",
-      "config: use a changed config file",
+      "config or data: use a changed config file, or changed images",
       (key: string, all: string[]) => [...all, key],
       [],
     )
@@ -55,9 +55,9 @@ async function replay(path: string, { step, json, allowChange, config: file }: R
   const run = findRun(path, {})!;
   const config = await configOfRun(run, { own: await ownConfig(run.folder, file), allowChange });
   const checkpoint = checkpointBefore(run, step);
-  const recorded = readMetrics(join(run.folder, runFiles.metrics)).lines.find(
-    (line) => line.event === "step" && line.step === step,
-  ) as Figures | undefined;
+  const metrics = readMetrics(join(run.folder, runFiles.metrics));
+  if (metrics.problem !== undefined) tellWarning(metrics.problem);
+  const recorded = metrics.lines.find((line) => line.event === "step" && line.step === step) as Figures | undefined;
 
   const { plugins, probe, replayed, forget } = watchedPlugins((config.plugins ?? []).map(makePart), step - 1);
   // Operation by operation: the watched taps read values back, and a graph could not. The bits are the same.
@@ -89,7 +89,11 @@ async function replay(path: string, { step, json, allowChange, config: file }: R
   const steps = step - (checkpoint?.step ?? 0);
   tell(`from ${checkpoint?.path ?? "the beginning"}: ${steps} ${steps === 1 ? "step" : "steps"}`);
   try {
-    await trainer.fit({ signal: stop.signal, from: checkpoint && (() => fromCheckpoint(checkpoint)) });
+    await trainer.fit({
+      signal: stop.signal,
+      checkData: (data) => compareData({ record: run.record, allowed: allowChange }, data, tellWarning),
+      from: checkpoint && (() => fromCheckpoint(checkpoint)),
+    });
   } catch (error) {
     if (!diverged) throw error;
   }

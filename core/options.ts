@@ -27,7 +27,7 @@ export function parseOptions<S extends z.ZodType>(where: string, schema: S, inpu
 }
 
 /** One sentence a problem. */
-function describeIssue(issue: z.core.$ZodIssue, schema: z.ZodType, input: unknown): string[] {
+export function describeIssue(issue: z.core.$ZodIssue, schema: z.ZodType, input: unknown): string[] {
   const path = issue.path.map(String);
   const got = path.reduce<unknown>((value, key) => (value as Record<string, unknown> | undefined)?.[key], input);
   const known = keysAt(schema, path);

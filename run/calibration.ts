@@ -1,14 +1,15 @@
 /** The temperature of a run, fitted on its validation images: `calibration.json`, beside the weights that it is of. */
 import { createHash } from "node:crypto";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { TrainerError } from "../core/errors.js";
 import { writeFileAtomic } from "../core/files.js";
+import { readCheckedJson, toCheckedJson } from "./checked-json.js";
+import { mustHoldNoLinks } from "./folder.js";
 
 export const calibrationFile = "calibration.json";
 
-const shape = z.strictObject({
+const shape = z.looseObject({
   /** Probabilities are p^(1/temperature), normalised. */
   temperature: z.number().positive(),
   split: z.literal("validation"),
@@ -27,11 +28,13 @@ export interface CalibrationResult {
   readonly after: { readonly loss: number; readonly ece: number };
 }
 
-/** Of `weights.safetensors`. */
+/** Of `weights.safetensors`, as hex. */
 export const hashOf = (weights: Uint8Array): string => createHash("sha256").update(weights).digest("hex");
 
+/** @throws TrainerError ERR_OUTPUT for a run's folder with links; ERR_IO */
 export function writeCalibration(folder: string, calibration: Calibration): void {
-  writeFileAtomic(join(folder, calibrationFile), `${JSON.stringify(calibration, undefined, 2)}\n`);
+  mustHoldNoLinks(folder);
+  writeFileAtomic(join(folder, calibrationFile), toCheckedJson(calibration));
 }
 
 /**
@@ -42,14 +45,6 @@ export function writeCalibration(folder: string, calibration: Calibration): void
 export function readCalibration(folder: string, weights: Uint8Array): Calibration | undefined {
   const path = join(folder, calibrationFile);
   if (!existsSync(path)) return undefined;
-  try {
-    const calibration = shape.parse(JSON.parse(readFileSync(path, "utf8")));
-    return calibration.weights === hashOf(weights) ? calibration : undefined;
-  } catch (cause) {
-    throw new TrainerError(
-      "ERR_DATA",
-      `${path} is damaged. Remove it, or write it again with trainer evaluate ${folder} --calibrate.`,
-      { cause },
-    );
-  }
+  const calibration = readCheckedJson(path, shape);
+  return calibration.weights === hashOf(weights) ? calibration : undefined;
 }

@@ -1,7 +1,6 @@
 /** What may differ between a run and its continuation: every field of a config is fixed, free or extendable. */
-
-import type { ConfigRecord } from "../core/config/config.js";
-import { configSchema } from "../core/config/config.js";
+import { createHash } from "node:crypto";
+import { type ConfigRecord, configSchema } from "../core/config/config.js";
 import { TrainerError } from "../core/errors.js";
 
 /**
@@ -75,6 +74,21 @@ export function forbiddenChanges(record: ConfigRecord, after: ConfigRecord, allo
     return changes.filter(({ path }) => !freeOptions.includes(path));
   });
 }
+
+/**
+ * SHA-256 of all that a run's weights follow from in its config. Checkpoints carry it, so that a checkpoint and a record
+ * that do not belong together are noticed.
+ */
+export function configHash(record: ConfigRecord): string {
+  const fields = (Object.keys(fieldClasses) as ConfigField[]).filter((field) => fieldClasses[field] === "fixed").sort();
+  const values = fields.flatMap((field) => leaves(field, comparable(withDefaults(record), field)));
+  const content = values.filter(([path, value]) => value !== undefined && !freeOptions.includes(path));
+  content.sort(([a], [b]) => (a < b ? -1 : 1));
+  return createHash("sha256").update(JSON.stringify(content)).digest("hex");
+}
+
+const leaves = (path: string, value: unknown): [path: string, value: unknown][] =>
+  isRecord(value) ? Object.entries(value).flatMap(([key, each]) => leaves(`${path}.${key}`, each)) : [[path, value]];
 
 /** A field without a default stays as it is, there or not. */
 function withDefaults(record: ConfigRecord): ConfigRecord {

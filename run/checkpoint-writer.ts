@@ -1,24 +1,70 @@
 /** Between a run and its checkpoints: which resume points are saved, and what a snapshot is on disk. */
 import * as tf from "@tensorflow/tfjs-core";
+import { z } from "zod";
+import { TrainerError } from "../core/errors.js";
 import type { PluginState } from "../core/loop/plugin.js";
 import type { Position } from "../core/loop/position.js";
 import type { OnResumePoint } from "../core/loop/recovery.js";
 import type { Snapshot } from "../core/loop/snapshot.js";
+import { describeIssue } from "../core/options.js";
+import { placeName } from "./checkpoint-names.js";
 import { type Checkpoint, listCheckpoints, readCheckpoint, saveCheckpoint } from "./checkpoints.js";
 import type { MetricsLog } from "./metrics.js";
 import { discardAfter, pruneCheckpoints } from "./retention.js";
 
-/** What a checkpoint says beside its tensors. */
+const anyNumber = z.custom<number>((value) => typeof value === "number", "expected a number"); // NaN too
+const sums = z.looseObject({
+  batches: anyNumber,
+  samples: anyNumber,
+  loss: anyNumber,
+  correct: anyNumber,
+  seconds: anyNumber,
+});
+const position = z.looseObject({
+  epoch: z.int().min(0),
+  step: z.int().min(0),
+  microBatch: z.int().min(0),
+  batchInEpoch: z.int().min(0),
+  seconds: anyNumber,
+  samplesSeen: anyNumber,
+  learningRate: anyNumber,
+  window: sums,
+  sums,
+  skipped: z.int().min(0),
+  rollbacks: z.int().min(0),
+  rateFactor: anyNumber,
+  validation: z.looseObject({ loss: anyNumber, top1: anyNumber, source: z.string() }).optional(),
+  ended: z.string().optional(),
+});
+const snapshotShape = z.looseObject({
+  position,
+  counts: z.record(z.string(), anyNumber),
+  plugins: z.record(z.string(), z.unknown()),
+  metricsBytes: z.int().min(0),
+});
+const metaShape = snapshotShape.extend({ anchor: snapshotShape.optional(), config: z.string().optional() });
+
+/** What a checkpoint holds beside its tensors. */
 export interface CheckpointMeta extends Record<string, unknown> {
   position: Position;
   /** Parameter -> updates it has had. */
   counts: Record<string, number>;
   /** Plugin -> its values. */
   plugins: Record<string, unknown>;
-  /** Length of the metrics when this was kept: what lies behind it belongs to steps that a resumed run makes again. */
+  /** Length of the metrics at this point: what lies behind it belongs to steps that a resumed run makes again. */
   metricsBytes: number;
   /** Of what a step that fails goes back to. */
   anchor?: CheckpointMeta;
+  /** `configHash` of the run's config; checkpoints of 0.1.0 lack it. */
+  config?: string;
+}
+
+/** @throws TrainerError ERR_DATA with the field, for a checkpoint that is whole, but not of this program */
+export function metaOfCheckpoint(checkpoint: Checkpoint): CheckpointMeta {
+  const result = metaShape.safeParse(checkpoint.meta);
+  if (result.success) return checkpoint.meta as CheckpointMeta;
+  const [problem] = describeIssue(result.error.issues[0]!, metaShape, checkpoint.meta);
+  throw new TrainerError("ERR_DATA", `Checkpoint ${placeName(checkpoint)}, meta.json: ${problem}.`);
 }
 
 type Values = Map<string, { readonly shape: readonly number[]; readonly data: Float32Array | Int32Array }>;
@@ -59,10 +105,12 @@ function valuesOf(snapshot: Snapshot): Values {
 }
 
 /** A snapshot again; its tensors are the caller's. */
-export function fromCheckpoint({ tensors, meta }: Checkpoint): Snapshot {
-  const { anchor } = meta as CheckpointMeta;
+export function fromCheckpoint(checkpoint: Checkpoint): Snapshot {
+  const { tensors } = checkpoint;
+  const meta = metaOfCheckpoint(checkpoint);
+  const { anchor } = meta;
   return {
-    ...snapshotOf(tensors, meta as CheckpointMeta),
+    ...snapshotOf(tensors, meta),
     ...(anchor && { anchor: snapshotOf(tensors, anchor, `${anchorPrefix}/`) }),
   };
 }
@@ -128,7 +176,7 @@ function bestOf(folder: string): Best | undefined {
 
 function positionOf(path: string): Position | undefined {
   try {
-    return (readCheckpoint(path).meta as CheckpointMeta).position;
+    return metaOfCheckpoint(readCheckpoint(path)).position;
   } catch {
     return undefined; // whoever goes on from it says so
   }
@@ -139,6 +187,8 @@ export interface CheckpointWriterOptions {
   folder: string;
   /** Optimizer steps between two checkpoints; those at the end of epochs and where a run stops come beside them. */
   every?: number;
+  /** `configHash` of the run's config, for checkpoints to carry. */
+  config?: string;
   /** The run's metrics, where it has them. */
   metrics?: Pick<MetricsLog, "bytes" | "sync" | "cut">;
   /** Throws where the folder is not the run's any more; called before anything is written. */
@@ -159,6 +209,7 @@ export interface CheckpointWriterOptions {
 export function createCheckpointWriter({
   folder,
   every,
+  config,
   metrics,
   mayWrite,
   from,
@@ -195,7 +246,8 @@ export function createCheckpointWriter({
       }[point];
       if (!due || place === kept) return;
       metrics?.sync(); // they must be there when the checkpoint is
-      const saved = saveCheckpoint(folder, toCheckpoint(snapshot, bytes, anchorBytes));
+      const { meta, ...checkpoint } = toCheckpoint(snapshot, bytes, anchorBytes);
+      const saved = saveCheckpoint(folder, { ...checkpoint, meta: config === undefined ? meta : { ...meta, config } });
       kept = place;
       if (point === "epoch") best = better(best, step, validation?.loss);
       pruneCheckpoints(folder, { keep: 2, best: best?.step });

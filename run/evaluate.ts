@@ -12,6 +12,8 @@ import type { Trainer } from "../core/loop/trainer.js";
 import type { Metrics, Outputs } from "../core/loop/types.js";
 import { weightsFromSafetensors } from "../core/nn/weights-file.js";
 import { finalEvaluation } from "./network.js";
+import type { RunConfigRecord } from "./record.js";
+import { checkRunData } from "./record-files.js";
 
 export interface EvaluateOptions {
   /** Default "test". */
@@ -31,6 +33,8 @@ export interface Figure extends Interval {
 
 export interface RunEvaluation extends Omit<Metrics, "outputs"> {
   readonly split: "validation" | "test";
+  /** Whether the images are others than the run was trained with; a warning of the run's events then. */
+  readonly dataChanged: boolean;
   readonly figures: readonly Figure[];
   readonly perClass: readonly (ClassFigures & { readonly class: string; readonly interval?: Interval })[];
   readonly calibration: readonly CalibrationBin[];
@@ -43,10 +47,13 @@ export interface SplitOutputs {
   readonly metrics: Metrics;
   readonly outputs: Outputs;
   readonly classes: readonly string[];
+  /** Whether the images are others than the run was trained with. */
+  readonly dataChanged: boolean;
 }
 
 /** What an evaluation needs of a run's folder. */
 export interface EvaluatedRun {
+  readonly record: RunConfigRecord;
   readonly trainer: Trainer;
   readonly weights: Uint8Array;
   readonly weightsPath: string;
@@ -55,14 +62,16 @@ export interface EvaluatedRun {
 /**
  * The probabilities of a run's final weights for every image of a split.
  *
- * @throws TrainerError ERR_DATA where the run has no such images
+ * @throws TrainerError ERR_DATA where the run has no such images, or the data other classes
  */
 export async function outputsOf(
-  { trainer, weights: bytes, weightsPath }: EvaluatedRun,
+  run: EvaluatedRun,
   split: "validation" | "test",
   log?: (line: string) => void,
 ): Promise<SplitOutputs> {
+  const { trainer, weights: bytes, weightsPath } = run;
   const session = await trainer.prepare(log);
+  const dataChanged = checkRunData(run, session.data);
   const loader = session.loaders[split];
   if (!loader) throw new TrainerError("ERR_DATA", `This run has no ${split} images.`);
   const { model, inputSize, data } = session;
@@ -72,7 +81,7 @@ export async function outputsOf(
     const evaluation = finalEvaluation(trainer, weights);
     const sizes = { classes: classes.length, height, width, inputSize };
     const metrics = (await evaluate({ model, ...sizes, loader, evaluation }))!;
-    return { metrics, outputs: metrics.outputs!, classes };
+    return { metrics, outputs: metrics.outputs!, classes, dataChanged };
   } finally {
     for (const value of weights.values()) value.dispose();
   }
@@ -80,7 +89,7 @@ export async function outputsOf(
 
 /** All figures of one evaluation, at the run's temperature too where it has one. */
 export function evaluationOf(
-  { metrics, outputs, classes }: SplitOutputs,
+  { metrics, outputs, classes, dataChanged }: SplitOutputs,
   { split = "test", top = 5, resamples = 1000 }: EvaluateOptions,
   temperature?: number,
 ): RunEvaluation {
@@ -90,6 +99,7 @@ export function evaluationOf(
   });
   return {
     split,
+    dataChanged,
     ...metricsRecord(metrics)!,
     figures: figuresOf(outputs, classes.length, top, resamples),
     perClass: named,

@@ -1,25 +1,27 @@
 /** A run as something to use: its figures, its weights, and its network for images. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import type { Emitter } from "mitt";
 import { loadBackend } from "../core/backend/index.js";
 import type { TrainerConfig } from "../core/config/config.js";
 import type { Picture } from "../core/data/dataset.js";
 import { TrainerError } from "../core/errors.js";
+import { readWhole } from "../core/files.js";
 import { saidOf } from "../core/interpret/confusion.js";
 import { heatMapsOf } from "../core/interpret/heat-maps.js";
 import { overlay, rowPng } from "../core/interpret/overlay.js";
 import type { Events, MetricsRecord, SummaryRecord } from "../core/loop/events.js";
 import { Trainer } from "../core/loop/trainer.js";
 import type { Weights } from "../core/nn/layer.js";
+import { isChecked } from "../core/nn/safetensors.js";
 import { suggestion } from "../core/options.js";
 import { type Calibration, type CalibrationResult, readCalibration } from "./calibration.js";
 import type { EvaluateOptions, RunEvaluation } from "./evaluate.js";
 import { classify, type ImageSource, type Network, networkInput, openNetwork, readImage } from "./network.js";
 import { configOfRun, inEvaluation, inNetwork } from "./origin.js";
-import { readRecord } from "./parts.js";
 import { type Answer, answers, type Prediction, type PredictOptions } from "./predict.js";
 import { type RunConfigRecord, runFiles } from "./record.js";
+import { olderNote, readRecord, readSummary } from "./record-files.js";
 
 export interface OpenOptions {
   /** The user's own config: parts that are not built in come from it. */
@@ -117,6 +119,9 @@ export async function openRun(folder: string, options: OpenOptions = {}): Promis
   return run;
 }
 
+/** Node reads no larger file at once. */
+const mostWeightBytes = 2 ** 31 - 1;
+
 /** A finished run's folder, read and checked. */
 export interface RunFiles {
   readonly folder: string;
@@ -151,9 +156,16 @@ export async function openFolder(
   const config = await configOfRun({ folder: path, record }, { own, data, needed });
   const trainer = new Trainer(config);
   watch?.(trainer.events);
-  const summary = JSON.parse(readFileSync(summaryPath, "utf8")) as SummaryRecord;
-  const weights = readFileSync(weightsPath);
-  return { folder: path, record, summary, trainer, weightsPath, weights, calibration: readCalibration(path, weights) };
+  const summary = readSummary(path);
+  const weights = readWhole(weightsPath, { most: mostWeightBytes });
+  const calibration = readCalibration(path, weights);
+  const unchecked = [
+    ...(isChecked(weights) ? [] : [runFiles.weights]),
+    ...("checksum" in summary ? [] : [runFiles.summary]),
+  ];
+  const note = olderNote(record, unchecked);
+  if (note !== undefined) trainer.events.emit("warning", { message: note });
+  return { folder: path, record, summary, trainer, weightsPath, weights, calibration };
 }
 
 /** The run in a folder; its network is built when it is first needed. The backend must be loaded by then. */

@@ -2,9 +2,6 @@
  * A run's config, made again from its record. A record holds names and options, never code: built-in parts are made by name,
  * the user's own come from a config that the user gives.
  */
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
-import { z } from "zod";
 import type { ConfigRecord, PartRecord, TrainerConfig } from "../core/config/config.js";
 import { dataSets } from "../core/data/index.js";
 import { TrainerError } from "../core/errors.js";
@@ -14,32 +11,7 @@ import { optimizers } from "../core/nn/optimizers.js";
 import { type Given, isOfFactory, makePart, type Part } from "../core/parts.js";
 import { plugins } from "../plugins/index.js";
 import { toJson } from "./json.js";
-import { configIn, type RunConfigRecord, runFiles } from "./record.js";
-
-const part = z.looseObject({ name: z.string(), options: z.record(z.string(), z.unknown()) });
-const recordShape = z.looseObject({ data: part, model: part, optimizer: part, plugins: z.array(part) });
-
-/**
- * The record in a run's folder. What it holds beside its parts is checked as a config is.
- *
- * @throws TrainerError ERR_DATA for a folder without one, or a file that is none
- */
-export function readRecord(folder: string): RunConfigRecord {
-  const path = join(folder, runFiles.config);
-  if (!existsSync(path)) {
-    throw new TrainerError(
-      "ERR_DATA",
-      `${folder} is not a run: it has no ${runFiles.config}. Name the folder of a run, such as runs/cats-1.`,
-    );
-  }
-  try {
-    return recordShape.parse(JSON.parse(readFileSync(path, "utf8"))) as unknown as RunConfigRecord;
-  } catch (cause) {
-    const problem =
-      cause instanceof z.ZodError ? "lacks parts of a run's config" : `is not JSON: ${(cause as Error).message}`;
-    throw new TrainerError("ERR_DATA", `${path} ${problem}. It is damaged, or of another program.`, { cause });
-  }
-}
+import { configIn, type RunConfigRecord } from "./record.js";
 
 /** What a config is made of, as messages call it. */
 export type PartKind = "data set" | "model" | "optimizer" | "plugin";

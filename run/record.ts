@@ -1,13 +1,15 @@
 /**
- * What a run keeps of itself: config, metrics, the final weights and the summary. A plugin like any other,
- * but one that the command line adds and no config names.
+ * What a run writes about itself: config, metrics, the final weights and the summary. A plugin like any other,
+ * but one that `train` adds and no config names.
  */
 
 import { cpus } from "node:os";
 import { join } from "node:path";
 import type * as tf from "@tensorflow/tfjs-core";
+import { z } from "zod";
 import { packageVersion } from "../core/backend/install/native-sources.js";
 import { type ConfigRecord, configRecord, configSchema } from "../core/config/config.js";
+import type { Data } from "../core/data/dataset.js";
 import { reasonOf, TrainerError } from "../core/errors.js";
 import { system, writeFileAtomic } from "../core/files.js";
 import type { SummaryRecord } from "../core/loop/events.js";
@@ -16,7 +18,9 @@ import { fitEndRecord } from "../core/loop/summary.js";
 import type { FitContext } from "../core/loop/types.js";
 import { readSafetensors } from "../core/nn/safetensors.js";
 import { weightsToSafetensors } from "../core/nn/weights-file.js";
-import { toJson } from "./json.js";
+import { configHash } from "./changes.js";
+import { toCheckedJson } from "./checked-json.js";
+import { type DataRecord, dataChange, dataRecord, mustHaveClasses } from "./data-record.js";
 import { type MetricsLog, openMetrics } from "./metrics.js";
 
 /** Names inside a run's folder. */
@@ -68,6 +72,12 @@ export interface RunConfigRecord extends ConfigRecord {
   /** Plugins that take part when the finished run is used: they build the network, or say how it is evaluated. */
   readonly inference?: readonly string[];
   readonly environment?: Environment;
+  /** Which data it was made with; records of 0.1.0 lack it. */
+  readonly dataset?: DataRecord;
+  /** Hashes of the configs that the run has had (`configHash`), the last one last: its checkpoints carry one of them. */
+  readonly configs?: readonly string[];
+  /** Of all other fields; records of 0.1.0 lack it. */
+  readonly checksum?: string;
 }
 
 /** The config in a record, without what the run adds to it. */
@@ -93,23 +103,35 @@ export interface RunRecord {
   readonly metrics: Pick<MetricsLog, "bytes" | "sync" | "cut">;
 }
 
-/** What an image needs before the network sees it, and what the network's answers are called. */
-export interface Preprocessing {
-  readonly classes: readonly string[];
-  readonly height: number;
-  readonly width: number;
-  readonly inputSize: number;
-  readonly mean: readonly number[];
-  readonly deviation: readonly number[];
-}
+const side = z.int().positive();
+const channels = z.array(z.number()).length(3);
+const preprocessingShape = z.object({
+  classes: z.array(z.string()).min(2),
+  height: side,
+  width: side,
+  inputSize: side,
+  mean: channels,
+  deviation: channels.refine((values) => values.every((value) => value > 0), "expected numbers above 0"),
+});
 
-/** Kept inside the weights file, so that a prediction needs no data set. */
+/** What an image needs before the network sees it, and what the network's answers are called. */
+export type Preprocessing = Readonly<z.output<typeof preprocessingShape>>;
+
+/** Inside the weights file, so that a prediction needs no data set. */
 const preprocessingKey = "fitloop.preprocessing";
 
 function weightsFile({ model, data, inputSize }: FitContext, weights: ReadonlyMap<string, tf.Tensor>): Uint8Array {
   const { classes, height, width, mean, deviation } = data;
-  const preprocessing: Preprocessing = { classes, height, width, inputSize, mean, deviation };
-  return weightsToSafetensors(weights, model.layer, { [preprocessingKey]: JSON.stringify(preprocessing) });
+  const preprocessing: Preprocessing = {
+    classes: [...classes],
+    height,
+    width,
+    inputSize,
+    mean: [...mean],
+    deviation: [...deviation],
+  };
+  const metadata = { [preprocessingKey]: JSON.stringify(preprocessing) };
+  return weightsToSafetensors(weights, model.layer, metadata, { checksum: true });
 }
 
 /** @throws TrainerError ERR_WEIGHTS for a file that a run did not write */
@@ -121,7 +143,13 @@ export function readPreprocessing(bytes: Uint8Array, where: string): Preprocessi
       `${where} has no preprocessing of images. Expected weights that a run wrote.`,
     );
   }
-  return JSON.parse(text) as Preprocessing;
+  try {
+    return preprocessingShape.parse(JSON.parse(text));
+  } catch (cause) {
+    const problem =
+      cause instanceof z.ZodError ? `${cause.issues[0]!.path.join(".")} ${cause.issues[0]!.message}` : reasonOf(cause);
+    throw new TrainerError("ERR_WEIGHTS", `${where}, metadata "${preprocessingKey}": ${problem}.`, { cause });
+  }
 }
 
 /**
@@ -158,10 +186,19 @@ export function createRunRecord({ logEvery = 1, source, id, inference }: RunReco
       const begin = (started: FitContext, environment = environmentOf(started)): void => {
         run = started;
         const config = configRecord(started.config);
-        const record: RunConfigRecord = { ...config, id, inference: inference?.(), source, environment };
-        writeFileAtomic(inFolder("config"), `${toJson(record, 2)}\n`);
+        const hash = configHash(config);
+        const record: RunConfigRecord = {
+          ...config,
+          id,
+          inference: inference?.(),
+          source,
+          environment,
+          dataset: dataRecord(started.data),
+          configs: [...new Set([...(before?.record.configs ?? []).filter((each) => each !== hash), hash])],
+        };
+        writeFileAtomic(inFolder("config"), toCheckedJson(record));
       };
-      // First: a run that is killed while others start is one that can be gone on with.
+      // First: a run that is killed while others start is one that can be resumed.
       hooks.onFitStart.tap({ stage: "first" }, (started) => {
         if (started.folder !== undefined && !before) begin(started);
       });
@@ -209,7 +246,7 @@ export function createRunRecord({ logEvery = 1, source, id, inference }: RunReco
         weights ??= weightsFile(run, run.weights());
         writeFileAtomic(inFolder("weights"), weights);
         const record: SummaryRecord = fitEndRecord(summary);
-        writeFileAtomic(inFolder("summary"), `${toJson(record, 2)}\n`);
+        writeFileAtomic(inFolder("summary"), toCheckedJson(record));
       });
       return {
         dispose() {
@@ -249,6 +286,27 @@ function environmentOf({ backend }: FitContext): Environment {
     processor: cpus()[0]?.model.trim() || undefined,
     fitloop: packageVersion(),
   };
+}
+
+/**
+ * Compares data with that of the run that is resumed or repeated.
+ *
+ * @throws TrainerError ERR_DATA for other classes; ERR_RESUME for other images, unless they are allowed
+ */
+export function compareData(
+  { record, allowed }: Pick<Before, "record" | "allowed">,
+  data: Data,
+  warn: (message: string) => void,
+): void {
+  if (record.dataset) mustHaveClasses(record.dataset.classes, data);
+  const change = dataChange(record.dataset, data);
+  if (change === undefined) return;
+  if (allowed.includes("data")) return warn(`${change} This is allowed by --allow-change data.`);
+  throw new TrainerError(
+    "ERR_RESUME",
+    `${change} Images that were trained on may now be validation images. ` +
+      "Restore the data, or insist with --allow-change data.",
+  );
 }
 
 /**

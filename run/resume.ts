@@ -8,11 +8,12 @@ import type { Events } from "../core/loop/events.js";
 import { suggestion } from "../core/options.js";
 import { allowable, mustBeContinuable } from "./changes.js";
 import { placeName } from "./checkpoint-names.js";
-import type { CheckpointMeta } from "./checkpoint-writer.js";
+import { type CheckpointMeta, metaOfCheckpoint } from "./checkpoint-writer.js";
 import { type Checkpoint, newestCheckpoint, readCheckpoint } from "./checkpoints.js";
 import { toJson } from "./json.js";
-import { asOfNow, named, ownParts, readRecord } from "./parts.js";
+import { asOfNow, named, ownParts } from "./parts.js";
 import { type ConfigSource, type RunConfigRecord, runFiles } from "./record.js";
+import { readRecord } from "./record-files.js";
 import { removeLeftovers } from "./retention.js";
 
 /** A run that may be resumed. */
@@ -129,12 +130,25 @@ export interface ResumePoint {
 export function resumePoint(run: Resumable, events: Emitter<Events>): ResumePoint | undefined {
   const { checkpoint, skipped } = chooseCheckpoint(run);
   for (const message of skipped) events.emit("warning", { message });
-  removeLeftovers(join(run.folder, runFiles.checkpoints));
-  if (!checkpoint) {
+  const meta = checkpoint && metaOfCheckpoint(checkpoint);
+  if (meta) mustBelong(meta, run.record);
+  removeLeftovers(join(run.folder, runFiles.checkpoints)); // nothing is removed before everything was checked
+  if (!checkpoint || !meta) {
     events.emit("warning", { message: "The run has no checkpoint yet: it starts again from the beginning." });
     return undefined;
   }
-  const { position, metricsBytes } = checkpoint.meta as CheckpointMeta;
+  const { position, metricsBytes } = meta;
   events.emit("fit:resume", { step: position.step, epoch: position.epoch, batchInEpoch: position.batchInEpoch });
   return { checkpoint, metricsBytes };
+}
+
+/** A checkpoint carries the hash of its config, and a record those of all configs that the run has had. */
+function mustBelong({ config }: CheckpointMeta, { configs }: RunConfigRecord): void {
+  if (config === undefined || configs === undefined || configs.includes(config)) return; // 0.1.0 wrote neither
+  throw new TrainerError(
+    "ERR_RESUME",
+    `The checkpoint is of another run than ${runFiles.config}: expected a config of the hash ` +
+      `${configs.map((hash) => hash.slice(0, 16)).join(" or ")}, got ${config.slice(0, 16)}. ` +
+      "Restore the record and the checkpoints of one run.",
+  );
 }

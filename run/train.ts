@@ -10,13 +10,15 @@ import { TrainerError } from "../core/errors.js";
 import type { Events } from "../core/loop/events.js";
 import type { Plugin } from "../core/loop/plugin.js";
 import { Trainer } from "../core/loop/trainer.js";
+import { configHash } from "./changes.js";
 import { createCheckpointWriter, fromCheckpoint } from "./checkpoint-writer.js";
 import { createRunFolder, existingRunFolder, removeUnfinished } from "./folder.js";
 import { lockRun, type RunLock } from "./lock.js";
 import { createRun, openFolder, type Run } from "./open.js";
 import { rememberOrigin } from "./origin.js";
 import { checkNames, ownParts } from "./parts.js";
-import { type ConfigSource, createRunRecord, runFiles } from "./record.js";
+import { type ConfigSource, compareData, createRunRecord, runFiles } from "./record.js";
+import { olderNote } from "./record-files.js";
 import { checkContinues, findRun, type Resumable, type ResumePoint, resumePoint } from "./resume.js";
 
 export interface TrainOptions {
@@ -66,6 +68,8 @@ export async function train(config: TrainerConfig, options: TrainOptions = {}): 
   const trainer: Trainer = new Trainer(config, [record.plugin, ...observers]);
   checkNames(config);
   watch?.(trainer.events);
+  const note = before && olderNote(before.record, []);
+  if (note !== undefined) trainer.events.emit("warning", { message: note });
   if (before) checkContinues(before, trainer.config, { allowed: allowChange, source });
 
   const { folder, lock, leave } = acquireFolder(trainer.config.name, options, before);
@@ -84,9 +88,16 @@ export async function train(config: TrainerConfig, options: TrainOptions = {}): 
         return folder;
       },
       log: options.log,
+      checkData:
+        before &&
+        ((data) => {
+          const warn = (message: string): void => trainer.events.emit("warning", { message });
+          compareData({ record: before.record, allowed: allowChange }, data, warn);
+        }),
       from: from && (() => fromCheckpoint(from.checkpoint)),
       onResumePoint: checkpointWriter(folder, trainer.events, {
         every: options.checkpointEvery ?? 100,
+        config: configHash(configRecord(trainer.config)),
         record,
         from,
         mayWrite: lock.check,
@@ -154,7 +165,13 @@ function checkpointWriter(
     record,
     from,
     ...options
-  }: { every: number; mayWrite: () => void; record: ReturnType<typeof createRunRecord>; from?: ResumePoint },
+  }: {
+    every: number;
+    config: string;
+    mayWrite: () => void;
+    record: ReturnType<typeof createRunRecord>;
+    from?: ResumePoint;
+  },
 ): ReturnType<typeof createCheckpointWriter> {
   return createCheckpointWriter({
     folder: join(folder, runFiles.checkpoints),

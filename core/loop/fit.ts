@@ -1,6 +1,7 @@
 /** One fit under way: what the loop moves as it goes, and how it may end. */
 import type * as tf from "@tensorflow/tfjs-core";
 import type { ResolvedConfig } from "../config/config.js";
+import type { Data } from "../data/dataset.js";
 import type { Weights } from "../nn/layer.js";
 import type { AppliedPlugin } from "./plugin-instances.js";
 import { beginning, type Position } from "./position.js";
@@ -13,6 +14,8 @@ import type { FitSummary, Metrics, Progress } from "./types.js";
 export interface FitOptions {
   /** Stops the run after the step under way. */
   signal?: AbortSignal;
+  /** Called with the data once it is loaded; throws to refuse it. */
+  checkData?: (data: Data) => void;
   /** The run's folder, for plugins that write. Read before each use: a getter may throw once the folder is lost. */
   folder?: string;
   log?: (line: string) => void;

@@ -78,6 +78,7 @@ export class Trainer {
     const failures: TrainerError[] = []; // at the end; a failure of the run itself goes first
     try {
       session = await this.prepare(options.log);
+      options.checkData?.(session.data);
       fit = beginFit(options, this.config, session, this.#plugins, this.events);
       const summary = await this.#fit(fit);
       result = resultOf(summary, fit.final ?? cloned(fit.state.weights));

@@ -2,6 +2,7 @@
  * The safetensors format: u64 length of the header, header as JSON, data without gaps. It is read strictly,
  * since what is wrong in it would otherwise show as a network that is worse than it was.
  */
+import { createHash } from "node:crypto";
 import { TrainerError } from "../errors.js";
 
 /**
@@ -55,6 +56,8 @@ export interface SafetensorsContent {
 /** As in the reference implementation: no honest header is longer. */
 const longestHeader = 100_000_000;
 const metadataName = "__metadata__";
+/** Metadata that a run's weights have: the SHA-256 of everything else in the file. Other programs pass it over. */
+const checksumName = "fitloop.checksum";
 
 /**
  * The file's bytes, in the order the official writer chooses.
@@ -116,7 +119,45 @@ export function readSafetensors(bytes: Uint8Array, where = "safetensors"): Safet
     const { buffer } = new Uint8Array(bytes.subarray(dataStart + begin, dataStart + end));
     tensors.set(name, { dtype, shape, data: new arrays[dtype](buffer) });
   }
+  const stated = metadata[checksumName];
+  if (stated !== undefined) {
+    const found = checksumOf(tensors, metadata);
+    if (stated !== found)
+      throw damaged(where, `expected the checksum ${stated}, got ${found}: it was damaged or changed`);
+  }
   return { tensors, metadata };
+}
+
+/** As `writeSafetensors`, with a checksum that `readSafetensors` compares. */
+export function writeCheckedSafetensors(
+  tensors: ReadonlyMap<string, StoredTensor>,
+  metadata: Readonly<Record<string, string>> = {},
+): Uint8Array {
+  return writeSafetensors(tensors, { ...metadata, [checksumName]: checksumOf(tensors, metadata) });
+}
+
+/** Whether a file carries a checksum, as far as its header can be read. */
+export function isChecked(bytes: Uint8Array): boolean {
+  try {
+    const { header } = readHeader(bytes, "");
+    return readMetadata(header[metadataName], "")[checksumName] !== undefined;
+  } catch {
+    return false;
+  }
+}
+
+/** Of names, types, shapes, values and metadata: whatever order the file has them in. */
+function checksumOf(
+  tensors: ReadonlyMap<string, StoredTensor>,
+  { [checksumName]: _, ...metadata }: Readonly<Record<string, string>>,
+): string {
+  const byName = ([a]: [string, unknown], [b]: [string, unknown]): number => Number(a > b) - Number(a < b);
+  const hash = createHash("sha256").update(JSON.stringify(Object.entries(metadata).sort(byName)));
+  for (const [name, { dtype, shape, data }] of [...tensors].sort(byName)) {
+    hash.update(JSON.stringify([name, dtype, shape]));
+    hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  }
+  return `sha256:${hash.digest("hex")}`;
 }
 
 /** The numbers of a floating-point tensor as float32 (F64 rounds); undefined for integers. */

@@ -2,7 +2,13 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { TrainerError } from "../errors.js";
 import { type Layer, type Layout, namedBuffers, namedParameters, type Weights } from "./layer.js";
-import { readSafetensors, type StoredTensor, toFloat32, writeSafetensors } from "./safetensors.js";
+import {
+  readSafetensors,
+  type StoredTensor,
+  toFloat32,
+  writeCheckedSafetensors,
+  writeSafetensors,
+} from "./safetensors.js";
 
 /** PyTorch's axes as places of ours: [out, in, height, width] of [height, width, in, out]. */
 const torchAxes: Readonly<Record<Layout, readonly number[]>> = {
@@ -35,12 +41,14 @@ export function torchPlaces(layer: Layer): Map<string, TorchPlace> {
  * A file that `load_state_dict` of the same network in PyTorch takes. It has no `num_batches_tracked`, which
  * PyTorch fills in by itself.
  *
+ * @param checksum add one to the metadata, which `readSafetensors` compares
  * @throws TrainerError ERR_WEIGHTS if the weights are not those of the layer
  */
 export function weightsToSafetensors(
   weights: ReadonlyMap<string, tf.Tensor>,
   layer: Layer,
   metadata: Readonly<Record<string, string>> = {},
+  { checksum = false }: { checksum?: boolean } = {},
 ): Uint8Array {
   const wanted = torchPlaces(layer);
   const stored = new Map<string, StoredTensor>();
@@ -56,7 +64,7 @@ export function weightsToSafetensors(
       stored.set(name, { dtype: "F32", shape: tensor.shape, data: tensor.dataSync() as Float32Array });
     }
   });
-  return writeSafetensors(stored, metadata);
+  return checksum ? writeCheckedSafetensors(stored, metadata) : writeSafetensors(stored, metadata);
 }
 
 /**

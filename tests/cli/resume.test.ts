@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { cpSync, existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { toCheckedJson } from "../../run/checked-json.js";
 import { readMetrics } from "../../run/metrics.js";
 import { type Ran, trainer, workplace } from "../support/run-cli.js";
 
@@ -71,20 +72,24 @@ describe("--resume RUN", () => {
     expect((await trainer("--resume", "changed", ...insisting)).code).toBe(0);
   });
 
-  it("goes on with a run of a version that had fewer options, and without a word where all are the defaults", async () => {
+  it("resumes a run of a version that had fewer options, with one warning of what cannot be checked", async () => {
     copy("part", "older");
     const file = join(inside, "older", "config.resolved.json");
     const record = JSON.parse(readFileSync(file, "utf8"));
-    for (const field of ["seed", "evaluateEvery", "precision", "hookTimeout"]) delete record[field];
+    const added = ["seed", "evaluateEvery", "precision", "hookTimeout", "checksum", "dataset", "configs"];
+    for (const field of added) delete record[field];
     delete record.model.options.zeroInitResidual;
     delete record.optimizer.options.nesterov;
     delete record.plugins.find(({ name }: { name: string }) => name === "early-stopping").options.minDelta;
     delete record.environment.threads;
     writeFileSync(file, JSON.stringify(record));
-    expect(await trainer("--resume", "older", "--max-steps", "7")).toMatchObject({
-      code: 0,
-      stderr: expect.not.stringContaining("warning"),
-    });
+    const resumed = await trainer("--resume", "older", "--max-steps", "7");
+    expect(resumed).toMatchObject({ code: 0 });
+    expect(resumed.stderr.match(/warning: .*/g)).toEqual([
+      "warning: The run comes from an earlier version of fitloop: no checksum in config.resolved.json, so damage there " +
+        "goes unnoticed; no fingerprint of the data, so a change of images goes unnoticed.",
+    ]);
+    expect(JSON.parse(readFileSync(file, "utf8"))).toMatchObject({ dataset: {}, configs: [expect.any(String)] });
     writeFileSync(file, JSON.stringify(record));
     const refused = await trainer("--resume", "older", "--seed", "9");
     expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining("  seed: 1 -> 9\nLeave") });
@@ -94,9 +99,10 @@ describe("--resume RUN", () => {
     copy("part", "moved");
     const file = join(inside, "moved", "config.resolved.json");
     const record = JSON.parse(readFileSync(file, "utf8"));
+    const { checksum: _, ...fields } = record;
     const { backend, node } = record.environment;
     const elsewhere = (environment: object): void =>
-      writeFileSync(file, JSON.stringify({ ...record, environment: { ...record.environment, ...environment } }));
+      writeFileSync(file, toCheckedJson({ ...fields, environment: { ...record.environment, ...environment } }));
     elsewhere({ backend: "abacus" });
     const before = checkpointsOf("moved");
     const refused = await trainer("--resume", "moved", "--max-steps", "7");
@@ -217,4 +223,56 @@ it("what a process was killed over while it wrote it is gone after the next star
   writeFileSync(join(inside, "unfinished", ".tmp-mine"), "{");
   expect((await trainer("--resume", "unfinished")).code).toBe(0);
   expect(readdirSync(join(inside, "unfinished")).filter((name) => name.startsWith(".tmp"))).toEqual([".tmp-mine"]);
+});
+
+describe("a record and a checkpoint", () => {
+  const changed = (run: string, change: (text: string) => string): void => {
+    const file = join(inside, run, "config.resolved.json");
+    writeFileSync(file, change(readFileSync(file, "utf8")));
+  };
+
+  it.each<[string, string, string]>([
+    ["the rate", '"learningRate": 0.05', '"learningRate": 0.07'],
+    ["the seed", '"seed": 1,', '"seed": 3,'],
+    ["the batch size", '"batchSize": 8', '"batchSize": 9'],
+    ["an option", '"momentum": 0.9', '"momentum": 0.8'],
+    ["the epochs", '"epochs": 3', '"epochs": 7'],
+    ["the backend", '"backend": "tensorflow",', '"backend": "abacus",'],
+  ])("refuse a resume where one valid value was changed by hand: %s", async (_, from, to) => {
+    copy("part", "edited");
+    changed("edited", (text) => {
+      expect(text).toContain(from);
+      return text.replace(from, to);
+    });
+    const { code, stderr } = await trainer("--resume", "edited", "--max-steps", "7");
+    expect(code).toBe(65);
+    expect(stderr).toMatch(/config\.resolved\.json is damaged, was changed .*expected the checksum/);
+    rmSync(join(inside, "edited"), { recursive: true });
+  });
+
+  it("refuse a resume where they are of two runs", async () => {
+    copy("part", "mixed");
+    expect((await fit("other", "--max-steps", "1", "--learning-rate", "0.01")).code).toBe(0);
+    writeFileSync(
+      join(inside, "mixed", "config.resolved.json"),
+      readFileSync(join(inside, "other", "config.resolved.json")),
+    );
+    const { code, stderr } = await trainer("--resume", "mixed", "--max-steps", "7");
+    expect(code).toBe(2);
+    expect(stderr).toMatch(
+      /The checkpoint is of another run than config\.resolved\.json: expected a config of the hash \w{16}, got \w{16}/,
+    );
+  });
+
+  it("go together after a change that was allowed, an older checkpoint too", async () => {
+    copy("part", "allowed");
+    const older = checkpointsOf("allowed")[0]!;
+    const change = ["--allow-change", "learningRate", "--learning-rate", "0.01"];
+    expect(await trainer("--resume", "allowed", "--max-steps", "8", "--quiet", ...change)).toMatchObject({ code: 0 });
+    expect(await trainer("--resume", "allowed", "--max-steps", "9", "--quiet")).toMatchObject({ code: 0 });
+    copy("part", "back");
+    const changedRun = readFileSync(join(inside, "allowed", "config.resolved.json"));
+    writeFileSync(join(inside, "back", "config.resolved.json"), changedRun);
+    expect(await trainer("--resume", join("back", "checkpoints", older), "--quiet")).toMatchObject({ code: 0 });
+  });
 });

@@ -201,7 +201,7 @@ describe("links in a run's folder", () => {
       rmSync(outside, { force: true });
       writeFileSync(outside, "mine");
     }
-  }); // prettier-ignore
+  });
 
   it("are refused in a folder that only a killed run's lock lies in", () => {
     symlinkSync(outside, join(root, "run.lock"));

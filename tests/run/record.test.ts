@@ -341,7 +341,7 @@ it("has no metrics of a run that has not begun", () => {
   expect(() => (metrics.sync(), metrics.cut(0))).not.toThrow();
 });
 
-it("says of weights that no run wrote that they do not tell how pictures reach them", () => {
+it("says of weights that no run wrote that they do not tell how images reach them", () => {
   const bare = Buffer.concat([Buffer.from([2, 0, 0, 0, 0, 0, 0, 0]), Buffer.from("{}")]);
   expect(() => readPreprocessing(bare, "bare.safetensors")).toThrow(
     expect.objectContaining({

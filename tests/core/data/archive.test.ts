@@ -75,7 +75,7 @@ describe("readArchive", () => {
     "../set-evil/train.bin",
     "x".repeat(300) + "/../train.bin",
     "\u202Etrain.bin",
-  ]; // prettier-ignore
+  ];
   it.each(passedOver)("passes over a member called %j and writes nothing", async (name) => {
     const before = listing();
     const path = save(

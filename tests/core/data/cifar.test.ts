@@ -16,7 +16,7 @@ import {
   recordFile,
   tarOfFiles,
   temporaryFolder,
-} from "../../support/mini-cifar.js"; // prettier-ignore
+} from "../../support/mini-cifar.js";
 
 const root = temporaryFolder();
 const whole = miniCifar100();

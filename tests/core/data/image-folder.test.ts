@@ -115,7 +115,7 @@ describe("splits and classes", () => {
     const data = await makePart(imageFolder({ path: folderOf(files), size: 8 })).load({ warn });
     expect([data.train.length, data.test!.length, data.validation]).toEqual([2, 2, undefined]);
     expect(warn).not.toHaveBeenCalled();
-  }); // prettier-ignore
+  });
 
   it("takes valid/ beside train/ and test/ for validation: its images follow those of training", async () => {
     const picture = await png(red);
@@ -164,7 +164,7 @@ describe("splits and classes", () => {
     expect(warn.mock.calls.flat()).toEqual([
       expect.stringContaining("1 links to a folder around them (a/2024-01/around)"),
     ]);
-  }); // prettier-ignore
+  });
 
   it("takes class folders alone for a training set without a test split, links to folders too", async () => {
     const path = folderOf({
@@ -222,7 +222,7 @@ describe("splits and classes", () => {
       [`${path}: train/ for training`],
       [`Not used below ${path}: 3 hidden or system entries (.git, train/a/.DS_Store, train/a/Thumbs.db).`],
     ]);
-  }); // prettier-ignore
+  });
 
   it("never takes a run for a class, nor its images for those of a class", async () => {
     const picture = await png(red);
@@ -243,7 +243,7 @@ describe("splits and classes", () => {
       expect(warn.mock.calls.flat()).toEqual([expect.stringContaining("3 folders of runs (b/mine, own, runs/tiny-1)")]);
     }
     expect(runMarks).toEqual([lockFile, runFiles.config]);
-  }); // prettier-ignore
+  });
 
   it("never opens a pipe", async () => {
     const picture = await png(red);
@@ -329,7 +329,7 @@ describe("decoding", () => {
     });
     const { message } = await failure(imageFolder({ path, size: 8 }));
     expect(message).toContain(`x.png: expected JPEG, PNG, WebP, GIF, TIFF or AVIF, got ${kind}`);
-  }); // prettier-ignore
+  });
 
   it("has no way to a vector image: the library itself refuses it", async () => {
     const folder = folderOf({ "x.png": Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"/>') });
@@ -351,7 +351,7 @@ describe("decoding", () => {
     const slow = folderOf({ "x.png": big });
     const decoder = await openDecoder({ maxSeconds: 1 });
     await expect(decoder.decode(join(slow, "x.png"), 4000)).rejects.toThrow(/timeout/);
-  }); // prettier-ignore
+  });
 
   it("honours the rotation in EXIF", async () => {
     const picture = await halves("left-right", 40, 40);

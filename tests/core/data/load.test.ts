@@ -81,7 +81,7 @@ describe("loading", () => {
     const error = await loadData(source(change)).catch((error: unknown) => error);
     expect(error).toMatchObject({ code: "ERR_DATA", exitCode: 65 });
     expect((error as Error).message).toContain(message);
-  }); // prettier-ignore
+  });
 
   it("leaves an empty test split out with a warning", async () => {
     const warn = vi.fn();

@@ -193,7 +193,7 @@ describe("reading ahead", () => {
       "train 3",
       "done 4",
       "train 4",
-    ]); // prettier-ignore
+    ]);
   });
 
   it("reads nothing before it is asked, and one batch too many if the consumer leaves", async () => {

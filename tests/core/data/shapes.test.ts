@@ -191,7 +191,7 @@ describe("drawing", () => {
     ],
     slope: 0,
     noise: 0,
-  } as const; // prettier-ignore
+  } as const;
   const drawn = (kind: ShapeKind, changes = {}) => drawScene({ ...scene, kind, ...changes }, stream(1, "test"));
   const areaOf = ({ pixels }: { pixels: Uint8Array }): number => {
     let area = 0;

@@ -97,7 +97,7 @@ describe("verifyData", () => {
       "train/b/2.jpg": half,
       "test/a/1.png": await png(3),
       "test/b/1.jpg": half,
-    }); // prettier-ignore
+    });
     const report = await verifyData(imageFolder({ path, size: 16, validateAll: false }));
     expect(report.train.damagedCount).toBe(2);
     expect(report.train.damaged.join()).toMatch(/a\/2\.jpg[^]*b\/2\.jpg/);

@@ -1,7 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { TrainerError } from "../../../core/errors.js";
-import { readSafetensors, type StoredTensor, toFloat32, writeSafetensors } from "../../../core/nn/safetensors.js";
+import {
+  isChecked,
+  readSafetensors,
+  type StoredTensor,
+  toFloat32,
+  writeCheckedSafetensors,
+  writeSafetensors,
+} from "../../../core/nn/safetensors.js";
 import { goldenBytes } from "../../golden/torch/read.js";
 
 const utf8 = new TextEncoder();
@@ -205,6 +212,58 @@ describe("what is refused", () => {
     }
     // Names and metadata may change unseen; lengths, types, shapes and offsets may not.
     expect(refused).toBeGreaterThan(2.5 * length);
+  });
+});
+
+describe("a file with a checksum", () => {
+  const tensors = new Map(Object.entries(samples));
+  const bytes = writeCheckedSafetensors(tensors, { of: "a test", "fitloop.preprocessing": "{}" });
+
+  it("is what the format says, and knows that it has one", () => {
+    const { tensors: read, metadata } = readSafetensors(bytes);
+    expect([...read.keys()].sort()).toEqual([...tensors.keys()].sort());
+    expect(metadata).toMatchObject({
+      of: "a test",
+      "fitloop.checksum": expect.stringMatching(/^sha256:[0-9a-f]{64}$/),
+    });
+    expect(isChecked(bytes)).toBe(true);
+    expect(isChecked(writeSafetensors(tensors))).toBe(false);
+    expect(isChecked(bytes.subarray(0, 100))).toBe(false);
+  });
+
+  it("may have its tensors in another order", () => {
+    const { metadata } = readSafetensors(bytes);
+    const again = writeSafetensors(
+      new Map([...tensors].reverse()),
+      Object.fromEntries(Object.entries(metadata).reverse()),
+    );
+    expect(() => readSafetensors(again)).not.toThrow();
+  });
+
+  it("is refused for each bit that changes a name, a type, a shape, a value or the metadata", () => {
+    const same = (read: ReturnType<typeof readSafetensors>): string =>
+      JSON.stringify(
+        [...read.tensors].map(([name, { dtype, shape, data }]) => [name, dtype, shape, String(data)]).sort(),
+      );
+    const before = same(readSafetensors(bytes));
+    for (let at = 0; at < bytes.length; at++) {
+      for (const bit of [0, 2, 5]) {
+        const damaged = bytes.slice();
+        damaged[at]! ^= 1 << bit;
+        try {
+          const read = readSafetensors(damaged, "w.safetensors");
+          // The name of the checksum itself: then the file has none, which the reader of a run reports.
+          if (isChecked(damaged)) expect(same(read), `bit ${bit} of byte ${at}`).toBe(before);
+        } catch (error) {
+          expect(error).toMatchObject({ code: "ERR_WEIGHTS" });
+        }
+      }
+    }
+    const last = bytes.slice();
+    last[last.length - 1]! ^= 1;
+    expect(() => readSafetensors(last, "w.safetensors")).toThrow(
+      /w\.safetensors: expected the checksum sha256:\w+, got sha256:\w+: it was damaged or changed/,
+    );
   });
 });
 

@@ -1,0 +1,114 @@
+/** Reading what a run says of itself: `config.resolved.json` and `summary.json`, each held against a schema. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import type { Data } from "../core/data/dataset.js";
+import { TrainerError } from "../core/errors.js";
+import type { SummaryRecord } from "../core/loop/events.js";
+import type { Trainer } from "../core/loop/trainer.js";
+import { readCheckedJson } from "./checked-json.js";
+import { dataChange, dataRecordShape, mustHaveClasses } from "./data-record.js";
+import { type RunConfigRecord, readPreprocessing, runFiles } from "./record.js";
+
+const part = z.looseObject({ name: z.string(), options: z.record(z.string(), z.unknown()) });
+
+/** What this program takes from the file beside the config's own fields, which are checked as a config is. */
+export const recordShape = z.looseObject({
+  name: z.string(),
+  seed: z.number(),
+  epochs: z.number(),
+  data: part,
+  model: part,
+  optimizer: part,
+  plugins: z.array(part),
+  id: z.string().optional(),
+  inference: z.array(z.string()).optional(),
+  source: z.looseObject({ path: z.string(), sha256: z.string() }).optional(),
+  environment: z
+    .looseObject({
+      backend: z.string(),
+      backendVersion: z.string().optional(),
+      threads: z.number().optional(),
+      node: z.string().optional(),
+      platform: z.string().optional(),
+      processor: z.string().optional(),
+      fitloop: z.string().optional(),
+    })
+    .optional(),
+  dataset: dataRecordShape.optional(),
+  configs: z.array(z.string()).optional(),
+});
+
+const figure = z.union([z.number(), z.enum(["NaN", "Infinity", "-Infinity"])]); // as JSON has it
+const metrics = z.looseObject({ top1: figure, top5: figure, loss: figure, source: z.string() });
+const views = metrics.extend({ singleView: metrics.omit({ source: true }).optional() });
+
+export const summaryShape = z.looseObject({
+  parameters: z.number(),
+  epochs: z.number(),
+  steps: z.number(),
+  seconds: z.number(),
+  imagesPerSecond: z.number(),
+  stopReason: z.string(),
+  validation: views.optional(),
+  test: views.optional(),
+  costs: z.record(z.string(), z.object({ millisecondsPerStep: z.number(), share: z.number() })),
+});
+
+/**
+ * The record in a run's folder.
+ *
+ * @throws TrainerError ERR_DATA for a folder without one, or a file that is damaged or none
+ */
+export function readRecord(folder: string): RunConfigRecord {
+  const path = join(folder, runFiles.config);
+  if (!existsSync(path)) {
+    throw new TrainerError(
+      "ERR_DATA",
+      `${folder} is not a run: it has no ${runFiles.config}. Name the folder of a run, such as runs/cats-1.`,
+    );
+  }
+  return readCheckedJson(path, recordShape) as unknown as RunConfigRecord;
+}
+
+/** @throws TrainerError ERR_DATA for a file that is damaged or none */
+export function readSummary(folder: string): SummaryRecord {
+  return readCheckedJson(join(folder, runFiles.summary), summaryShape) as unknown as SummaryRecord;
+}
+
+/**
+ * Compares data that was read again with what a finished run was trained on.
+ *
+ * @returns whether images have changed, which is a warning of the run's events
+ * @throws TrainerError ERR_DATA for other classes
+ */
+export function checkRunData(
+  {
+    record,
+    trainer,
+    weights,
+    weightsPath,
+  }: {
+    readonly record: RunConfigRecord;
+    readonly trainer: Pick<Trainer, "events">;
+    readonly weights: Uint8Array;
+    readonly weightsPath: string;
+  },
+  data: Data,
+): boolean {
+  mustHaveClasses(readPreprocessing(weights, weightsPath).classes, data);
+  const change = dataChange(record.dataset, data);
+  if (change === undefined) return false;
+  trainer.events.emit("warning", { message: `${change} These figures are of the images as they are now.` });
+  return true;
+}
+
+/** What an older version wrote without checksum or fingerprint: one warning for all of it; undefined where there is none. */
+export function olderNote(record: RunConfigRecord, unchecked: readonly string[]): string | undefined {
+  const without = [...(record.checksum === undefined ? [runFiles.config] : []), ...unchecked];
+  const parts = [
+    ...(without.length > 0 ? [`no checksum in ${without.join(" and ")}, so damage there goes unnoticed`] : []),
+    ...(record.dataset === undefined ? ["no fingerprint of the data, so a change of images goes unnoticed"] : []),
+  ];
+  return parts.length === 0 ? undefined : `The run comes from an earlier version of fitloop: ${parts.join("; ")}.`;
+}
