@@ -15,7 +15,7 @@ const part = z.looseObject({ name: z.string(), options: z.record(z.string(), z.u
 /** What this program takes from the file beside the config's own fields, which are checked as a config is. */
 export const recordShape = z.looseObject({
   name: z.string(),
-  seed: z.number(),
+  seed: z.number().optional(),
   epochs: z.number(),
   data: part,
   model: part,
