@@ -124,7 +124,7 @@ describe.each(layouts)("a project of layout %s", (layout) => {
        import { cutmix } from "fitloop/plugins";
        import { presets } from "fitloop/presets";
        import { microConfig } from "fitloop/testing";
-       const summary = await new Trainer({ ...microConfig(), maxSteps: 1 }).fit();
+       const { summary } = await new Trainer({ ...microConfig(), maxSteps: 1 }).fit();
        console.log(summary.steps, typeof tf.scalar(1).mul(2).dataSync()[0], [shapes, resnet9, cutmix, presets.quickstart.create].map((each) => typeof each).join());`,
     );
     const { stdout, stderr } = await project.run(process.execPath, "entries.mjs");
