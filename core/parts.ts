@@ -36,7 +36,7 @@ const made = new WeakMap<Part, Named>();
 const madeOf = new WeakMap<Named, Part>();
 
 /**
- * A factory of parts.
+ * A factory of parts, which knows the schema of their options.
  *
  * @param create makes what the loop uses from options that fit `schema`, with its defaults
  */
@@ -45,10 +45,11 @@ export function partFactory<S extends z.ZodType, Made extends Named>(
   name: string,
   schema: S,
   create: (options: z.output<S>) => Made,
-): (options?: z.input<S>) => Part<Made> {
+): { (options?: z.input<S>): Part<Made>; readonly schema: S } {
   const checkAndCreate = (options: unknown): Made => create(parseOptions(`${kind} "${name}"`, schema, options));
-  return (options) =>
+  const factory = (options?: z.input<S>): Part<Made> =>
     Object.freeze({ kind, name, options: (options ?? {}) as Part["options"], [make]: checkAndCreate });
+  return Object.assign(factory, { schema });
 }
 
 /**

@@ -107,10 +107,19 @@ const { name, ...settings } = settingsSchema.shape;
 /** The schema behind `TrainerConfig`: strict, with the defaults, in the order of a record. */
 export const configSchema = z.strictObject({
   name,
-  data: partField<DataSource>("data", "a data source, such as cifar100({ path })", "load"),
-  model: partField<ModelSource>("model", "a model, such as resnet18()", "build"),
-  optimizer: partField<Optimizer>("optimizer", "an optimizer, such as sgd({ momentum: 0.9 })", "update").optional(),
-  plugins: z.array(partField<Plugin>("plugin", "a plugin, such as labelSmoothing()", "apply")).default([]),
+  data: partField<DataSource>("data", "a data source, such as cifar100({ path })", "load").describe(
+    "the images: cifar100(), imageFolder({ path }), shapes()",
+  ),
+  model: partField<ModelSource>("model", "a model, such as resnet18()", "build").describe(
+    "the network: resnet18(), wrn(), efficientNetB0() …",
+  ),
+  optimizer: partField<Optimizer>("optimizer", "an optimizer, such as sgd({ momentum: 0.9 })", "update")
+    .optional()
+    .describe("sgd() if left out, or adamw()"),
+  plugins: z
+    .array(partField<Plugin>("plugin", "a plugin, such as labelSmoothing()", "apply"))
+    .default([])
+    .describe("techniques; taps fire by stage, then in this order"),
   ...settings,
 });
 

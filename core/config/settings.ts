@@ -21,22 +21,45 @@ export const settingsSchema = z.strictObject({
   name: z
     .string()
     .regex(/^[\w.-]+$/, "expected letters, digits, dots, dashes and underscores")
-    .default("run"),
-  learningRate: z.number().positive(),
-  epochs: count,
-  batchSize: count.default(128),
-  inputSize: count.optional(),
-  holdout: z.number().min(0).lt(1).default(0.1),
-  seed: z.number().int().min(0).max(0xffffffff).default(1),
-  backend: z.enum(["tensorflow", "wasm"]).optional(),
-  precision: z.enum(["float32", "bfloat16"]).default("float32"),
-  capture: z.boolean().default(true),
-  evaluateEvery: count.default(1),
-  onDivergence: onDivergence.default("halt"),
-  hookTimeout: z.number().positive().max(1_000_000).default(600),
-  maxSteps: count.optional(),
-  limitTrain: count.optional(),
-  limitTest: count.optional(),
+    .default("run")
+    .describe("names the run: its folder is runs/NAME-NUMBER"),
+  learningRate: z.number().positive().describe("base rate, before schedules and factors of groups"),
+  epochs: count.describe("passes over the training images"),
+  batchSize: count.default(128).describe("images in a micro-batch"),
+  inputSize: count
+    .optional()
+    .describe("side in pixels that images are resized to on the device; the data's own if left out"),
+  holdout: z
+    .number()
+    .min(0)
+    .lt(1)
+    .default(0.1)
+    .describe("share of the training images that is used for validation only, stratified"),
+  seed: z.number().int().min(0).max(0xffffffff).default(1).describe("every random number of the run follows from it"),
+  backend: z.enum(["tensorflow", "wasm"]).optional().describe("tensorflow if it is installed, else wasm, if left out"),
+  precision: z
+    .enum(["float32", "bfloat16"])
+    .default("float32")
+    .describe("type of activations and convolutions; bfloat16 needs TensorFlow"),
+  capture: z
+    .boolean()
+    .default(true)
+    .describe("run the computations of a step as TensorFlow graphs; same bits, less time"),
+  evaluateEvery: count.default(1).describe("epochs between two evaluations; the last epoch always has one"),
+  onDivergence: onDivergence
+    .default("halt")
+    .describe(
+      "after a step whose numbers are not finite: end the run, skip the micro-batch, or return to the start of the epoch with a smaller rate",
+    ),
+  hookTimeout: z
+    .number()
+    .positive()
+    .max(1_000_000)
+    .default(600)
+    .describe("seconds until an asynchronous hook of a plugin counts as failed"),
+  maxSteps: count.optional().describe("stop after so many optimizer steps"),
+  limitTrain: count.optional().describe("use only so many training images, balanced over classes"),
+  limitTest: count.optional().describe("use only so many test images, balanced over classes"),
 });
 export type Settings = z.output<typeof settingsSchema>;
 

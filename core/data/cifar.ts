@@ -61,7 +61,10 @@ const cifar100Layout: Layout = {
   deviation: [0.2673, 0.2564, 0.2762],
 };
 
-const schema = z.strictObject({ path: z.string().min(1).optional(), download: z.boolean().default(false) });
+const schema = z.strictObject({
+  path: z.string().min(1).optional().describe("the archive, or a folder with it or its files"),
+  download: z.boolean().default(false).describe("without a path: download the archive into the cache"),
+});
 
 /** CIFAR-10: 50,000 training and 10,000 test images of 32 × 32 in 10 classes. */
 export const cifar10 = cifar(cifar10Layout);

@@ -40,16 +40,17 @@ export interface ShapesOptions {
 }
 
 const schema = z.strictObject({
-  classes: z.int().min(2).max(65_535).default(10),
-  size: z.int().min(8).max(4096).default(32),
-  scale: z.number().min(0.1).max(1).optional(),
-  train: z.int().min(2).default(2000),
-  test: z.int().min(1).default(500),
+  classes: z.int().min(2).max(65_535).default(10).describe("kinds of shapes"),
+  size: z.int().min(8).max(4096).default(32).describe("height and width of every image, in pixels"),
+  scale: z.number().min(0.1).max(1).optional().describe("size of the shapes as a share of the image; 1 if left out"),
+  train: z.int().min(2).default(2000).describe("training images"),
+  test: z.int().min(1).default(500).describe("test images"),
   seed: z
     .int()
     .min(0)
     .max(2 ** 32 - 1)
-    .default(1),
+    .default(1)
+    .describe("another seed draws other images"),
 });
 
 const kinds = Object.keys(shapeKinds) as ShapeKind[];
