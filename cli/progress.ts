@@ -181,11 +181,13 @@ interface ResultsContext {
 /** Formats the results: accuracies, time, and the cost of each plugin. */
 export function formatResults(summary: SummaryRecord, { classes, folder, report }: ResultsContext = {}): string {
   const top5 = classes === undefined || classes > 5;
+  const more = Object.keys(summary.test?.more ?? summary.validation?.more ?? {});
   const row = (name: string, metrics: Omit<MetricsRecord, "count" | "source"> & { source?: string }): string[] => [
     name,
     percent(metrics.top1),
     ...(top5 ? [percent(metrics.top5)] : []),
     metrics.loss.toFixed(4),
+    ...more.map((name) => metrics.more?.[name]?.toFixed(4) ?? ""),
     metrics.source ?? "",
   ];
   const rows = (
@@ -210,7 +212,10 @@ export function formatResults(summary: SummaryRecord, { classes, folder, report 
     `training took ${duration(summary.seconds)}, ${Math.round(summary.imagesPerSecond)} images/s`,
   ];
   if (rows.length > 0)
-    lines.push("", table([["", "top-1", ...(top5 ? ["top-5"] : []), "loss", "weights"], ...rows], "  "));
+    lines.push(
+      "",
+      table([["", "top-1", ...(top5 ? ["top-5"] : []), "loss", ...more.map(plain), "weights"], ...rows], "  "),
+    );
   if (costs.length > 0) {
     const cells = costs.map(([name, { millisecondsPerStep, share }]) => [
       name,

@@ -67,6 +67,7 @@ export type {
   TrainFigures,
   View,
 } from "./loop/types.js";
+export { type Metric, metrics } from "./metrics.js";
 export {
   type Buffer,
   forward,
@@ -79,6 +80,7 @@ export {
   type Weights,
 } from "./nn/layer.js";
 export * as layers from "./nn/layers.js";
+export { type Loss, losses } from "./nn/losses.js";
 export type { BlockInfo, BuildContext, HeadInfo, Model, ModelSource } from "./nn/model.js";
 export * as ops from "./nn/ops.js";
 export { adamw, type Optimizer, sgd, type UpdateContext } from "./nn/optimizers.js";

@@ -1,5 +1,5 @@
 /**
- * Parts of a config: data, model, optimizer, plugins.
+ * Parts of a config: data, model, optimizer, loss, metrics, plugins.
  *
  * A factory such as `sgd()` returns a part that nobody has checked yet: its kind, its name and its options as they were
  * written. `makePart` checks the options and makes what the loop uses. So all mistakes of all parts can be reported at once.
@@ -8,7 +8,7 @@ import type { z } from "zod";
 import { TrainerError } from "./errors.js";
 import { parseOptions } from "./options.js";
 
-export type PartKind = "data" | "model" | "optimizer" | "plugin";
+export type PartKind = "data" | "model" | "optimizer" | "loss" | "metric" | "plugin";
 
 /** Not a string, so that a part prints, compares and serialises as its three fields. A spread copies it. */
 const make: unique symbol = Symbol("make");

@@ -12,6 +12,8 @@ export const fieldClasses = {
   data: "fixed", // but for `freeOptions`: data may move
   model: "fixed",
   optimizer: "fixed",
+  loss: "fixed",
+  metrics: "fixed", // early stopping may follow one
   learningRate: "fixed",
   epochs: "extendable",
   batchSize: "fixed",
@@ -92,9 +94,12 @@ const leaves = (path: string, value: unknown): [path: string, value: unknown][] 
 
 /** A field without a default stays as it is, there or not. */
 function withDefaults(record: ConfigRecord): ConfigRecord {
-  const lacking = Object.entries(configSchema.shape).filter(([field]) => record[field as ConfigField] === undefined);
+  const lacking = Object.entries(configSchema.shape).filter(
+    ([field]) => field !== "loss" && record[field as ConfigField] === undefined,
+  );
   return {
     ...record,
+    loss: record.loss ?? { name: "cross-entropy", options: {} }, // the only one, before there were others
     ...Object.fromEntries(lacking.map(([field, schema]) => [field, schema.safeParse(undefined).data])),
   };
 }

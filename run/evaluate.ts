@@ -80,7 +80,14 @@ export async function outputsOf(
   try {
     const evaluation = finalEvaluation(trainer, weights);
     const sizes = { classes: classes.length, height, width, inputSize };
-    const metrics = (await evaluate({ model, ...sizes, loader, evaluation }))!;
+    const metrics = (await evaluate({
+      model,
+      ...sizes,
+      loader,
+      evaluation,
+      loss: trainer.config.loss,
+      metrics: trainer.config.metrics,
+    }))!;
     return { metrics, outputs: metrics.outputs!, classes, dataChanged };
   } finally {
     for (const value of weights.values()) value.dispose();

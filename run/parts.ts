@@ -6,7 +6,9 @@ import type { ConfigRecord, PartRecord, TrainerConfig } from "../core/config/con
 import { dataSets } from "../core/data/index.js";
 import { TrainerError } from "../core/errors.js";
 import type { PluginFactory } from "../core/loop/plugin.js";
+import { metricsByName } from "../core/metrics.js";
 import { models } from "../core/models/index.js";
+import { lossesByName } from "../core/nn/losses.js";
 import { optimizers } from "../core/nn/optimizers.js";
 import { type Given, isOfFactory, makePart, type Part } from "../core/parts.js";
 import { plugins } from "../plugins/index.js";
@@ -14,7 +16,7 @@ import { toJson } from "./json.js";
 import { configIn, type RunConfigRecord } from "./record.js";
 
 /** What a config is made of, as messages call it. */
-export type PartKind = "data set" | "model" | "optimizer" | "plugin";
+export type PartKind = "data set" | "model" | "optimizer" | "loss" | "metric" | "plugin";
 
 type Factories = Readonly<Record<string, (options: never) => Part<PartRecord>>>;
 
@@ -23,6 +25,8 @@ const builtIn: Readonly<Record<PartKind, Factories>> = {
   "data set": dataSets,
   model: models,
   optimizer: optimizers as Factories,
+  loss: lossesByName as Factories,
+  metric: metricsByName as Factories,
   plugin: plugins as unknown as Record<string, PluginFactory>,
 };
 
@@ -31,10 +35,12 @@ export interface OwnPart extends PartRecord {
   readonly kind: PartKind;
 }
 
-const partsOf = ({ data, model, optimizer, plugins }: ConfigRecord): OwnPart[] => [
+const partsOf = ({ data, model, optimizer, loss, metrics, plugins }: ConfigRecord): OwnPart[] => [
   { kind: "data set", ...data },
   { kind: "model", ...model },
   { kind: "optimizer", ...optimizer },
+  { kind: "loss", ...loss },
+  ...metrics.map((metric): OwnPart => ({ kind: "metric", ...metric })),
   ...plugins.map((plugin): OwnPart => ({ kind: "plugin", ...plugin })),
 ];
 
@@ -70,8 +76,18 @@ export const named = (parts: readonly OwnPart[]): string =>
   parts.map(({ kind, name }) => `${kind} "${name}"`).join(", ");
 
 /** A config's parts of one kind. */
-function candidates(kind: PartKind, { data, model, optimizer, plugins = [] }: TrainerConfig): Given<PartRecord>[] {
-  const all = { "data set": [data], model: [model], optimizer: optimizer ? [optimizer] : [], plugin: plugins };
+function candidates(
+  kind: PartKind,
+  { data, model, optimizer, loss, metrics = [], plugins = [] }: TrainerConfig,
+): Given<PartRecord>[] {
+  const all = {
+    "data set": [data],
+    model: [model],
+    optimizer: optimizer ? [optimizer] : [],
+    loss: loss ? [loss] : [],
+    metric: metrics,
+    plugin: plugins,
+  };
   return [...all[kind]];
 }
 
@@ -99,7 +115,17 @@ function absent(part: OwnPart): object {
     throw missingParts([part]);
   };
   const { name, options } = part;
-  return { name, options, load: refuse, build: refuse, update: refuse, factors: refuse, slots: [], weightDecay: 0 };
+  return {
+    name,
+    options,
+    load: refuse,
+    build: refuse,
+    update: refuse,
+    compute: refuse,
+    factors: refuse,
+    slots: [],
+    weightDecay: 0,
+  };
 }
 
 /** The error for own parts that nobody gave. */
@@ -144,6 +170,8 @@ export function configFromRecord(record: RunConfigRecord, own?: TrainerConfig, d
       data: one("data set"),
       model: one("model"),
       optimizer: one("optimizer"),
+      loss: one("loss"),
+      metrics: made.flatMap(({ kind, name, part }) => (kind === "metric" && !gone(kind, name) ? [part as never] : [])),
       plugins: made.flatMap(({ kind, name, part }) => (kind === "plugin" && !gone(kind, name) ? [part as never] : [])),
     },
   };
@@ -175,6 +203,8 @@ export function asOfNow(record: RunConfigRecord): RunConfigRecord {
     data: filled("data set", record.data),
     model: filled("model", record.model),
     optimizer: filled("optimizer", record.optimizer),
+    loss: filled("loss", record.loss ?? { name: "cross-entropy", options: {} }),
+    metrics: (record.metrics ?? []).map((metric) => filled("metric", metric)),
     plugins: record.plugins.map((plugin) => filled("plugin", plugin)),
   };
 }

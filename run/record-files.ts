@@ -20,6 +20,9 @@ export const recordShape = z.looseObject({
   data: part,
   model: part,
   optimizer: part,
+  // Runs of versions without these used cross entropy and no metrics.
+  loss: part.default({ name: "cross-entropy", options: {} }),
+  metrics: z.array(part).default([]),
   plugins: z.array(part),
   id: z.string().optional(),
   inference: z.array(z.string()).optional(),

@@ -3,6 +3,8 @@ import { z } from "zod";
 import type { DataSource } from "../data/dataset.js";
 import { TrainerError } from "../errors.js";
 import type { Plugin } from "../loop/plugin.js";
+import type { Metric } from "../metrics.js";
+import { type Loss, losses } from "../nn/losses.js";
 import type { ModelSource } from "../nn/model.js";
 import { type Optimizer, sgd } from "../nn/optimizers.js";
 import { parseOptions, suggestion } from "../options.js";
@@ -20,6 +22,10 @@ export interface TrainerConfig {
   model: Given<ModelSource>;
   /** `sgd({ momentum: 0.9 })` (the default) or `adamw()`. */
   optimizer?: Given<Optimizer>;
+  /** `losses.crossEntropy()` (the default), `losses.focal({ gamma: 2 })` or your own; in training and in evaluation. */
+  loss?: Given<Loss>;
+  /** More figures of every evaluation: `metrics.macroRecall()`, `metrics.balancedAccuracy()`, `metrics.f1()` or your own. */
+  metrics?: readonly Given<Metric>[];
   /** Base rate, before schedules and group factors. */
   learningRate: number;
   epochs: number;
@@ -116,6 +122,13 @@ export const configSchema = z.strictObject({
   optimizer: partField<Optimizer>("optimizer", "an optimizer, such as sgd({ momentum: 0.9 })", "update")
     .optional()
     .describe("sgd() if left out, or adamw()"),
+  loss: partField<Loss>("loss", "a loss, such as losses.focal({ gamma: 2 })", "compute")
+    .optional()
+    .describe("losses.crossEntropy() if left out, losses.focal(), or your own"),
+  metrics: z
+    .array(partField<Metric>("metric", "a metric, such as metrics.f1()", "compute"))
+    .default([])
+    .describe("more figures of every evaluation: metrics.macroRecall(), balancedAccuracy(), f1(), or your own"),
   plugins: z
     .array(partField<Plugin>("plugin", "a plugin, such as labelSmoothing()", "apply"))
     .default([])
@@ -156,12 +169,14 @@ export function resolveConfig(config: TrainerConfig): ResolvedConfig {
   const parsed = attempt(() => parseOptions("the config", configSchema, config));
   for (const part of partsOf(config)) attempt(() => makePart(part));
   if (!parsed || mistakes.length > 0) throw allOf(mistakes);
-  const { data, model, optimizer, plugins } = parsed;
+  const { data, model, optimizer, loss, metrics, plugins } = parsed;
   return {
     ...parsed,
     data: makePart(data),
     model: makePart(model),
     optimizer: makePart(optimizer ?? sgd()),
+    loss: makePart(loss ?? losses.crossEntropy()),
+    metrics: metrics.map(makePart),
     plugins: plugins.map(makePart),
   };
 }
@@ -169,8 +184,9 @@ export function resolveConfig(config: TrainerConfig): ResolvedConfig {
 /** The parts that factories made; none of a config that cannot be read, whose own mistake says so. */
 function partsOf(config: TrainerConfig): Part[] {
   try {
-    const { data, model, optimizer, plugins } = config;
-    return [data, model, optimizer, ...(Array.isArray(plugins) ? plugins : [])].filter(isPart);
+    const { data, model, optimizer, loss, metrics, plugins } = config;
+    const lists = [metrics, plugins].flatMap((each): unknown[] => (Array.isArray(each) ? each : []));
+    return [data, model, optimizer, loss, ...lists].filter(isPart);
   } catch {
     return [];
   }
@@ -186,10 +202,12 @@ function allOf(mistakes: readonly TrainerError[]): TrainerError {
   });
 }
 
-export type ConfigRecord = Omit<RunConfig, "data" | "model" | "optimizer" | "plugins"> & {
+export type ConfigRecord = Omit<RunConfig, "data" | "model" | "optimizer" | "loss" | "metrics" | "plugins"> & {
   data: PartRecord;
   model: PartRecord;
   optimizer: PartRecord;
+  loss: PartRecord;
+  metrics: PartRecord[];
   plugins: PartRecord[];
 };
 
@@ -201,6 +219,8 @@ export function configRecord(config: RunConfig): ConfigRecord {
     data: record(config.data),
     model: record(config.model),
     optimizer: record(config.optimizer),
+    loss: record(config.loss),
+    metrics: config.metrics.map(record),
     plugins: config.plugins.map(record),
   };
 }

@@ -1,6 +1,8 @@
 /** The settings of a config: all but its parts. And the checked config as plugins see it. The parts' schema is in config.ts. */
 import { z } from "zod";
 import type { DataSource } from "../data/dataset.js";
+import type { Metric } from "../metrics.js";
+import type { Loss } from "../nn/losses.js";
 import type { ModelSource } from "../nn/model.js";
 import type { Optimizer } from "../nn/optimizers.js";
 
@@ -74,5 +76,7 @@ export type RunConfig = Settings & {
   readonly data: DataSource;
   readonly model: ModelSource;
   readonly optimizer: Optimizer;
+  readonly loss: Loss;
+  readonly metrics: readonly Metric[];
   readonly plugins: readonly PartRecord[];
 };

@@ -1,7 +1,9 @@
 /** Evaluation: inference over a split in its own order, true labels, no training hooks. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Loader } from "../data/loader.js";
+import { type Metric, rankOf } from "../metrics.js";
 import { forward } from "../nn/layer.js";
+import type { Loss } from "../nn/losses.js";
 import type { Model } from "../nn/model.js";
 import * as ops from "../nn/ops.js";
 import type { Evaluation, Metrics, Outputs } from "./types.js";
@@ -14,6 +16,10 @@ export interface EvaluateOptions {
   inputSize: number;
   loader: Loader;
   evaluation: Evaluation;
+  /** Default: cross entropy. */
+  loss?: Loss;
+  /** More figures; they are in `more` of the result. */
+  metrics?: readonly Metric[];
   /** Asked between batches; true ends the evaluation with what was seen so far thrown away. */
   cancelled?: () => boolean;
 }
@@ -23,7 +29,7 @@ export const plainView = { name: "plain", apply: (images: tf.Tensor4D): tf.Tenso
 
 /** Evaluates a split; undefined when it was cancelled. */
 export async function evaluate(options: EvaluateOptions): Promise<Metrics | undefined> {
-  const { model, classes, height, width, inputSize, loader, evaluation, cancelled } = options;
+  const { model, classes, height, width, inputSize, loader, evaluation, cancelled, loss, metrics = [] } = options;
   const perView: Float32Array[][] = evaluation.views.map(() => []);
   const labels: number[] = [];
   for await (const raw of loader.epoch(0)) {
@@ -41,10 +47,11 @@ export async function evaluate(options: EvaluateOptions): Promise<Metrics | unde
   const first: Outputs = { probabilities: views[0]!, labels: Int32Array.from(labels) };
   const outputs = { ...first, probabilities: meanOfViews(views) };
   return {
-    ...figures(outputs, classes),
+    ...figures(outputs, classes, loss),
     count: labels.length,
     source: evaluation.source,
-    ...(views.length > 1 ? { singleView: figures(first, classes) } : {}),
+    ...(views.length > 1 ? { singleView: figures(first, classes, loss) } : {}),
+    ...(metrics.length > 0 ? { more: moreFigures(outputs, classes, metrics) } : {}),
     outputs,
   };
 }
@@ -71,31 +78,49 @@ export interface Scores {
   readonly rank: Float64Array;
 }
 
-/**
- * A tie counts against the model, and so does a row that is not a number: argMax of NaN is 0, which would score a
- * diverged model like a coin.
- */
+/** Cross entropy and rank of each image. Ties, and rows that are not numbers, count as `rankOf` says. */
 export function scores({ probabilities, labels }: Outputs, classes: number): Scores {
   const loss = new Float64Array(labels.length);
   const rank = new Float64Array(labels.length);
   labels.forEach((label, row) => {
     const own = probabilities[row * classes + label]!;
     loss[row] = Number.isFinite(own) ? -Math.log(Math.max(own, 1e-38)) : Number.NaN;
-    let above = Number.isFinite(own) ? 0 : Number.POSITIVE_INFINITY;
-    for (let other = 0; other < classes; other++) {
-      if (other !== label && probabilities[row * classes + other]! >= own) above++;
-    }
-    rank[row] = above;
+    rank[row] = rankOf(probabilities, row, classes, label);
   });
   return { loss, rank };
 }
 
-/** Mean loss, top-1 and top-5. */
-export function figures(outputs: Outputs, classes: number): { loss: number; top1: number; top5: number } {
-  const { loss, rank } = scores(outputs, classes);
-  const share = (k: number): number => rank.reduce((hits, each) => hits + Number(each < k), 0) / rank.length;
-  return { loss: loss.reduce((sum, each) => sum + each, 0) / loss.length, top1: share(1), top5: share(5) };
+/** Mean loss (cross entropy unless another is given), top-1 and top-5. */
+export function figures(outputs: Outputs, classes: number, loss?: Loss): { loss: number; top1: number; top5: number } {
+  const { loss: each, rank } = scores(outputs, classes);
+  const share = (k: number): number => rank.reduce((hits, place) => hits + Number(place < k), 0) / rank.length;
+  const other = loss && loss.name !== "cross-entropy" ? lossOf(loss, outputs, classes) : undefined;
+  return { loss: other ?? each.reduce((sum, one) => sum + one, 0) / each.length, top1: share(1), top5: share(5) };
 }
+
+/** Images of one call of a loss. */
+const chunk = 1024;
+
+/** The mean of a loss over all images. Logarithms of probabilities are logits of the same distribution. */
+function lossOf(loss: Loss, { probabilities, labels }: Outputs, classes: number): number {
+  let sum = 0;
+  for (let start = 0; start < labels.length; start += chunk) {
+    const part = labels.subarray(start, start + chunk);
+    sum += tf.tidy(() => {
+      const rows = probabilities.subarray(start * classes, (start + part.length) * classes);
+      const logits = tf.tensor2d(
+        rows.map((value) => Math.log(Math.max(value, 1e-38))),
+        [part.length, classes],
+      );
+      const targets = tf.cast(tf.oneHot(tf.tensor1d(part, "int32"), classes), "float32");
+      return part.length * (loss.compute(logits, targets).dataSync()[0] as number);
+    });
+  }
+  return sum / labels.length;
+}
+
+const moreFigures = (outputs: Outputs, classes: number, metrics: readonly Metric[]): Record<string, number> =>
+  Object.fromEntries(metrics.map((metric) => [metric.name, metric.compute(outputs, classes)]));
 
 function joined(chunks: readonly Float32Array[]): Float32Array {
   const all = new Float32Array(chunks.reduce((sum, { length }) => sum + length, 0));

@@ -11,9 +11,11 @@ import type { Capture } from "../backend/graph/capture.js";
 import type { Compute, Reject, Tensors } from "../backend/graph/recorder.js";
 import type { RawBatch } from "../data/loader.js";
 import { TrainerError } from "../errors.js";
+import { countTop1 } from "../metrics.js";
 import { valueAndGradients } from "../nn/backward.js";
 import { computeJoined } from "../nn/join.js";
 import { forward, type Weights } from "../nn/layer.js";
+import type { Loss } from "../nn/losses.js";
 import type { Model } from "../nn/model.js";
 import * as ops from "../nn/ops.js";
 import type { Optimizer } from "../nn/optimizers.js";
@@ -44,6 +46,7 @@ export interface StepContext {
   inputSize: number;
   hooks: HookCalls;
   optimizer: Optimizer;
+  loss: Loss;
   learningRate: number;
   seed: number;
   groups: readonly ParamGroup[];
@@ -57,7 +60,7 @@ export interface StepContext {
 
 export interface StepResult {
   loss: number;
-  /** Images whose true label had the largest logit. */
+  /** Images whose true label had the largest logit, alone (`countTop1`). */
   correct: number;
   /** Whether the optimizer stepped, and with what. */
   stepped?: { learningRate: number; gradientNorm: number };
@@ -137,7 +140,7 @@ export function runStep(
     );
     step.logits = passes.logits as tf.Tensor2D;
     step.loss = numberIn(passes.loss!);
-    const correct = countCorrect(step.logits, raw.labels);
+    const correct = countTop1(step.logits.dataSync() as Float32Array, context.classes, raw.labels);
     mustBeFinite("loss", step.loss);
     mustBeFinite("sum of the running statistics' squares", numberIn(passes.squares!));
     const buffers = under("buffer/", passes);
@@ -206,7 +209,7 @@ function differentiated({ weights }: TrainState, step: Step): Tensors {
  * gradients of what trains (`gradient/`).
  */
 const differentiate =
-  ({ model, hooks, isPure }: StepContext, step: Mutable<Step>): Compute =>
+  ({ model, hooks, isPure, loss }: StepContext, step: Mutable<Step>): Compute =>
   (inputs, draw, reject) => {
     if (!isPure("afterLoss")) reject('a tap of "afterLoss" does not say that it is pure');
     const weights = new Map([...under("trained/", inputs), ...under("weight/", inputs)]);
@@ -228,7 +231,7 @@ const differentiate =
           });
           keep("logits", tf.keep(logits.clone()));
           const seen = watched({ ...step, logits: logits as tf.Tensor2D }, reject);
-          return hooks.afterLoss(ops.softCrossEntropy(logits, inputs.targets!) as tf.Scalar, seen);
+          return hooks.afterLoss(loss.compute(logits, inputs.targets!) as tf.Scalar, seen);
         },
         trained.map((name) => weights.get(name)!),
       );
@@ -407,20 +410,4 @@ function uniform(seed: number, path: string, microBatch: number, shape: number[]
   const random = stream(seed, `layer/${path}`, microBatch);
   const size = tf.util.sizeFromShape(shape);
   return tf.tensor(Float32Array.from({ length: size }, random.uniform), shape, "float32");
-}
-
-/** Images whose true label has the largest logit; a row of NaN counts for none. */
-function countCorrect(logits: tf.Tensor, labels: Int32Array): number {
-  const values = logits.dataSync() as Float32Array;
-  const classes = logits.shape[1]!;
-  let correct = 0;
-  labels.forEach((label, row) => {
-    const own = values[row * classes + label]!;
-    let largest = Number.isFinite(own);
-    for (let other = 0; largest && other < classes; other++) {
-      if (values[row * classes + other]! > own) largest = false;
-    }
-    if (largest) correct++;
-  });
-  return correct;
 }

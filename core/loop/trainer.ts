@@ -215,7 +215,14 @@ export class Trainer {
     const loader = session.loaders[split];
     if (!loader) return undefined;
     const cancelled = (): boolean => isInterrupted(fit);
-    const found = await evaluate({ ...sizesOf(session), loader, evaluation, cancelled });
+    const found = await evaluate({
+      ...sizesOf(session),
+      loader,
+      evaluation,
+      cancelled,
+      loss: this.config.loss,
+      metrics: this.config.metrics,
+    });
     if (!found) return undefined;
     const metrics = await this.hooks.call.afterEvaluate(found, progressOf(fit));
     const purpose = split === "test" ? "test" : evaluation.purpose;
@@ -249,6 +256,7 @@ export class Trainer {
       afterStepTaps: hooks.afterStepTaps(),
       capture: session.capture,
       optimizer: config.optimizer,
+      loss: config.loss,
       learningRate: config.learningRate * position.rateFactor,
       seed: config.seed,
     };

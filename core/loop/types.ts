@@ -3,8 +3,12 @@ import type * as tf from "@tensorflow/tfjs-core";
 import type { Backend } from "../backend/index.js";
 import type { RunConfig } from "../config/settings.js";
 import type { Data } from "../data/dataset.js";
+import type { Outputs } from "../metrics.js";
 import type { Weights } from "../nn/layer.js";
+
 import type { Model } from "../nn/model.js";
+
+export type { Outputs } from "../metrics.js";
 
 /** One micro-batch on the device. */
 export interface Batch {
@@ -120,17 +124,10 @@ export interface Metrics {
   readonly source: string;
   /** With more than one view: the figures of the first view alone. */
   readonly singleView?: { readonly loss: number; readonly top1: number; readonly top5: number };
-  /** More figures, from `afterEvaluate`. */
+  /** The config's metrics by name, and more figures from `afterEvaluate`. */
   readonly more?: Readonly<Record<string, number>>;
   /** What the figures come from; not part of records. */
   readonly outputs?: Outputs;
-}
-
-/** Raw results of an evaluation, in the order of the split. */
-export interface Outputs {
-  /** [count, classes], row by row. */
-  readonly probabilities: Float32Array;
-  readonly labels: Int32Array;
 }
 
 export interface TrainFigures {

@@ -2,17 +2,27 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { z } from "zod";
 import { definePlugin, type Evaluation, type FitContext, type RunConfig } from "../../core/index.js";
-import { type Cycles, exhausted, figureOf, fresh, metrics, next, type Patience } from "./patience.js";
+import { builtIn, type Cycles, exhausted, figureOf, fresh, next, type Patience } from "./patience.js";
 
 const options = z.strictObject({
   patience: z.int().min(0).default(5).describe("evaluations without improvement before the run stops"),
-  metric: z.enum(metrics).default("loss").describe("what must improve; the first two of validation"),
+  metric: z
+    .string()
+    .default("loss")
+    .describe("what must improve: loss, top1 or top5 of validation, train-loss, or a metric of the config"),
+  direction: z.enum(["lower", "higher"]).optional().describe("which way is better; as the metric says by default"),
   minDelta: z.number().min(0).default(0).describe("least change that counts as an improvement"),
 });
 
 /** The run's cyclic schedule, found by name: plugins do not import each other. */
 const cyclesOf = ({ plugins }: RunConfig): Cycles | undefined =>
   plugins.find(({ name }) => name === "cosine-restarts")?.options as Cycles | undefined;
+
+/** Which way a figure is better: one that every run has, or one of the config's metrics. */
+function directionOf(metric: string, { metrics }: RunConfig): "lower" | "higher" {
+  if (Object.hasOwn(builtIn, metric)) return builtIn[metric as keyof typeof builtIn];
+  return metrics.find(({ name }) => name === metric)?.better ?? "higher";
+}
 
 type Kept = ReadonlyMap<string, tf.Tensor>;
 
@@ -24,6 +34,11 @@ export const earlyStopping = definePlugin({
   summary: "Stops when validation no longer improves, and restores the best weights",
   options,
   check({ patience, metric }, config) {
+    const names = [...Object.keys(builtIn), ...config.metrics.map(({ name }) => name)];
+    if (!names.includes(metric)) {
+      const text = `early-stopping watches "${metric}", which no evaluation has. Known: ${names.join(", ")}.`;
+      return [{ level: "error", text }];
+    }
     if (metric !== "train-loss" && config.holdout === 0) {
       const text = `early-stopping watches validation ${metric}, but holdout is 0. Set holdout, or metric: "train-loss".`;
       return [{ level: "error", text }];
@@ -34,8 +49,8 @@ export const earlyStopping = definePlugin({
       `the count: with patience ${patience}, no cycle under ${2 * Math.max(1, patience)} epochs can stop the run.`;
     return [{ level: "hint", text }];
   },
-  apply({ patience, metric, minDelta }, { hooks, config }) {
-    const rule = { patience, minDelta, rising: metric === "top1" };
+  apply({ patience, metric, direction, minDelta }, { hooks, config }) {
+    const rule = { patience, minDelta, rising: (direction ?? directionOf(metric, config)) === "higher" };
     let state: Patience = fresh;
     let source = "current";
     let best: Kept = new Map();

@@ -1,12 +1,14 @@
 /** When to stop: pure functions, so that tests need no training. */
 import type { EpochSummary } from "../../core/index.js";
 
-export const metrics = ["loss", "top1", "train-loss"] as const;
+/** Figures that every run has, and which way is better. All but the last are of validation. */
+export const builtIn = { loss: "lower", top1: "higher", top5: "higher", "train-loss": "lower" } as const;
 
-/** The metric of an epoch; undefined without one. A partial epoch has no comparable training loss. */
-export function figureOf(summary: EpochSummary, metric: (typeof metrics)[number]): number | undefined {
-  if (metric !== "train-loss") return summary.validation?.[metric];
-  return summary.whole ? summary.train.loss : undefined;
+/** The figure of an epoch; undefined without one. A partial epoch has no comparable training loss. */
+export function figureOf({ validation, whole, train }: EpochSummary, metric: string): number | undefined {
+  if (metric === "train-loss") return whole ? train.loss : undefined;
+  if (metric === "loss" || metric === "top1" || metric === "top5") return validation?.[metric];
+  return validation?.more?.[metric];
 }
 
 export interface Rule {

@@ -2,7 +2,16 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { configSchema, resolveConfig } from "../../core/config/config.js";
 import { shapes } from "../../core/data/index.js";
-import { adamw, type ConfigRecord, configRecord, loadBackend, makePart, type TrainerConfig } from "../../core/index.js";
+import {
+  adamw,
+  type ConfigRecord,
+  configRecord,
+  loadBackend,
+  losses,
+  makePart,
+  metrics,
+  type TrainerConfig,
+} from "../../core/index.js";
 import { fitWeights, microConfig, microNet } from "../../core/testing/index.js";
 import { ema, labelSmoothing } from "../../plugins/index.js";
 import { type ConfigField, fieldClasses, forbiddenChanges, mustBeContinuable } from "../../run/changes.js";
@@ -26,6 +35,8 @@ const others: Record<ConfigField, Partial<TrainerConfig>> = {
   data: { data: shapes({ classes: 4, size: 8, train: 19, test: 6 }) },
   model: { model: { ...makePart(microNet()), name: "another" } },
   optimizer: { optimizer: adamw() },
+  loss: { loss: losses.focal() },
+  metrics: { metrics: [metrics.f1()] },
   learningRate: { learningRate: 0.06 },
   epochs: { epochs: 2 },
   batchSize: { batchSize: 4 },
@@ -187,7 +198,7 @@ describe("a continuation", () => {
     )("is refused another %s, shown beside the default", (field, value) => {
       const other = others[field as keyof typeof others];
       expect(forbiddenChanges(older(field), recordOf(other))).toEqual([
-        { path: field, before: value, after: other[field as keyof TrainerConfig] },
+        { path: field, before: value, after: recordOf(other)[field as ConfigField] },
       ]);
     });
 

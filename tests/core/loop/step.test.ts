@@ -4,7 +4,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { eager } from "../../../core/backend/graph/capture.js";
 import type { RawBatch } from "../../../core/data/loader.js";
-import { adamw, type Hooks, loadBackend, ops, type Plugin, sgd } from "../../../core/index.js";
+import { adamw, type Hooks, loadBackend, losses, ops, type Plugin, sgd } from "../../../core/index.js";
 import { createHooks } from "../../../core/loop/hook-set.js";
 import { defaultGroups } from "../../../core/loop/session.js";
 import { initialState, runStep, type StepContext, type TrainState } from "../../../core/loop/step.js";
@@ -53,6 +53,7 @@ function prepared(
       inputSize: 8,
       hooks: hooks.call,
       optimizer,
+      loss: makePart(losses.crossEntropy()),
       learningRate: 0.1,
       seed: 1,
       groups: defaultGroups(model, parameters),

@@ -17,6 +17,7 @@ import { defaultGroups } from "../../../core/loop/session.js";
 import { initialState, runStep, type TrainState } from "../../../core/loop/step.js";
 import { modelByName } from "../../../core/models/index.js";
 import { forward, namedParameters } from "../../../core/nn/layer.js";
+import { losses } from "../../../core/nn/losses.js";
 import type { Model } from "../../../core/nn/model.js";
 import { adamw, sgd } from "../../../core/nn/optimizers.js";
 import { readSafetensors, toFloat32 } from "../../../core/nn/safetensors.js";
@@ -102,6 +103,7 @@ describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
         inputSize: height,
         hooks: hooks.call,
         optimizer,
+        loss: makePart(losses.crossEntropy()),
         learningRate: trace.learningRates[step]!,
         seed: 1,
         groups: defaultGroups(model, parameters),
