@@ -171,9 +171,9 @@ const bugs = [
   ],
   [
     "a tie counts for the model",
-    "core/loop/evaluate.ts",
-    "probabilities[row * classes + other]! >= own",
-    "probabilities[row * classes + other]! > own",
+    "core/metrics.ts",
+    "if (other !== label && values[row * classes + other]! >= own) rank++;",
+    "if (other !== label && values[row * classes + other]! > own) rank++;",
     "tests/core/loop/evaluate.test.ts",
   ],
   ["a signal's handlers stay after the run", "cli/fit.ts", "    ends.stop();\n", "", "tests/cli/signals.test.ts"],

@@ -187,8 +187,9 @@ describe("a run that ends early", () => {
       options: {},
       apply: ({ hooks }) => hooks.afterEvaluate.tap((metrics) => ({ ...metrics, loss: Number.NaN })),
     };
-    await fit({ plugins: [nan] });
-    expect(lines().at(-1)).toMatchObject({ validation: { loss: "NaN" } });
+    await expect(fit({ plugins: [nan] })).rejects.toMatchObject({ code: "ERR_DIVERGED" });
+    const ends = lines().filter(({ event }) => event === "epoch:end");
+    expect(ends.at(-1)).toMatchObject({ validation: { loss: "NaN" } });
     expect(JSON.parse(read("summary.json")).validation.loss).toBe("NaN");
   });
 });
