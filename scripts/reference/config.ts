@@ -2,7 +2,9 @@
 import { z } from "zod";
 import { configSchema } from "../../core/config/config.js";
 import { dataSets } from "../../core/data/index.js";
+import { metricsByName } from "../../core/metrics.js";
 import { models } from "../../core/models/index.js";
+import { lossesByName } from "../../core/nn/losses.js";
 import { optimizers } from "../../core/nn/optimizers.js";
 import { plugins } from "../../plugins/index.js";
 
@@ -112,6 +114,19 @@ ${sections(models as unknown as Factories, (name) => (name === "efficientnet-b0"
 From \`fitloop\`.
 
 ${sections(optimizers as unknown as Factories, (name) => `${name}()`)}
+## Losses
+
+From \`fitloop\`, for \`loss\`. A loss of your own is \`{ name, options, compute(logits, targets) }\`: the mean over a batch, with
+targets that are distributions. It is used in training and in evaluation.
+
+${sections(lossesByName as unknown as Factories, (name) => `losses.${camelCase(name)}()`)}
+## Metrics
+
+From \`fitloop\`, for \`metrics\`. A metric of your own is \`{ name, options, better, compute({ probabilities, labels }, classes) }\`.
+The figures are in every evaluation's \`more\`: in the tables, logs, \`metrics.jsonl\` and \`summary.json\`.
+\`earlyStopping({ metric, direction })\` watches any of them by name. A tie counts against the model.
+
+${sections(metricsByName as unknown as Factories, (name) => `metrics.${camelCase(name)}()`)}
 ## Plugins
 
 From \`fitloop/plugins\`.
