@@ -190,6 +190,7 @@ describe("a wrong value", () => {
     "name: a number as text",
     "plugins: a list",
     "metrics: a list",
+    "metrics: a cycle",
     "plugins: a cycle",
   ]);
   it.each(Object.keys(configSchema.shape))("of %s is named with what came", (key) => {
