@@ -1,5 +1,5 @@
 /** A run knows its data: other classes refuse everywhere, other images refuse a resume and are reported elsewhere. */
-import { cpSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import sharp from "sharp";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -7,9 +7,9 @@ import { type Ran, trainer, workplace } from "../support/run-cli.js";
 
 const { inside } = workplace();
 const at = (...names: string[]): string => join(inside, ...names);
-const config = `import { defineConfig } from "${join(import.meta.dirname, "../../run/index.ts")}";
-import { imageFolder } from "${join(import.meta.dirname, "../../core/data/index.ts")}";
-import { resnet18 } from "${join(import.meta.dirname, "../../core/models/index.ts")}";
+const config = `import { defineConfig } from "fitloop";
+import { imageFolder } from "fitloop/data";
+import { resnet18 } from "fitloop/models";
 export default defineConfig({
   name: "fruit", data: imageFolder({ path: "images", size: 8 }), model: resnet18({ width: 2, stem: "cifar" }),
   learningRate: 0.05, epochs: 2, batchSize: 4, holdout: 0.25, seed: 1,
@@ -40,6 +40,8 @@ beforeAll(async () => {
       }
     }
   }
+  mkdirSync(at("node_modules"));
+  symlinkSync(join(import.meta.dirname, "../.."), at("node_modules/fitloop"));
   writeFileSync(at("trainer.config.mts"), config);
   cpSync(at("original"), at("images"), { recursive: true });
   expect(await trainer("--out", "whole", "--quiet")).toMatchObject({ code: 0 });
