@@ -37,6 +37,7 @@ async function runningModules(): Promise<Readonly<Record<string, object>>> {
     "fitloop/presets": await import("fitloop/presets"),
     "fitloop/models": await import("fitloop/models"),
     "fitloop/data": await import("fitloop/data"),
+    "fitloop/export": await import("fitloop/export"),
     "fitloop/testing": await import("fitloop/testing"),
     "@tensorflow/tfjs-core": await import("@tensorflow/tfjs-core"),
   };

@@ -12,7 +12,7 @@ import { imageFolder } from "fitloop/data";
 import { resnet18 } from "fitloop/models";
 export default defineConfig({
   name: "fruit", data: imageFolder({ path: "images", size: 8 }), model: resnet18({ width: 2, stem: "cifar" }),
-  learningRate: 0.05, epochs: 2, batchSize: 4, holdout: 0.25, seed: 1,
+  learningRate: 0.05, epochs: 2, batchSize: 5, holdout: 0.25, seed: 1,
 });
 `;
 const image = (colour: number, seed: number): Promise<Buffer> => {

@@ -44,13 +44,12 @@ it("of what is no run is bad data", async () => {
 });
 
 it("of a step of several micro-batches shows all of them, from a checkpoint between steps, with the rate's own", async () => {
-  const fitloop = (path: string): string => JSON.stringify(join(import.meta.dirname, "../..", path));
   writeFileSync(
     "windows.config.mts",
-    `import { shapes } from ${fitloop("core/data/index.ts")};
-    import { microConfig } from ${fitloop("core/testing/index.ts")};
-    import { resnet9 } from ${fitloop("core/models/index.ts")};
-    import { gradientAccumulation, oneCycle } from ${fitloop("plugins/index.ts")};
+    `import { shapes } from "fitloop/data";
+    import { microConfig } from "fitloop/testing";
+    import { resnet9 } from "fitloop/models";
+    import { gradientAccumulation, oneCycle } from "fitloop/plugins";
     export default microConfig({
       data: shapes({ classes: 4, size: 8, train: 64, test: 6 }), model: resnet9({ width: 4 }), batchSize: 4, holdout: 0, epochs: 1,
       plugins: [gradientAccumulation({ factor: 4 }), oneCycle()],

@@ -69,7 +69,7 @@ const everywhere: Options[] = [
   ...Object.entries(models).map(([name, factory]): Options => {
     const make = factory as (options?: object) => Part<ModelSource>;
     const known = Object.keys(makePart(make()).options);
-    const where = `model "${name.replace(/^efficientnet.*/, "efficientnet-b0")}"`;
+    const where = `model "${name}"`;
     return [where, known, (options) => resolve({ model: make(options) })];
   }),
   ...Object.entries(optimizers).map(([name, factory]): Options => {

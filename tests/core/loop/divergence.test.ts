@@ -67,7 +67,10 @@ async function outcome(config: Partial<TrainerConfig>): Promise<Outcome> {
       found.position = snapshot.position;
     },
   });
-  await fit.catch((error: Outcome["error"]) => (found.error = error));
+  await fit.then(
+    ({ dispose }) => dispose(),
+    (error: Outcome["error"]) => (found.error = error),
+  );
   return found;
 }
 
@@ -151,7 +154,7 @@ describe("skip", () => {
     const { error, diverged, warnings, steps } = await outcome({ plugins, onDivergence: { skip: 1 } });
     expect(error).toBeUndefined();
     expect(diverged.map(({ microBatch }) => microBatch)).toEqual([2, 4]);
-    expect(warnings.join()).toContain("Its micro-batch is left out");
+    expect(warnings.join()).toContain("The run skips this micro-batch");
     expect(steps).toBe(4);
   });
 
