@@ -11,7 +11,7 @@ import { z } from "zod";
 /** A plugin is a name, options with a schema, and taps on the loop's hooks. This one keeps the best epoch in mind. */
 const bestEpoch = definePlugin({
   name: "best-epoch",
-  summary: "Says at the end which epoch was best on the held-out pictures",
+  summary: "Says at the end which epoch was best on the held-out images",
   options: z.strictObject({ metric: z.enum(["top1", "loss"]).default("top1").describe("what counts") }),
   observer: true, // it only watches: if it fails, the run goes on without it
   apply({ metric }, { hooks, events }) {
@@ -30,7 +30,7 @@ const bestEpoch = definePlugin({
 
 export default defineConfig({
   name: "shapes",
-  data: shapes({ classes: 6, size: 24, train: 1200, test: 300 }), // or imageFolder({ path: "pictures", size: 64 })
+  data: shapes({ classes: 6, size: 24, train: 1200, test: 300 }), // or imageFolder({ path: "images", size: 64 })
   model: resnet18({ width: 8, stem: "cifar" }),
   optimizer: sgd({ momentum: 0.9, nesterov: true }),
   learningRate: 0.1,
@@ -38,7 +38,7 @@ export default defineConfig({
   batchSize: 64,
   seed: 1, // the same seed gives the same bits
   plugins: [
-    randomCropFlip({ padding: 2 }), // beforeSample: on the bytes of each picture
+    randomCropFlip({ padding: 2 }), // beforeSample: on the bytes of each image
     labelSmoothing({ smoothing: 0.1 }), // beforeBatch: on the targets
     oneCycle(), // resolveLearningRate: every optimizer step
     bestEpoch(),

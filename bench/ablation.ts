@@ -50,7 +50,7 @@ const { values: given } = parseArgs({
     out: { type: "string", default: "runs/ablation" },
     epochs: { type: "string", default: "4" },
     seeds: { type: "string", default: "3" },
-    pictures: { type: "string", default: "25000" },
+    images: { type: "string", default: "25000" },
     arms: { type: "string", default: Object.keys(arms).join(",") },
     report: { type: "boolean", default: false },
   },
@@ -64,14 +64,14 @@ if (unknown.length > 0) throw new Error(`No arm ${unknown.join(", ")}; there are
 function configOf(arm: string, seed: number): TrainerConfig {
   const recipe = cifar100Small({ data: given.data });
   const plain = recipe.plugins!.filter(({ name }) => !["label-smoothing", "test-time-augmentation"].includes(name));
-  const pictures = whole("pictures", given.pictures);
+  const images = whole("images", given.images);
   return {
     ...recipe,
     name: `ablation-${arm}`,
     seed,
     epochs: whole("epochs", given.epochs),
-    limitTrain: pictures,
-    holdout: 5000 / pictures,
+    limitTrain: images,
+    holdout: 5000 / images,
     limitTest: 100, // the loop evaluates a test set at the end; nothing here looks at it
     evaluateEvery: whole("epochs", given.epochs),
     plugins: arm === baseline ? plain : [arms[arm]!(), ...plain],
@@ -135,23 +135,23 @@ function report(): string {
     return `| ${cells.join(" | ")} |`;
   });
   const { backend, backendVersion, threads, epochs } = whole[0].summaries[0]!;
-  const trained = Number(given.pictures) - 5000;
+  const trained = Number(given.images) - 5000;
   return `# Ablation
 
 What each trick alone does to \`cifar100-small\` at a small, fixed budget. Written by
-\`npm run bench -- ablation --data PATH --epochs ${given.epochs} --seeds ${given.seeds} --pictures ${given.pictures}
+\`npm run bench -- ablation --data PATH --epochs ${given.epochs} --seeds ${given.seeds} --images ${given.images}
 --arms ${others.map(([arm]) => arm).join(",")}\`; the command goes on where it was stopped.
 
-The baseline is \`cifar100-small\` with its crop and flip, L2, one-cycle schedule and growing pictures, and without label
-smoothing and mirrored evaluation. Each arm adds one plugin. ${epochs} epochs over ${trained.toLocaleString("en")} pictures of CIFAR-100, seeds
-${seeds.join(", ")}. The figure is top-1 on 5,000 training pictures held out of training, after the last epoch; the test set was
+The baseline is \`cifar100-small\` with its crop and flip, L2, one-cycle schedule and growing images, and without label
+smoothing and mirrored evaluation. Each arm adds one plugin. ${epochs} epochs over ${trained.toLocaleString("en")} images of CIFAR-100, seeds
+${seeds.join(", ")}. The figure is top-1 on 5,000 training images held out of training, after the last epoch; the test set was
 not looked at.
 
 | arm | top-1, %: mean ± deviation over seeds | difference from the baseline, 95 % interval | at this budget | minutes |
 | --- | --- | --- | --- | --- |
 ${rows.join("\n")}
 
-Differences are paired by seed, which fixes first weights, order and held-out pictures. Their intervals take one
+Differences are paired by seed, which fixes first weights, order and held-out images. Their intervals take one
 deviation for all arms (${degrees} degrees of freedom): ${seeds.length} seeds alone say little about the spread of one. With
 ${others.length} arms, one interval in twenty would miss by chance. Minutes are of training, on ${threads} threads
 (${backend} ${backendVersion}, ${cpus()[0]?.model.trim() ?? "unknown processor"}) that other work shared; where a run was suspended, its minutes count that too.

@@ -11,7 +11,7 @@
 import { cpus } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import type { Picture } from "../core/data/dataset.js";
+import type { Image } from "../core/data/dataset.js";
 import { applySteps, autoAugmentDraw, randAugmentDraw, trivialAugmentDraw } from "../core/image/auto-augment.js";
 import * as color from "../core/image/color.js";
 import * as draws from "../core/image/draws.js";
@@ -21,8 +21,8 @@ import { median } from "./common/intervals.js";
 import { whole } from "./common/options.js";
 import { startPeer } from "./common/peer.js";
 
-type Operation = (picture: Picture) => Picture;
-type Augmentation = (picture: Picture, random: Stream) => Picture;
+type Operation = (image: Image) => Image;
+type Augmentation = (image: Image, random: Stream) => Image;
 
 const size = { height: 32, width: 32 };
 const fill = [128, 128, 128] as const;
@@ -34,43 +34,42 @@ const jitter = { brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1 };
 
 /** With fixed parameters. */
 const operations: Record<string, Operation> = {
-  brightness: (picture) => color.brightness(picture, 1.4),
-  contrast: (picture) => color.contrast(picture, 1.4),
-  saturation: (picture) => color.saturation(picture, 1.4),
-  hue: (picture) => color.hue(picture, 0.08),
-  sharpness: (picture) => color.sharpness(picture, 1.4),
-  posterize: (picture) => color.posterize(picture, 5),
-  solarize: (picture) => color.solarize(picture, 113),
-  autocontrast: (picture) => color.autocontrast(picture),
-  equalize: (picture) => color.equalize(picture),
-  invert: (picture) => color.invert(picture),
-  grayscale: (picture) => color.grayscale(picture),
-  flip: (picture) => geometry.flipHorizontal(picture),
-  "pad 4 and crop": (picture) => geometry.crop(picture, { top: -3, left: 2, ...size }),
-  erase: (picture) => geometry.erase(picture, { top: 5, left: 7, height: 12, width: 10 }, [124, 7, 255]),
-  translate: (picture) => geometry.translateX(picture, 9, nearest),
-  "shear, nearest": (picture) => geometry.shearX(picture, 0.266, nearest),
-  "rotate, nearest": (picture) => geometry.rotate(picture, 11, nearest),
-  "affine, nearest": (picture) => geometry.affine(picture, matrix, nearest),
-  "affine, bilinear": (picture) => geometry.affine(picture, matrix, bilinear),
+  brightness: (image) => color.brightness(image, 1.4),
+  contrast: (image) => color.contrast(image, 1.4),
+  saturation: (image) => color.saturation(image, 1.4),
+  hue: (image) => color.hue(image, 0.08),
+  sharpness: (image) => color.sharpness(image, 1.4),
+  posterize: (image) => color.posterize(image, 5),
+  solarize: (image) => color.solarize(image, 113),
+  autocontrast: (image) => color.autocontrast(image),
+  equalize: (image) => color.equalize(image),
+  invert: (image) => color.invert(image),
+  grayscale: (image) => color.grayscale(image),
+  flip: (image) => geometry.flipHorizontal(image),
+  "pad 4 and crop": (image) => geometry.crop(image, { top: -3, left: 2, ...size }),
+  erase: (image) => geometry.erase(image, { top: 5, left: 7, height: 12, width: 10 }, [124, 7, 255]),
+  translate: (image) => geometry.translateX(image, 9, nearest),
+  "shear, nearest": (image) => geometry.shearX(image, 0.266, nearest),
+  "rotate, nearest": (image) => geometry.rotate(image, 11, nearest),
+  "affine, nearest": (image) => geometry.affine(image, matrix, nearest),
+  "affine, bilinear": (image) => geometry.affine(image, matrix, bilinear),
 };
 
 /** With drawn parameters, as the plugins do it; the image's stream is part of the time. */
 const augmentations: Record<string, Augmentation> = {
-  "random crop, flip": (picture, random) => {
-    const cropped = geometry.crop(picture, draws.randomCropDraw(random, size, 4));
+  "random crop, flip": (image, random) => {
+    const cropped = geometry.crop(image, draws.randomCropDraw(random, size, 4));
     return random.chance(0.5) ? geometry.flipHorizontal(cropped) : cropped;
   },
-  "random affine": (picture, random) =>
-    geometry.affine(picture, draws.randomAffineDraw(random, ranges, size), bilinear),
-  "color jitter": (picture, random) => draws.applyColorSteps(picture, draws.colorJitterDraw(random, jitter)),
-  "random erasing": (picture, random) => {
+  "random affine": (image, random) => geometry.affine(image, draws.randomAffineDraw(random, ranges, size), bilinear),
+  "color jitter": (image, random) => draws.applyColorSteps(image, draws.colorJitterDraw(random, jitter)),
+  "random erasing": (image, random) => {
     const rectangle = draws.randomErasingDraw(random, size);
-    return rectangle ? geometry.erase(picture, rectangle, [0, 0, 0]) : picture;
+    return rectangle ? geometry.erase(image, rectangle, [0, 0, 0]) : image;
   },
-  AutoAugment: (picture, random) => applySteps(picture, autoAugmentDraw(random, size), nearest),
-  RandAugment: (picture, random) => applySteps(picture, randAugmentDraw(random, size), nearest),
-  TrivialAugment: (picture, random) => applySteps(picture, trivialAugmentDraw(random, size), nearest),
+  AutoAugment: (image, random) => applySteps(image, autoAugmentDraw(random, size), nearest),
+  RandAugment: (image, random) => applySteps(image, randAugmentDraw(random, size), nearest),
+  TrivialAugment: (image, random) => applySteps(image, trivialAugmentDraw(random, size), nearest),
 };
 
 const { values } = parseArgs({
@@ -83,8 +82,8 @@ const { values } = parseArgs({
 const rounds = whole("rounds", values.rounds);
 const seconds = Number(values.seconds);
 
-const pictures: Picture[] = Array.from({ length: 64 }, (_, index) => {
-  const random = stream(1, "pictures", index);
+const images: Image[] = Array.from({ length: 64 }, (_, index) => {
+  const random = stream(1, "images", index);
   return { pixels: Uint8Array.from({ length: 32 * 32 * 3 }, () => random.int(256)), ...size };
 });
 const script = join(import.meta.dirname, "augmentation.py");
@@ -105,7 +104,7 @@ for (let round = 0; round < rounds; round++) {
 peer.end();
 
 console.log(`${cpus()[0]?.model}; Node ${process.version}; ${versions}; ${rounds} rounds of ${seconds} s`);
-console.log(`${"task".padEnd(18)}${"µs".padStart(8)}${"pictures/s".padStart(12)}${"peer's".padStart(10)}  ratio  way`);
+console.log(`${"task".padEnd(18)}${"µs".padStart(8)}${"images/s".padStart(12)}${"peer's".padStart(10)}  ratio  way`);
 for (const name of names) {
   const own = median(ours[name]!);
   const ways = Object.entries(theirs[name]!).map(([way, rates]) => ({ way, rate: median(rates) }));
@@ -120,9 +119,9 @@ function rate(name: string): number {
   const augmentation = augmentations[name]!;
   const start = process.cpuUsage();
   for (let count = 0; ; count++) {
-    const picture = pictures[count % pictures.length]!;
-    if (operation) operation(picture);
-    else augmentation(picture, stream(7, "bench", count));
+    const image = images[count % images.length]!;
+    if (operation) operation(image);
+    else augmentation(image, stream(7, "bench", count));
     if (count % 64 !== 63) continue;
     const { user, system } = process.cpuUsage(start);
     if (user + system > seconds * 1e6) return (count + 1) / ((user + system) / 1e6);

@@ -77,7 +77,7 @@ const tasks: Record<string, { data: Given<DataSource>; plugins: Given<Plugin>[] 
 };
 
 interface Figure {
-  picturesPerSecond: number;
+  imagesPerSecond: number;
   milliseconds: number;
 }
 
@@ -95,12 +95,12 @@ async function measure(task: string): Promise<Figure> {
   };
   const { loaders } = await new Trainer(config).prepare();
   const [since, processor] = [performance.now(), process.cpuUsage()];
-  let pictures = 0;
-  for await (const { size } of loaders.train.epoch(0)) pictures += size;
+  let images = 0;
+  for await (const { size } of loaders.train.epoch(0)) images += size;
   const { user, system } = process.cpuUsage(processor);
   return {
-    picturesPerSecond: (1000 * pictures) / (performance.now() - since),
-    milliseconds: ((user + system) / 1000 / pictures) * batchSize,
+    imagesPerSecond: (1000 * images) / (performance.now() - since),
+    milliseconds: ((user + system) / 1000 / images) * batchSize,
   };
 }
 
@@ -112,11 +112,11 @@ const peer = startPeer(
 );
 
 const middle = (figures: readonly Figure[]): Figure => ({
-  picturesPerSecond: median(figures.map((each) => each.picturesPerSecond)),
+  imagesPerSecond: median(figures.map((each) => each.imagesPerSecond)),
   milliseconds: median(figures.map((each) => each.milliseconds)),
 });
-const shown = ({ picturesPerSecond, milliseconds }: Figure): string =>
-  `${picturesPerSecond.toFixed(0).padStart(7)} pictures/s ${milliseconds.toFixed(1).padStart(7)} ms a batch`;
+const shown = ({ imagesPerSecond, milliseconds }: Figure): string =>
+  `${imagesPerSecond.toFixed(0).padStart(7)} images/s ${milliseconds.toFixed(1).padStart(7)} ms a batch`;
 
 for (const task of Object.keys(tasks)) {
   const ours: Figure[] = [];
@@ -128,7 +128,7 @@ for (const task of Object.keys(tasks)) {
       (theirs[way] ??= []).push(figure);
   }
   const mine = middle(ours);
-  const [fastest, frugal] = (["picturesPerSecond", "milliseconds"] as const).map((key) => {
+  const [fastest, frugal] = (["imagesPerSecond", "milliseconds"] as const).map((key) => {
     const sign = key === "milliseconds" ? 1 : -1;
     return Object.entries(theirs)
       .map(([way, figures]) => [way, middle(figures)] as const)
@@ -136,7 +136,7 @@ for (const task of Object.keys(tasks)) {
   }) as [readonly [string, Figure], readonly [string, Figure]];
   console.log(`${task}
   fitloop      ${shown(mine)}
-  the fastest  ${shown(fastest[1])}  ${fastest[0]}: ratio ${(mine.picturesPerSecond / fastest[1].picturesPerSecond).toFixed(2)}
+  the fastest  ${shown(fastest[1])}  ${fastest[0]}: ratio ${(mine.imagesPerSecond / fastest[1].imagesPerSecond).toFixed(2)}
   the frugal   ${shown(frugal[1])}  ${frugal[0]}: ratio ${(frugal[1].milliseconds / mine.milliseconds).toFixed(2)}`);
 }
 peer.end();

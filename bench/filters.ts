@@ -126,14 +126,14 @@ function timed([batch, side, channels, out, kernel, stride]: Shape, precision: "
 
   const wideSide = side + 2 * pad;
   const places = Array.from({ length: batch * small * small }, (_, position) => {
-    const [picture, row, column] = [
+    const [image, row, column] = [
       Math.floor(position / small ** 2),
       Math.floor(position / small) % small,
       position % small,
     ];
     return Array.from({ length: kernel ** 2 }, (_none, at) => {
       const [y, z] = [row * stride + Math.floor(at / kernel), column * stride + (at % kernel)];
-      return (picture * wideSide + y) * wideSide + z;
+      return (image * wideSide + y) * wideSide + z;
     });
   });
   const index = numbers(places);

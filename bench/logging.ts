@@ -23,7 +23,7 @@ const { values } = parseArgs({
     data: { type: "string" },
     width: { type: "string", default: "64" },
     rounds: { type: "string", default: "5" },
-    pictures: { type: "string", default: "5000" },
+    images: { type: "string", default: "5000" },
   },
 });
 const rounds = whole("rounds", values.rounds);
@@ -40,7 +40,7 @@ async function secondsWith(plugins: readonly Given<Plugin>[], extensions: readon
       ...recipe,
       model: resnet18({ width: whole("width", values.width), stem: "cifar" }),
       epochs: 1,
-      limitTrain: whole("pictures", values.pictures),
+      limitTrain: whole("images", values.images),
       limitTest: 100,
       plugins: [...recipe.plugins!, ...plugins],
     },
@@ -80,11 +80,11 @@ for (let round = 0; round < rounds; round++) {
   for (const turn of round % 2 === 0 ? turns : [...turns].reverse()) await turn();
 }
 /** Steps of an epoch: a tenth is held out. */
-const stepCount = Math.ceil((0.9 * whole("pictures", values.pictures)) / 128);
+const stepCount = Math.ceil((0.9 * whole("images", values.images)) / 128);
 const ratios = watched.map((seconds, round) => seconds / plain[round]!);
 const show = (numbers: number[]): string => numbers.map((each) => each.toFixed(3)).join(" ");
 process.stdout.write(
-  `ResNet-18 of width ${values.width}, one epoch of ${values.pictures} pictures of CIFAR-100, everything logged in it:\n` +
+  `ResNet-18 of width ${values.width}, one epoch of ${values.images} images of CIFAR-100, everything logged in it:\n` +
     `without ${median(plain).toFixed(2)} s, with ${median(watched).toFixed(2)} s; ` +
     `ratio ${median(ratios).toFixed(3)} (rounds ${show(ratios)})\n` +
     `in a step ${median(inSteps).toFixed(2)} ms, ${((100 * median(inSteps)) / ((1000 * median(plain)) / stepCount)).toFixed(2)} % of one\n`,

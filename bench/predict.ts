@@ -8,7 +8,7 @@
  */
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import type { Picture } from "../core/data/dataset.js";
+import type { Image } from "../core/data/dataset.js";
 import { openRun } from "../run/index.js";
 
 const [folder, onnx] = process.argv.slice(2);
@@ -20,7 +20,7 @@ const seconds = performance.now() / 1000;
 console.log(`first answer after ${seconds.toFixed(2)} s`);
 
 /** An image of noise, the same each time. */
-function noise(side: number): Picture {
+function noise(side: number): Image {
   const pixels = Uint8Array.from({ length: side * side * 3 }, (_, at) => (at * 2654435761) >>> 24);
   return { pixels, height: side, width: side };
 }

@@ -35,7 +35,7 @@ const seconds = new Map<number, number>();
 for (const side of new Set(places.map((place) => distinct[place]!))) {
   const took = await secondsAt(side);
   seconds.set(side, took);
-  process.stdout.write(`${String(side).padStart(4)} px  ${took.toFixed(2)} s for ${batchSize} pictures\n`);
+  process.stdout.write(`${String(side).padStart(4)} px  ${took.toFixed(2)} s for ${batchSize} images\n`);
 }
 const full = seconds.get(recipe.inputSize!)!;
 const share = sides.reduce((sum, side) => sum + between(side), 0) / (full * sides.length);

@@ -18,17 +18,17 @@ const batchSize = whole("batch", values.batch);
 const warmUp = 1;
 
 async function steps(backend: "wasm" | "tensorflow"): Promise<{ losses: number[]; seconds: number[] }> {
-  const pictures = batchSize * (whole("steps", values.steps) + warmUp);
+  const images = batchSize * (whole("steps", values.steps) + warmUp);
   const trainer = new Trainer({
     name: "bench",
-    data: shapes({ classes: 10, size: 32, train: pictures, test: 10 }),
+    data: shapes({ classes: 10, size: 32, train: images, test: 10 }),
     model: wrn({ depth: 22, width: 1 }),
     optimizer: sgd({ nesterov: true }),
     learningRate: 0.05,
     epochs: 1,
     batchSize,
     holdout: 0,
-    maxSteps: pictures / batchSize,
+    maxSteps: images / batchSize,
     limitTest: 10,
     backend,
     plugins: [randomCropFlip()],

@@ -4,10 +4,10 @@ import { dirname, resolve } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Command } from "commander";
 import type { TrainerConfig } from "../core/config/config.js";
-import type { Data, DataSource, Picture } from "../core/data/dataset.js";
+import type { Data, DataSource, Image } from "../core/data/dataset.js";
 import { subset } from "../core/data/holdout.js";
 import { createLoader } from "../core/data/loader.js";
-import { asPicture } from "../core/data/normalise.js";
+import { asImage } from "../core/data/normalise.js";
 import { TrainerError } from "../core/errors.js";
 import { makeFolders } from "../core/files.js";
 import { sheet } from "../core/image/sheet.js";
@@ -27,7 +27,7 @@ interface PreviewOptions extends RunOptions {
 }
 
 /** One row of the drawing: an image and its augmented variants. */
-type Row = readonly [original: Picture, ...variants: Picture[]];
+type Row = readonly [original: Image, ...variants: Image[]];
 
 export function addPreview(data: Command): void {
   addRunOptions(data.command("preview"))
@@ -121,7 +121,7 @@ async function variantsOf(
     shuffle: false,
     transform: (sample, epoch) => call.beforeSample(sample, epoch),
   });
-  const rows: [Picture, ...Picture[]][] = (await split.read(places.map((_, at) => at))).map((image) => [image]);
+  const rows: [Image, ...Image[]][] = (await split.read(places.map((_, at) => at))).map((image) => [image]);
   for (let variant = 0; variant < variants; variant++) {
     for await (const raw of loader.epoch(variant)) {
       // Spread over the run: a plugin's effect may depend on the epoch.
@@ -145,7 +145,7 @@ async function variantsOf(
         return ops.resize(batch.images, data.height, data.width).dataSync() as Float32Array;
       });
       const size = data.height * data.width * 3;
-      rows.forEach((row, at) => row.push(asPicture(pixels.subarray(at * size, (at + 1) * size), data)));
+      rows.forEach((row, at) => row.push(asImage(pixels.subarray(at * size, (at + 1) * size), data)));
     }
   }
   return rows;

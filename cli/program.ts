@@ -18,7 +18,7 @@ import { addReplay } from "./replay.js";
 import { addCompare, addReport } from "./report.js";
 
 /** Options of earlier versions -> their new names, for the error message. */
-const renamed: Readonly<Record<string, string>> = { "--pictures": "--images" };
+const renamed: Readonly<Record<string, string>> = { "--images": "--images" };
 
 export function createProgram(): Command {
   const program = new Command("trainer")

@@ -4,7 +4,7 @@ import { dirname, join, resolve } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import { loadBackend } from "../core/backend/index.js";
 import { packageVersion } from "../core/backend/install/native-sources.js";
-import type { Picture } from "../core/data/dataset.js";
+import type { Image } from "../core/data/dataset.js";
 import { TrainerError } from "../core/errors.js";
 import { writeFileAtomic } from "../core/files.js";
 import { wilson } from "../core/interpret/wilson.js";
@@ -276,7 +276,7 @@ async function quantizeGraph(
 }
 
 /** Images as the exported model takes them, [batch, size, size, 3], 0 to 255; the tensors are the caller's. */
-function* batchesOf(images: readonly Picture[], { inputSize }: Preprocessing, size = 32): Generator<tf.Tensor> {
+function* batchesOf(images: readonly Image[], { inputSize }: Preprocessing, size = 32): Generator<tf.Tensor> {
   for (let from = 0; from < images.length; from += size) {
     const batch = images.slice(from, from + size);
     const { height, width, pixels } = batch[0]!;

@@ -72,7 +72,7 @@ export interface Chart {
   readonly categories?: readonly string[];
 }
 
-export interface Image {
+export interface ImageTile {
   /** A data URL. */
   readonly src: string;
   /** Short lines under it, the first one strong. */
@@ -123,7 +123,7 @@ export type Block = { readonly title: string; readonly note?: string } & (
     }
   | {
       readonly kind: "images";
-      readonly items: readonly Image[];
+      readonly items: readonly ImageTile[];
       /** Colours from 0 to 1 of the heat maps in them. */
       readonly colours?: readonly string[];
     }

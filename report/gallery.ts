@@ -2,13 +2,13 @@
 
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Picture } from "../core/data/dataset.js";
+import type { Image } from "../core/data/dataset.js";
 import { makeFolders } from "../core/files.js";
 import { percent } from "../core/format.js";
 import { sheet } from "../core/image/sheet.js";
 import { heatColours, overlay, rowJpeg, rowPng } from "../core/interpret/overlay.js";
 import { writing } from "../run/output.js";
-import type { Block, Image, Page } from "./blocks.js";
+import type { Block, ImageTile, Page } from "./blocks.js";
 import { shareOf } from "./classes.js";
 import { pageHtml } from "./html.js";
 import { withoutHome } from "./run-page.js";
@@ -39,7 +39,7 @@ export interface GalleryScore {
 
 export interface Gallery {
   /** Writes an image and its overlay side by side. Resolves with the file. */
-  add(name: string, image: Picture, map: Float32Array, explanation: Explanation): Promise<string>;
+  add(name: string, image: Image, map: Float32Array, explanation: Explanation): Promise<string>;
   /**
    * Writes gallery.html, and gallery.png with the first 64 pairs where there are two or more.
    *
@@ -54,8 +54,8 @@ export interface Gallery {
 
 /** A gallery in `folder`, which is created with its first file. @throws TrainerError ERR_OUTPUT */
 export function createGallery(folder: string): Gallery {
-  const pairs: Picture[][] = [];
-  const items: Image[] = [];
+  const pairs: Image[][] = [];
+  const items: ImageTile[] = [];
   const write = (name: string, content: Buffer | string): string => {
     const file = join(folder, name);
     writing(folder, () => {
@@ -82,7 +82,10 @@ export function createGallery(folder: string): Gallery {
   };
 }
 
-async function tileOf(pair: readonly Picture[], { source, predicted, explained, truth }: Explanation): Promise<Image> {
+async function tileOf(
+  pair: readonly Image[],
+  { source, predicted, explained, truth }: Explanation,
+): Promise<ImageTile> {
   const isPhoto = pair[0]!.height >= photoHeight;
   const bytes = isPhoto ? await rowJpeg(pair) : await rowPng(pair, 1);
   const lines = [
@@ -103,7 +106,7 @@ async function tileOf(pair: readonly Picture[], { source, predicted, explained, 
 /** The page: how well the maps point, where that was measured, and a tile for each image. */
 export function galleryPage(
   title: string,
-  items: readonly Image[],
+  items: readonly ImageTile[],
   scores: Readonly<Record<string, GalleryScore | undefined>>,
 ): Page {
   const rows = Object.entries(scores).flatMap(([name, score]) =>

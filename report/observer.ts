@@ -2,8 +2,8 @@
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
-import type { Picture } from "../core/data/dataset.js";
-import { asPicture } from "../core/data/normalise.js";
+import type { Image } from "../core/data/dataset.js";
+import { asImage } from "../core/data/normalise.js";
 import { writeFileAtomic } from "../core/files.js";
 import { confusion } from "../core/interpret/confusion.js";
 import { rowPng } from "../core/interpret/overlay.js";
@@ -51,7 +51,7 @@ export function createReport({ command }: { command?: string } = {}): Plugin {
       let kept: Mutable<Kept> = { command, splits: {} };
       let evaluation: Evaluation | undefined;
       let outputs: Outputs | undefined;
-      let seen: Picture[] = []; // of this epoch's first micro-batch, as the network saw them
+      let seen: Image[] = []; // of this epoch's first micro-batch, as the network saw them
       let failure: unknown; // of a listener, which must not throw: the next tap does
       const fresh = new Map<string, { outputs: Outputs; purpose: string }>(); // splits whose worst images are to be drawn
       let written = { at: 0, took: 0 }; // milliseconds
@@ -153,7 +153,7 @@ export function createReport({ command }: { command?: string } = {}): Plugin {
         report();
         if (!run || !parts) return;
         const emit = (tag: string, path: string, caption: string): void =>
-          events.emit("picture", { step, tag, path, caption });
+          events.emit("image", { step, tag, path, caption });
         if (seen.length > 0) {
           writeFileSync(inFolder("augmented.png"), await rowPng(seen, 96));
           const path = `${keptFolder}/augmented.png`;
@@ -201,12 +201,12 @@ export function createReport({ command }: { command?: string } = {}): Plugin {
 }
 
 /** Bytes of the first images of a batch, as they were before they were normalised. */
-function denormalised(images: tf.Tensor4D, { data: { mean, deviation } }: FitContext): Picture[] {
+function denormalised(images: tf.Tensor4D, { data: { mean, deviation } }: FitContext): Image[] {
   const count = Math.min(shownAugmented, images.shape[0]);
   const [, height, width] = images.shape;
   const values = tf.tidy(() => images.slice(0, count).dataSync()) as Float32Array;
   const area = height * width * 3;
   return Array.from({ length: count }, (_, at) =>
-    asPicture(values.subarray(at * area, (at + 1) * area), { height, width, mean, deviation }),
+    asImage(values.subarray(at * area, (at + 1) * area), { height, width, mean, deviation }),
   );
 }

@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
-import type { Data, Picture, Split } from "../core/data/dataset.js";
+import type { Data, Image, Split } from "../core/data/dataset.js";
 import { type Decoder, openDecoder } from "../core/data/decode.js";
 import { normalised } from "../core/data/normalise.js";
 import { saidOf } from "../core/interpret/confusion.js";
@@ -114,13 +114,13 @@ async function largerImages(
   split: Split,
   places: readonly number[],
   { height, width }: Pick<Data, "height" | "width">,
-): Promise<(Picture | undefined)[]> {
+): Promise<(Image | undefined)[]> {
   if (!split.file || height !== width || height >= decodedSide) return places.map(() => undefined);
   const decoder = await openDecoder();
   return Promise.all(places.map((place) => larger(decoder, split.file!(place).path, height)));
 }
 
-async function larger(decoder: Decoder, path: string, least: number): Promise<Picture | undefined> {
+async function larger(decoder: Decoder, path: string, least: number): Promise<Image | undefined> {
   try {
     const { default: sharp } = await import("sharp");
     const { width, height } = await sharp(path).metadata();

@@ -1,6 +1,6 @@
 /** A run's network for images that its data set does not hold: what they need before it, and what its answers mean. */
 import * as tf from "@tensorflow/tfjs-core";
-import type { Picture } from "../core/data/dataset.js";
+import type { Image } from "../core/data/dataset.js";
 import { type Decoder, oneLine, openDecoder } from "../core/data/decode.js";
 import { normalised } from "../core/data/normalise.js";
 import { TrainerError } from "../core/errors.js";
@@ -15,7 +15,7 @@ import { weightsFromSafetensors } from "../core/nn/weights-file.js";
 import { type Preprocessing, readPreprocessing } from "./record.js";
 
 /** An image: a file's path, a file's bytes (JPEG, PNG, WebP), or decoded RGB bytes of any size. */
-export type ImageSource = string | Uint8Array | Picture;
+export type ImageSource = string | Uint8Array | Image;
 
 export interface Network {
   readonly model: Model;
@@ -58,7 +58,7 @@ export function finalEvaluation(trainer: Trainer, weights: Weights): Evaluation 
 }
 
 /** [images, inputSize, inputSize, 3], as in training; to be made inside a tidy. */
-export function networkInput(images: readonly Picture[], preprocessing: Preprocessing): tf.Tensor4D {
+export function networkInput(images: readonly Image[], preprocessing: Preprocessing): tf.Tensor4D {
   const { height, width } = images[0]!;
   const pixels = tf.tensor4d(normalised(images, preprocessing), [images.length, height, width, 3]);
   return ops.resize(pixels, preprocessing.inputSize, preprocessing.inputSize) as tf.Tensor4D;
@@ -67,7 +67,7 @@ export function networkInput(images: readonly Picture[], preprocessing: Preproce
 /** Probabilities of decoded images, [images, classes] row by row: the mean over the run's views, at its temperature. */
 export function classify(
   { model, weights, views, preprocessing, temperature }: Network,
-  images: readonly Picture[],
+  images: readonly Image[],
 ): Float32Array {
   let answers: Float32Array[] = [];
   // Not returned from the tidy, which would look for tensors in every number.
@@ -84,7 +84,7 @@ let decoder: Promise<Decoder> | undefined;
  *
  * @throws TrainerError ERR_DATA for what is no image
  */
-export async function readImage(source: ImageSource, { height, width }: Preprocessing): Promise<Picture> {
+export async function readImage(source: ImageSource, { height, width }: Preprocessing): Promise<Image> {
   if (typeof source === "object" && "pixels" in source) {
     checkDecoded(source);
     if (source.height === height && source.width === width) return source;
@@ -103,7 +103,7 @@ export async function readImage(source: ImageSource, { height, width }: Preproce
   }
 }
 
-function checkDecoded({ pixels, height, width }: Picture): void {
+function checkDecoded({ pixels, height, width }: Image): void {
   const sizes = [height, width].every((side) => Number.isInteger(side) && side > 0);
   if (pixels instanceof Uint8Array && sizes && pixels.length === height * width * 3) return;
   const got = pixels instanceof Uint8Array ? `${pixels.length} bytes` : typeof pixels;

@@ -4,7 +4,7 @@ import { basename, join, resolve } from "node:path";
 import type { Emitter } from "mitt";
 import { loadBackend } from "../core/backend/index.js";
 import type { TrainerConfig } from "../core/config/config.js";
-import type { Picture } from "../core/data/dataset.js";
+import type { Image } from "../core/data/dataset.js";
 import { TrainerError } from "../core/errors.js";
 import { readWhole } from "../core/files.js";
 import { saidOf } from "../core/interpret/confusion.js";
@@ -45,7 +45,7 @@ export interface ImageGradCam extends Prediction {
   /** The class with the largest probability, which may be another than the explained one. */
   readonly predicted: Prediction;
   /** The image as the network saw it, before normalising. */
-  readonly image: Picture;
+  readonly image: Image;
   /** [height, width] of `image`, row by row, each from 0 to 1. */
   readonly map: Float32Array;
   /** A PNG: the image, and beside it the image under its map. */

@@ -1,5 +1,5 @@
 /** Answers of a run's network to images, in batches. */
-import type { Picture } from "../core/data/dataset.js";
+import type { Image } from "../core/data/dataset.js";
 import { TrainerError } from "../core/errors.js";
 import { classify, type ImageSource, type Network, readImage } from "./network.js";
 
@@ -37,7 +37,7 @@ export async function* answers<S extends ImageSource>(
     throw new TrainerError("ERR_OPTION", `"${name}" of predict: expected a whole number from 1, got ${value}.`);
   }
   const { preprocessing } = network();
-  const batchAt = (from: number): Promise<(Picture | TrainerError)[]> | undefined =>
+  const batchAt = (from: number): Promise<(Image | TrainerError)[]> | undefined =>
     from < images.length
       ? readAll(images.slice(from, from + batchSize), (source) => readImage(source, preprocessing))
       : undefined;
@@ -46,7 +46,7 @@ export async function* answers<S extends ImageSource>(
     const batch = await next;
     next = batchAt(from + batchSize);
     next?.catch(() => {}); // reported when its batch is due
-    const readable = batch.filter((each): each is Picture => !(each instanceof TrainerError));
+    const readable = batch.filter((each): each is Image => !(each instanceof TrainerError));
     const rows = readable.length > 0 ? ranked(classify(network(), readable), preprocessing.classes, top) : [];
     let row = 0;
     for (const [at, each] of batch.entries()) {
@@ -59,9 +59,9 @@ export async function* answers<S extends ImageSource>(
 /** The images of a batch. Those that fail are read again alone: the library mixes messages of images decoded at once. */
 async function readAll(
   sources: readonly ImageSource[],
-  read: (source: ImageSource) => Promise<Picture>,
-): Promise<(Picture | TrainerError)[]> {
-  const orError = (source: ImageSource): Promise<Picture | TrainerError> =>
+  read: (source: ImageSource) => Promise<Image>,
+): Promise<(Image | TrainerError)[]> {
+  const orError = (source: ImageSource): Promise<Image | TrainerError> =>
     read(source).catch((error: unknown) => {
       if (error instanceof TrainerError) return error;
       throw error;

@@ -71,7 +71,7 @@ const neutral: Record<string, Neutral> = {
   "random-erasing": { options: { probability: 0 } },
   "squeeze-excite": { none: "its gates are parameters, which the network without it does not have" },
   "stochastic-depth": { options: { rate: 0 } },
-  "test-time-augmentation": { options: {} }, // looks at pictures more often in evaluation, and trains as ever
+  "test-time-augmentation": { options: {} }, // looks at images more often in evaluation, and trains as ever
   "trivial-augment": { options: { probability: 0 } },
   "visual-log": { options: {} },
   warmup: { options: { epochs: 0 } },

@@ -7,7 +7,7 @@ import { TrainerError } from "../errors.js";
 
 export const side = 32;
 const plane = side * side;
-export const pictureBytes = 3 * plane;
+export const imageBytes = 3 * plane;
 
 /** A label byte of a record. */
 export interface LabelByte {
@@ -32,7 +32,7 @@ export interface Records {
  */
 export function decodeRecords(file: string, bytes: Uint8Array, labelBytes: readonly LabelByte[]): Records {
   const header = labelBytes.length;
-  const recordBytes = header + pictureBytes;
+  const recordBytes = header + imageBytes;
   const count = Math.floor(bytes.length / recordBytes);
   if (bytes.length === 0 || bytes.length % recordBytes !== 0) {
     const kind = bytes[0] === 0x3c ? 'begins with "<" like a web page' : "was cut short or is another format";
@@ -43,7 +43,7 @@ export function decodeRecords(file: string, bytes: Uint8Array, labelBytes: reado
     );
   }
   const labels = labelBytes.map(() => new Uint16Array(count));
-  const planes = new Uint8Array(pictureBytes);
+  const planes = new Uint8Array(imageBytes);
   for (let record = 0; record < count; record++) {
     const start = record * recordBytes;
     for (let at = 0; at < header; at++) {
@@ -60,9 +60,9 @@ export function decodeRecords(file: string, bytes: Uint8Array, labelBytes: reado
     }
     planes.set(bytes.subarray(start + header, start + recordBytes));
     // An image's new place ends before the next record begins, so nothing unread is overwritten.
-    interleave(planes, bytes, record * pictureBytes);
+    interleave(planes, bytes, record * imageBytes);
   }
-  return { pixels: bytes.subarray(0, count * pictureBytes), labels };
+  return { pixels: bytes.subarray(0, count * imageBytes), labels };
 }
 
 /** Planes RRR GGG BBB -> pixels RGB RGB RGB. */

@@ -6,7 +6,7 @@
  */
 
 /** One image in memory: unsigned bytes, [height, width, 3], rows top to bottom, channels R G B. */
-export interface Picture {
+export interface Image {
   readonly pixels: Uint8Array;
   readonly height: number;
   readonly width: number;
@@ -15,7 +15,7 @@ export interface Picture {
 /**
  * An image with its label: what `hooks.beforeSample` gets and returns. `index` is its place in the split.
  */
-export interface Sample extends Picture {
+export interface Sample extends Image {
   readonly label: number;
   readonly index: number;
 }
@@ -34,7 +34,7 @@ export interface Split {
    *
    * @throws TrainerError ERR_DATA naming every file of this call that cannot be decoded
    */
-  read(indices: ArrayLike<number>): Promise<Picture[]> | Picture[];
+  read(indices: ArrayLike<number>): Promise<Image[]> | Image[];
   /** Ground-truth box of an image, where the data has one. */
   box?(index: number): Box;
   /** A name for people: "train.bin#17", or a file's path. */

@@ -9,7 +9,7 @@
 import { availableParallelism } from "node:os";
 
 import { TrainerError } from "../errors.js";
-import type { Picture } from "./dataset.js";
+import type { Image } from "./dataset.js";
 
 /** What one image may take. */
 export interface DecodeLimits {
@@ -40,7 +40,7 @@ async function loadLibrary(): Promise<Library> {
 /** Work on one image file. Each call hands its job to libuv before it returns. */
 export interface Decoder {
   /** Decodes a file, a file's bytes, or RGB bytes of any size, to [size, size, 3]. */
-  decode(source: string | Uint8Array | Picture, size: number): Promise<Picture>;
+  decode(source: string | Uint8Array | Image, size: number): Promise<Image>;
   /** Reads a file's header only; rejects if there is no image behind it. */
   checkHeader(file: string): Promise<void>;
 }
@@ -56,7 +56,7 @@ export async function openDecoder({
   const sharp = await (library ??= loadLibrary());
   /** A truncated or damaged body is an error; a mere oddity, which many good JPEG files have, is not. */
   const inputOptions = { failOn: "error", limitInputPixels: maxPixels } as const;
-  const inputOf = (source: string | Uint8Array | Picture): Parameters<typeof sharp> => {
+  const inputOf = (source: string | Uint8Array | Image): Parameters<typeof sharp> => {
     if (typeof source === "string" || source instanceof Uint8Array) return [source, inputOptions];
     const { pixels, height, width } = source;
     return [pixels, { ...inputOptions, raw: { height, width, channels: 3 } }];

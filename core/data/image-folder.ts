@@ -10,7 +10,7 @@ import { relative, resolve } from "node:path";
 import { z } from "zod";
 
 import { type Part, partFactory } from "../parts.js";
-import type { Data, DataSource, Picture, Split } from "./dataset.js";
+import type { Data, DataSource, Image, Split } from "./dataset.js";
 import {
   type Damaged,
   type DecodeLimits,
@@ -109,8 +109,8 @@ function folderSplit(
       // All at once: libuv's own queue bounds what decodes at a time, and goes on while a training step
       // blocks this thread. Jobs handed out from here one by one would wait for the step to end.
       const damaged: Damaged[] = [];
-      const pictures = await Promise.all(
-        Array.from(indices, async (index): Promise<Picture | undefined> => {
+      const images = await Promise.all(
+        Array.from(indices, async (index): Promise<Image | undefined> => {
           const file = files[index]!;
           return decoder.decode(file, size).catch((error: Error) => {
             damaged.push({ file, place: index, problem: oneLine(error.message) });
@@ -118,7 +118,7 @@ function folderSplit(
           });
         }),
       );
-      if (damaged.length === 0) return pictures as Picture[];
+      if (damaged.length === 0) return images as Image[];
       damaged.sort((a, b) => a.place! - b.place!);
       throw damagedError(await reasonsAlone(damaged, (file) => decoder.decode(file, size)), indices.length);
     },

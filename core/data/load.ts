@@ -1,7 +1,7 @@
 /** Loading a data set of any origin: what it states about itself is checked before a run believes it. */
 import { TrainerError } from "../errors.js";
 import { show } from "../options.js";
-import type { Data, DataSource, LoadContext, Picture, Split } from "./dataset.js";
+import type { Data, DataSource, Image, LoadContext, Split } from "./dataset.js";
 
 /**
  * Loads a data set, checks what `checkData` checks, and reads the first image of each split.
@@ -110,7 +110,7 @@ async function checkFirst(
   const bytes = height * width * 3;
   const expected = `one image of ${height} × ${width} in ${bytes} unsigned bytes`;
   if (!Array.isArray(images) || images.length !== 1) return fail(expected, show(images));
-  const image = images[0] as Partial<Picture> | undefined;
+  const image = images[0] as Partial<Image> | undefined;
   if (!(image?.pixels instanceof Uint8Array)) return fail(expected, `pixels that are ${show(image?.pixels)}`);
   if (image.height === height && image.width === width && image.pixels.length === bytes) return;
   fail(

@@ -8,7 +8,7 @@
 
 import { TrainerError } from "../errors.js";
 import { stream } from "../rng.js";
-import type { Data, Picture, Sample, Split } from "./dataset.js";
+import type { Data, Image, Sample, Split } from "./dataset.js";
 import { normalise, normalisingTable } from "./normalise.js";
 
 export interface RawBatch {
@@ -59,7 +59,7 @@ export function createLoader(options: LoaderOptions): Loader {
       `expected at least one batch of ${batchSize} images, got ${split.length} images${dropped}.`,
     );
   }
-  const pictureValues = height * width * 3;
+  const imageValues = height * width * 3;
   const table = normalisingTable(options);
 
   function orderOf(epoch: number): Int32Array {
@@ -67,16 +67,16 @@ export function createLoader(options: LoaderOptions): Loader {
     return Int32Array.from({ length: split.length }, (_, place) => place);
   }
 
-  function assemble(pictures: readonly Picture[], indices: Int32Array, epoch: number, batchInEpoch: number): RawBatch {
+  function assemble(decoded: readonly Image[], indices: Int32Array, epoch: number, batchInEpoch: number): RawBatch {
     const size = indices.length;
-    if (pictures.length !== size) {
-      throw new TrainerError("ERR_DATA", `The data set: expected ${size} images from read, got ${pictures.length}.`);
+    if (decoded.length !== size) {
+      throw new TrainerError("ERR_DATA", `The data set: expected ${size} images from read, got ${decoded.length}.`);
     }
-    const images = new Float32Array(size * pictureValues);
+    const images = new Float32Array(size * imageValues);
     const labels = new Int32Array(size);
     for (let n = 0; n < size; n++) {
       const index = indices[n]!;
-      const { pixels, height: h, width: w } = pictures[n]!;
+      const { pixels, height: h, width: w } = decoded[n]!;
       let sample: Sample = { pixels, height: h, width: w, label: split.labels[index]!, index };
       checkSize(sample, options, () => `The data set's image ${split.describe(index)}`, "ERR_DATA");
       if (transform) {
@@ -84,7 +84,7 @@ export function createLoader(options: LoaderOptions): Loader {
         checkSize(sample, options, () => `Image ${split.describe(index)} after beforeSample`, "ERR_PLUGIN");
       }
       labels[n] = sample.label;
-      normalise(sample.pixels, table, images, n * pictureValues);
+      normalise(sample.pixels, table, images, n * imageValues);
     }
     return { images, labels, indices, size, epoch, batchInEpoch, batchesInEpoch };
   }
@@ -98,15 +98,15 @@ export function createLoader(options: LoaderOptions): Loader {
     }
     const order = orderOf(epoch);
     const indicesOf = (batch: number): Int32Array => order.slice(batch * batchSize, (batch + 1) * batchSize);
-    async function read(batch: number): Promise<readonly Picture[]> {
+    async function read(batch: number): Promise<readonly Image[]> {
       return split.read(indicesOf(batch));
     }
     let ahead = startBatch < batchesInEpoch ? read(startBatch) : undefined;
     for (let batch = startBatch; ahead; batch++) {
-      const pictures = await ahead;
+      const images = await ahead;
       ahead = batch + 1 < batchesInEpoch ? read(batch + 1) : undefined;
       ahead?.catch(() => {}); // reported when its batch is due, or never if the consumer leaves before
-      yield assemble(pictures, indicesOf(batch), epoch, batch);
+      yield assemble(images, indicesOf(batch), epoch, batch);
     }
   }
 

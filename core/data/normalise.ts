@@ -1,5 +1,5 @@
 /** Between bytes and what the network is given: values in [0, 1], then each channel by the data's mean and deviation. */
-import type { Data, Picture } from "./dataset.js";
+import type { Data, Image } from "./dataset.js";
 
 /** Of each channel, as a data set has them. */
 type Statistics = { readonly [K in "mean" | "deviation"]: readonly number[] };
@@ -24,19 +24,19 @@ export function normalise(pixels: Uint8Array, table: Float32Array, out: Float32A
 }
 
 /** [images, height, width, 3] of images of one size. */
-export function normalised(pictures: readonly Picture[], statistics: Statistics): Float32Array {
+export function normalised(images: readonly Image[], statistics: Statistics): Float32Array {
   const table = normalisingTable(statistics);
-  const area = pictures[0]!.pixels.length;
-  const out = new Float32Array(area * pictures.length);
-  pictures.forEach(({ pixels }, row) => normalise(pixels, table, out, row * area));
+  const area = images[0]!.pixels.length;
+  const out = new Float32Array(area * images.length);
+  images.forEach(({ pixels }, row) => normalise(pixels, table, out, row * area));
   return out;
 }
 
 /** Back from normalised values to bytes. */
-export function asPicture(
+export function asImage(
   values: Float32Array,
   { height, width, mean, deviation }: Pick<Data, "height" | "width"> & Statistics,
-): Picture {
+): Image {
   const byte = (value: number, at: number): number =>
     Math.min(255, Math.max(0, Math.round(255 * (value * deviation[at % 3]! + mean[at % 3]!))));
   return { pixels: Uint8Array.from(values, byte), height, width };

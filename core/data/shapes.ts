@@ -12,7 +12,7 @@ import { z } from "zod";
 
 import { type Part, partFactory } from "../parts.js";
 import { stream } from "../rng.js";
-import type { DataSource, Picture, Split } from "./dataset.js";
+import type { DataSource, Image, Split } from "./dataset.js";
 import {
   type Drawing,
   drawScene,
@@ -109,7 +109,7 @@ function drawnSplit(name: "train" | "test", length: number, { classes, size, sca
     read: (indices) =>
       Array.from(
         indices,
-        (index): Picture => ({
+        (index): Image => ({
           pixels: draw(index).pixels.slice(),
           height: size,
           width: size,

@@ -12,7 +12,7 @@ const listed = 20;
 const chunk = 256;
 
 export interface SplitReport {
-  readonly pictures: number;
+  readonly images: number;
   /** Images of each class, in the order of the classes. */
   readonly counts: readonly number[];
   /** Messages about images that cannot be read. */
@@ -23,7 +23,7 @@ export interface SplitReport {
 }
 
 /** Two images with the same pixels, one in each split. */
-export interface SharedPicture {
+export interface SharedImage {
   readonly train: string;
   readonly test: string;
   readonly sameLabel: boolean;
@@ -41,7 +41,7 @@ export interface VerifyReport {
   /** How many of the training split's images are the data set's own validation images. */
   readonly validation?: number;
   readonly test?: SplitReport;
-  readonly shared: readonly SharedPicture[];
+  readonly shared: readonly SharedImage[];
   readonly sharedCount: number;
   /** Of the training pixels, R G B, in [0, 1]. */
   readonly measured: { readonly mean: readonly number[]; readonly deviation: readonly number[] };
@@ -65,7 +65,7 @@ export async function verifyData(given: Given<DataSource>, context: LoadContext 
   checkData(data, source.name);
   const train = await readAll(data.train, data);
   const test = data.test && (await readAll(data.test, data));
-  const shared = data.test && test ? sharedPictures(data.train, train.places, data.test, test.places) : [];
+  const shared = data.test && test ? sharedImages(data.train, train.places, data.test, test.places) : [];
   const { mean, deviation } = data;
   return {
     source: source.name,
@@ -112,7 +112,7 @@ async function readAll(split: Split, { classes }: Data): Promise<Reading> {
   const counts = new Array<number>(classes.length).fill(0);
   split.labels.forEach((label) => counts[label]!++);
   const report = {
-    pictures: split.length,
+    images: split.length,
     counts,
     damaged: damaged.slice(0, listed),
     damagedCount: damaged.length,
@@ -128,8 +128,8 @@ async function readSome(
   damaged: string[],
 ): Promise<{ index: number; pixels: Uint8Array }[]> {
   try {
-    const pictures = await split.read(indices);
-    return pictures.map(({ pixels }, at) => ({ index: indices[at]!, pixels }));
+    const images = await split.read(indices);
+    return images.map(({ pixels }, at) => ({ index: indices[at]!, pixels }));
   } catch (error) {
     if (!(error instanceof TrainerError) || error.code !== "ERR_DATA") throw error;
     if (indices.length === 1) {
@@ -142,13 +142,13 @@ async function readSome(
   }
 }
 
-function sharedPictures(
+function sharedImages(
   train: Split,
   trainPlaces: ReadonlyMap<string, number>,
   test: Split,
   testPlaces: ReadonlyMap<string, number>,
-): SharedPicture[] {
-  const shared: SharedPicture[] = [];
+): SharedImage[] {
+  const shared: SharedImage[] = [];
   for (const [hash, inTest] of testPlaces) {
     const inTrain = trainPlaces.get(hash);
     if (inTrain === undefined) continue;
@@ -200,7 +200,7 @@ function splitLines(name: string, split: SplitReport, classes: readonly string[]
   const least = Math.min(...split.counts);
   const most = Math.max(...split.counts);
   const lines = [
-    `${name.padEnd(6)} ${split.pictures} images, ${least === most ? least : `${least} to ${most}`} per class`,
+    `${name.padEnd(6)} ${split.images} images, ${least === most ? least : `${least} to ${most}`} per class`,
   ];
   const missing = classes.filter((_, label) => split.counts[label] === 0);
   if (missing.length)

@@ -5,7 +5,7 @@
  * Different from torchvision in one place: a sub-policy's step fires when a uniform number in [0, 1) is
  * *below* its probability (there: not above), so that probability 0 never fires.
  */
-import type { Picture } from "../data/dataset.js";
+import type { Image } from "../data/dataset.js";
 import { TrainerError } from "../errors.js";
 import type { Stream } from "../rng.js";
 import * as color from "./color.js";
@@ -284,44 +284,44 @@ export function trivialAugmentDraw(stream: Stream, size: Size, { bins = 31 }: { 
  * (Posterize), the threshold (Solarize); the others have none. `sampling` holds for shears, translations and
  * Rotate.
  */
-export function applyOperation(picture: Picture, op: Operation, magnitude: number, sampling: Sampling = {}): Picture {
+export function applyOperation(image: Image, op: Operation, magnitude: number, sampling: Sampling = {}): Image {
   switch (op) {
     case "Identity":
-      return picture;
+      return image;
     case "ShearX":
-      return geometry.shearX(picture, magnitude, sampling);
+      return geometry.shearX(image, magnitude, sampling);
     case "ShearY":
-      return geometry.shearY(picture, magnitude, sampling);
+      return geometry.shearY(image, magnitude, sampling);
     case "TranslateX":
-      return geometry.translateX(picture, magnitude, sampling);
+      return geometry.translateX(image, magnitude, sampling);
     case "TranslateY":
-      return geometry.translateY(picture, magnitude, sampling);
+      return geometry.translateY(image, magnitude, sampling);
     case "Rotate":
-      return geometry.rotate(picture, magnitude, sampling);
+      return geometry.rotate(image, magnitude, sampling);
     case "Brightness":
-      return color.brightness(picture, 1 + magnitude);
+      return color.brightness(image, 1 + magnitude);
     case "Color":
-      return color.saturation(picture, 1 + magnitude);
+      return color.saturation(image, 1 + magnitude);
     case "Contrast":
-      return color.contrast(picture, 1 + magnitude);
+      return color.contrast(image, 1 + magnitude);
     case "Sharpness":
-      return color.sharpness(picture, 1 + magnitude);
+      return color.sharpness(image, 1 + magnitude);
     case "Posterize":
-      return color.posterize(picture, Math.trunc(magnitude));
+      return color.posterize(image, Math.trunc(magnitude));
     case "Solarize":
-      return color.solarize(picture, magnitude);
+      return color.solarize(image, magnitude);
     case "AutoContrast":
-      return color.autocontrast(picture);
+      return color.autocontrast(image);
     case "Equalize":
-      return color.equalize(picture);
+      return color.equalize(image);
     case "Invert":
-      return color.invert(picture);
+      return color.invert(image);
   }
 }
 
 /** Applies drawn steps one after the other. */
-export function applySteps(picture: Picture, steps: readonly Step[], sampling: Sampling = {}): Picture {
-  return steps.reduce((current, { op, magnitude }) => applyOperation(current, op, magnitude, sampling), picture);
+export function applySteps(image: Image, steps: readonly Step[], sampling: Sampling = {}): Image {
+  return steps.reduce((current, { op, magnitude }) => applyOperation(current, op, magnitude, sampling), image);
 }
 
 function policyStep([op, , level]: PolicyStep, negative: boolean, size: Size): Step {

@@ -10,7 +10,7 @@
  * An operation on one channel value is a table of 256 entries, so it costs the same whatever its formula is.
  * Each function returns a new image [height, width, 3] and leaves its argument alone.
  */
-import type { Picture } from "../data/dataset.js";
+import type { Image } from "../data/dataset.js";
 import { TrainerError } from "../errors.js";
 
 const f32 = Math.fround;
@@ -30,29 +30,29 @@ const grayGreen = Float64Array.from({ length: 256 }, (_, value) => value * f32(0
 const grayBlue = Float64Array.from({ length: 256 }, (_, value) => value * f32(0.114));
 
 /** Multiplies every value by `factor` (>= 0; 1 changes nothing), cut off at 255. */
-export function brightness(picture: Picture, factor: number): Picture {
+export function brightness(image: Image, factor: number): Image {
   requireFactor("brightness", factor);
   const ratio = f32(factor);
   for (let value = 0; value < 256; value++) red[value] = toByte(f32(value * ratio));
-  return mapValues(picture, red);
+  return mapValues(image, red);
 }
 
 /** Blends with the image's mean gray: `factor` 0 is flat gray, 1 changes nothing, more exaggerates. */
-export function contrast(picture: Picture, factor: number): Picture {
+export function contrast(image: Image, factor: number): Image {
   requireFactor("contrast", factor);
   const ratio = f32(factor);
-  const offset = f32(1 - factor) * meanGray(picture);
+  const offset = f32(1 - factor) * meanGray(image);
   for (let value = 0; value < 256; value++) red[value] = toByte(f32(f32(value * ratio) + offset));
-  return mapValues(picture, red);
+  return mapValues(image, red);
 }
 
 /** Blends with the gray image: `factor` 0 is gray, 1 changes nothing, more is more colourful. */
-export function saturation(picture: Picture, factor: number): Picture {
+export function saturation(image: Image, factor: number): Image {
   requireFactor("saturation", factor);
   const ratio = f32(factor);
   const rest = f32(1 - factor);
   for (let value = 0; value < 256; value++) scaled[value] = f32(value * ratio);
-  const { pixels } = picture;
+  const { pixels } = image;
   const out = new Uint8Array(pixels.length);
   for (let at = 0; at + 2 < out.length; at += 3) {
     const offset = rest * grayAt(pixels, at);
@@ -60,7 +60,7 @@ export function saturation(picture: Picture, factor: number): Picture {
     out[at + 1] = toByte(f32(scaled[pixels[at + 1]!]! + offset));
     out[at + 2] = toByte(f32(scaled[pixels[at + 2]!]! + offset));
   }
-  return withPixels(picture, out);
+  return withPixels(image, out);
 }
 
 /**
@@ -69,11 +69,11 @@ export function saturation(picture: Picture, factor: number): Picture {
  * In HSV the largest and the smallest channel keep their values and swap places, so only the middle one is
  * computed.
  */
-export function hue(picture: Picture, factor: number): Picture {
+export function hue(image: Image, factor: number): Image {
   if (!(factor >= -0.5 && factor <= 0.5)) {
     throw new TrainerError("ERR_OPTION", `hue: the factor is ${factor}; it must lie in [-0.5, 0.5].`);
   }
-  const { pixels } = picture;
+  const { pixels } = image;
   const out = new Uint8Array(pixels.length);
   // torchvision goes back to bytes by 255.999 and cutting off the fraction.
   const scale = 255.999 / 255;
@@ -100,16 +100,16 @@ export function hue(picture: Picture, factor: number): Picture {
     out[at + 1] = sector === 1 || sector === 2 ? high : sector === 4 || sector === 5 ? low : middle;
     out[at + 2] = sector === 3 || sector === 4 ? high : sector === 0 || sector === 1 ? low : middle;
   }
-  return withPixels(picture, out);
+  return withPixels(image, out);
 }
 
 /**
  * Blends with a smoothed image (3 x 3, centre weight 5): `factor` 0 is smooth, 1 changes nothing, more is
  * sharper. The outermost pixels stay, and so does an image of less than 3 pixels on a side.
  */
-export function sharpness(picture: Picture, factor: number): Picture {
+export function sharpness(image: Image, factor: number): Image {
   requireFactor("sharpness", factor);
-  const { pixels, height, width } = picture;
+  const { pixels, height, width } = image;
   const out = new Uint8Array(pixels); // slice() of a Buffer would not copy
   const rest = f32(1 - factor);
   const stride = width * 3;
@@ -135,38 +135,38 @@ export function sharpness(picture: Picture, factor: number): Picture {
       }
     }
   }
-  return withPixels(picture, out);
+  return withPixels(image, out);
 }
 
 /** Keeps the upper `bits` (0 to 8) of every value. */
-export function posterize(picture: Picture, bits: number): Picture {
+export function posterize(image: Image, bits: number): Image {
   if (!(Number.isInteger(bits) && bits >= 0 && bits <= 8)) {
     throw new TrainerError("ERR_OPTION", `posterize: bits is ${bits}; it must be an integer from 0 to 8.`);
   }
   const mask = (0xff00 >> bits) & 0xff;
-  return mapBits(picture, mask * 0x01010101, 0);
+  return mapBits(image, mask * 0x01010101, 0);
 }
 
 /**
  * Inverts the values that reach `threshold` (0 to 255; compared as float32). Beyond 255 nothing is inverted.
  */
-export function solarize(picture: Picture, threshold: number): Picture {
+export function solarize(image: Image, threshold: number): Image {
   if (Number.isNaN(threshold)) {
     throw new TrainerError("ERR_OPTION", "solarize: the threshold is NaN; it must be a number from 0 to 255.");
   }
   const limit = f32(threshold);
   for (let value = 0; value < 256; value++) red[value] = value >= limit ? 255 - value : value;
-  return mapValues(picture, red);
+  return mapValues(image, red);
 }
 
 /** Inverts every value: 255 - value. */
-export function invert(picture: Picture): Picture {
-  return mapBits(picture, -1, -1);
+export function invert(image: Image): Image {
+  return mapBits(image, -1, -1);
 }
 
 /** Stretches each channel so that its smallest value becomes 0 and its largest 255; a flat channel stays. */
-export function autocontrast(picture: Picture): Picture {
-  const { pixels } = picture;
+export function autocontrast(image: Image): Image {
+  const { pixels } = image;
   const step = f32(1 / 255);
   for (let channel = 0; channel < 3; channel++) {
     let low = 255;
@@ -182,14 +182,14 @@ export function autocontrast(picture: Picture): Picture {
     const table = channels[channel]!;
     for (let value = low; value <= high; value++) table[value] = toByte(f32((value - from) / divisor));
   }
-  return mapPixels(picture, red, green, blue);
+  return mapPixels(image, red, green, blue);
 }
 
 const histogram = new Int32Array(256);
 
 /** Makes each channel's histogram as even as Pillow's integer rule can; a channel of too few values stays. */
-export function equalize(picture: Picture): Picture {
-  const { pixels } = picture;
+export function equalize(image: Image): Image {
+  const { pixels } = image;
   for (let channel = 0; channel < 3; channel++) {
     histogram.fill(0);
     for (let at = channel; at < pixels.length; at += 3) histogram[pixels[at]!]!++;
@@ -204,17 +204,17 @@ export function equalize(picture: Picture): Picture {
       sum += histogram[value]!;
     }
   }
-  return mapPixels(picture, red, green, blue);
+  return mapPixels(image, red, green, blue);
 }
 
 /** The gray image, the same value in all three channels. */
-export function grayscale(picture: Picture): Picture {
-  const { pixels } = picture;
+export function grayscale(image: Image): Image {
+  const { pixels } = image;
   const out = new Uint8Array(pixels.length);
   for (let at = 0; at + 2 < out.length; at += 3) {
     out[at] = out[at + 1] = out[at + 2] = grayAt(pixels, at);
   }
-  return withPixels(picture, out);
+  return withPixels(image, out);
 }
 
 /** Gray (0 to 255) of the pixel that starts at index `at`. */
@@ -222,7 +222,7 @@ function grayAt(pixels: Uint8Array, at: number): number {
   return f32(f32(grayRed[pixels[at]!]! + grayGreen[pixels[at + 1]!]!) + grayBlue[pixels[at + 2]!]!) | 0;
 }
 
-function meanGray({ pixels }: Picture): number {
+function meanGray({ pixels }: Image): number {
   let sum = 0;
   for (let at = 0; at + 2 < pixels.length; at += 3) sum += grayAt(pixels, at);
   return f32(f32(sum) / (pixels.length / 3));
@@ -239,8 +239,8 @@ function toByte(value: number): number {
 }
 
 /** Sends every value through one table, four bytes at a time: half again as fast as one at a time. */
-function mapValues(picture: Picture, table: Uint8Array): Picture {
-  const out = new Uint8Array(picture.pixels);
+function mapValues(image: Image, table: Uint8Array): Image {
+  const out = new Uint8Array(image.pixels);
   const words = new Int32Array(out.buffer, 0, out.length >> 2);
   for (let at = 0; at < words.length; at++) {
     const word = words[at]!;
@@ -251,31 +251,31 @@ function mapValues(picture: Picture, table: Uint8Array): Picture {
       (table[word >>> 24]! << 24);
   }
   for (let at = words.length * 4; at < out.length; at++) out[at] = table[out[at]!]!;
-  return withPixels(picture, out);
+  return withPixels(image, out);
 }
 
 /** (value & mask) ^ flip, four bytes at a time; `mask` and `flip` hold their byte four times. */
-function mapBits(picture: Picture, mask: number, flip: number): Picture {
-  const out = new Uint8Array(picture.pixels);
+function mapBits(image: Image, mask: number, flip: number): Image {
+  const out = new Uint8Array(image.pixels);
   const words = new Int32Array(out.buffer, 0, out.length >> 2);
   for (let at = 0; at < words.length; at++) words[at] = (words[at]! & mask) ^ flip;
   for (let at = words.length * 4; at < out.length; at++) out[at] = (out[at]! & mask) ^ flip;
-  return withPixels(picture, out);
+  return withPixels(image, out);
 }
 
 /** Sends each channel through a table of its own. */
-function mapPixels(picture: Picture, first: Uint8Array, second: Uint8Array, third: Uint8Array): Picture {
-  const { pixels } = picture;
+function mapPixels(image: Image, first: Uint8Array, second: Uint8Array, third: Uint8Array): Image {
+  const { pixels } = image;
   const out = new Uint8Array(pixels.length);
   for (let at = 0; at + 2 < out.length; at += 3) {
     out[at] = first[pixels[at]!]!;
     out[at + 1] = second[pixels[at + 1]!]!;
     out[at + 2] = third[pixels[at + 2]!]!;
   }
-  return withPixels(picture, out);
+  return withPixels(image, out);
 }
 
-function withPixels({ height, width }: Picture, pixels: Uint8Array): Picture {
+function withPixels({ height, width }: Image, pixels: Uint8Array): Image {
   return { pixels, height, width };
 }
 

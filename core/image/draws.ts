@@ -2,7 +2,7 @@
  * Parameters of random image operations, drawn from a stream with torchvision's distributions. The
  * operations themselves are pure functions of what is drawn here.
  */
-import type { Picture } from "../data/dataset.js";
+import type { Image } from "../data/dataset.js";
 import type { Stream } from "../rng.js";
 import { brightness, contrast, hue, saturation } from "./color.js";
 import type { AffineParameters, Rectangle, Size } from "./geometry.js";
@@ -69,8 +69,8 @@ export function colorJitterDraw(stream: Stream, options: ColorJitterOptions): Co
   );
 }
 
-export function applyColorSteps(picture: Picture, steps: readonly ColorStep[]): Picture {
-  return steps.reduce((current, { op, factor }) => jitterFunctions[op](current, factor), picture);
+export function applyColorSteps(image: Image, steps: readonly ColorStep[]): Image {
+  return steps.reduce((current, { op, factor }) => jitterFunctions[op](current, factor), image);
 }
 
 export interface RandomErasingOptions {

@@ -3,14 +3,14 @@
  * (transforms.v2.functional on uint8): byte for byte with nearest neighbours, within one grey level bilinear.
  * Each returns a new image and leaves its argument alone.
  */
-import type { Picture } from "../data/dataset.js";
+import type { Image } from "../data/dataset.js";
 import { TrainerError } from "../errors.js";
 
 /** Red, green and blue, 0 to 255. */
 export type Color = readonly [red: number, green: number, blue: number];
 
 /** In pixels. */
-export type Size = Pick<Picture, "height" | "width">;
+export type Size = Pick<Image, "height" | "width">;
 
 /** In pixels; the rectangle starts at (top, left), which a crop may place outside of the image. */
 export interface Rectangle {
@@ -51,7 +51,7 @@ const black: Color = [0, 0, 0];
  * Cuts a rectangle out; where it leaves the image, `fill` comes in. Padding by p and cropping at (y, x) is
  * a crop at (y - p, x - p).
  */
-export function crop(picture: Picture, { top, left, height, width }: Rectangle, fill: Color = black): Picture {
+export function crop(image: Image, { top, left, height, width }: Rectangle, fill: Color = black): Image {
   if (![top, left, height, width].every(Number.isInteger) || height < 1 || width < 1) {
     throw new TrainerError(
       "ERR_OPTION",
@@ -59,17 +59,17 @@ export function crop(picture: Picture, { top, left, height, width }: Rectangle, 
         "all must be integers, height and width at least 1.",
     );
   }
-  const { pixels } = picture;
+  const { pixels } = image;
   const out = new Uint8Array(height * width * 3);
   const firstRow = Math.max(0, -top);
-  const lastRow = Math.min(height, picture.height - top);
+  const lastRow = Math.min(height, image.height - top);
   const firstColumn = Math.max(0, -left);
-  const lastColumn = Math.min(width, picture.width - left);
+  const lastColumn = Math.min(width, image.width - left);
   const inside = firstRow === 0 && lastRow === height && firstColumn === 0 && lastColumn === width;
   if (!inside) paint(out, fill);
   if (firstColumn >= lastColumn) return { pixels: out, height, width };
   for (let row = firstRow; row < lastRow; row++) {
-    const from = ((row + top) * picture.width + firstColumn + left) * 3;
+    const from = ((row + top) * image.width + firstColumn + left) * 3;
     const end = from + (lastColumn - firstColumn) * 3;
     out.set(pixels.subarray(from, end), (row * width + firstColumn) * 3);
   }
@@ -82,33 +82,33 @@ export function crop(picture: Picture, { top, left, height, width }: Rectangle, 
  *
  * @throws TrainerError ERR_OPTION for a crop that reaches as far out as the image is large
  */
-export function cropReflected(picture: Picture, { top, left, height, width }: Rectangle): Picture {
+export function cropReflected(image: Image, { top, left, height, width }: Rectangle): Image {
   const inside = (place: number, size: number): number =>
     place < 0 ? -place : place >= size ? 2 * size - 2 - place : place;
-  const reach = Math.max(-top, -left, top + height - picture.height, left + width - picture.width);
-  if (reach >= Math.min(picture.height, picture.width)) {
+  const reach = Math.max(-top, -left, top + height - image.height, left + width - image.width);
+  if (reach >= Math.min(image.height, image.width)) {
     throw new TrainerError(
       "ERR_OPTION",
-      `cropReflected: expected a crop at most ${Math.min(picture.height, picture.width) - 1} pixels beyond the image, ` +
+      `cropReflected: expected a crop at most ${Math.min(image.height, image.width) - 1} pixels beyond the image, ` +
         `got ${reach}.`,
     );
   }
   const pixels = new Uint8Array(height * width * 3);
   for (let row = 0; row < height; row++) {
-    const from = inside(row + top, picture.height) * picture.width;
+    const from = inside(row + top, image.height) * image.width;
     for (let column = 0; column < width; column++) {
-      const source = (from + inside(column + left, picture.width)) * 3;
+      const source = (from + inside(column + left, image.width)) * 3;
       const target = (row * width + column) * 3;
-      pixels[target] = picture.pixels[source]!;
-      pixels[target + 1] = picture.pixels[source + 1]!;
-      pixels[target + 2] = picture.pixels[source + 2]!;
+      pixels[target] = image.pixels[source]!;
+      pixels[target + 1] = image.pixels[source + 1]!;
+      pixels[target + 2] = image.pixels[source + 2]!;
     }
   }
   return { pixels, height, width };
 }
 
 /** Mirrors left and right. */
-export function flipHorizontal({ pixels, height, width }: Picture): Picture {
+export function flipHorizontal({ pixels, height, width }: Image): Image {
   const out = new Uint8Array(pixels.length);
   const stride = width * 3;
   for (let start = 0; start < out.length; start += stride) {
@@ -127,14 +127,14 @@ export function flipHorizontal({ pixels, height, width }: Picture): Picture {
  *
  * @param value one colour, or bytes [rectangle.height, rectangle.width, 3] (noise, say)
  */
-export function erase(picture: Picture, rectangle: Rectangle, value: Color | Uint8Array): Picture {
+export function erase(image: Image, rectangle: Rectangle, value: Color | Uint8Array): Image {
   const { top, left, height, width } = rectangle;
-  const fits = top >= 0 && left >= 0 && top + height <= picture.height && left + width <= picture.width;
+  const fits = top >= 0 && left >= 0 && top + height <= image.height && left + width <= image.width;
   if (![top, left, height, width].every(Number.isInteger) || height < 0 || width < 0 || !fits) {
     throw new TrainerError(
       "ERR_OPTION",
       `erase: the rectangle (top ${top}, left ${left}, height ${height}, width ${width}) does not lie ` +
-        `inside an image of height ${picture.height} and width ${picture.width}.`,
+        `inside an image of height ${image.height} and width ${image.width}.`,
     );
   }
   const noise = value instanceof Uint8Array;
@@ -144,22 +144,22 @@ export function erase(picture: Picture, rectangle: Rectangle, value: Color | Uin
       `erase: got ${value.length} bytes for a rectangle of ${height} x ${width} x 3 = ${height * width * 3}.`,
     );
   }
-  const out = new Uint8Array(picture.pixels); // slice() of a Buffer would not copy
+  const out = new Uint8Array(image.pixels); // slice() of a Buffer would not copy
   let from = 0;
   for (let row = top; row < top + height; row++) {
-    const start = (row * picture.width + left) * 3;
+    const start = (row * image.width + left) * 3;
     for (let to = start; to < start + width * 3; to += 3, from += noise ? 3 : 0) {
       out[to] = value[from]!;
       out[to + 1] = value[from + 1]!;
       out[to + 2] = value[from + 2]!;
     }
   }
-  return { pixels: out, height: picture.height, width: picture.width };
+  return { pixels: out, height: image.height, width: image.width };
 }
 
 /** The image turned, moved, zoomed and slanted, in its old size. */
-export function affine(picture: Picture, parameters: AffineParameters, sampling: Sampling = {}): Picture {
-  const matrix = inverseMatrix(picture, parameters);
+export function affine(image: Image, parameters: AffineParameters, sampling: Sampling = {}): Image {
+  const matrix = inverseMatrix(image, parameters);
   if (!matrix.every(Number.isFinite) || (parameters.scale ?? 1) < 0) {
     throw new TrainerError(
       "ERR_OPTION",
@@ -168,35 +168,35 @@ export function affine(picture: Picture, parameters: AffineParameters, sampling:
     );
   }
   return sampling.interpolation === "bilinear"
-    ? sampleBilinear(picture, matrix, sampling.fill)
-    : sampleNearest(picture, matrix, sampling.fill ?? black);
+    ? sampleBilinear(image, matrix, sampling.fill)
+    : sampleNearest(image, matrix, sampling.fill ?? black);
 }
 
 /** Turns counter-clockwise about the middle (the other way round than `affine`, as in torchvision). */
-export function rotate(picture: Picture, degrees: number, sampling?: Sampling): Picture {
-  return affine(picture, { angle: -degrees }, sampling);
+export function rotate(image: Image, degrees: number, sampling?: Sampling): Image {
+  return affine(image, { angle: -degrees }, sampling);
 }
 
 /** AutoAugment's ShearX: about the upper left corner, by `magnitude` pixels a row. */
-export function shearX(picture: Picture, magnitude: number, sampling?: Sampling): Picture {
-  return affine(picture, { shear: [slant(magnitude), 0], center: [0, 0] }, sampling);
+export function shearX(image: Image, magnitude: number, sampling?: Sampling): Image {
+  return affine(image, { shear: [slant(magnitude), 0], center: [0, 0] }, sampling);
 }
 
 /** AutoAugment's ShearY: about the upper left corner, by `magnitude` pixels a column. */
-export function shearY(picture: Picture, magnitude: number, sampling?: Sampling): Picture {
-  return affine(picture, { shear: [0, slant(magnitude)], center: [0, 0] }, sampling);
+export function shearY(image: Image, magnitude: number, sampling?: Sampling): Image {
+  return affine(image, { shear: [0, slant(magnitude)], center: [0, 0] }, sampling);
 }
 
 /** Moves to the right by whole pixels (the fraction is dropped, as AutoAugment does). */
-export function translateX(picture: Picture, shift: number, { fill }: Sampling = {}): Picture {
-  const { height, width } = picture;
-  return crop(picture, { top: 0, left: -Math.trunc(shift), height, width }, fill);
+export function translateX(image: Image, shift: number, { fill }: Sampling = {}): Image {
+  const { height, width } = image;
+  return crop(image, { top: 0, left: -Math.trunc(shift), height, width }, fill);
 }
 
 /** Moves down by whole pixels (the fraction is dropped, as AutoAugment does). */
-export function translateY(picture: Picture, shift: number, { fill }: Sampling = {}): Picture {
-  const { height, width } = picture;
-  return crop(picture, { top: -Math.trunc(shift), left: 0, height, width }, fill);
+export function translateY(image: Image, shift: number, { fill }: Sampling = {}): Image {
+  const { height, width } = image;
+  return crop(image, { top: -Math.trunc(shift), left: 0, height, width }, fill);
 }
 
 /**
@@ -250,7 +250,7 @@ function gridIndex(a: number, b: number, c: number, x: number, y: number, half: 
  * Positions are computed in float64, which is twice as fast as the steps of `gridIndex`; within reach of
  * float32's error of a tie, those steps are taken.
  */
-function sampleNearest({ pixels, height, width }: Picture, matrix: Matrix, fill: Color): Picture {
+function sampleNearest({ pixels, height, width }: Image, matrix: Matrix, fill: Color): Image {
   const [a, b, c, d, e, f] = matrix;
   const [red, green, blue] = fill;
   const middleX = (width - 1) / 2;
@@ -291,8 +291,8 @@ function sampleNearest({ pixels, height, width }: Picture, matrix: Matrix, fill:
  * In float64, so a result halfway between two grey levels may be rounded the other way than in torch's
  * float32.
  */
-function sampleBilinear(picture: Picture, matrix: Matrix, fill?: Color): Picture {
-  const { pixels, height, width } = picture;
+function sampleBilinear(image: Image, matrix: Matrix, fill?: Color): Image {
+  const { pixels, height, width } = image;
   const [a, b, c, d, e, f] = matrix;
   const middleX = (width - 1) / 2;
   const middleY = (height - 1) / 2;
@@ -314,7 +314,7 @@ function sampleBilinear(picture: Picture, matrix: Matrix, fill?: Color): Picture
       const bottom = y - top;
       if (left < 0 || top < 0 || left >= width - 1 || top >= height - 1) {
         for (let channel = 0; channel < 3; channel++) {
-          out[to + channel] = borderValue(picture, left, top, right, bottom, channel, fill?.[channel]);
+          out[to + channel] = borderValue(image, left, top, right, bottom, channel, fill?.[channel]);
         }
         continue;
       }
@@ -348,7 +348,7 @@ function sampleBilinear(picture: Picture, matrix: Matrix, fill?: Color): Picture
  * weights.
  */
 function borderValue(
-  { pixels, height, width }: Picture,
+  { pixels, height, width }: Image,
   left: number,
   top: number,
   right: number,

@@ -1,11 +1,11 @@
 /** A sheet: images in rows and columns as one PNG. */
-import type { Picture } from "../data/dataset.js";
+import type { Image } from "../data/dataset.js";
 
 export interface Block {
   /** Drawn above the rows. */
   readonly heading?: string;
   /** Images of one size; the first row is the longest. */
-  readonly rows: readonly (readonly Picture[])[];
+  readonly rows: readonly (readonly Image[])[];
 }
 
 export interface SheetOptions {
@@ -49,15 +49,15 @@ export async function sheet(blocks: readonly Block[], { gap = 2, side = 64 }: Sh
     .toBuffer();
 }
 
-function gridOf(rows: Block["rows"], gap: number): Picture {
+function gridOf(rows: Block["rows"], gap: number): Image {
   const { height, width } = rows[0]![0]!;
   const [across, down] = [rows[0]!.length * (width + gap) + gap, rows.length * (height + gap) + gap];
   const pixels = new Uint8Array(3 * across * down).fill(255);
   rows.forEach((row, r) =>
-    row.forEach((picture, c) => {
+    row.forEach((image, c) => {
       for (let y = 0; y < height; y++) {
         const place = (gap + r * (height + gap) + y) * across + gap + c * (width + gap);
-        pixels.set(picture.pixels.subarray(3 * width * y, 3 * width * (y + 1)), 3 * place);
+        pixels.set(image.pixels.subarray(3 * width * y, 3 * width * (y + 1)), 3 * place);
       }
     }),
   );

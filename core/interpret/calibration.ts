@@ -51,12 +51,12 @@ export function calibration(
   const total = places?.length ?? confidence.length;
   let lost = false; // NaN probabilities have no calibration
   for (let at = 0; at < total; at++) {
-    const picture = places ? places[at]! : at;
-    lost ||= Number.isNaN(confidence[picture]!);
-    const bin = Math.min(count - 1, Math.max(0, Math.ceil(confidence[picture]! * count) - 1));
+    const image = places ? places[at]! : at;
+    lost ||= Number.isNaN(confidence[image]!);
+    const bin = Math.min(count - 1, Math.max(0, Math.ceil(confidence[image]! * count) - 1));
     counts[bin]!++;
-    trust[bin]! += confidence[picture]!;
-    hits[bin]! += correct[picture]!;
+    trust[bin]! += confidence[image]!;
+    hits[bin]! += correct[image]!;
   }
   const bins = Array.from(
     counts,

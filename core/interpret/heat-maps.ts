@@ -1,6 +1,6 @@
 /** Grad-CAM over the images of a split, a batch at a time, as plain numbers. */
 import * as tf from "@tensorflow/tfjs-core";
-import type { Data, Picture, Split } from "../data/dataset.js";
+import type { Data, Image, Split } from "../data/dataset.js";
 import { normalised } from "../data/normalise.js";
 import type { Weights } from "../nn/layer.js";
 import type { Model } from "../nn/model.js";
@@ -25,7 +25,7 @@ export interface ImageSet {
 export interface HeatMap {
   /** Index in the split. */
   readonly index: number;
-  readonly image: Picture;
+  readonly image: Image;
   readonly class: number;
   readonly probability: number;
   /** The class with the largest probability, which may be another. */

@@ -1,6 +1,6 @@
 /** A heat map laid over its image, as people look at it. */
 import type { Sharp } from "sharp";
-import type { Picture } from "../data/dataset.js";
+import type { Image } from "../data/dataset.js";
 
 type Colour = readonly [red: number, green: number, blue: number];
 
@@ -45,7 +45,7 @@ export const heatColours: readonly string[] = Array.from({ length: 9 }, (_, at) 
 export function enlarged(
   map: ArrayLike<number>,
   [down, across]: readonly [down: number, across: number],
-  { height, width }: Pick<Picture, "height" | "width">,
+  { height, width }: Pick<Image, "height" | "width">,
 ): Float32Array {
   const out = new Float32Array(height * width);
   /** Two neighbours of each place, and the share of the second. */
@@ -72,8 +72,8 @@ export function enlarged(
  * @param map [height, width] of the image, numbers in [0, 1]
  * @param opacity of the colours, 0 to 1
  */
-export function overlay(picture: Picture, map: ArrayLike<number>, opacity = 0.5): Picture {
-  const { pixels, height, width } = picture;
+export function overlay(image: Image, map: ArrayLike<number>, opacity = 0.5): Image {
+  const { pixels, height, width } = image;
   if (map.length !== height * width) {
     throw new Error(`A heat map of ${map.length} numbers does not cover an image of ${height} × ${width}.`);
   }
@@ -88,7 +88,7 @@ export function overlay(picture: Picture, map: ArrayLike<number>, opacity = 0.5)
 }
 
 /** A PNG of images of one size side by side, enlarged by whole pixels to at least `side` in height. */
-export async function rowPng(images: readonly Picture[], side = 192): Promise<Buffer> {
+export async function rowPng(images: readonly Image[], side = 192): Promise<Buffer> {
   const { height, width } = images[0]!;
   const scale = Math.max(1, Math.ceil(side / height));
   return (await row(images))
@@ -98,10 +98,10 @@ export async function rowPng(images: readonly Picture[], side = 192): Promise<Bu
 }
 
 /** A JPEG of images of one size side by side: a tenth of a PNG's bytes where they are photographs. */
-export const rowJpeg = async (images: readonly Picture[]): Promise<Buffer> =>
+export const rowJpeg = async (images: readonly Image[]): Promise<Buffer> =>
   (await row(images)).jpeg({ quality: 85, chromaSubsampling: "4:4:4" }).toBuffer();
 
-async function row(images: readonly Picture[]): Promise<Sharp> {
+async function row(images: readonly Image[]): Promise<Sharp> {
   // Loaded here: a run that draws nothing should not pay for a native library.
   const { default: sharp } = await import("sharp");
   const { height, width } = images[0]!;

@@ -4,7 +4,7 @@
  * centre, is to be reported beside it. The grid game (Böhle et al. 2021) needs no boxes: four images of four classes
  * make one, and the map of each class must point into its own quarter; a guess is right one time in four.
  */
-import type { Box, Picture } from "../data/dataset.js";
+import type { Box, Image } from "../data/dataset.js";
 
 export type Place = readonly [row: number, column: number];
 
@@ -37,12 +37,12 @@ export function quarters(height: number, width: number): Box[] {
 
 /** Four images of one size as one: two rows of two, as numbers of any kind, [height, width, 3] each. */
 export function grid<T extends Float32Array | Uint8Array>(
-  pictures: readonly [T, T, T, T],
-  { height, width }: Pick<Picture, "height" | "width">,
+  images: readonly [T, T, T, T],
+  { height, width }: Pick<Image, "height" | "width">,
 ): T {
   const stride = 3 * width;
-  const out = new (pictures[0].constructor as new (length: number) => T)(4 * stride * height);
-  pictures.forEach((pixels, quarter) => {
+  const out = new (images[0].constructor as new (length: number) => T)(4 * stride * height);
+  images.forEach((pixels, quarter) => {
     const [top, left] = [Math.floor(quarter / 2) * height, (quarter % 2) * stride];
     for (let y = 0; y < height; y++) {
       out.set(pixels.subarray(stride * y, stride * (y + 1)), 2 * stride * (top + y) + left);

@@ -54,7 +54,7 @@ export type Events = {
   /** It survives power loss from here on. */
   "checkpoint:saved": { step: number; path: string; bytes: number };
   /** Something to look at, for logs and reports: a file, since events are JSON. */
-  picture: {
+  image: {
     /** Optimizer steps done. */
     step: number;
     /** Groups images of one kind over time: "augmented", "grad-cam/airplane". */

@@ -13,8 +13,8 @@ interface Hinted {
   readonly hooks: HookSet;
 }
 
-/** The rate that SGD with momentum takes for `reference.pictures` a step; others grow with the images. */
-const reference = { rate: 0.1, pictures: 128 };
+/** The rate that SGD with momentum takes for `reference.images` a step; others grow with the images. */
+const reference = { rate: 0.1, images: 128 };
 /** From this factor on, a rate is far from the rule. */
 const far = 4;
 
@@ -54,15 +54,15 @@ function batchNormHint(microBatches: number, batchSize: number, hasStatistics: b
 }
 
 /** Goyal et al. 2017: as many times the images, as many times the rate. */
-function scalingHint(highest: number, pictures: number): string[] {
-  const rule = (reference.rate * pictures) / reference.pictures;
+function scalingHint(highest: number, images: number): string[] {
+  const rule = (reference.rate * images) / reference.images;
   const times = highest / rule;
   if (times < far && times > 1 / far) return [];
   const say = (value: number): string => String(Number(value.toPrecision(2)));
   const distance = times >= 1 ? `${say(times)} times as high as` : `${say(1 / times)} times lower than`;
   return [
     `The highest learning rate, ${say(highest)}, is ${distance} the linear-scaling rule's ${say(rule)} for ` +
-      `${pictures} images per step (${reference.rate} for ${reference.pictures}).`,
+      `${images} images per step (${reference.rate} for ${reference.images}).`,
   ];
 }
 

@@ -32,7 +32,7 @@ export const gradCam = definePlugin({
         const path = relative(run.folder, file).replaceAll(sep, "/");
         // The final weights may differ from the last epoch's, at the same step.
         const group = name === "final" ? "grad-cam, final" : "grad-cam";
-        events.emit("picture", { step, tag: `${group}/${place}`, path, caption });
+        events.emit("image", { step, tag: `${group}/${place}`, path, caption });
       }
     };
 

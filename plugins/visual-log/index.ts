@@ -199,7 +199,7 @@ export const visualLog = definePlugin({
         for (const figure of ["loss", "top1"]) metrics.add(`${evaluation.purpose}/${figure}`);
       }),
     );
-    events.on("picture", ({ tag, step, path }) =>
+    events.on("image", ({ tag, step, path }) =>
       guarded(() => {
         const png = readFileSync(join(run!.folder!, path));
         // A PNG begins with its signature and a header that holds its size.

@@ -1,7 +1,7 @@
 /** A first layer that whitens patches, computed from training images and frozen (Page 2019; Jordan 2024). */
 import * as tf from "@tensorflow/tfjs-core";
 import { z } from "zod";
-import { type Data, definePlugin, type ParamGroup, type Picture, TrainerError } from "../../core/index.js";
+import { type Data, definePlugin, type Image, type ParamGroup, TrainerError } from "../../core/index.js";
 import { symmetricEigen } from "./eigen.js";
 
 const options = z.strictObject({
@@ -13,7 +13,7 @@ const options = z.strictObject({
 
 /** Sum over all k × k patches of the outer product of a patch with itself, and how many there were. */
 export function patchMoments(
-  images: readonly Picture[],
+  images: readonly Image[],
   kernel: number,
   { mean, deviation }: Pick<Data, "mean" | "deviation">,
 ): { moments: Float64Array; patches: number } {

@@ -1,4 +1,4 @@
-/** A run in bfloat16, from the command line to its pictures. */
+/** A run in bfloat16, from the command line to its images. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";

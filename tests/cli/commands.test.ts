@@ -1,4 +1,4 @@
-/** Each command on a small run, from training it to asking it about a picture. */
+/** Each command on a small run, from training it to asking it about a image. */
 
 import {
   copyFileSync,
@@ -72,8 +72,8 @@ describe("fit", () => {
     const { code, stdout, stderr } = await trainer("--config", config, "--out", join(base, "json"), "--json");
     expect(code).toBe(0);
     const events = lines(stdout); // and nothing else, a report's path neither
-    expect(events.some(({ event, tag }) => event === "picture" && tag === "augmented")).toBe(true);
-    expect(events.map(({ event }) => event).filter((event) => event !== "picture")).toEqual(
+    expect(events.some(({ event, tag }) => event === "image" && tag === "augmented")).toBe(true);
+    expect(events.map(({ event }) => event).filter((event) => event !== "image")).toEqual(
       [
         "fit:start",
         [1, 2].map(() => [
@@ -197,9 +197,9 @@ describe("evaluate", () => {
     expect(value["top-1"]).toBeCloseTo(expected.top1, 12);
     expect(value.loss).toBeCloseTo(expected.loss, 12);
     for (const { value, low, high } of figures) expect(low <= value && value <= high).toBe(true);
-    const pictures = (rows: { count: number }[]): number => rows.reduce((sum, { count }) => sum + count, 0);
+    const images = (rows: { count: number }[]): number => rows.reduce((sum, { count }) => sum + count, 0);
     for (const { recall, interval } of perClass) expect(interval.low <= recall && recall <= interval.high).toBe(true);
-    expect([pictures(perClass), pictures(calibration)]).toEqual([expected.count, expected.count]);
+    expect([images(perClass), images(calibration)]).toEqual([expected.count, expected.count]);
   });
 
   it("shows them in a table", async () => {
@@ -270,20 +270,20 @@ describe("evaluate", () => {
 });
 
 describe("predict", () => {
-  const picture = join(base, "a picture.png");
+  const image = join(base, "a image.png");
   beforeAll(async () => {
     const blank = { create: { width: 30, height: 20, channels: 3, background: "#a03040" } } as const;
-    await sharp(blank).png().toFile(picture);
+    await sharp(blank).png().toFile(image);
   });
 
   it("shows the likeliest classes, most likely first", async () => {
-    const { code, stdout } = await trainer("predict", run, picture, "--top", "2");
+    const { code, stdout } = await trainer("predict", run, image, "--top", "2");
     expect(code).toBe(0);
-    expect(stdout).toMatch(/a picture\.png\n +\d+\.\d % {2}\w+\n +\d+\.\d % {2}\w+\n$/);
+    expect(stdout).toMatch(/a image\.png\n +\d+\.\d % {2}\w+\n +\d+\.\d % {2}\w+\n$/);
   });
 
-  it("says a line of JSON a picture, the probabilities of all classes adding up", async () => {
-    const { stdout } = await trainer("predict", run, picture, picture, "--json");
+  it("says a line of JSON a image, the probabilities of all classes adding up", async () => {
+    const { stdout } = await trainer("predict", run, image, image, "--json");
     const [one, two] = lines(stdout);
     expect(one).toEqual(two);
     expect(one!.predictions).toHaveLength(4); // top 5 of 4 classes
@@ -295,16 +295,16 @@ describe("predict", () => {
   });
 
   const broken = join(base, "broken.jpg");
-  beforeAll(() => writeFileSync(broken, "no picture"));
+  beforeAll(() => writeFileSync(broken, "no image"));
 
   it("reports an image that is damaged, answers the others, and ends with 65", async () => {
     for (const format of [[], ["--json"], ["--csv"]]) {
-      const { code, stdout, stderr } = await trainer("predict", run, picture, broken, picture, "--top", "1", ...format);
+      const { code, stdout, stderr } = await trainer("predict", run, image, broken, image, "--top", "1", ...format);
       expect(code).toBe(65);
       expect(stderr).toMatch(
         /^warning: .*broken\.jpg cannot be decoded: .*\ntrainer: 1 of 3 images have no answer\.$/m,
       );
-      const answered = stdout.split("\n").filter((line) => line.includes("a picture.png") && !line.includes("rank"));
+      const answered = stdout.split("\n").filter((line) => line.includes("a image.png") && !line.includes("rank"));
       expect(answered).toHaveLength(2);
       expect(answered[0]).toBe(answered[1]);
     }
@@ -312,7 +312,7 @@ describe("predict", () => {
 
   it("writes CSV, a row a class, cells quoted where they must be", async () => {
     const odd = join(base, 'a, "b".png');
-    copyFileSync(picture, odd);
+    copyFileSync(image, odd);
     const { stdout } = await trainer("predict", run, odd, broken, "--csv", "--top", "2");
     const [head, first, second, damaged, ...rest] = stdout.trimEnd().split("\n");
     expect(head).toBe("image,rank,class,probability,error");
@@ -333,7 +333,7 @@ describe("predict", () => {
   it("takes folders: all images below, by name, and tells of the rest", async () => {
     const inbox = join(base, "inbox");
     mkdirSync(join(inbox, "deep"), { recursive: true });
-    for (const name of ["b.png", "a.png", "deep/c.PNG"]) copyFileSync(picture, join(inbox, name));
+    for (const name of ["b.png", "a.png", "deep/c.PNG"]) copyFileSync(image, join(inbox, name));
     writeFileSync(join(inbox, "notes.txt"), "hello");
     const { code, stdout, stderr } = await trainer("predict", run, inbox, "--json", "--top", "1", "--batch-size", "2");
     expect(code).toBe(0);
@@ -360,7 +360,7 @@ describe("predict", () => {
     for (const file of ["config.resolved.json", "summary.json"]) copyFileSync(join(run, file), join(copy, file));
     const { tensors } = readSafetensors(readFileSync(join(run, "weights.safetensors")));
     writeFileSync(join(copy, "weights.safetensors"), writeSafetensors(tensors));
-    const { code, stderr } = await trainer("predict", copy, picture);
+    const { code, stderr } = await trainer("predict", copy, image);
     expect(code).toBe(65);
     expect(stderr).toContain("no checksum in weights.safetensors, so damage there goes unnoticed");
     expect(stderr).toContain("Expected weights that a run wrote");
@@ -595,18 +595,18 @@ describe("report and compare", () => {
 
 describe("gradcam", () => {
   const folder = join(base, "drawings");
-  const picture = join(base, "seen.png");
+  const image = join(base, "seen.png");
   beforeAll(async () => {
     const blank = { create: { width: 30, height: 20, channels: 3, background: "#3050a0" } } as const;
-    await sharp(blank).png().toFile(picture);
+    await sharp(blank).png().toFile(image);
   });
 
   it("draws an image file, for a given class and layer", async () => {
-    const args = ["gradcam", run, picture, "--class", "square", "--layer", "layer2", "--out", folder, "--json"];
+    const args = ["gradcam", run, image, "--class", "square", "--layer", "layer2", "--out", folder, "--json"];
     const { code, stdout } = await trainer(...args);
     expect(code).toBe(0);
     const file = join(folder, "seen-square.png");
-    const drawn = [{ image: picture, class: "square", probability: expect.any(Number), file }];
+    const drawn = [{ image: image, class: "square", probability: expect.any(Number), file }];
     expect(JSON.parse(stdout)).toEqual({ folder, drawn, page: join(folder, "gallery.html") });
     // The image and its overlay, 8 x 8 each, enlarged to 192.
     expect(await sharp(file).metadata()).toMatchObject({ width: 384, height: 192, format: "png" });
@@ -631,9 +631,9 @@ describe("gradcam", () => {
 
   it("writes each drawing to its own file, and all of them to a gallery", async () => {
     const names = ["seen-again.png", "seen again.png", "seen  again.png"];
-    for (const name of names) writeFileSync(join(base, name), readFileSync(picture));
+    for (const name of names) writeFileSync(join(base, name), readFileSync(image));
     const out = join(base, "twins");
-    const images = [picture, ...names.map((name) => join(base, name)), picture];
+    const images = [image, ...names.map((name) => join(base, name)), image];
     const { code, stdout } = await trainer("gradcam", run, ...images, "--out", out);
     expect(code).toBe(0);
     expect(stdout).toContain(`\ndrawings: ${out}, all in gallery.html and gallery.png\n`);
@@ -652,10 +652,10 @@ describe("gradcam", () => {
       ["--data", base],
     ]) {
       const message = expect.stringMatching(`${option[0]} chooses among the run's own images`);
-      expect(await trainer("gradcam", run, picture, ...option)).toMatchObject({ code: 2, stderr: message });
+      expect(await trainer("gradcam", run, image, ...option)).toMatchObject({ code: 2, stderr: message });
     }
     const message = expect.stringMatching(/seen\.png\/foo cannot be written: .*--out/);
-    expect(await trainer("gradcam", run, picture, "--out", `${picture}/foo`)).toMatchObject({
+    expect(await trainer("gradcam", run, image, "--out", `${image}/foo`)).toMatchObject({
       code: 73,
       stderr: message,
     });
@@ -663,11 +663,11 @@ describe("gradcam", () => {
 
   it("refuses an unknown class, an unknown layer and a missing image", async () => {
     const refused = async (...args: string[]): Promise<Ran> => trainer("gradcam", run, ...args);
-    expect(await refused(picture, "--class", "squar")).toMatchObject({
+    expect(await refused(image, "--class", "squar")).toMatchObject({
       code: 2,
       stderr: expect.stringMatching(/no class "squar" \(did you mean "square"\?\)/),
     });
-    expect(await refused(picture, "--layer", "layr2")).toMatchObject({
+    expect(await refused(image, "--layer", "layr2")).toMatchObject({
       code: 2,
       stderr: expect.stringMatching(/"layer2"/),
     });
@@ -724,21 +724,21 @@ describe("data verify", () => {
     writeFileSync(archive, gzip(await tarOfFiles(miniCifar100())));
     const { code, stdout } = await trainer("data", "verify", "--data", archive, "--json");
     expect(code).toBe(0);
-    expect(JSON.parse(stdout)).toMatchObject({ source: "cifar100", train: { pictures: 100 }, clean: true });
+    expect(JSON.parse(stdout)).toMatchObject({ source: "cifar100", train: { images: 100 }, clean: true });
   });
 
-  it("reads folders of pictures", async () => {
+  it("reads folders of images", async () => {
     for (const [name, background] of [
       ["cats", "red"],
       ["dogs", "blue"],
     ] as const) {
-      mkdirSync(join(base, "pictures", name), { recursive: true });
+      mkdirSync(join(base, "images", name), { recursive: true });
       const blank = { create: { width: 9, height: 9, channels: 3, background } } as const;
       await sharp(blank)
         .png()
-        .toFile(join(base, "pictures", name, "1.png"));
+        .toFile(join(base, "images", name, "1.png"));
     }
-    const args = ["--kind", "image-folder", "--data", join(base, "pictures"), "--size", "8"];
+    const args = ["--kind", "image-folder", "--data", join(base, "images"), "--size", "8"];
     expect(await trainer("data", "verify", ...args)).toMatchObject({
       code: 0,
       stdout: expect.stringMatching(/2 classes, images of 8 x 8/),

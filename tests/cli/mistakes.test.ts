@@ -28,8 +28,8 @@ const cuts = Array.from({ length: 10 }, (_, at) => {
   return path;
 });
 
-/** Class folders of one picture each; `bytes` stand in the place of the second. */
-function pictures(name: string, bytes?: Buffer): string {
+/** Class folders of one image each; `bytes` stand in the place of the second. */
+function images(name: string, bytes?: Buffer): string {
   for (const [place, label] of ["cat", "dog"].entries()) {
     mkdirSync(join(base, name, label), { recursive: true });
     if (place === 0) writeFileSync(join(base, name, label, "a.png"), png);
@@ -142,7 +142,7 @@ const mistakes: [string, string[], number, RegExp][] = [
   ],
   ["data for drawn shapes", [...quick, "--data", "."], 2, /its data, shapes, needs no file/],
   ["a word too many", ["fit", ...quick, "more"], 2, /too many arguments for 'fit'/],
-  ["predict without pictures", ["predict", "runs/a"], 2, /missing required argument 'images'/],
+  ["predict without images", ["predict", "runs/a"], 2, /missing required argument 'images'/],
   // Places.
   ["a config that is not there", ["--config", "absent.ts"], 65, /absent\.ts does not exist/],
   ["data that is not there", ["--preset", "cifar100-small", "--data", "absent"], 65, /absent does not exist/],
@@ -150,7 +150,7 @@ const mistakes: [string, string[], number, RegExp][] = [
   ["data to verify that is not there", ["data", "verify", "--data", "absent"], 65, /absent does not exist/],
   ["a run that is not there", ["evaluate", "absent"], 65, /absent is not a run: it has no config\.resolved\.json/],
   ["a run that is none", ["predict", base, join(base, "notes.txt")], 65, /is not a run/],
-  ["a picture that is not there", ["predict", base, "cat.jpg", "dog.jpg"], 65, /No such image: cat\.jpg, dog\.jpg/],
+  ["a image that is not there", ["predict", base, "cat.jpg", "dog.jpg"], 65, /No such image: cat\.jpg, dog\.jpg/],
   // Bad data.
   ...cuts.map((path, at): [string, string[], number, RegExp] => [
     `an archive cut in its ${at + 1}. tenth`,
@@ -159,8 +159,8 @@ const mistakes: [string, string[], number, RegExp][] = [
     new RegExp(`cut-${at}\\.tar\\.gz`),
   ]),
   ["a label out of range", small(badLabel), 65, /train\.bin.*100/],
-  ["an empty class folder", verify(pictures("empty")), 65, /dog/],
-  ["a picture that cannot be read", verify(pictures("unreadable", Buffer.from("no picture"))), 65, /dog\/a\.png/],
+  ["an empty class folder", verify(images("empty")), 65, /dog/],
+  ["a image that cannot be read", verify(images("unreadable", Buffer.from("no image"))), 65, /dog\/a\.png/],
   // Configs.
   ["a key", config("key.mjs", "epoch: 2"), 2, /unknown option "epoch" \(did you mean "epochs"\?\)/],
   ["a key's type", config("type.mjs", 'batchSize: "many"'), 2, /"batchSize".*got "many"/],

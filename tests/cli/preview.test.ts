@@ -3,7 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import sharp from "sharp";
 import { describe, expect, it } from "vitest";
-import { asPicture } from "../../core/data/normalise.js";
+import { asImage } from "../../core/data/normalise.js";
 import { sheet } from "../../core/image/sheet.js";
 import { trainer, workplace } from "../support/run-cli.js";
 
@@ -68,8 +68,8 @@ describe("images", () => {
     const of = { height: 1, width: 2, mean: [0.5, 0.4, 0.3], deviation: [0.2, 0.25, 0.5] } as const;
     const bytes = [0, 17, 255, 128, 90, 3];
     const normal = Float32Array.from(bytes, (value, at) => (value / 255 - of.mean[at % 3]!) / of.deviation[at % 3]!);
-    expect([...asPicture(normal, of).pixels]).toEqual(bytes);
-    expect([...asPicture(Float32Array.of(9, -9, 9, -9, 9, -9), of).pixels]).toEqual([255, 0, 255, 0, 255, 0]);
+    expect([...asImage(normal, of).pixels]).toEqual(bytes);
+    expect([...asImage(Float32Array.of(9, -9, 9, -9, 9, -9), of).pixels]).toEqual([255, 0, 255, 0, 255, 0]);
   });
 
   it("stand in rows and columns on white", async () => {

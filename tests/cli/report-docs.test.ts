@@ -11,7 +11,7 @@ const { inside } = workplace();
 const page = readFileSync(fileURLToPath(new URL("../../docs/report.md", import.meta.url)), "utf8");
 const commands = [...page.matchAll(/^```\n(.*?)^```$/gms)].flatMap(([, block]) => block!.trim().split("\n"));
 
-/** Fewer pictures than a reader would take: what is asked is whether the commands fit together. */
+/** Fewer images than a reader would take: what is asked is whether the commands fit together. */
 const small = (command: string): string[] => {
   const [program, ...args] = command.split(" ");
   expect(program).toBe("trainer");

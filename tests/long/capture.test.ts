@@ -45,9 +45,9 @@ it.each(Object.keys(presets).filter((name) => name !== "transfer") as (keyof typ
 it.each(Object.entries(models))(
   "%s",
   async (_, model) => {
-    const pictures = shapes({ classes: 4, size: 32, train: 40, test: 4 });
+    const images = shapes({ classes: 4, size: 32, train: 40, test: 4 });
     const config = microConfig({
-      data: pictures,
+      data: images,
       model: model({}),
       epochs: 1,
       holdout: 0,
@@ -59,10 +59,10 @@ it.each(Object.entries(models))(
 );
 
 it.each([24, 28])("maps of %i px, whose sizes are no powers of two", async (size) => {
-  const pictures = shapes({ classes: 4, size, train: 60, test: 4 });
+  const images = shapes({ classes: 4, size, train: 60, test: 4 });
   await mustBeEqual(
     microConfig({
-      data: pictures,
+      data: images,
       model: models.resnet18({ width: 8, stem: "cifar" }),
       epochs: 1,
       holdout: 0,
@@ -74,17 +74,17 @@ it.each([24, 28])("maps of %i px, whose sizes are no powers of two", async (size
 it.each(Object.entries(models))(
   "%s with frozen layers",
   async (_, model) => {
-    const pictures = shapes({ classes: 4, size: 32, train: 48, test: 4 });
+    const images = shapes({ classes: 4, size: 32, train: 48, test: 4 });
     // Trained for an epoch, so that norms have statistics, and frozen but for the head from then on.
-    await mustBeEqual(microConfig({ data: pictures, model: model({}), plugins: [freezing()], epochs: 2, holdout: 0 }));
+    await mustBeEqual(microConfig({ data: images, model: model({}), plugins: [freezing()], epochs: 2, holdout: 0 }));
   },
   600_000,
 );
 
 it("an optimizer with decay, clipping and many parameters", async () => {
-  const pictures = shapes({ classes: 4, size: 32, train: 48, test: 4 });
+  const images = shapes({ classes: 4, size: 32, train: 48, test: 4 });
   const plugins = [gradientClipping({ maximum: 0.5 }), l2({ decay: 1e-3 })];
-  const config = microConfig({ data: pictures, model: models["efficientnet-b0"]({}), plugins, epochs: 1, holdout: 0 });
+  const config = microConfig({ data: images, model: models["efficientnet-b0"]({}), plugins, epochs: 1, holdout: 0 });
   await mustBeEqual(config);
   await mustBeEqual({ ...config, optimizer: adamw({ weightDecay: 0 }), learningRate: 0.003 });
 });

@@ -34,7 +34,7 @@ beforeAll(async () => {
 
 /**
  * What the run's VisualDL log has: each tag and step. Within a step weights may come in another order, and of an epoch
- * whose last micro-batch was done before the kill nobody has seen an augmented picture any more.
+ * whose last micro-batch was done before the kill nobody has seen an augmented image any more.
  */
 const loggedIn = (folder: string): string[] =>
   readVisualDl(folder)

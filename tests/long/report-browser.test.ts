@@ -659,7 +659,7 @@ describe("a run's report", () => {
     await tab.close();
   });
 
-  it("is read in full without a mouse: every control has a name, every picture a text", async () => {
+  it("is read in full without a mouse: every control has a name, every image a text", async () => {
     const { tab } = await open(join(run, "report.html"));
     const nameless = await tab.$$eval(
       "button, select, input, progress, canvas[tabindex], .is-images img, [role=application], [role=img]",

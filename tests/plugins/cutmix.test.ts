@@ -21,7 +21,7 @@ const golden = JSON.parse(readFileSync(new URL("../golden/torch/cutmix.json", im
   };
 };
 
-/** Every number of every picture is another one, so that a pixel tells where it comes from. Class = row. */
+/** Every number of every image is another one, so that a pixel tells where it comes from. Class = row. */
 function ramp(size: number, height: number, width: number): Batch {
   const values = Float32Array.from({ length: size * height * width * 3 }, (_, at) => at + 1);
   return {
@@ -57,7 +57,7 @@ describe("cutmix", () => {
   it("mixes a batch as torchvision does, pixel for pixel", () => {
     tf.tidy(() => {
       const { centre, share, partners, images, mixed, labels, targets, kept } = golden.batch;
-      // torchvision's pictures have one channel here; ours always three.
+      // torchvision's images have one channel here; ours always three.
       const three = (one: number[][][][]): tf.Tensor4D => tf.tile(tf.tensor4d(one), [1, 1, 1, 3]);
       const batch: Batch = {
         images: three(images),
@@ -74,7 +74,7 @@ describe("cutmix", () => {
     });
   });
 
-  it.each([128, 7, 2])("moves as much of the targets as of the pixels, batch after batch: %i pictures", (size) => {
+  it.each([128, 7, 2])("moves as much of the targets as of the pixels, batch after batch: %i images", (size) => {
     const { call } = mountPlugin(cutmix());
     let seen = 0;
     for (let microBatch = 0; microBatch < 40; microBatch++) {
@@ -111,7 +111,7 @@ describe("cutmix", () => {
     });
   });
 
-  it("keeps .70 of a picture of 32 pixels and .68 of one of 224 on average, since boxes are clipped", () => {
+  it("keeps .70 of a image of 32 pixels and .68 of one of 224 on average, since boxes are clipped", () => {
     for (const [side, expected] of [
       [32, 0.701],
       [224, 0.682],

@@ -78,7 +78,7 @@ describe("ema", () => {
       microConfig({ batchSize: 4, plugins: [gradientAccumulation({ factor: 2 }), ema(), count] }),
     );
     expect(updates).toBe(summary.steps);
-    expect(summary.steps).toBe(3 * 2); // 14 pictures: four micro-batches an epoch
+    expect(summary.steps).toBe(3 * 2); // 14 images: four micro-batches an epoch
   });
 
   it("averages running statistics too, and evaluates without touching what trains", async () => {

@@ -6,7 +6,7 @@ import { mixRows, mixup } from "../../plugins/mixup/index.js";
 
 beforeAll(async () => void (await loadBackend()));
 
-/** Row r is a picture of the number r + 1, of class r. */
+/** Row r is a image of the number r + 1, of class r. */
 function flat(size: number): Batch {
   const rows = Int32Array.from({ length: size }, (_, row) => row);
   return {
@@ -18,11 +18,11 @@ function flat(size: number): Batch {
 }
 
 describe("mixup", () => {
-  it("is equation 1, for pictures and targets alike", () => {
+  it("is equation 1, for images and targets alike", () => {
     tf.tidy(() => {
       const next = mixRows(flat(3), 0.75, Int32Array.of(2, 0, 1));
-      const picture = (row: number): number => next.images.arraySync()[row]![0]![0]![0]!;
-      expect([picture(0), picture(1), picture(2)]).toEqual([1.5, 1.75, 2.75]);
+      const image = (row: number): number => next.images.arraySync()[row]![0]![0]![0]!;
+      expect([image(0), image(1), image(2)]).toEqual([1.5, 1.75, 2.75]);
       expect(next.targets.arraySync()).toEqual([
         [0.75, 0, 0.25],
         [0.25, 0.75, 0],
@@ -31,7 +31,7 @@ describe("mixup", () => {
     });
   });
 
-  it.each([128, 7, 2])("gives targets that say what is in the picture: %i pictures", (size) => {
+  it.each([128, 7, 2])("gives targets that say what is in the image: %i images", (size) => {
     const { call } = mountPlugin(mixup());
     for (let microBatch = 0; microBatch < 20; microBatch++) {
       tf.tidy(() => {

@@ -32,7 +32,7 @@ describe("progressive-resizing", () => {
     }
   });
 
-  it("halves a picture to the means of two by two pixels, and leaves targets alone", () => {
+  it("halves a image to the means of two by two pixels, and leaves targets alone", () => {
     tf.tidy(() => {
       const { call } = mountPlugin(progressiveResizing(), { config: { epochs: 10 } });
       const images = tf.randomNormal([3, 8, 8, 3], 0, 1, "float32", 5) as tf.Tensor4D;
@@ -46,7 +46,7 @@ describe("progressive-resizing", () => {
     });
   });
 
-  it("comes after mixing, which sees full pictures, and never touches evaluation", async () => {
+  it("comes after mixing, which sees full images, and never touches evaluation", async () => {
     const { taps } = mountPlugin(cutmix(), { config: { plugins: [progressiveResizing()] } });
     expect(taps.map(({ plugin }) => plugin)).toEqual(["cutmix", "progressive-resizing"]);
     const seen = { training: new Set<number>(), evaluation: new Set<number>() };

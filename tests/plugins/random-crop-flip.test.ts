@@ -17,9 +17,9 @@ describe("random-crop-flip", () => {
   it("reaches every shift in both directions equally often, and mirrors half", () => {
     const { call } = mountPlugin(randomCropFlip({ padding: 2 }));
     const counts = new Map<string, number>();
-    const pictures = 5000;
+    const images = 5000;
     let mirrored = 0;
-    for (let index = 0; index < pictures; index++) {
+    for (let index = 0; index < images; index++) {
       const { pixels } = call.beforeSample(ramp(5, index), 0);
       const middle = pixels.subarray(12 * 3, 12 * 3 + 2); // always inside
       const flipped = pixels[11 * 3 + 1]! > pixels[13 * 3 + 1]!;
@@ -30,7 +30,7 @@ describe("random-crop-flip", () => {
     expect(counts.size).toBe(25);
     const chiSquare = [...counts.values()].reduce((sum, count) => sum + (count - 200) ** 2 / 200, 0);
     expect(chiSquare).toBeLessThan(51.2); // 24 degrees of freedom, p = 0.001
-    expect(Math.abs(mirrored / pictures - 0.5)).toBeLessThan(0.03);
+    expect(Math.abs(mirrored / images - 0.5)).toBeLessThan(0.03);
   });
 
   it("is a function of seed, epoch and sample, and leaves its argument alone", () => {

@@ -26,7 +26,7 @@ describe("stochastic-depth", () => {
     expect(dropRate(0.5, 53, 54)).toBe(0.5);
   });
 
-  it("drops whole pictures, keeps the mean, and does nothing in evaluation", () => {
+  it("drops whole images, keeps the mean, and does nothing in evaluation", () => {
     const branch = mountPlugin(stochasticDepth({ rate: 0.25 })).call.buildBlock(ones, info);
     const rows = run(branch, 4000, true);
     expect(rows.every((row) => row.every((value) => value === row[0]))).toBe(true);

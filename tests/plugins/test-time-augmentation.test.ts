@@ -7,7 +7,7 @@ import { mirrored, moreViews, moved } from "../../plugins/test-time-augmentation
 
 beforeAll(async () => void (await loadBackend()));
 
-/** One picture of one row or column of pixels. */
+/** One image of one row or column of pixels. */
 const row = (...values: number[]): tf.Tensor4D => tf.tile(tf.tensor4d(values, [1, 1, values.length, 1]), [1, 3, 1, 3]);
 const firstRow = (images: tf.Tensor4D): number[] => images.arraySync()[0]![0]!.map((pixel) => pixel[0]!);
 
@@ -28,7 +28,7 @@ describe("test-time-augmentation", () => {
     });
   });
 
-  it("refuses a shift that leaves nothing of a picture to mirror, by its name", () => {
+  it("refuses a shift that leaves nothing of a image to mirror, by its name", () => {
     tf.tidy(() => {
       expect(() => moved(row(1, 2, 3, 4), 4, 0)).toThrow(
         'Plugin "test-time-augmentation": expected "shift" below the image size of 3 × 4, got 4.',
@@ -45,7 +45,7 @@ describe("test-time-augmentation", () => {
     expect(names(true, 2)).toEqual(["up-left", "down-right", "mirrored", "up-left, mirrored", "down-right, mirrored"]);
   });
 
-  it("averages probabilities, and reports the plain picture's own figures beside", async () => {
+  it("averages probabilities, and reports the plain image's own figures beside", async () => {
     const plain = await fitWeights(microConfig());
     const with6 = await fitWeights(microConfig({ plugins: [testTimeAugmentation({ shift: 1 })] }));
     expect(with6.hash).toBe(plain.hash);
@@ -57,7 +57,7 @@ describe("test-time-augmentation", () => {
     expect(none.summary.test!.singleView).toBeUndefined();
   });
 
-  it("gives a picture and its mirror one answer", async () => {
+  it("gives a image and its mirror one answer", async () => {
     const outputs: Float32Array[] = [];
     const keep: Plugin = {
       name: "keep",

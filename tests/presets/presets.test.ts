@@ -17,7 +17,7 @@ import { cifar100Strong, type PresetOptions, presets } from "../../presets/index
 import { miniCifar100, temporaryFolder } from "../support/mini-cifar.js";
 
 const data = join(temporaryFolder(), "cifar");
-const pictures = join(temporaryFolder(), "pictures");
+const images = join(temporaryFolder(), "images");
 const weights = join(temporaryFolder(), "resnet50.safetensors");
 
 beforeAll(async () => {
@@ -25,11 +25,11 @@ beforeAll(async () => {
   mkdirSync(data);
   for (const [name, bytes] of Object.entries(miniCifar100())) writeFileSync(join(data, name), bytes);
   for (const [hue, name] of ["cat", "dog"].entries()) {
-    mkdirSync(join(pictures, name), { recursive: true });
+    mkdirSync(join(images, name), { recursive: true });
     for (let place = 0; place < 10; place++) {
       const background = { r: 250 * hue, g: 20 * place, b: 99 };
-      const picture = sharp({ create: { width: 40, height: 30, channels: 3, background } });
-      await picture.jpeg().toFile(join(pictures, name, `${place}.jpg`));
+      const image = sharp({ create: { width: 40, height: 30, channels: 3, background } });
+      await image.jpeg().toFile(join(images, name, `${place}.jpg`));
     }
   }
   // What a pretrained file has: the same network with another head.
@@ -52,7 +52,7 @@ const options: Record<Name, PresetOptions> = {
   "cifar100-native": { data },
   "cifar100-strong": { data },
   "cifar100-augmented": { data },
-  transfer: { data: pictures, weights },
+  transfer: { data: images, weights },
 };
 
 const planOf = async (name: Name): Promise<Plan> => {
@@ -103,7 +103,7 @@ describe.each(Object.keys(presets) as Name[])("%s", (name) => {
     };
     const { summary } = await new Trainer(config).fit();
     expect(summary).toMatchObject({ preset: name, steps: 2, stopReason: "max steps" });
-    // A folder of pictures has no test split of its own here.
+    // A folder of images has no test split of its own here.
     expect((summary.test ?? summary.validation)!.loss).toBeGreaterThan(0);
   });
 });
@@ -114,7 +114,7 @@ describe("a preset that accumulates", () => {
     [32, 16],
     [100, 5],
     [2048, 1],
-  ])("keeps about 512 pictures a step with micro-batches of %i", (batchSize, factor) => {
+  ])("keeps about 512 images a step with micro-batches of %i", (batchSize, factor) => {
     const { plugins } = presets["cifar100-strong"].create({ batchSize });
     expect(plugins!.find(({ name }) => name === "gradient-accumulation")!.options).toEqual({ factor });
   });
@@ -144,7 +144,7 @@ describe("cifar100-augmented and cifar100-native", () => {
 });
 
 describe("transfer", () => {
-  it.each([{}, { data: "pictures" }, { weights: "weights.safetensors" }])("needs both its files: %o", (given) => {
+  it.each([{}, { data: "images" }, { weights: "weights.safetensors" }])("needs both its files: %o", (given) => {
     expect(() => presets.transfer.create(given)).toThrow(/--data FOLDER --weights FILE/);
   });
 });

@@ -4,14 +4,14 @@ import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import sharp from "sharp";
 import { afterAll, describe, expect, it } from "vitest";
-import type { Picture } from "../../core/index.js";
+import type { Image } from "../../core/index.js";
 import type { Page } from "../../report/blocks.js";
 import { createGallery, galleryPage } from "../../report/gallery.js";
 
 const base = mkdtempSync(join(tmpdir(), "fitloop-gallery-"));
 afterAll(() => rmSync(base, { recursive: true, force: true }));
 
-const gray = (side: number): Picture => ({
+const gray = (side: number): Image => ({
   pixels: new Uint8Array(3 * side * side).fill(90),
   height: side,
   width: side,

@@ -32,7 +32,7 @@ describe("what is stored", () => {
       createReport({ command: "trainer --x" }),
     ]);
     const images: string[] = [];
-    trainer.events.on("picture", ({ path }) => void images.push(path));
+    trainer.events.on("image", ({ path }) => void images.push(path));
     const { validation } = (await trainer.fit({ folder })).summary;
     const kept = readKept(folder);
     expect(kept.command).toBe("trainer --x");
@@ -71,7 +71,7 @@ describe("what is stored", () => {
     const config = microConfig({ epochs: 1, data: imageFolder({ path: data, size: 16 }), holdout: 0.5 });
     const paths: string[] = [];
     const trainer = new Trainer(config, [createRunRecord().plugin, createReport()]);
-    trainer.events.on("picture", ({ path }) => void paths.push(path));
+    trainer.events.on("image", ({ path }) => void paths.push(path));
     await trainer.fit({ folder });
     const { worst } = readKept(folder).splits["validation"]!;
     const sides = new Set<number>();

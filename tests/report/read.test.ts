@@ -61,7 +61,7 @@ beforeAll(async () => {
 });
 
 describe("the page of a run", () => {
-  it("has curves, matrix, classes, pictures, costs, plan, config and the command", () => {
+  it("has curves, matrix, classes, images, costs, plan, config and the command", () => {
     const { blocks, live, title } = runPage(readRun(whole, false));
     expect(title).toContain("whole");
     expect(live).toBeUndefined();
@@ -218,7 +218,7 @@ describe("a damaged folder", () => {
     const folder = copy(whole, "deleted");
     const parts = readRun(folder, false);
     rmSync(folder, { recursive: true });
-    expect(runPage(parts).blocks.length).toBeGreaterThan(5); // without its pictures
+    expect(runPage(parts).blocks.length).toBeGreaterThan(5); // without its images
     expect(() => writeReport(parts)).toThrow(
       expect.objectContaining({ code: "ERR_IO", message: expect.stringContaining(join(folder, "report.html")) }),
     );
@@ -312,7 +312,7 @@ describe("a damaged folder", () => {
     const inside = join(folder, "a.png");
     writeFileSync(inside, Buffer.from("\x89PNG and more", "latin1"));
     writeFileSync(join(base, "outside.png"), Buffer.from("\x89PNG and more", "latin1"));
-    writeFileSync(join(folder, "text.png"), "no picture");
+    writeFileSync(join(folder, "text.png"), "no image");
     symlinkSync(join(base, "outside.png"), join(folder, "link.png"));
     execFileSync("mkfifo", [join(folder, "pipe.png")]);
     const image = imageReader(folder);

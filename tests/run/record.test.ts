@@ -106,7 +106,7 @@ describe("a finished run", () => {
     expect(hash).toBe(plain.hash);
   });
 
-  it("keeps the weights that were evaluated at the end, and how pictures reach them", async () => {
+  it("keeps the weights that were evaluated at the end, and how images reach them", async () => {
     const hash = await hashOfKept(microConfig());
     rmSync(folder, { recursive: true });
     createRunFolder({ out: folder, name: "micro" });

@@ -21,7 +21,7 @@ export function ramp(index: number, size = 16): Sample {
 export const streamOf = (plugin: string, epoch: number, index: number) =>
   stream(1, `${plugin}/beforeSample`, epoch, index);
 
-/** How often each outcome came up in `count` pictures. */
+/** How often each outcome came up in `count` images. */
 export function tally(count: number, outcome: (index: number) => string): Map<string, number> {
   const counts = new Map<string, number>();
   for (let index = 0; index < count; index++) {

@@ -47,7 +47,7 @@ export type Files = Record<string, Buffer>;
 const nameList = (prefix: string, count: number): Buffer =>
   Buffer.from(Array.from({ length: count }, (_, at) => `${prefix}_${at}\n`).join(""));
 
-/** The files of a CIFAR-100 of 100 + 10 pictures. */
+/** The files of a CIFAR-100 of 100 + 10 images. */
 export function miniCifar100(): Files {
   return {
     "coarse_label_names.txt": nameList("coarse", 20),
@@ -60,7 +60,7 @@ export function miniCifar100(): Files {
   };
 }
 
-/** The files of a CIFAR-10 of 5 x 4 + 10 pictures. */
+/** The files of a CIFAR-10 of 5 x 4 + 10 images. */
 export function miniCifar10(): Files {
   const batches = [1, 2, 3, 4, 5].map((batch): [string, Buffer] => {
     const labels = [0, 1, 2, 3].map((at) => [(batch * 4 + at) % 10]);

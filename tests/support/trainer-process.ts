@@ -9,7 +9,7 @@ import { readMetrics } from "../../run/metrics.js";
 
 const program = fileURLToPath(new URL("../../bin/trainer.mjs", import.meta.url));
 const config = fileURLToPath(new URL("process.config.ts", import.meta.url));
-/** Of 64 pictures in batches of 8, two to a step, twelve epochs. */
+/** Of 64 images in batches of 8, two to a step, twelve epochs. */
 export const steps = 48;
 
 export interface Ended {

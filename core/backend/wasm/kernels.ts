@@ -58,7 +58,7 @@ const kernels: Record<string, Kernel> = {
       const { input, pad } = usedInput(run, x!, geometry);
       const [, height, width] = input.shape as Shape4D;
       const images = exchangeEnds(run, input, [inChannels, height, width, batchSize]);
-      const filter = picturesToChannels(run, dy!, [outHeight, outWidth, batchSize, outChannels]);
+      const filter = imagesToChannels(run, dy!, [outHeight, outWidth, batchSize, outChannels]);
       const dilations = [geometry.strideHeight, geometry.strideWidth];
       const product = run("Conv2D", { x: images, filter }, { ...plain, pad, dilations });
       const flat = run("Reshape", { x: product }, { shape: [inChannels, filterHeight * filterWidth, outChannels] });
@@ -91,10 +91,10 @@ const kernels: Record<string, Kernel> = {
     return composed(backend, (run) => {
       const { input, pad } = usedInput(run, x!, geometry);
       const [, height, width] = input.shape as Shape4D;
-      const picture = picturesToChannels(run, input, [1, height, width, channels]);
-      const filter = picturesToChannels(run, dy!, [outHeight, outWidth, channels, outChannels / inChannels]);
+      const image = imagesToChannels(run, input, [1, height, width, channels]);
+      const filter = imagesToChannels(run, dy!, [outHeight, outWidth, channels, outChannels / inChannels]);
       const dilations = [geometry.strideHeight, geometry.strideWidth];
-      const product = run("DepthwiseConv2dNative", { x: picture, filter }, { ...plain, pad, dilations });
+      const product = run("DepthwiseConv2dNative", { x: image, filter }, { ...plain, pad, dilations });
       const taps = run("Reshape", { x: product }, { shape: [filterHeight * filterWidth, batchSize, outChannels] });
       const sum = run("Sum", { x: taps }, { axis: [1], keepDims: false });
       return run("Reshape", { x: sum }, { shape: attributes.filterShape });
@@ -270,7 +270,7 @@ function usedInput(
 }
 
 /** [batch, height, width, channels] -> [height, width, batch, channels], in the shape asked for. */
-function picturesToChannels(run: Run, x: tf.TensorInfo, shape: Shape4D): tf.TensorInfo {
+function imagesToChannels(run: Run, x: tf.TensorInfo, shape: Shape4D): tf.TensorInfo {
   const [batch, height, width, channels] = x.shape as Shape4D;
   const flat = run("Reshape", { x }, { shape: [batch, height * width, channels] });
   return run("Reshape", { x: run("Transpose", { x: flat }, { perm: [1, 0, 2] }) }, { shape });

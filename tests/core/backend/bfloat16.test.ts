@@ -91,7 +91,7 @@ describe("a convolution", () => {
           tf.grads(of(precision))([x, w], dy),
         );
         for (const place of [0, 1]) {
-          expect(isBfloat16(mine![place]!), "gradients of parameters and pictures are float32").toBe(false);
+          expect(isBfloat16(mine![place]!), "gradients of parameters and images are float32").toBe(false);
           expect(apart(mine![place]!, plain![place]!)).toBeLessThan(4e-3);
         }
       });

@@ -53,9 +53,9 @@ function train(labels: readonly (readonly number[])[]): Files {
 }
 
 /** Rows of pixels in the order height, width, channel. */
-function expectPicture(data: Data["train"], index: number, record: number): Promise<void> {
-  return Promise.resolve(data.read([index])).then(([picture]) => {
-    expect([picture!.height, picture!.width, picture!.pixels.length]).toEqual([32, 32, 3072]);
+function expectImage(data: Data["train"], index: number, record: number): Promise<void> {
+  return Promise.resolve(data.read([index])).then(([image]) => {
+    expect([image!.height, image!.width, image!.pixels.length]).toEqual([32, 32, 3072]);
     for (const [row, column, channel] of [
       [0, 0, 0],
       [0, 0, 1],
@@ -64,7 +64,7 @@ function expectPicture(data: Data["train"], index: number, record: number): Prom
       [17, 5, 1],
       [31, 31, 2],
     ] as const) {
-      expect(picture!.pixels[(row * 32 + column) * 3 + channel]).toBe(pixelOf(record, row, column, channel));
+      expect(image!.pixels[(row * 32 + column) * 3 + channel]).toBe(pixelOf(record, row, column, channel));
     }
   });
 }
@@ -89,9 +89,9 @@ describe("CIFAR-100", () => {
       expect(data.classes[99]).toBe("fine_99");
       expect([...data.train.labels.slice(0, 4)]).toEqual([0, 37, 74, 11]);
       expect([...data.test!.labels]).toEqual([0, 10, 20, 30, 40, 50, 60, 70, 80, 90]);
-      await expectPicture(data.train, 0, 0);
-      await expectPicture(data.train, 99, 99);
-      await expectPicture(data.test!, 3, 1003);
+      await expectImage(data.train, 0, 0);
+      await expectImage(data.train, 99, 99);
+      await expectImage(data.test!, 3, 1003);
       expect(data.train.describe(17)).toBe("train.bin#17");
       fingerprints.add(data.fingerprint);
     }
@@ -105,7 +105,7 @@ describe("CIFAR-100", () => {
     const { train } = await makePart(cifar100({ path: folderOf(whole) })).load({});
     const [first] = await train.read([5]);
     first!.pixels.fill(0);
-    await expectPicture(train, 5, 5);
+    await expectImage(train, 5, 5);
   });
 
   it("says when a split is not the official size, in one line each", async () => {
@@ -230,8 +230,8 @@ describe("CIFAR-10", () => {
       const data = await makePart(cifar10({ path })).load({});
       expect([data.train.length, data.test!.length, data.classes.length]).toEqual([20, 10, 10]);
       expect([...data.train.labels.slice(4, 9)]).toEqual([8, 9, 0, 1, 2]);
-      await expectPicture(data.train, 6, 202);
-      await expectPicture(data.test!, 9, 1009);
+      await expectImage(data.train, 6, 202);
+      await expectImage(data.test!, 9, 1009);
       expect(data.train.describe(6)).toBe("data_batch_2.bin#2");
     }
   });

@@ -40,7 +40,7 @@ describe("stratifiedHoldout", () => {
         const out = countsOf(labels, validation);
         const most = labels.length - all.size;
         expect(validation.length).toBe(Math.min(Math.round(fraction * labels.length), most));
-        let reduced = false; // where a class had to keep its only picture, others give more than their share
+        let reduced = false; // where a class had to keep its only image, others give more than their share
         for (const [label, total] of all) {
           expect(left.get(label) ?? 0).toBeGreaterThanOrEqual(1);
           if (Math.ceil(total * fraction) > total - 1) reduced = true;

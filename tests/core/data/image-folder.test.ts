@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import sharp from "sharp";
 import { describe, expect, it, vi } from "vitest";
-import type { DataSource, Picture } from "../../../core/data/dataset.js";
+import type { DataSource, Image } from "../../../core/data/dataset.js";
 import { openDecoder, reasonsAlone } from "../../../core/data/decode.js";
 import { runMarks } from "../../../core/data/folder-scan.js";
 import { imageFolder } from "../../../core/data/image-folder.js";
@@ -59,16 +59,16 @@ async function failure(source: Given<DataSource>): Promise<TrainerError> {
   return error as TrainerError;
 }
 
-/** The picture of one file, and what its pixel at (row, column) is near to. */
-async function decoded(content: Buffer, name: string, size = 16): Promise<Picture> {
+/** The image of one file, and what its pixel at (row, column) is near to. */
+async function decoded(content: Buffer, name: string, size = 16): Promise<Image> {
   const path = folderOf({ [`a/${name}`]: content, "b/x.png": await png(blue) });
   const data = await makePart(imageFolder({ path, size })).load({});
-  const [picture] = await data.train.read([0]);
-  expect([picture!.height, picture!.width, picture!.pixels.length]).toEqual([size, size, size * size * 3]);
-  return picture!;
+  const [image] = await data.train.read([0]);
+  expect([image!.height, image!.width, image!.pixels.length]).toEqual([size, size, size * size * 3]);
+  return image!;
 }
 
-function expectNear({ pixels, width }: Picture, row: number, column: number, { r, g, b }: Colour, within = 3): void {
+function expectNear({ pixels, width }: Image, row: number, column: number, { r, g, b }: Colour, within = 3): void {
   const found = [...pixels.subarray((row * width + column) * 3, (row * width + column) * 3 + 3)];
   [r, g, b].forEach((value, channel) =>
     expect(Math.abs(found[channel]! - value), `${found}`).toBeLessThanOrEqual(within),
@@ -118,12 +118,12 @@ describe("splits and classes", () => {
   });
 
   it("takes valid/ beside train/ and test/ for validation: its images follow those of training", async () => {
-    const picture = await png(red);
+    const image = await png(red);
     const path = folderOf({
-      "train/a/1.png": picture,
-      "train/b/1.png": picture,
-      "valid/b/1.png": picture,
-      "test/a/1.png": picture,
+      "train/a/1.png": image,
+      "train/b/1.png": image,
+      "valid/b/1.png": image,
+      "test/a/1.png": image,
     });
     const data = await makePart(imageFolder({ path, size: 8 })).load({});
     expect([...data.train.labels]).toEqual([0, 1, 1]);
@@ -133,23 +133,23 @@ describe("splits and classes", () => {
   });
 
   it("refuses two folders of one split, and takes valid/ and invalid/ for classes", async () => {
-    const picture = await png(red);
-    const classes = (split: string) => ({ [`${split}/a/1.png`]: picture, [`${split}/b/1.png`]: picture });
+    const image = await png(red);
+    const classes = (split: string) => ({ [`${split}/a/1.png`]: image, [`${split}/b/1.png`]: image });
     const twice = folderOf({ ...classes("train"), ...classes("val"), ...classes("valid") });
     expect((await failure(imageFolder({ path: twice }))).message).toContain(
       "expected one folder of the validation split, got val/ and valid/. Keep one.",
     );
-    const path = folderOf({ "valid/1.png": picture, "invalid/1.png": picture });
+    const path = folderOf({ "valid/1.png": image, "invalid/1.png": image });
     expect((await makePart(imageFolder({ path, size: 8 })).load({})).classes).toEqual(["invalid", "valid"]);
   });
 
   it("reads folders inside class folders, at any depth, each file in order", async () => {
-    const picture = await png(red);
+    const image = await png(red);
     const path = folderOf({
-      "a/2.png": picture,
-      "a/2024-02/1.png": picture,
-      "a/2024-01/deep/1.png": picture,
-      "b/2024-01/1.png": picture,
+      "a/2.png": image,
+      "a/2024-02/1.png": image,
+      "a/2024-01/deep/1.png": image,
+      "b/2024-01/1.png": image,
     });
     symlinkSync(join(path, "a"), join(path, "a", "2024-01", "around"));
     const warn = vi.fn();
@@ -180,10 +180,10 @@ describe("splits and classes", () => {
   });
 
   it("gives one account of everything that is not used, and of hidden files apart", async () => {
-    const picture = await png(red);
+    const image = await png(red);
     const text = Buffer.from("x");
     const path = folderOf({
-      "train/a/1.png": picture,
+      "train/a/1.png": image,
       "train/a/notes.txt": text,
       "train/a/0.bmp": text,
       "train/a/1.BMP": text,
@@ -192,10 +192,10 @@ describe("splits and classes", () => {
       "train/a/LICENSE": text,
       "train/a/.DS_Store": text,
       "train/a/Thumbs.db": text,
-      "train/b/1.png": picture,
-      "train/stray.png": picture,
-      "test/1.png": picture,
-      "unlabelled/1.png": picture,
+      "train/b/1.png": image,
+      "train/stray.png": image,
+      "test/1.png": image,
+      "unlabelled/1.png": image,
       "labels.csv": text,
       ".git/x.png": text,
     });
@@ -225,15 +225,15 @@ describe("splits and classes", () => {
   });
 
   it("never takes a run for a class, nor its images for those of a class", async () => {
-    const picture = await png(red);
+    const image = await png(red);
     for (const mark of runMarks) {
       const path = folderOf({
-        "a/1.png": picture,
-        "b/1.png": picture,
+        "a/1.png": image,
+        "b/1.png": image,
         [`runs/tiny-1/${mark}`]: Buffer.from("{}"),
-        "runs/tiny-1/report/1.png": picture,
+        "runs/tiny-1/report/1.png": image,
         [`b/mine/${mark}`]: Buffer.from("{}"),
-        "b/mine/report/1.png": picture,
+        "b/mine/report/1.png": image,
         [`own/${mark}`]: Buffer.from("{}"),
       });
       const warn = vi.fn();
@@ -246,8 +246,8 @@ describe("splits and classes", () => {
   });
 
   it("never opens a pipe", async () => {
-    const picture = await png(red);
-    const path = folderOf({ "a/1.png": picture, "b/1.png": picture });
+    const image = await png(red);
+    const path = folderOf({ "a/1.png": image, "b/1.png": image });
     spawnSync("mkfifo", [join(path, "a", "2.png")]);
     const warn = vi.fn();
     expect((await makePart(imageFolder({ path, size: 8 })).load({ warn })).train.length).toBe(2);
@@ -255,18 +255,18 @@ describe("splits and classes", () => {
   });
 
   it("refuses empty classes, one class, unknown test classes and test/ alone, each by name", async () => {
-    const picture = await png(red);
+    const image = await png(red);
     const failureOf = (files: Record<string, Buffer>) => failure(imageFolder({ path: folderOf(files), size: 8 }));
     const text = Buffer.from("x");
-    const empty = await failureOf({ "a/1.png": picture, "hollow/1.txt": text, "void/1.txt": text });
+    const empty = await failureOf({ "a/1.png": image, "hollow/1.txt": text, "void/1.txt": text });
     expect(empty.message).toContain("in every class folder, got none in hollow, void. Fill or remove them");
-    expect((await failureOf({ "train/only/1.png": picture })).message).toContain("only the class folder only");
-    expect((await failureOf({ "x.png": picture })).message).toContain("no class folder");
-    const train = { "train/a/1.png": picture, "train/b/1.png": picture };
-    const more = await failureOf({ ...train, "test/a/1.png": picture, "test/c/1.png": picture });
+    expect((await failureOf({ "train/only/1.png": image })).message).toContain("only the class folder only");
+    expect((await failureOf({ "x.png": image })).message).toContain("no class folder");
+    const train = { "train/a/1.png": image, "train/b/1.png": image };
+    const more = await failureOf({ ...train, "test/a/1.png": image, "test/c/1.png": image });
     expect(more.message).toContain("expected classes of train/, got c as well");
-    expect((await failureOf({ "val/a/1.png": picture, "val/b/1.png": picture })).message).toContain("got no train/");
-    const nested = await failureOf({ "twice/a/1.png": picture, "twice/b/1.png": picture });
+    expect((await failureOf({ "val/a/1.png": image, "val/b/1.png": image })).message).toContain("got no train/");
+    const nested = await failureOf({ "twice/a/1.png": image, "twice/b/1.png": image });
     expect(nested.message).toMatch(/only the class folder twice\. If a, b are the classes, give .*twice\.$/);
   });
 
@@ -354,8 +354,8 @@ describe("decoding", () => {
   });
 
   it("honours the rotation in EXIF", async () => {
-    const picture = await halves("left-right", 40, 40);
-    const content = await picture.jpeg({ quality: 95 }).withMetadata({ orientation: 6 }).toBuffer();
+    const image = await halves("left-right", 40, 40);
+    const content = await image.jpeg({ quality: 95 }).withMetadata({ orientation: 6 }).toBuffer();
     const upright = await decoded(content, "x.jpg"); // a quarter turn clockwise: left comes to the top
     expectNear(upright, 1, 8, red, 8);
     expectNear(upright, 14, 8, blue, 8);
@@ -415,9 +415,9 @@ describe("decoding", () => {
 
 describe("reading", () => {
   it("hands every file to libuv before it returns: decoding goes on while this thread is busy", async () => {
-    const picture = await png(red);
+    const image = await png(red);
     const names = Array.from({ length: 12 }, (_, at) => `${at % 2 ? "a" : "b"}/${at}.png`);
-    const path = folderOf(Object.fromEntries(names.map((name) => [name, picture])));
+    const path = folderOf(Object.fromEntries(names.map((name) => [name, image])));
     const { train } = await makePart(imageFolder({ path, size: 8 })).load({});
     const reading = train.read([...names.keys()]);
     const { queue, process } = sharp.counters();
@@ -427,7 +427,7 @@ describe("reading", () => {
 });
 
 describe("damage", () => {
-  /** A picture that does not compress to nothing. */
+  /** A image that does not compress to nothing. */
   const noise = (seed: number) => {
     const pixels = Uint8Array.from({ length: 64 * 64 * 3 }, (_, at) => (at * at * (seed + 3) + at * 7) & 255);
     return sharp(pixels, { raw: { width: 64, height: 64, channels: 3 } });
@@ -440,7 +440,7 @@ describe("damage", () => {
       "b/good.png": good,
       "b/empty.jpg": Buffer.alloc(0),
     };
-    for (let at = 0; at < 24; at++) files[`a/bad-${String(at).padStart(2, "0")}.png`] = Buffer.from("not a picture");
+    for (let at = 0; at < 24; at++) files[`a/bad-${String(at).padStart(2, "0")}.png`] = Buffer.from("not a image");
     const { message } = await failure(imageFolder({ path: folderOf(files), size: 8 }));
     expect(message).toContain("25 of 27 images cannot be read");
     expect(message).toContain("bad-00.png: ");
@@ -483,11 +483,11 @@ describe("damage", () => {
     const content = await noise(1)
       .toFormat(extension as "jpeg", { quality: 90 })
       .toBuffer();
-    const picture = await png(red);
+    const image = await png(red);
     const path = folderOf({
       [`a/bad.${extension}`]: damage(content),
-      "a/whole.png": picture,
-      "b/1.png": picture,
+      "a/whole.png": image,
+      "b/1.png": image,
     });
     const data = await makePart(imageFolder({ path, size: 16, validateAll: false })).load({});
     const error = await Promise.resolve(data.train.read([1, 0, 2])).then(

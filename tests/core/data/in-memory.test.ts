@@ -14,8 +14,8 @@ describe("memorySplit", () => {
   it("puts parts one after another", async () => {
     expect(split.length).toBe(7);
     expect([...split.labels]).toEqual([0, 1, 2, 3, 4, 5, 6]);
-    const pictures = await split.read([6, 0, 3, 2]);
-    expect(pictures.map(({ pixels }) => pixels[0])).toEqual([6, 0, 3, 2]);
+    const images = await split.read([6, 0, 3, 2]);
+    expect(images.map(({ pixels }) => pixels[0])).toEqual([6, 0, 3, 2]);
     expect([2, 3, 6].map(split.describe)).toEqual(["a#2", "b#0", "b#3"]);
   });
 

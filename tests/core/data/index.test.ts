@@ -26,7 +26,7 @@ describe("fitloop/data", () => {
       brightness(count: number): entry.DataSource;
     };
     const report = await entry.verifyData(brightness(6));
-    expect(report).toMatchObject({ clean: true, train: { pictures: 6, counts: [3, 3] } });
+    expect(report).toMatchObject({ clean: true, train: { images: 6, counts: [3, 3] } });
     expect(report.measured.mean[0]).toBeCloseTo(125 / 255, 10);
   });
 

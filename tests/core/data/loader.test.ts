@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
 
-import type { Picture, Sample, Split } from "../../../core/data/dataset.js";
+import type { Image, Sample, Split } from "../../../core/data/dataset.js";
 import { memorySplit } from "../../../core/data/in-memory.js";
 import { createLoader, type LoaderOptions, type RawBatch } from "../../../core/data/loader.js";
 import { TrainerError } from "../../../core/errors.js";
@@ -10,7 +10,7 @@ const height = 2;
 const width = 3;
 const statistics = { mean: [0.5, 0.25, 0], deviation: [0.5, 0.25, 2] } as const;
 
-/** 23 pictures whose every byte is a function of place and position. */
+/** 23 images whose every byte is a function of place and position. */
 const pixels = Uint8Array.from({ length: 23 * 18 }, (_, at) => (at * 37) & 255);
 const labels = Uint16Array.from({ length: 23 }, (_, at) => (at * 5) % 7);
 const split = memorySplit([{ name: "mini", pixels, labels }], height, width);
@@ -247,13 +247,13 @@ describe("what cannot be", () => {
     }
   });
 
-  it("is refused when a data set reads other pictures than it promised", async () => {
+  it("is refused when a data set reads other images than it promised", async () => {
     const wrongSize = { ...split, read: () => [{ pixels: new Uint8Array(27), height: 3, width: 3 }] };
     await expect(loaderOf({ split: wrongSize, batchSize: 1 }).epoch(0).next()).rejects.toMatchObject({
       code: "ERR_DATA",
       message: expect.stringContaining("is 3 x 3 with 27 bytes, expected 2 x 3 with 18 bytes"),
     });
-    const short = { ...split, read: (): Picture[] => [] };
+    const short = { ...split, read: (): Image[] => [] };
     await expect(loaderOf({ split: short }).epoch(0).next()).rejects.toThrow("expected 5 images from read, got 0");
   });
 });

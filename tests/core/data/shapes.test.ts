@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Picture } from "../../../core/data/dataset.js";
+import type { Image } from "../../../core/data/dataset.js";
 import { drawScene, hsv, type ShapeKind, shapeKinds } from "../../../core/data/draw-shape.js";
 import { composeScene, type ShapesOptions, shapes } from "../../../core/data/shapes.js";
 import { TrainerError } from "../../../core/errors.js";
@@ -9,7 +9,7 @@ import { stream } from "../../../core/rng.js";
 const load = (options: ShapesOptions = {}) => makePart(shapes(options)).load({});
 const all = (length: number) => Array.from({ length }, (_, at) => at);
 
-/** Calls back for each pixel: whether a box has it, and whether two pictures differ there. */
+/** Calls back for each pixel: whether a box has it, and whether two images differ there. */
 function compare(
   [top, left, bottom, right]: readonly [number, number, number, number],
   one: Uint8Array,
@@ -33,8 +33,8 @@ describe("shapes", () => {
     expect(data.classes).toEqual(["disc", "square", "triangle", "star", "plus", "ring", "frame"]);
     const counts = all(7).map((label) => data.train.labels.filter((found) => found === label).length);
     expect(counts).toEqual(new Array(7).fill(5));
-    const pictures = await data.train.read([3, 30]);
-    for (const { pixels, height, width } of pictures) expect([pixels.length, height, width]).toEqual([1200, 20, 20]);
+    const images = await data.train.read([3, 30]);
+    for (const { pixels, height, width } of images) expect([pixels.length, height, width]).toEqual([1200, 20, 20]);
   });
 
   it("is a function of seed, split and index: order of reading, batch and number do not matter", async () => {
@@ -46,8 +46,8 @@ describe("shapes", () => {
     expect(await other.train.read([17])).toEqual([forward[17]]);
     expect(one.train.box!(17)).toEqual(other.train.box!(17));
 
-    const differs = async (pictures: Promise<Picture[]> | Picture[]) => {
-      (await pictures).forEach(({ pixels }, at) => expect(Buffer.compare(pixels, forward[at]!.pixels)).not.toBe(0));
+    const differs = async (images: Promise<Image[]> | Image[]) => {
+      (await images).forEach(({ pixels }, at) => expect(Buffer.compare(pixels, forward[at]!.pixels)).not.toBe(0));
     };
     await differs((await load({ train: 40, seed: 2 })).train.read(all(40)));
     await differs(other.test!.read(all(40)));
@@ -78,7 +78,7 @@ describe("shapes", () => {
       const options = { classes: 40, size, seed: 5 };
       const { train } = await load({ ...options, train: 120 });
       for (const index of all(120)) {
-        const [{ pixels }] = (await train.read([index])) as [Picture];
+        const [{ pixels }] = (await train.read([index])) as [Image];
         const box = train.box!(index);
         const scene = composeScene(train.labels[index]!, options, "train", index);
         const ground = drawScene(scene, stream(5, "shapes/train/noise", index), false);
@@ -96,8 +96,8 @@ describe("shapes", () => {
             edges.right ||= column === right - 1;
           }
         });
-        expect(outside, `picture ${index}`).toBe(0);
-        expect(edges, `picture ${index}, ${scene.kind}`).toEqual({
+        expect(outside, `image ${index}`).toBe(0);
+        expect(edges, `image ${index}, ${scene.kind}`).toEqual({
           top: true,
           left: true,
           bottom: true,
@@ -121,7 +121,7 @@ describe("shapes", () => {
     const data = await load({ classes, train: 2 });
     expect(new Set(data.classes).size).toBe(classes);
     const recipes = data.classes.map((_, label) => {
-      // Texture and hue of a class over many pictures; a class of its kind alone has them all.
+      // Texture and hue of a class over many images; a class of its kind alone has them all.
       const scenes = all(6).map((index) => composeScene(label, { classes, size: 32, seed: 1 }, "train", index));
       return { kind: scenes[0]!.kind, textures: new Set(scenes.map(({ texture }) => texture)).size };
     });
@@ -151,18 +151,18 @@ describe("shapes", () => {
 
   it("cannot be told by mean colour or brightness while the kinds of shapes suffice", async () => {
     const { train, test } = await load({ train: 1000, test: 500 });
-    const features = ({ pixels }: Picture): number[] => {
+    const features = ({ pixels }: Image): number[] => {
       const sums = [0, 0, 0, 0];
       for (let at = 0; at < pixels.length; at++) sums[at % 3]! += pixels[at]! / 1024;
       return [...sums.slice(0, 3), Math.abs(sums[0]! - sums[1]!)];
     };
     const centres = all(10).map(() => [0, 0, 0, 0]);
-    (await train.read(all(1000))).forEach((picture, index) => {
-      features(picture).forEach((value, at) => (centres[train.labels[index]!]![at]! += value / 100));
+    (await train.read(all(1000))).forEach((image, index) => {
+      features(image).forEach((value, at) => (centres[train.labels[index]!]![at]! += value / 100));
     });
     const far = (a: number[], b: number[]) => a.reduce((sum, value, at) => sum + (value - b[at]!) ** 2, 0);
-    const right = (await test!.read(all(500))).filter((picture, index) => {
-      const distances = centres.map((centre) => far(features(picture), centre));
+    const right = (await test!.read(all(500))).filter((image, index) => {
+      const distances = centres.map((centre) => far(features(image), centre));
       return distances.indexOf(Math.min(...distances)) === test!.labels[index];
     });
     expect(right.length / 500).toBeLessThan(0.25); // chance is 0.1

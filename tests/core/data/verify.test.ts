@@ -27,8 +27,8 @@ describe("verifyData", () => {
       source: "shapes",
       classes: ["disc", "square", "triangle"],
       height: 16,
-      train: { pictures: 600, counts: [200, 200, 200], damagedCount: 0, repeatedCount: 0 },
-      test: { pictures: 9, counts: [3, 3, 3] },
+      train: { images: 600, counts: [200, 200, 200], damagedCount: 0, repeatedCount: 0 },
+      test: { images: 9, counts: [3, 3, 3] },
       sharedCount: 0,
       clean: true,
     });

@@ -250,7 +250,7 @@ describe("color jitter", () => {
   });
 
   test("the steps are applied in their order", () => {
-    const picture = {
+    const image = {
       pixels: Uint8Array.from({ length: 48 }, (_, index) => (index * 91) % 256),
       height: 4,
       width: 4,
@@ -259,8 +259,8 @@ describe("color jitter", () => {
       { op: "brightness", factor: 1.8 },
       { op: "contrast", factor: 0.5 },
     ] as const;
-    expect(applyColorSteps(picture, steps)).toEqual(color.contrast(color.brightness(picture, 1.8), 0.5));
-    expect(applyColorSteps(picture, [...steps].reverse())).not.toEqual(applyColorSteps(picture, steps));
+    expect(applyColorSteps(image, steps)).toEqual(color.contrast(color.brightness(image, 1.8), 0.5));
+    expect(applyColorSteps(image, [...steps].reverse())).not.toEqual(applyColorSteps(image, steps));
   });
 });
 
@@ -287,7 +287,7 @@ describe("random erasing", () => {
     expect(found.some(({ left }) => left === 0)).toBe(true);
   });
 
-  test("always smaller than the picture; undefined where nothing fits", () => {
+  test("always smaller than the image; undefined where nothing fits", () => {
     const found = sample((random) => randomErasingDraw(random, size));
     expect(found.every((rectangle) => !rectangle || (rectangle.height < 32 && rectangle.width < 32))).toBe(true);
     expect(found.filter(Boolean).length).toBeGreaterThan(draws * 0.999);
@@ -296,7 +296,7 @@ describe("random erasing", () => {
   });
 });
 
-test("random crop: every corner of the padded picture equally often", () => {
+test("random crop: every corner of the padded image equally often", () => {
   const drawn = sample((random) => randomCropDraw(random, { height: 24, width: 40 }, 2));
   const counts = new Map<string, number>();
   expect(drawn.every(({ height, width }) => height === 24 && width === 40)).toBe(true);

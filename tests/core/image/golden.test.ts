@@ -1,5 +1,5 @@
 /**
- * Every operation against torchvision's result on four small pictures (tests/golden/image/generate.py made
+ * Every operation against torchvision's result on four small images (tests/golden/image/generate.py made
  * them).
  *
  * All are equal byte for byte, except where an interpolation is rounded: hue, and bilinear sampling. There a
@@ -8,7 +8,7 @@
 import { readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
-import type { Picture } from "../../../core/data/dataset.js";
+import type { Image } from "../../../core/data/dataset.js";
 import {
   applyOperation,
   autoAugmentSpace,
@@ -33,13 +33,13 @@ const golden = JSON.parse(readFileSync(new URL("golden.json", folder), "utf8")) 
 const blob = gunzipSync(readFileSync(new URL("golden.bin.gz", folder)));
 let position = 0;
 const take = (length: number): Uint8Array => blob.subarray(position, (position += length));
-const pictures = golden.pictures.map(({ name, height, width }) => ({
+const images = golden.pictures.map(({ name, height, width }) => ({
   name,
-  picture: { pixels: take(height * width * 3), height, width },
+  image: { pixels: take(height * width * 3), height, width },
 }));
 const operations = { ...color, ...geometry, applyOperation } as unknown as Record<
   string,
-  (picture: Picture, ...parameters: unknown[]) => Picture
+  (image: Image, ...parameters: unknown[]) => Image
 >;
 
 /** Largest difference in grey levels, and share of bytes that differ, allowed for a case. */
@@ -57,8 +57,8 @@ const cases = golden.cases.map(({ function: name, arguments: parameters }) => ({
   title: `${name} ${JSON.stringify(parameters).slice(0, 90)}`,
   name,
   parameters,
-  results: pictures.map(({ name: title, picture }) => {
-    const result = operations[name]!(picture, ...parameters.map(toBytes));
+  results: images.map(({ name: title, image }) => {
+    const result = operations[name]!(image, ...parameters.map(toBytes));
     return { title, result, expected: take(result.pixels.length) };
   }),
 }));

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { Picture } from "../../../core/data/dataset.js";
+import type { Image } from "../../../core/data/dataset.js";
 import { applyOperation, autoAugmentSpace, type Operation } from "../../../core/image/auto-augment.js";
 import * as color from "../../../core/image/color.js";
 import * as geometry from "../../../core/image/geometry.js";
@@ -15,7 +15,7 @@ const samplings: geometry.Sampling[] = [
 ];
 
 /** 1 x 1 to 40 x 40; noise, or a few values only, where ties and flat channels are common. */
-const somePicture: fc.Arbitrary<Picture> = fc
+const someImage: fc.Arbitrary<Image> = fc
   .record({
     height: fc.integer({ min: 1, max: 40 }),
     width: fc.integer({ min: 1, max: 40 }),
@@ -27,7 +27,7 @@ const somePicture: fc.Arbitrary<Picture> = fc
     ),
   })
   .map(({ height, width, seed, values }) => {
-    const random = stream(seed, "picture");
+    const random = stream(seed, "image");
     const pixels = Uint8Array.from({ length: height * width * 3 }, () => values[random.int(values.length)]!);
     return { pixels, height, width };
   });
@@ -35,14 +35,14 @@ const factor = fc.double({ min: 0, max: 4, noNaN: true });
 const sampling = fc.constantFrom(...samplings);
 
 /** Every function with arguments from all of its range. */
-const operations: Record<string, fc.Arbitrary<(picture: Picture) => Picture>> = {
-  brightness: factor.map((x) => (picture) => color.brightness(picture, x)),
-  contrast: factor.map((x) => (picture) => color.contrast(picture, x)),
-  saturation: factor.map((x) => (picture) => color.saturation(picture, x)),
-  sharpness: factor.map((x) => (picture) => color.sharpness(picture, x)),
-  hue: fc.double({ min: -0.5, max: 0.5, noNaN: true }).map((x) => (picture) => color.hue(picture, x)),
-  posterize: fc.integer({ min: 0, max: 8 }).map((bits) => (picture) => color.posterize(picture, bits)),
-  solarize: fc.double({ min: 0, max: 256, noNaN: true }).map((x) => (picture) => color.solarize(picture, x)),
+const operations: Record<string, fc.Arbitrary<(image: Image) => Image>> = {
+  brightness: factor.map((x) => (image) => color.brightness(image, x)),
+  contrast: factor.map((x) => (image) => color.contrast(image, x)),
+  saturation: factor.map((x) => (image) => color.saturation(image, x)),
+  sharpness: factor.map((x) => (image) => color.sharpness(image, x)),
+  hue: fc.double({ min: -0.5, max: 0.5, noNaN: true }).map((x) => (image) => color.hue(image, x)),
+  posterize: fc.integer({ min: 0, max: 8 }).map((bits) => (image) => color.posterize(image, bits)),
+  solarize: fc.double({ min: 0, max: 256, noNaN: true }).map((x) => (image) => color.solarize(image, x)),
   autocontrast: fc.constant(color.autocontrast),
   equalize: fc.constant(color.equalize),
   invert: fc.constant(color.invert),
@@ -56,18 +56,18 @@ const operations: Record<string, fc.Arbitrary<(picture: Picture) => Picture>> = 
     .map((x) => (p) => geometry.translateY(p, x, { fill: gray })),
   rotate: fc.tuple(fc.double({ min: -400, max: 400, noNaN: true }), sampling).map(
     ([degrees, how]) =>
-      (picture) =>
-        geometry.rotate(picture, degrees, how),
+      (image) =>
+        geometry.rotate(image, degrees, how),
   ),
   shearX: fc.tuple(fc.double({ min: -1, max: 1, noNaN: true }), sampling).map(
     ([x, how]) =>
-      (picture) =>
-        geometry.shearX(picture, x, how),
+      (image) =>
+        geometry.shearX(image, x, how),
   ),
   shearY: fc.tuple(fc.double({ min: -1, max: 1, noNaN: true }), sampling).map(
     ([x, how]) =>
-      (picture) =>
-        geometry.shearY(picture, x, how),
+      (image) =>
+        geometry.shearY(image, x, how),
   ),
   affine: fc
     .record({
@@ -79,45 +79,45 @@ const operations: Record<string, fc.Arbitrary<(picture: Picture) => Picture>> = 
     })
     .map(
       ({ how, ...parameters }) =>
-        (picture) =>
-          geometry.affine(picture, parameters, how),
+        (image) =>
+          geometry.affine(image, parameters, how),
     ),
 };
 
-describe("any picture, any parameter", () => {
+describe("any image, any parameter", () => {
   test.each(Object.entries(operations))("%s keeps the size and leaves its argument alone", (_, operation) => {
     fc.assert(
-      fc.property(somePicture, operation, (picture, apply) => {
-        const before = picture.pixels.slice();
-        const result = apply(picture);
+      fc.property(someImage, operation, (image, apply) => {
+        const before = image.pixels.slice();
+        const result = apply(image);
         expect(result.pixels).toBeInstanceOf(Uint8Array);
-        expect([result.height, result.width]).toEqual([picture.height, picture.width]);
+        expect([result.height, result.width]).toEqual([image.height, image.width]);
         expect(result.pixels.length).toBe(before.length);
-        expect(same(picture.pixels, before)).toBe(true);
+        expect(same(image.pixels, before)).toBe(true);
         // A second call sees nothing of the first: the tables they share are written anew.
         color.equalize(geometry.flipHorizontal(result));
-        expect(same(apply(picture).pixels, result.pixels)).toBe(true);
+        expect(same(apply(image).pixels, result.pixels)).toBe(true);
       }),
       { numRuns: 40 },
     );
   });
 
   test("no result shares memory with its argument", () => {
-    const picture = { pixels: Uint8Array.from({ length: 27 }, (_, index) => index * 9), height: 3, width: 3 };
+    const image = { pixels: Uint8Array.from({ length: 27 }, (_, index) => index * 9), height: 3, width: 3 };
     const all = fc.sample(fc.record(operations), 5).flatMap((functions) => Object.values(functions));
-    for (const apply of all) expect(apply(picture).pixels.buffer).not.toBe(picture.pixels.buffer);
+    for (const apply of all) expect(apply(image).pixels.buffer).not.toBe(image.pixels.buffer);
   });
 
   test("bytes may lie anywhere inside a larger buffer, and be a Node Buffer", () => {
     fc.assert(
-      fc.property(somePicture, fc.integer({ min: 0, max: 3 }), fc.record(operations), (picture, offset, functions) => {
-        const buffer = Buffer.alloc(picture.pixels.length + 8, 99);
-        buffer.set(picture.pixels, offset);
-        const inside = { ...picture, pixels: buffer.subarray(offset, offset + picture.pixels.length) };
+      fc.property(someImage, fc.integer({ min: 0, max: 3 }), fc.record(operations), (image, offset, functions) => {
+        const buffer = Buffer.alloc(image.pixels.length + 8, 99);
+        buffer.set(image.pixels, offset);
+        const inside = { ...image, pixels: buffer.subarray(offset, offset + image.pixels.length) };
         for (const apply of Object.values(functions)) {
-          expect(same(apply(inside).pixels, apply(picture).pixels)).toBe(true);
+          expect(same(apply(inside).pixels, apply(image).pixels)).toBe(true);
         }
-        expect(same(inside.pixels, picture.pixels)).toBe(true);
+        expect(same(inside.pixels, image.pixels)).toBe(true);
       }),
       { numRuns: 25 },
     );
@@ -125,36 +125,36 @@ describe("any picture, any parameter", () => {
 });
 
 describe("neutral parameters give the same bytes", () => {
-  const neutral: Record<string, (picture: Picture) => Picture> = {
-    "brightness 1": (picture) => color.brightness(picture, 1),
-    "contrast 1": (picture) => color.contrast(picture, 1),
-    "saturation 1": (picture) => color.saturation(picture, 1),
-    "sharpness 1": (picture) => color.sharpness(picture, 1),
-    "hue 0": (picture) => color.hue(picture, 0),
-    "posterize 8": (picture) => color.posterize(picture, 8),
-    "solarize 256": (picture) => color.solarize(picture, 256),
-    "whole crop": (picture) => geometry.crop(picture, { top: 0, left: 0, ...sizeOf(picture) }, gray),
-    "translateX 0.9": (picture) => geometry.translateX(picture, 0.9, { fill: gray }),
-    "translateY -0.9": (picture) => geometry.translateY(picture, -0.9, { fill: gray }),
-    "erase nothing": (picture) => geometry.erase(picture, { top: 0, left: 0, height: 0, width: 0 }, gray),
-    "flip twice": (picture) => geometry.flipHorizontal(geometry.flipHorizontal(picture)),
-    "invert twice": (picture) => color.invert(color.invert(picture)),
-    "turn by 360": (picture) => geometry.rotate(picture, 360, { fill: gray }),
+  const neutral: Record<string, (image: Image) => Image> = {
+    "brightness 1": (image) => color.brightness(image, 1),
+    "contrast 1": (image) => color.contrast(image, 1),
+    "saturation 1": (image) => color.saturation(image, 1),
+    "sharpness 1": (image) => color.sharpness(image, 1),
+    "hue 0": (image) => color.hue(image, 0),
+    "posterize 8": (image) => color.posterize(image, 8),
+    "solarize 256": (image) => color.solarize(image, 256),
+    "whole crop": (image) => geometry.crop(image, { top: 0, left: 0, ...sizeOf(image) }, gray),
+    "translateX 0.9": (image) => geometry.translateX(image, 0.9, { fill: gray }),
+    "translateY -0.9": (image) => geometry.translateY(image, -0.9, { fill: gray }),
+    "erase nothing": (image) => geometry.erase(image, { top: 0, left: 0, height: 0, width: 0 }, gray),
+    "flip twice": (image) => geometry.flipHorizontal(geometry.flipHorizontal(image)),
+    "invert twice": (image) => color.invert(color.invert(image)),
+    "turn by 360": (image) => geometry.rotate(image, 360, { fill: gray }),
     ...Object.fromEntries(
       samplings.flatMap((how) => [
-        [`affine ${JSON.stringify(how)}`, (picture: Picture) => geometry.affine(picture, {}, how)],
-        [`shearX 0 ${JSON.stringify(how)}`, (picture: Picture) => geometry.shearX(picture, 0, how)],
-        [`shearY 0 ${JSON.stringify(how)}`, (picture: Picture) => geometry.shearY(picture, 0, how)],
-        [`rotate 0 ${JSON.stringify(how)}`, (picture: Picture) => geometry.rotate(picture, 0, how)],
+        [`affine ${JSON.stringify(how)}`, (image: Image) => geometry.affine(image, {}, how)],
+        [`shearX 0 ${JSON.stringify(how)}`, (image: Image) => geometry.shearX(image, 0, how)],
+        [`shearY 0 ${JSON.stringify(how)}`, (image: Image) => geometry.shearY(image, 0, how)],
+        [`rotate 0 ${JSON.stringify(how)}`, (image: Image) => geometry.rotate(image, 0, how)],
       ]),
     ),
   };
   test.each(Object.entries(neutral))("%s", (_, apply) => {
     fc.assert(
-      fc.property(somePicture, (picture) => {
-        const result = apply(picture);
-        expect([result.height, result.width]).toEqual([picture.height, picture.width]);
-        expect(same(result.pixels, picture.pixels)).toBe(true);
+      fc.property(someImage, (image) => {
+        const result = apply(image);
+        expect([result.height, result.width]).toEqual([image.height, image.width]);
+        expect(same(result.pixels, image.pixels)).toBe(true);
       }),
       { numRuns: 30 },
     );
@@ -163,30 +163,30 @@ describe("neutral parameters give the same bytes", () => {
   test("hue 0, on a cube of 33 values a side", () => {
     const steps = Array.from({ length: 33 }, (_, step) => Math.min(255, step * 8 - (step % 2)));
     const pixels = Uint8Array.from(steps.flatMap((r) => steps.flatMap((g) => steps.flatMap((b) => [r, g, b]))));
-    const picture = { pixels, height: 33, width: 33 * 33 };
-    expect(same(color.hue(picture, 0).pixels, pixels)).toBe(true);
+    const image = { pixels, height: 33, width: 33 * 33 };
+    expect(same(color.hue(image, 0).pixels, pixels)).toBe(true);
   });
 });
 
 test("the largest factor cuts off, it does not wrap", () => {
-  const picture = {
+  const image = {
     pixels: Uint8Array.from({ length: 75 }, (_, index) => (index * 53) % 256),
     height: 5,
     width: 5,
   };
-  expect([...color.brightness(picture, 1e6).pixels]).toEqual([...picture.pixels].map((value) => (value ? 255 : 0)));
-  const gray = color.grayscale(picture).pixels;
-  const expected = [...picture.pixels].map((value, at) => (value > gray[at]! ? 255 : value < gray[at]! ? 0 : value));
-  expect([...color.saturation(picture, 1e6).pixels]).toEqual(expected);
-  expect(color.contrast(picture, 1e6).pixels.every((value) => value === 0 || value === 255)).toBe(true);
-  const sharp = color.sharpness(picture, 1e6).pixels;
-  const kept = sharp.filter((value, at) => value !== 0 && value !== 255 && value !== picture.pixels[at]);
+  expect([...color.brightness(image, 1e6).pixels]).toEqual([...image.pixels].map((value) => (value ? 255 : 0)));
+  const gray = color.grayscale(image).pixels;
+  const expected = [...image.pixels].map((value, at) => (value > gray[at]! ? 255 : value < gray[at]! ? 0 : value));
+  expect([...color.saturation(image, 1e6).pixels]).toEqual(expected);
+  expect(color.contrast(image, 1e6).pixels.every((value) => value === 0 || value === 255)).toBe(true);
+  const sharp = color.sharpness(image, 1e6).pixels;
+  const kept = sharp.filter((value, at) => value !== 0 && value !== 255 && value !== image.pixels[at]);
   expect(kept).toHaveLength(0);
 });
 
 describe("geometry says what it does", () => {
-  /** One bright pixel at (row, column) of a dark 9 x 9 picture. */
-  const dot = (row: number, column: number): Picture => {
+  /** One bright pixel at (row, column) of a dark 9 x 9 image. */
+  const dot = (row: number, column: number): Image => {
     const pixels = new Uint8Array(9 * 9 * 3);
     pixels.fill(255, (row * 9 + column) * 3, (row * 9 + column) * 3 + 3);
     return { pixels, height: 9, width: 9 };
@@ -228,7 +228,7 @@ describe("geometry says what it does", () => {
     expect(geometry.affine(bright, { translate: [2 ** 32, 2 ** 32] }).pixels.every((value) => value === 0)).toBe(true);
   });
 
-  test("a crop outside of the picture is all fill", () => {
+  test("a crop outside of the image is all fill", () => {
     const result = geometry.crop(dot(4, 4), { top: 20, left: -30, height: 2, width: 3 }, [1, 2, 3]);
     expect([...result.pixels]).toEqual([1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2, 3]);
   });
@@ -236,22 +236,22 @@ describe("geometry says what it does", () => {
   test("a crop equals padding first", () => {
     fc.assert(
       fc.property(
-        somePicture,
+        someImage,
         fc.record({
           top: fc.integer({ min: -50, max: 50 }),
           left: fc.integer({ min: -50, max: 50 }),
           height: fc.integer({ min: 1, max: 60 }),
           width: fc.integer({ min: 1, max: 60 }),
         }),
-        (picture, rectangle) => {
+        (image, rectangle) => {
           const { top, left, height, width } = rectangle;
           const expected = Array.from({ length: height * width * 3 }, (_, index) => {
             const row = Math.floor(index / 3 / width) + top;
             const column = (Math.floor(index / 3) % width) + left;
-            const inside = row >= 0 && row < picture.height && column >= 0 && column < picture.width;
-            return inside ? picture.pixels[(row * picture.width + column) * 3 + (index % 3)] : [5, 6, 7][index % 3];
+            const inside = row >= 0 && row < image.height && column >= 0 && column < image.width;
+            return inside ? image.pixels[(row * image.width + column) * 3 + (index % 3)] : [5, 6, 7][index % 3];
           });
-          expect([...geometry.crop(picture, rectangle, [5, 6, 7]).pixels]).toEqual(expected);
+          expect([...geometry.crop(image, rectangle, [5, 6, 7]).pixels]).toEqual(expected);
         },
       ),
       { numRuns: 60 },
@@ -268,54 +268,54 @@ describe("geometry says what it does", () => {
 });
 
 describe("the names of AutoAugment", () => {
-  const picture = {
+  const image = {
     pixels: Uint8Array.from({ length: 16 * 16 * 3 }, (_, index) => (index * 73) % 251),
     height: 16,
     width: 16,
   };
 
-  test("Identity, and every other name changes the picture", () => {
-    expect(applyOperation(picture, "Identity", 0)).toEqual(picture);
+  test("Identity, and every other name changes the image", () => {
+    expect(applyOperation(image, "Identity", 0)).toEqual(image);
     const magnitudes: Partial<Record<Operation, number>> = { Posterize: 3, Solarize: 99, Rotate: 20 };
     for (const op of Object.keys(autoAugmentSpace) as Operation[]) {
       const magnitude = magnitudes[op] ?? (op.startsWith("Translate") ? 3 : 0.3);
-      expect(applyOperation(picture, op, magnitude).pixels, op).not.toEqual(picture.pixels);
+      expect(applyOperation(image, op, magnitude).pixels, op).not.toEqual(image.pixels);
     }
   });
 
   test("fill and interpolation reach the geometry", () => {
-    const moved = applyOperation(picture, "TranslateX", 4, { fill: [1, 2, 3] });
+    const moved = applyOperation(image, "TranslateX", 4, { fill: [1, 2, 3] });
     expect([...moved.pixels.subarray(0, 3)]).toEqual([1, 2, 3]);
-    const nearest = applyOperation(picture, "Rotate", 20).pixels;
-    expect(applyOperation(picture, "Rotate", 20, { interpolation: "bilinear" }).pixels).not.toEqual(nearest);
+    const nearest = applyOperation(image, "Rotate", 20).pixels;
+    expect(applyOperation(image, "Rotate", 20, { interpolation: "bilinear" }).pixels).not.toEqual(nearest);
   });
 });
 
 describe("what cannot be is refused", () => {
-  const picture = { pixels: new Uint8Array(12), height: 2, width: 2 };
+  const image = { pixels: new Uint8Array(12), height: 2, width: 2 };
   const refused: [string, () => unknown, RegExp][] = [
-    ["a negative factor", () => color.brightness(picture, -0.1), /brightness: the factor is -0.1/],
-    ["a factor that is no number", () => color.contrast(picture, NaN), /contrast: the factor is NaN/],
-    ["an infinite factor", () => color.saturation(picture, Infinity), /saturation: the factor is Infinity/],
-    ["a negative sharpness", () => color.sharpness(picture, -1), /sharpness: the factor is -1/],
-    ["a hue beyond half the circle", () => color.hue(picture, 0.51), /hue: the factor is 0.51.*\[-0.5, 0.5\]/],
-    ["half a bit", () => color.posterize(picture, 1.5), /posterize: bits is 1.5/],
-    ["nine bits", () => color.posterize(picture, 9), /posterize: bits is 9/],
-    ["a threshold that is no number", () => color.solarize(picture, NaN), /solarize: the threshold is NaN/],
-    ["an empty crop", () => geometry.crop(picture, { top: 0, left: 0, height: 0, width: 1 }), /height 0/],
-    ["half a pixel", () => geometry.crop(picture, { top: 0.5, left: 0, height: 1, width: 1 }), /top 0.5.*integers/],
-    ["an infinite shift", () => geometry.translateX(picture, Infinity), /left -Infinity.*integers/],
-    ["a scale of 0", () => geometry.affine(picture, { scale: 0 }), /"scale":0.*has no inverse/],
-    ["a negative scale", () => geometry.affine(picture, { scale: -1 }), /"scale":-1.*scale above 0/],
-    ["an angle that is no number", () => geometry.rotate(picture, NaN), /has no inverse/],
+    ["a negative factor", () => color.brightness(image, -0.1), /brightness: the factor is -0.1/],
+    ["a factor that is no number", () => color.contrast(image, NaN), /contrast: the factor is NaN/],
+    ["an infinite factor", () => color.saturation(image, Infinity), /saturation: the factor is Infinity/],
+    ["a negative sharpness", () => color.sharpness(image, -1), /sharpness: the factor is -1/],
+    ["a hue beyond half the circle", () => color.hue(image, 0.51), /hue: the factor is 0.51.*\[-0.5, 0.5\]/],
+    ["half a bit", () => color.posterize(image, 1.5), /posterize: bits is 1.5/],
+    ["nine bits", () => color.posterize(image, 9), /posterize: bits is 9/],
+    ["a threshold that is no number", () => color.solarize(image, NaN), /solarize: the threshold is NaN/],
+    ["an empty crop", () => geometry.crop(image, { top: 0, left: 0, height: 0, width: 1 }), /height 0/],
+    ["half a pixel", () => geometry.crop(image, { top: 0.5, left: 0, height: 1, width: 1 }), /top 0.5.*integers/],
+    ["an infinite shift", () => geometry.translateX(image, Infinity), /left -Infinity.*integers/],
+    ["a scale of 0", () => geometry.affine(image, { scale: 0 }), /"scale":0.*has no inverse/],
+    ["a negative scale", () => geometry.affine(image, { scale: -1 }), /"scale":-1.*scale above 0/],
+    ["an angle that is no number", () => geometry.rotate(image, NaN), /has no inverse/],
     [
       "erasing outside",
-      () => geometry.erase(picture, { top: 1, left: 0, height: 2, width: 1 }, gray),
+      () => geometry.erase(image, { top: 1, left: 0, height: 2, width: 1 }, gray),
       /top 1, left 0, height 2, width 1.*height 2 and width 2/,
     ],
     [
       "erasing with too few bytes",
-      () => geometry.erase(picture, { top: 0, left: 0, height: 1, width: 1 }, new Uint8Array(2)),
+      () => geometry.erase(image, { top: 0, left: 0, height: 1, width: 1 }, new Uint8Array(2)),
       /got 2 bytes.*= 3/,
     ],
   ];
@@ -330,6 +330,6 @@ function same(first: Uint8Array, second: Uint8Array): boolean {
   return Buffer.compare(first, second) === 0;
 }
 
-function sizeOf({ height, width }: Picture): geometry.Size {
+function sizeOf({ height, width }: Image): geometry.Size {
   return { height, width };
 }

@@ -36,7 +36,7 @@ describe.each(cases)("beside torchmetrics and scikit-learn, $classes classes", (
   });
 });
 
-it("bins hold every picture once, the borders in the lower one", () => {
+it("bins hold every image once, the borders in the lower one", () => {
   const seen = { confidence: Float32Array.of(0, 0.25, 0.5, 0.75, 1), correct: Uint8Array.of(0, 1, 0, 1, 1) };
   const { bins, ece } = calibration(seen, { bins: 4 });
   expect(bins.map(({ count }) => count)).toEqual([2, 1, 1, 1]);
@@ -44,7 +44,7 @@ it("bins hold every picture once, the borders in the lower one", () => {
   expect(ece).toBeCloseTo((2 * 0.375 + 0.5 + 0.25 + 0) / 5, 12);
 });
 
-it("counts a picture as often as a bootstrap drew it", () => {
+it("counts a image as often as a bootstrap drew it", () => {
   const seen = { confidence: Float32Array.of(0.5, 1), correct: Uint8Array.of(1, 0) };
   expect(calibration(seen, { places: [0, 0, 1] }).ece).toBeCloseTo((2 * 0.5 + 1) / 3, 12);
 });

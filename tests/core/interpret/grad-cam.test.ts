@@ -72,7 +72,7 @@ function expectClose(ours: tf.Tensor, theirs: tf.Tensor, limit: number): void {
 }
 
 describe("gradCam", () => {
-  it.each([0, 1, 2, 3])("gives PyTorch's maps for class %i, raw, normalised and at the picture's size", (label) => {
+  it.each([0, 1, 2, 3])("gives PyTorch's maps for class %i, raw, normalised and at the image's size", (label) => {
     tf.tidy(() => {
       const images = stored("images") as tf.Tensor4D;
       const found = gradCam({ model: small, weights: goldenWeights(), images, classes: [label, label] });
@@ -141,7 +141,7 @@ describe("gradCam", () => {
         images: tf.slice(images, [1, 0, 0, 0], [1, 16, 16, 3]),
         classes: [classes[1]!],
       });
-      // A picture's map does not depend on its neighbours.
+      // A image's map does not depend on its neighbours.
       expectClose(
         alone.maps,
         tf.slice(found.maps, [1, 0, 0], [1, ...found.maps.shape.slice(1)] as [number, number, number]),

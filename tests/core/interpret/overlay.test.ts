@@ -1,9 +1,9 @@
 import sharp from "sharp";
 import { describe, expect, it } from "vitest";
-import { overlay, type Picture, rowPng } from "../../../core/index.js";
+import { type Image, overlay, rowPng } from "../../../core/index.js";
 import { enlarged, heatColours } from "../../../core/interpret/overlay.js";
 
-const gray = (height: number, width: number, value: number): Picture => ({
+const gray = (height: number, width: number, value: number): Image => ({
   pixels: new Uint8Array(height * width * 3).fill(value),
   height,
   width,

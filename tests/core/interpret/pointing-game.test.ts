@@ -17,9 +17,9 @@ it("a box holds its first row and column, and not its last", () => {
   expect(toleranceOf(224)).toBe(15);
 });
 
-it("puts four pictures in quarters, in the order of the quarters", () => {
-  const picture = (value: number): Uint8Array => new Uint8Array(2 * 2 * 3).fill(value);
-  const whole = grid([picture(1), picture(2), picture(3), picture(4)], { height: 2, width: 2 });
+it("puts four images in quarters, in the order of the quarters", () => {
+  const image = (value: number): Uint8Array => new Uint8Array(2 * 2 * 3).fill(value);
+  const whole = grid([image(1), image(2), image(3), image(4)], { height: 2, width: 2 });
   const at = (row: number, column: number): number => whole[3 * (row * 4 + column)]!;
   const means = quarters(4, 4).map(([top, left, bottom, right]) => {
     const seen = new Set<number>();
@@ -30,7 +30,7 @@ it("puts four pictures in quarters, in the order of the quarters", () => {
   expect(means).toEqual([[1], [2], [3], [4]]);
 });
 
-it("makes fours of four classes, each picture at most once", () => {
+it("makes fours of four classes, each image at most once", () => {
   const labels = [0, 0, 0, 1, 1, 2, 2, 3, 3, 4];
   const fours = foursOf(labels);
   for (const four of fours) expect(new Set(four.map((at) => labels[at])).size).toBe(4);

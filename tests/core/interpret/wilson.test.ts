@@ -8,5 +8,5 @@ it("gives the intervals of statsmodels' proportion_confint(…, method='wilson')
   expect(rounded(50, 100)).toEqual([0.4038, 0.5962]);
   expect(rounded(0, 10)).toEqual([0, 0.2775]);
   expect(rounded(10, 10)).toEqual([0.7225, 1]);
-  expect(rounded(0, 0), "no picture says nothing").toEqual([0, 1]);
+  expect(rounded(0, 0), "no image says nothing").toEqual([0, 1]);
 });

@@ -138,7 +138,7 @@ describe("halt, the default", () => {
     }
   });
 
-  it("within a window: a gradient is found in its own micro-batch, with its pictures", async () => {
+  it("within a window: a gradient is found in its own micro-batch, with its images", async () => {
     const plugins = [fault("gradient", Number.NaN, [1]), gradientAccumulation({ factor: 3 })];
     const { diverged, after, before } = await outcome({ batchSize: 4, plugins });
     expect(diverged).toMatchObject([
@@ -184,7 +184,7 @@ describe("skip", () => {
 
   it("leaves out a whole window where its last micro-batch fails: nothing of it is in the next step", async () => {
     const said: number[] = [];
-    const pictures = async (...microBatches: number[]): Promise<number[]> => {
+    const images = async (...microBatches: number[]): Promise<number[]> => {
       const plugins = [fault("loss", Number.NaN, microBatches), gradientAccumulation({ factor: 2 })];
       const trainer = new Trainer(
         microConfig({ batchSize: 4, epochs: 1, holdout: 0, plugins, onDivergence: { skip: 1 } }),
@@ -194,9 +194,9 @@ describe("skip", () => {
       await trainer.fit();
       return [...said];
     };
-    expect(await pictures()).toEqual([8, 8, 2]);
-    expect(await pictures(1)).toEqual([8, 2]);
-    expect(await pictures(0)).toEqual([4, 8, 2]);
+    expect(await images()).toEqual([8, 8, 2]);
+    expect(await images(1)).toEqual([8, 2]);
+    expect(await images(0)).toEqual([4, 8, 2]);
   });
 
   it("takes back what plugins took in from the failed step", async () => {

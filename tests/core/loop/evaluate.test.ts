@@ -90,7 +90,7 @@ describe("evaluate", () => {
       evaluation: { purpose: "final", weights: new Map(), source: "current", views },
     });
 
-  it("sees every picture once, the short batch too, in the split's order, and leaves no tensor", async () => {
+  it("sees every image once, the short batch too, in the split's order, and leaves no tensor", async () => {
     const before = tf.memory().numTensors;
     const metrics = await run([plainView]);
     expect(metrics).toMatchObject({ count: 3, source: "current" });
@@ -105,7 +105,7 @@ describe("evaluate", () => {
     const [alone, both] = [await run([plainView]), await run([plainView, swapped])];
     const { loss, top1, top5 } = alone!;
     expect(both!.singleView).toEqual({ loss, top1, top5 });
-    // Blue is 0: swapped, red and blue change places, so a red picture looks black and is a coin's toss.
+    // Blue is 0: swapped, red and blue change places, so a red image looks black and is a coin's toss.
     expect(both!.outputs!.probabilities[0]).toBeCloseTo((alone!.outputs!.probabilities[0]! + 0.5) / 2, 6);
   });
 

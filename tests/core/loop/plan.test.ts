@@ -1,4 +1,4 @@
-/** The plan of a run: figures that are right, and a picture of the loop that leaves no hook out. */
+/** The plan of a run: figures that are right, and a image of the loop that leaves no hook out. */
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { adamw, hookNames, loadBackend, Trainer, type TrainerConfig } from "../../../core/index.js";
@@ -145,7 +145,7 @@ describe("hints", () => {
     [0.1, 512, "4 times lower than the linear-scaling rule's 0.4 for 512 images per step"],
     [1, 128, "10 times as high than"],
   ] as const)(
-    "measure a rate of %d for %i pictures by the linear-scaling rule",
+    "measure a rate of %d for %i images by the linear-scaling rule",
     async (learningRate, batchSize, text) => {
       const note = await hintsOf({ learningRate, batchSize });
       if (text === undefined) expect(note).not.toContain("linear-scaling");

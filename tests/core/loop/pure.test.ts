@@ -56,7 +56,7 @@ describe("a pure tap", () => {
 describe("a number that is another one now and then", () => {
   it.each<[string, (step: Step) => number]>([
     ["after some steps", ({ step }) => (step < 4 ? 1 : 0.5)],
-    ["with the pictures", ({ batch }) => (batch!.labels[0] === 0 ? 1 : 0.5)],
+    ["with the images", ({ batch }) => (batch!.labels[0] === 0 ? 1 : 0.5)],
     ["with the rate", ({ learningRate }) => learningRate! * 3],
   ])("%s is not frozen", async (_, factor) => {
     const pure = await run({ pure: true }, factor);

@@ -60,7 +60,7 @@ test("600 steps with evaluations, checkpoints, Grad-CAM and a resume gain no ten
   const folder = mkdtempSync(join(base, "run-"));
   const checkpoints = join(folder, "checkpoints");
   const seen = new Set<string>();
-  const times = { step: 0, evaluate: 0, save: 0, picture: 0 };
+  const times = { step: 0, evaluate: 0, save: 0, image: 0 };
   // Epochs of fifty steps.
   const trainerTo = (maxSteps: number): Trainer => {
     const trainer = new Trainer(
@@ -82,7 +82,7 @@ test("600 steps with evaluations, checkpoints, Grad-CAM and a resume gain no ten
       }),
     );
     trainer.events.on("evaluate:end", () => times.evaluate++);
-    trainer.events.on("picture", () => times.picture++);
+    trainer.events.on("image", () => times.image++);
     trainer.events.on("step", ({ step }) => {
       times.step = step;
       const { numTensors, numBytes } = tf.memory();
@@ -96,7 +96,7 @@ test("600 steps with evaluations, checkpoints, Grad-CAM and a resume gain no ten
   expect(times.step).toBe(600);
   expect(times.evaluate).toBeGreaterThanOrEqual(6);
   expect(times.save).toBeGreaterThanOrEqual(40);
-  expect(times.picture).toBeGreaterThanOrEqual(6);
+  expect(times.image).toBeGreaterThanOrEqual(6);
 
   const { checkpoint } = newestCheckpoint(checkpoints);
   const resumed = await trainerTo(620).fit({ folder, onResumePoint, from: () => fromCheckpoint(checkpoint!) });

@@ -18,7 +18,7 @@ import { updateOnce } from "../../support/update-once.js";
 beforeAll(async () => void (await loadBackend()));
 
 function raw(size: number, change: (images: Float32Array) => void = () => undefined): RawBatch {
-  const random = stream(1, "pictures", size);
+  const random = stream(1, "images", size);
   const images = Float32Array.from({ length: size * 8 * 8 * 3 }, random.normal);
   change(images);
   return {
@@ -98,7 +98,7 @@ describe("a step that fails leaves state and memory as they were", () => {
   };
   const infinite = (value: tf.Tensor): tf.Tensor => tf.mul(value, Infinity);
   const cases: [string, string, (hooks: Hooks) => void, RawBatch?][] = [
-    ["a picture that is not a number", "ERR_DIVERGED", () => undefined, raw(4, (images) => (images[5] = NaN))],
+    ["a image that is not a number", "ERR_DIVERGED", () => undefined, raw(4, (images) => (images[5] = NaN))],
     [
       "a loss that is not finite",
       "ERR_DIVERGED",

@@ -61,7 +61,7 @@ interface Watched extends FitOptions {
 it.each<[string, Partial<TrainerConfig>, (() => Watched)?]>([
   ["evaluating every other epoch", { evaluateEvery: 2 }],
   ["evaluating at the end only", { evaluateEvery: 100 }],
-  ["fewer test pictures", { limitTest: 2 }],
+  ["fewer test images", { limitTest: 2 }],
   ["another name", { name: "another" }],
   ["another limit for hooks", { hookTimeout: 5 }],
   ["going on after a step that is not finite", { onDivergence: { skip: 2 } }],

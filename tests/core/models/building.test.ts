@@ -232,7 +232,7 @@ describe("what the loop is told", () => {
   });
 });
 
-/** Every part's output by its path, for one picture. */
+/** Every part's output by its path, for one image. */
 function outputsOf({ layer }: Model): Map<string, number[]> {
   const outputs = new Map<string, number[]>();
   forward(layer, tf.randomNormal([1, 32, 32, 3], 0, 1, "float32", 1), {

@@ -85,7 +85,7 @@ describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
       const shape = [batch, golden.size, golden.size, 3];
       const found = tf.tidy(() => {
         const weights = weightsOf(layer, golden.normScale);
-        return forward(layer, tf.tensor(values("pictures", shape, 0), shape), { weights }).dataSync();
+        return forward(layer, tf.tensor(values("images", shape, 0), shape), { weights }).dataSync();
       });
       expect(relativeDifference(found, golden.logits.flat())).toBeLessThan(tolerance);
     },
@@ -100,7 +100,7 @@ describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
     const shape = [batch, 32, 32, 3];
     const found = tf.tidy(() => {
       const weights = weightsOf(layer, 1);
-      return forward(layer, tf.tensor(values("pictures", shape, 0), shape), { weights }).dataSync();
+      return forward(layer, tf.tensor(values("images", shape, 0), shape), { weights }).dataSync();
     });
     expect(relativeDifference(found, golden.logits.flat())).toBeLessThan(tolerance);
   });

@@ -15,7 +15,7 @@ interface Count extends GoldenNetwork {
 }
 
 /**
- * Those whose multiply-adds are counted: 555 M, 1.298 G, 4.087 G, 393 M, 379 M and 385 M a picture, and with
+ * Those whose multiply-adds are counted: 555 M, 1.298 G, 4.087 G, 393 M, 379 M and 385 M a image, and with
  * SE.
  */
 const countedNames = new Set([

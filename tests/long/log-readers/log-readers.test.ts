@@ -128,9 +128,9 @@ describe.each(["visualdl", "tensorboard"] as const)("%s", (name) => {
     expect(found[name].scalar.map(({ tag, step, value }: any) => ({ tag, step, value }))).toEqual(expected);
   });
 
-  it("reads every picture, byte for byte", () => {
-    const pictures = found[name].image.map(({ tag, step, png: text }: any) => ({ tag, step, text }));
-    expect(pictures).toEqual(of("image").map(({ tag, step }) => ({ tag, step, text: png.toString("base64") })));
+  it("reads every image, byte for byte", () => {
+    const images = found[name].image.map(({ tag, step, png: text }: any) => ({ tag, step, text }));
+    expect(images).toEqual(of("image").map(({ tag, step }) => ({ tag, step, text: png.toString("base64") })));
   });
 
   it("reads every histogram", () => {

@@ -149,7 +149,7 @@ describe("histograms", () => {
 });
 
 describe("precision and recall", () => {
-  it("at thresholds in even steps, from all pictures to none", () => {
+  it("at thresholds in even steps, from all images to none", () => {
     const isClass = [true, true, false, true, false];
     const curve = prCurveOf([1, 0.8, 0.6, 0.3, 0.1], (at) => isClass[at]!, 5);
     expect(curve.truePositives).toEqual([3, 3, 2, 2, 1]);

@@ -15,7 +15,7 @@ export const visualDlFile = (folder: string): string => only(join(folder, "visua
 export interface Found {
   tag: string;
   step: number;
-  /** The field of VisualDL's Value: 4 scalar, 5 picture, 7 embeddings, 8 histogram, 9 curve, 12 text, 13 hparams. */
+  /** The field of VisualDL's Value: 4 scalar, 5 image, 7 embeddings, 8 histogram, 9 curve, 12 text, 13 hparams. */
   field: number;
   value?: number;
 }

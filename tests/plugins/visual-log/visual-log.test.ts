@@ -47,7 +47,7 @@ async function fit(
 }
 
 describe("a run", () => {
-  it("has its figures, pictures, histograms, curves, features, texts and hyperparameters", async () => {
+  it("has its figures, images, histograms, curves, features, texts and hyperparameters", async () => {
     const folder = folderOf("whole");
     const { steps } = await fit(folder);
     const found = readVisualDl(folder);
