@@ -27,11 +27,12 @@ const file = join(folder, "weights.safetensors");
 /** Settings under which a plugin shows within a few steps, where its defaults would not. */
 const settings: Record<string, Record<string, unknown>> = {
   ema: { decay: 0.5 },
-  finetune: { path: file },
+  finetune: { path: file, partial: true }, // beside squeeze-excite, whose gates the file lacks
   "gradient-accumulation": { factor: 2 },
   "gradient-clipping": { maximum: 0.01 },
   l2: { decay: 0.1 },
   "random-erasing": { probability: 1 },
+  whitening: { layer: "stem" },
 };
 const names = Object.keys(entry.plugins);
 const make = (name: string): Given<Plugin> => {
@@ -69,11 +70,15 @@ const refusedPairs = [
   "auto-augment + rand-augment",
   "auto-augment + trivial-augment",
   "cosine + cosine-restarts",
+  "cosine + linear",
   "cosine + multi-step",
   "cosine + one-cycle",
+  "cosine-restarts + linear",
   "cosine-restarts + multi-step",
   "cosine-restarts + one-cycle",
   "cutmix + mixup",
+  "linear + multi-step",
+  "linear + one-cycle",
   "multi-step + one-cycle",
   "rand-augment + trivial-augment",
 ];

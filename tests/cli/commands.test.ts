@@ -573,9 +573,9 @@ describe("report and compare", () => {
     await trainer("--config", config, "--out", repeat, "--quiet");
     const repeated = await trainer("compare", run, other, repeat, "--out", page, "--force");
     expect(repeated.stderr).toBe(
-      "warning: Runs that repeat a seed are not independent, and each seed counts once in means and deviations: again (that of run).\n",
+      "warning: Runs that repeat a seed are not independent. Each seed counts once in means and deviations: again (seed of run).\n",
     );
-    expect(repeated.stdout).toMatch(/^run and 1 more of its seeds, 1 repeated /m);
+    expect(repeated.stdout).toMatch(/^run and 1 more seed, 1 repeated /m);
     for (const one of [[run], [run, `${run}/`]]) {
       expect(await trainer("compare", ...one)).toMatchObject({
         code: 2,

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import sharp from "sharp";
 import { beforeAll, describe, expect, it } from "vitest";
 import { configHash } from "../../core/config/load.js";
+import { toCheckedJson } from "../../run/checked-json.js";
 import { importedFile, ownConfigFile } from "../support/own-configs.js";
 import { type Ran, trainer, workplace } from "../support/run-cli.js";
 
@@ -30,7 +31,7 @@ describe("the config that this machine remembers", () => {
     cpSync("local", "shared", { recursive: true });
     writeFileSync("shared/evil.mjs", "globalThis.executed = true; export default {};");
     const source = { path: join(inside, "shared", "evil.mjs"), sha256: record.source.sha256 };
-    writeFileSync("shared/config.resolved.json", JSON.stringify({ ...record, source }));
+    writeFileSync("shared/config.resolved.json", toCheckedJson({ ...record, source, checksum: undefined }));
     for (const words of [
       ["evaluate", "shared"],
       ["--resume", "shared"],

@@ -315,7 +315,7 @@ describe("words", () => {
 
   it("tables fit a screen: the first column gives way, then the last ones go", () => {
     const rows = [
-      ["a image of a cat.png", "41.2 %", "cat", "a-cat.png"],
+      ["a picture of a cat.png", "41.2 %", "cat", "a-cat.png"],
       ["b", "9.0 %", "dog", "b.png"],
     ];
     expect(table(rows, "", 60)).toBe(table(rows));

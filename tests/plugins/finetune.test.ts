@@ -204,7 +204,7 @@ describe("finetune", () => {
             'the model has no weight "nothing"',
           );
           expect(() => started.replaceWeights(new Map([["fc.bias", tf.zeros([1])]]))).toThrow(
-            '"fc.bias" is [4], and [1] came',
+            'expected [4] for "fc.bias", got [1]',
           );
         });
         hooks.onEpochEnd.tap(() => {

@@ -70,7 +70,7 @@ describe("l2", () => {
 
   it("refuses an optimizer that decays by itself, and says what to do", () => {
     expect(() => mountPlugin(l2(), { config: { optimizer: adamw() } })).toThrow(
-      'Weights would decay twice: plugin "l2" adds 0.0001 to the gradients, and optimizer "adamw" decays by 0.01 on its own. ' +
+      'Weights would decay twice: plugin "l2" adds 0.0001 to the gradients, and optimizer "adamw" decays by 0.01 itself. ' +
         'Set weightDecay: 0 in the optimizer, or remove "l2".',
     );
     expect(() => mountPlugin(l2(), { config: { optimizer: adamw({ weightDecay: 0 }) } })).not.toThrow();
