@@ -18,6 +18,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { TrainerError } from "../errors.js";
 import { makeFolders } from "../files.js";
+import { megabytes } from "../format.js";
 import { waitForLock } from "../lock/waiting.js";
 
 /** A file on the web whose content is known. */
@@ -77,7 +78,7 @@ export async function download(file: RemoteFile, path: string, options: Download
       const found = await differenceFrom(file, part);
       if (found === undefined) {
         await publish(part, path);
-        log(`${basename(path)}: ${megabytes(file.bytes)} MB, SHA-256 as expected, kept as ${path}`);
+        log(`${basename(path)}: ${megabytes(file.bytes)}, SHA-256 as expected, kept as ${path}`);
         return;
       }
       problem = found;
@@ -111,7 +112,7 @@ async function fetchWhole(file: RemoteFile, part: string, options: DownloadOptio
     if (fruitless === fruitlessAttempts) {
       throw refuse(file, `${fruitlessAttempts} attempts in a row brought nothing, the last: ${message}.`, failure);
     }
-    log(`${basename(file.url)}: ${message}; going on at ${megabytes(after)} of ${megabytes(file.bytes)} MB`);
+    log(`${basename(file.url)}: ${message}; going on at ${megabytes(after)} of ${megabytes(file.bytes)}`);
     await sleep(retryMs * 2 ** fruitless);
   }
 }
@@ -156,7 +157,7 @@ async function append(
     total += chunk.length;
     if (total > file.bytes) return; // too long: the check that follows puts it aside
     const now = Math.floor((total * 10) / file.bytes);
-    if (now > tenth) log(`${name}: ${now * 10} % of ${megabytes(file.bytes)} MB`);
+    if (now > tenth) log(`${name}: ${now * 10} % of ${megabytes(file.bytes)}`);
   }
 }
 
@@ -240,10 +241,6 @@ async function onDisk<T>(path: string, action: () => Promise<T>): Promise<T> {
   } catch (cause) {
     throw new TrainerError("ERR_IO", `${path} cannot be written: ${(cause as Error).message}`, { cause });
   }
-}
-
-function megabytes(bytes: number): string {
-  return (bytes / 1e6).toFixed(1);
 }
 
 function refuse(file: RemoteFile, problem: string, cause?: unknown): TrainerError {

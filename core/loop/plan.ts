@@ -4,7 +4,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { ResolvedConfig } from "../config/config.js";
 import { heldBytes } from "../nn/backward.js";
-import { forward, zeroWeights } from "../nn/layer.js";
+import { countParameters, forward, zeroWeights } from "../nn/layer.js";
 import { planHints } from "./hints.js";
 import type { HookSet, TapInfo } from "./hook-set.js";
 import type { HookName } from "./hooks.js";
@@ -83,7 +83,6 @@ export function makePlan(trainer: Planned, session: Session): Plan {
     const progress = progressAt(step, config, session);
     return { step, rate: hooks.call.resolveLearningRate(config.learningRate, progress) };
   });
-  const parameters = [...session.parameters.values()].map(({ shape }) => shape.reduce((a, b) => a * b, 1));
   const held = activations * config.batchSize;
   return {
     name: config.name,
@@ -97,7 +96,7 @@ export function makePlan(trainer: Planned, session: Session): Plan {
     totalSteps,
     batchSize: config.batchSize,
     microBatchesPerStep: stepsAt.indexOf(true) + 1,
-    parameters: parameters.reduce((sum, each) => sum + each, 0),
+    parameters: countParameters(session.parameters.values()),
     multiplyAdds,
     // Gradients are as large as the weights; the step keeps old and new weights and slots side by side.
     memory: { weights, optimizer, activations: held, total: held + 3 * weights + 2 * optimizer + processBytes },

@@ -1,6 +1,7 @@
 /** From what the loop knows to what a record holds. */
 
 import type { ResolvedConfig } from "../config/config.js";
+import { countParameters } from "../nn/layer.js";
 import type { EpochRecord, MetricsRecord, SummaryRecord } from "./events.js";
 import type { TapCost } from "./hook-set.js";
 import type { HookName } from "./hooks.js";
@@ -21,7 +22,6 @@ export function fitSummary(
   { test, stopReason }: Pick<FitSummary, "test" | "stopReason">,
   since: Pick<Position, "step" | "seconds">,
 ): FitSummary {
-  const sizes = [...parameters.values()].map(({ shape }) => shape.reduce((product, side) => product * side, 1));
   return {
     preset: config.name,
     seed: config.seed,
@@ -29,7 +29,7 @@ export function fitSummary(
     backendVersion: backend.version,
     precision: config.precision,
     threads: backend.threads,
-    parameters: sizes.reduce((sum, size) => sum + size, 0),
+    parameters: countParameters(parameters.values()),
     epochs: epoch,
     steps: step,
     seconds,

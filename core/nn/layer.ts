@@ -145,6 +145,13 @@ export function namedParameters(layer: Layer): Map<string, Parameter> {
   return collect(layer, (each) => each.parameters);
 }
 
+/** How many numbers these parameters hold together. */
+export function countParameters(parameters: Iterable<Pick<Parameter, "shape">>): number {
+  let count = 0;
+  for (const { shape } of parameters) count += shape.reduce((product, size) => product * size, 1);
+  return count;
+}
+
 /** Every buffer by full name. */
 export function namedBuffers(layer: Layer): Map<string, Buffer> {
   return collect(layer, (each) => each.buffers);

@@ -98,6 +98,6 @@ it("no config is run that lies with the data or in a run", async () => {
   const { code, stderr } = await trainer();
   process.chdir(inside);
   expect(code).toBe(2);
-  expect(stderr).toContain("lies in a run's folder");
+  expect(stderr).toContain("is in the folder of a run");
   expect("planted" in globalThis).toBe(false);
 });

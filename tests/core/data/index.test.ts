@@ -8,6 +8,7 @@ describe("fitloop/data", () => {
       "cifar10",
       "cifar100",
       "createLoader",
+      "dataSets",
       "dataSource",
       "formatVerify",
       "imageFolder",
