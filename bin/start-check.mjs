@@ -4,7 +4,7 @@
  */
 
 /** Fewer open files are not enough to load the sources of a checkout. */
-const leastFiles = 96;
+const leastFiles = 128;
 /** WebAssembly, which Node's own loader uses, reserves about 10 GB of addresses for each of its memories. */
 const leastAddresses = 32e9;
 

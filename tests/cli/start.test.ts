@@ -39,7 +39,7 @@ describe("a process that cannot start", () => {
     expect(run(`ulimit -n ${files}`, "--preset quickstart")).toEqual({
       status: 74,
       said:
-        `trainer: The process may open ${files} files (ulimit -n), and at least 96 are needed. ` +
+        `trainer: The process may open ${files} files (ulimit -n), and at least 128 are needed. ` +
         "Raise the limit: ulimit -n 1024\n",
     });
   });
@@ -50,8 +50,8 @@ describe("a process that cannot start", () => {
     expect(said).toMatch(/^trainer: The process may use [\d.]+ GB of address space \(ulimit -v\), and 32 GB .*\n$/);
   });
 
-  it("starts with just enough of both, and without limits", () => {
-    expect(run("ulimit -n 96; ulimit -v 33000000", "presets")).toMatchObject({ status: 0 });
+  it("starts with enough of both, and without limits", () => {
+    expect(run("ulimit -n 256; ulimit -v 36000000", "presets")).toMatchObject({ status: 0 });
     expect(
       startProblem(
         () => "/",
