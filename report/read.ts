@@ -1,4 +1,4 @@
-/** A run's page from its folder, written into it. Whoever may have written the folder: nothing in it is believed. */
+/** A run's page from its folder, written into it. The folder may come from anybody: nothing in it is believed. */
 import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { join, resolve, sep } from "node:path";
 import { z } from "zod";
@@ -9,6 +9,7 @@ import { comparePlaces, namedPlace } from "../run/checkpoint-names.js";
 import { toJson } from "../run/json.js";
 import { visitMetrics } from "../run/metrics.js";
 import { type RunConfigRecord, runFiles } from "../run/record.js";
+import { summaryShape } from "../run/record-files.js";
 import { pageHtml } from "./html.js";
 import { createRunHistory } from "./run-history.js";
 import { type Kept, type RunParts, runPage } from "./run-page.js";
@@ -18,9 +19,6 @@ export const reportFile = "report.html";
 export const keptFolder = "report";
 export const keptFile = "kept.json";
 
-const figure = z.union([z.number(), z.enum(["NaN", "Infinity", "-Infinity"])]); // as JSON has it
-const metrics = z.looseObject({ top1: figure, top5: figure, loss: figure, source: z.string() });
-const views = metrics.extend({ singleView: metrics.omit({ source: true }).optional() });
 const part = z.looseObject({ name: z.string(), options: z.record(z.string(), z.unknown()) });
 const image = z.object({ path: z.string(), lines: z.array(z.string()), correct: z.boolean() });
 const strip = z.object({ path: z.string(), caption: z.string(), columns: z.int().min(1).max(64) });
@@ -46,17 +44,6 @@ const shapes = {
         fitloop: z.string().optional(),
       })
       .optional(),
-  }),
-  summary: z.looseObject({
-    parameters: z.number(),
-    epochs: z.number(),
-    steps: z.number(),
-    seconds: z.number(),
-    imagesPerSecond: z.number(),
-    stopReason: z.string(),
-    validation: views.optional(),
-    test: views.optional(),
-    costs: z.record(z.string(), z.object({ millisecondsPerStep: z.number(), share: z.number() })),
   }),
   kept: z.object({
     command: z.string().optional(),
@@ -149,7 +136,7 @@ export function readRun(folder: string, running: boolean): RunParts & { problem?
   }
   const history = createRunHistory();
   const problem = visitMetrics(at(runFiles.metrics), (line) => history.add(line));
-  const found = contentOf<SummaryRecord>(at(runFiles.summary), shapes.summary);
+  const found = contentOf<SummaryRecord>(at(runFiles.summary), summaryShape);
   // The summary of an interrupted run stays while it is resumed: it is of fewer steps than are done.
   const done = history.steps.buckets.at(-1)?.step ?? 0;
   const summary = running || (found && found.steps < done) ? undefined : found;

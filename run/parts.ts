@@ -187,7 +187,7 @@ function movedTo(path: string, data: OwnPart): OwnPart {
 
 /**
  * A record as this version would have written it: options that a later version added to a built-in part have their defaults.
- * What cannot be made any more stays as it is, for whoever compares it to show.
+ * What cannot be made any more stays as it is, so that a comparison can show it.
  */
 export function asOfNow(record: RunConfigRecord): RunConfigRecord {
   const filled = (kind: PartKind, { name, options }: PartRecord): PartRecord => {

@@ -1,4 +1,4 @@
-/** docs/architecture.md draws the folders and who may import whom; the sources are held against that picture. */
+/** docs/architecture.md draws the folders and who may import whom; the sources are held against that drawing. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -15,9 +15,9 @@ const area = (file: string): string => (file === entry ? file : file.split("/")[
 
 describe("the sources", () => {
   it("import along the arrows of docs/architecture.md only", () => {
-    const picture = /^```arrows\n(.*?)^```$/ms.exec(page)![1]!;
+    const arrows = /^```arrows\n(.*?)^```$/ms.exec(page)![1]!;
     const allowed = new Map(
-      [...picture.matchAll(/^([\w/.]+?) *-> *(.*)$/gm)].map(([, from, to]) => [from!, to!.split(/, */)]),
+      [...arrows.matchAll(/^([\w/.]+?) *-> *(.*)$/gm)].map(([, from, to]) => [from!, to!.split(/, */)]),
     );
     const wrong = [...graph].flatMap(([file, imports]) =>
       imports

@@ -5,7 +5,7 @@ import { TrainerError } from "../errors.js";
 /**
  * Refuses what cannot go together.
  *
- * @param taken names of plugins that whoever runs the config adds: state and random streams go by the name
+ * @param taken names of plugins that the caller adds: state and random streams go by the name
  * @returns the hints, for `plan`
  * @throws TrainerError ERR_COMPOSITION listing every mistake at once: what, where, and what to do
  */

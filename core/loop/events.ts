@@ -1,5 +1,5 @@
 /**
- * Events: plain JSON values for whoever watches. tapable changes the run, mitt only watches it: a listener that throws
+ * Events: plain JSON values for listeners. tapable changes the run, mitt only watches it: a listener that throws
  * is reported once and training goes on, and taking every listener away changes no bit of the weights.
  */
 import mitt, { type Emitter } from "mitt";

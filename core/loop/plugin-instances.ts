@@ -14,7 +14,7 @@ export interface AppliedPlugin {
 }
 
 /**
- * Lets each plugin tap its hooks, in the config's order; `extensions` belong to whoever runs the config. Where one
+ * Lets each plugin tap its hooks, in the config's order; `extensions` belong to the caller. Where one
  * fails, those before it are disposed of.
  */
 export function applyPlugins(

@@ -26,7 +26,7 @@ import type { ParamGroup, Progress } from "./types.js";
 
 export interface Session {
   backend: Backend;
-  /** How functions of tensors are run; whoever made the session disposes of it. */
+  /** How functions of tensors are run; the session's caller disposes of it. */
   capture: Capture;
   data: Data;
   model: Model;

@@ -66,7 +66,7 @@ export interface Pass {
   /** The same pass with another precision. */
   withPrecision(precision: Precision): Pass;
   /**
-   * Runs this layer: its output is shown to whoever observes the pass, who gives back what goes on. Where nobody does, what
+   * Runs this layer: an observer of the pass sees its output and returns the next value. Where nobody does, what
    * the layer made and the way back does not need is let go.
    */
   run(compute: () => tf.Tensor): tf.Tensor;
@@ -130,7 +130,7 @@ export function inPrecision(layer: Layer, precision: Precision): Layer {
 }
 
 /**
- * Runs the part `name` of a layer. Composite layers call their parts through this, so that names, and whoever
+ * Runs the part `name` of a layer. Composite layers call their parts through this, so that names, and what
  * observes activations, follow the structure.
  */
 export function run(layer: Layer, name: string, x: tf.Tensor, pass: Pass): tf.Tensor {
@@ -180,7 +180,7 @@ export function initialWeights(layer: Layer, seed: number): Weights {
   return weights;
 }
 
-/** Weights of the right names and shapes, for whoever looks at shapes alone. */
+/** Weights of the right names and shapes, where shapes alone matter. */
 export function zeroWeights(layer: Layer): Weights {
   const all = [...namedParameters(layer), ...namedBuffers(layer)];
   return new Map(all.map(([name, { shape }]) => [name, tf.zeros([...shape])]));

@@ -1,5 +1,5 @@
 /**
- * The plugin test kit: what the project's own contract suite uses, for whoever writes a plugin.
+ * The plugin test kit: what the project's own contract suite uses, for plugin authors.
  *
  * `mountPlugin` calls a plugin's hooks without a run; `fitWeights` trains for real, in well under a second, and gives
  * the weights as something that can be compared. docs/writing-plugins.md walks through both.
