@@ -29,7 +29,7 @@ import { randomCropFlip } from "./random-crop-flip/index.js";
 import { randomErasing } from "./random-erasing/index.js";
 import { squeezeExcite } from "./squeeze-excite/index.js";
 import { stochasticDepth } from "./stochastic-depth/index.js";
-import { testTimeAugmentation } from "./test-time-augmentation/index.js";
+import { sixViews, testTimeAugmentation } from "./test-time-augmentation/index.js";
 import { trivialAugment } from "./trivial-augment/index.js";
 import { visualLog } from "./visual-log/index.js";
 import { warmup } from "./warmup/index.js";
@@ -64,6 +64,7 @@ export {
   randomAffine,
   randomCropFlip,
   randomErasing,
+  sixViews,
   squeezeExcite,
   stochasticDepth,
   testTimeAugmentation,

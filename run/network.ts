@@ -5,9 +5,9 @@ import { type Decoder, oneLine, openDecoder } from "../core/data/decode.js";
 import { normalised } from "../core/data/normalise.js";
 import { TrainerError } from "../core/errors.js";
 import { atTemperature } from "../core/interpret/temperature.js";
-import { meanOfViews, plainView, viewProbabilities } from "../core/loop/evaluate.js";
+import { type Averaging, combineViews, plainView, viewOutputs } from "../core/loop/evaluate.js";
 import type { Trainer } from "../core/loop/trainer.js";
-import type { Evaluation, View } from "../core/loop/types.js";
+import type { Evaluation } from "../core/loop/types.js";
 import { inPrecision, type Weights } from "../core/nn/layer.js";
 import type { Model } from "../core/nn/model.js";
 import * as ops from "../core/nn/ops.js";
@@ -17,11 +17,10 @@ import { type Preprocessing, readPreprocessing } from "./record.js";
 /** An image: a file's path, a file's bytes (JPEG, PNG, WebP), or decoded RGB bytes of any size. */
 export type ImageSource = string | Uint8Array | Image;
 
-export interface Network {
+/** `views` and `average`: how the run's evaluation sees an image. */
+export interface Network extends Averaging {
   readonly model: Model;
   readonly weights: Weights;
-  /** How the run's evaluation sees an image. */
-  readonly views: readonly View[];
   readonly preprocessing: Preprocessing;
   /** Of its probabilities; 1 where the run is not calibrated. */
   readonly temperature: number;
@@ -43,7 +42,8 @@ export function openNetwork(
   const built = trainer.config.model.build({ classes: preprocessing.classes.length, buildBlock, buildHead });
   const model = { ...built, layer: inPrecision(built.layer, precision) };
   const weights = weightsFromSafetensors(bytes, model.layer, where);
-  return { model, weights, views: finalEvaluation(trainer, weights).views, preprocessing };
+  const { views, average } = finalEvaluation(trainer, weights);
+  return { model, weights, views, average, preprocessing };
 }
 
 /**
@@ -65,16 +65,15 @@ export function networkInput(images: readonly Image[], preprocessing: Preprocess
 }
 
 /** Probabilities of decoded images, [images, classes] row by row: the mean over the run's views, at its temperature. */
-export function classify(
-  { model, weights, views, preprocessing, temperature }: Network,
-  images: readonly Image[],
-): Float32Array {
+export function classify(network: Network, images: readonly Image[]): Float32Array {
+  const { preprocessing, temperature } = network;
+  const classes = preprocessing.classes.length;
   let answers: Float32Array[] = [];
   // Not returned from the tidy, which would look for tensors in every number.
   tf.tidy(() => {
-    answers = viewProbabilities({ model, weights, views }, networkInput(images, preprocessing));
+    answers = viewOutputs(network, networkInput(images, preprocessing));
   });
-  return atTemperature(meanOfViews(answers), preprocessing.classes.length, temperature);
+  return atTemperature(combineViews(answers, network, classes), classes, temperature);
 }
 
 let decoder: Promise<Decoder> | undefined;

@@ -95,6 +95,8 @@ const rate: Check<number> = (next) =>
 
 const evaluation: Check<Evaluation> = (next, previous) => {
   if (!(next.views?.length > 0)) return "expected at least one view, got none.";
+  const off = next.views.find(({ weight = 1 }) => !(weight > 0 && Number.isFinite(weight)));
+  if (off) return `expected a weight above 0 for the view "${off.name}", got ${show(off.weight)}.`;
   for (const [name, value] of previous.weights) {
     const given = next.weights?.get(name);
     if (!given) return `expected the weights to have "${name}", got none.`;

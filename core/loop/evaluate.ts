@@ -6,7 +6,7 @@ import { forward } from "../nn/layer.js";
 import type { Loss } from "../nn/losses.js";
 import type { Model } from "../nn/model.js";
 import * as ops from "../nn/ops.js";
-import type { Evaluation, Metrics, Outputs } from "./types.js";
+import type { Evaluation, Metrics, Outputs, View } from "./types.js";
 
 export interface EvaluateOptions {
   model: Model;
@@ -37,15 +37,15 @@ export async function evaluate(options: EvaluateOptions): Promise<Metrics | unde
     tf.tidy(() => {
       const images = tf.tensor4d(raw.images, [raw.size, height, width, 3]);
       const sized = ops.resize(images, inputSize, inputSize) as tf.Tensor4D;
-      const { weights, views } = evaluation;
-      viewProbabilities({ model, weights, views }, sized).forEach((rows, view) => perView[view]!.push(rows));
+      viewOutputs({ model, ...evaluation }, sized).forEach((rows, view) => perView[view]!.push(rows));
     });
     labels.push(...raw.labels);
     await new Promise(setImmediate);
   }
   const views = perView.map((chunks) => joined(chunks));
-  const first: Outputs = { probabilities: views[0]!, labels: Int32Array.from(labels) };
-  const outputs = { ...first, probabilities: meanOfViews(views) };
+  const probabilitiesOf = (some: readonly Float32Array[]): Float32Array => combineViews(some, evaluation, classes);
+  const first: Outputs = { probabilities: probabilitiesOf(views.slice(0, 1)), labels: Int32Array.from(labels) };
+  const outputs = views.length === 1 ? first : { ...first, probabilities: probabilitiesOf(views) };
   return {
     ...figures(outputs, classes, loss),
     count: labels.length,
@@ -56,18 +56,22 @@ export async function evaluate(options: EvaluateOptions): Promise<Metrics | unde
   };
 }
 
+/** How the views of an evaluation become one answer. */
+export type Averaging = Pick<Evaluation, "views" | "average">;
+
 /**
- * What a network answers to images: of each view the probabilities [images, classes], row by row. Inside a tidy.
+ * What a network answers to images: of each view the numbers to average [images, classes], row by row. Inside a tidy.
  *
  * @param images [images, inputSize, inputSize, 3], normalised
  */
-export function viewProbabilities(
-  { model, weights, views }: { model: Model } & Pick<Evaluation, "weights" | "views">,
+export function viewOutputs(
+  { model, weights, views, average }: { model: Model; weights: Evaluation["weights"] } & Averaging,
   images: tf.Tensor4D,
 ): Float32Array[] {
-  return views.map(
-    (view) => tf.softmax(forward(model.layer, view.apply(images), { weights })).dataSync() as Float32Array,
-  );
+  return views.map((view) => {
+    const logits = forward(model.layer, view.apply(images), { weights });
+    return (average === "logits" ? logits : tf.softmax(logits)).dataSync() as Float32Array;
+  });
 }
 
 /** An image at a time: what the mean figures are means of. */
@@ -132,8 +136,33 @@ function joined(chunks: readonly Float32Array[]): Float32Array {
   return all;
 }
 
-/** The mean over views of each number. */
-export function meanOfViews(views: readonly Float32Array[]): Float32Array {
-  if (views.length === 1) return views[0]!;
-  return Float32Array.from(views[0]!, (_, index) => views.reduce((sum, view) => sum + view[index]!, 0) / views.length);
+/** Probabilities [images, classes] from what `viewOutputs` gave: the weighted mean over the first views, softmax of logits. */
+export function combineViews(
+  outputs: readonly Float32Array[],
+  { views, average }: Averaging,
+  classes: number,
+): Float32Array {
+  const mean = outputs.length === 1 ? outputs[0]! : weightedMean(outputs, views);
+  return average === "logits" ? softmaxRows(mean, classes) : mean;
+}
+
+function weightedMean(outputs: readonly Float32Array[], views: readonly View[]): Float32Array {
+  const weights = outputs.map((_, view) => views[view]!.weight ?? 1);
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  return Float32Array.from(
+    outputs[0]!,
+    (_, at) => outputs.reduce((sum, output, view) => sum + weights[view]! * output[at]!, 0) / total,
+  );
+}
+
+function softmaxRows(logits: Float32Array, classes: number): Float32Array {
+  const probabilities = new Float32Array(logits.length);
+  for (let start = 0; start < logits.length; start += classes) {
+    const row = logits.subarray(start, start + classes);
+    const largest = Math.max(...row);
+    const powers = Float64Array.from(row, (logit) => Math.exp(logit - largest));
+    const sum = powers.reduce((total, power) => total + power, 0);
+    powers.forEach((power, at) => (probabilities[start + at] = power / sum));
+  }
+  return probabilities;
 }

@@ -95,9 +95,11 @@ export interface AfterStepOptions {
   numbers?(progress: Progress): Readonly<Record<string, number>> | undefined;
 }
 
-/** A way of looking at an image in evaluation; probabilities are averaged over views. */
+/** A way of looking at an image in evaluation; the network's answers are averaged over views. */
 export interface View {
   readonly name: string;
+  /** Its share in the average, relative to the others'. Default 1. */
+  readonly weight?: number;
   /** [batch, height, width, 3] -> the same shape. */
   apply(images: tf.Tensor4D): tf.Tensor4D;
 }
@@ -112,6 +114,8 @@ export interface Evaluation {
   readonly source: string;
   /** At least one; the first is the plain image unless a plugin says otherwise. */
   readonly views: readonly View[];
+  /** What of the views is averaged: probabilities (default), or logits, whose mean then goes through softmax. */
+  readonly average?: "probabilities" | "logits";
 }
 
 /** Figures of one evaluation. Accuracies are fractions. */

@@ -11,9 +11,9 @@ type Options = z.output<typeof options>;
 
 /** `highest` times a share that goes start -> 1 -> end, linear in between; `step` from 0, `steps` in all. */
 export function linearRate(step: number, steps: number, highest: number, { start, peak, end }: Options): number {
-  const place = step / steps;
-  if (place < peak) return highest * (start + ((1 - start) * place) / peak);
-  return highest * (1 + ((end - 1) * (place - peak)) / (1 - peak));
+  const top = Math.floor(peak * steps); // a whole step, so that the peak is reached
+  if (step < top) return highest * (start + ((1 - start) * step) / top);
+  return highest * (1 + ((end - 1) * (step - top)) / (steps - top));
 }
 
 export const linear = definePlugin({

@@ -1,9 +1,11 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { loadBackend, type Plugin } from "../../core/index.js";
+import { combineViews, plainView, viewOutputs } from "../../core/loop/evaluate.js";
 import { fitWeights, microConfig } from "../../core/testing/index.js";
-import { earlyStopping, ema, testTimeAugmentation } from "../../plugins/index.js";
+import { earlyStopping, ema, sixViews, testTimeAugmentation } from "../../plugins/index.js";
 import { mirrored, moreViews, moved } from "../../plugins/test-time-augmentation/index.js";
+import { goldenJson, relativeDifference } from "../golden/torch/read.js";
 
 beforeAll(async () => void (await loadBackend()));
 
@@ -38,11 +40,39 @@ describe("test-time-augmentation", () => {
   });
 
   it("looks once more for the mirror, and twice each for a shift", () => {
-    const names = (flip: boolean, shift: number): string[] => moreViews({ flip, shift }).map(({ name }) => name);
+    const names = (flip: boolean, shift: number): string[] =>
+      moreViews({ flip, shift, shiftWeight: 1 }).map(({ name }) => name);
     expect(names(false, 0)).toEqual([]);
     expect(names(true, 0)).toEqual(["mirrored"]);
     expect(names(false, 1)).toEqual(["up-left", "down-right"]);
     expect(names(true, 2)).toEqual(["up-left", "down-right", "mirrored", "up-left, mirrored", "down-right, mirrored"]);
+  });
+
+  it.each(["logits", "probabilities"] as const)("averages %s of six weighted views as PyTorch's numbers", (average) => {
+    const golden = goldenJson<Record<typeof average, number[][]> & { images: number[][][][]; weight: number[][] }>(
+      "views.json",
+    );
+    const layer = {
+      kind: "flat",
+      forward: (x: tf.Tensor) => tf.div(tf.matMul(tf.reshape(x, [x.shape[0]!, -1]), tf.tensor2d(golden.weight)), 4),
+    };
+    const views = [plainView, ...moreViews(sixViews)];
+    let found: Float32Array[] = [];
+    tf.tidy(() => {
+      const model = { layer, stages: [], features: "" };
+      found = viewOutputs({ model, weights: new Map(), views, average }, tf.tensor4d(golden.images));
+    });
+    expect(relativeDifference(combineViews(found, { views, average }, 4), golden[average].flat())).toBeLessThan(1e-6);
+  });
+
+  it("averages logits where it says so: the plain image's figures stay, loss and predictions move", async () => {
+    const plain = await fitWeights(microConfig());
+    const { summary, hash } = await fitWeights(microConfig({ plugins: [testTimeAugmentation(sixViews)] }));
+    expect(hash).toBe(plain.hash);
+    expect(summary.test!.singleView!.top1).toBe(plain.summary.test!.top1);
+    expect(summary.test!.singleView!.loss).toBeCloseTo(plain.summary.test!.loss, 6);
+    const equal = await fitWeights(microConfig({ plugins: [testTimeAugmentation({ shift: 1 })] }));
+    expect(summary.test!.loss).not.toBeCloseTo(equal.summary.test!.loss, 6);
   });
 
   it("averages probabilities, and reports the plain image's own figures beside", async () => {

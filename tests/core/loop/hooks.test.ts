@@ -234,6 +234,12 @@ describe("a returned value is refused with plugin, hook and cause", () => {
       "expected at least one view, got none.",
     ],
     [
+      "beforeEvaluate",
+      "a view that weighs nothing",
+      (given: Evaluation) => ({ ...given, views: given.views.map((view) => ({ ...view, weight: 0 })) }),
+      'expected a weight above 0 for the view "plain", got 0.',
+    ],
+    [
       "afterEvaluate",
       "metrics without a loss",
       () => ({ top1: 1 }),
