@@ -5,11 +5,12 @@ import { percent } from "../core/format.js";
 import type { ExportResult, Format, Quantization } from "../export/index.js";
 import { exportRun, formats, quantizations } from "../export/index.js";
 import { toJson } from "../run/json.js";
-import { openFolder } from "../run/open.js";
 import { whole } from "./options.js";
+import { addConfigOption, ownConfig } from "./own-config.js";
 import { print, table, tell, tellWarnings } from "./terminal.js";
 
 interface ExportCommandOptions {
+  config?: string;
   to: Format[];
   quantize?: Quantization;
   calibrate: number;
@@ -22,8 +23,7 @@ interface ExportCommandOptions {
 }
 
 export function addExport(program: Command): void {
-  program
-    .command("export <run>")
+  addConfigOption(program.command("export <run>"))
     .summary("a file for a phone, a browser or another runtime")
     .description("write a finished run for LiteRT, ONNX, tf.js or TensorFlow")
     .addOption(
@@ -66,9 +66,9 @@ Examples:
     .action(exportCommand);
 }
 
-async function exportCommand(run: string, { out, data, json, ...options }: ExportCommandOptions): Promise<void> {
-  const files = await openFolder(run, { data, watch: tellWarnings });
-  const result = await exportRun(files, { ...options, folder: out, log: tell });
+async function exportCommand(run: string, { config, out, json, ...options }: ExportCommandOptions): Promise<void> {
+  const own = await ownConfig(run, config);
+  const result = await exportRun(run, { ...options, config: own, folder: out, watch: tellWarnings, log: tell });
   print(json ? toJson(result) : formatResult(result));
 }
 

@@ -96,18 +96,15 @@ const comparedImages = 2000;
 /**
  * Exports a run. The graph is compared with the run's network first, so that a file that would answer otherwise is not written.
  *
- * @param run its folder, or what `openFolder` gave
+ * @param run its folder
  * @throws TrainerError ERR_OPTION for a quantization that a format cannot hold; ERR_EXPORT for a model that cannot be
  *   exported; ERR_BACKEND without TensorFlow; ERR_OUTPUT for a folder that cannot be written; and those of `openRun`
  */
-export async function exportRun(
-  run: string | RunFiles,
-  options: ExportOptions & OpenOptions = {},
-): Promise<ExportResult> {
+export async function exportRun(run: string, options: ExportOptions & OpenOptions = {}): Promise<ExportResult> {
   const { quantize, output = "probabilities", input = "float32", log = () => {} } = options;
   const wanted = [options.to ?? "onnx"].flat() as Format[];
   checkQuantization(wanted, quantize);
-  const files = typeof run === "string" ? await openFolder(run, options) : run;
+  const files = await openFolder(run, options, quantize === "int8" ? "evaluate" : "predict");
   const { trainer } = files;
   await loadBackend({ name: "tensorflow", log: (message) => trainer.events.emit("warning", { message }) });
   const network = openNetwork(trainer, files.weights, files.weightsPath, "float32");

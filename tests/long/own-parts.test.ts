@@ -29,6 +29,8 @@ const commands: Record<string, (run: string) => string[]> = {
   predict: (run) => ["predict", run, cat],
   "gradcam of a file": (run) => ["gradcam", run, cat, "--out", join(base, "maps")],
   gradcam: (run) => ["gradcam", run, "--images", "2", "--out", join(base, "maps")],
+  export: (run) => ["export", run, "--out", join(base, "exported")],
+  "export in int8": (run) => ["export", run, "--quantize", "int8", "--out", join(base, "exported")],
   replay: (run) => ["replay", run, "--step", "2"],
   compare: (run) => ["compare", run, `${run}-2`, "--json"],
   report: (run) => ["report", run],
@@ -36,8 +38,8 @@ const commands: Record<string, (run: string) => string[]> = {
 };
 const needs = (command: string, kind: keyof typeof kinds): boolean => {
   if (command === "compare" || command === "report") return false;
-  if (command === "predict" || command === "gradcam of a file") return kinds[kind].predict;
-  if (command === "evaluate" || command === "gradcam") return kinds[kind].evaluate;
+  if (["predict", "gradcam of a file", "export"].includes(command)) return kinds[kind].predict;
+  if (["evaluate", "gradcam", "export in int8"].includes(command)) return kinds[kind].evaluate;
   return true;
 };
 

@@ -6,6 +6,7 @@ import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openRun, type Prediction, type Run, tf, train } from "../../run/index.js";
 import { imageConfig } from "../support/image-config.js";
+import { trainer } from "../support/run-cli.js";
 
 const base = mkdtempSync(join(tmpdir(), "fitloop-open-"));
 afterAll(() => rmSync(base, { recursive: true, force: true }));
@@ -188,6 +189,21 @@ it("evaluate gives the figures that the run ended with", async () => {
     count: 24,
   });
   expect(figures.map(({ name }) => name)).toEqual(["top-1", "loss", "ECE"]);
+});
+
+it("export writes what trainer export writes, after training and after opening", async () => {
+  const words = ["export", folder, "--to", "onnx", "--out", join(base, "typed")];
+  expect(await trainer(...words)).toMatchObject({ code: 0 });
+  const typed = readFileSync(join(base, "typed", "model.onnx"));
+  const opened = await openRun(folder);
+  for (const [name, run] of Object.entries({ trained, opened })) {
+    const { files, difference } = await run.export({ to: "onnx", folder: join(base, name) });
+    expect(files).toEqual([{ format: "onnx", path: join(base, name, "model.onnx"), bytes: typed.length }]);
+    expect(difference).toBeLessThan(1e-4);
+    expect(readFileSync(join(base, name, "model.onnx")).equals(typed), name).toBe(true);
+  }
+  opened.dispose();
+  await expect(trained.export({ to: "tfjs", quantize: "int8" })).rejects.toMatchObject({ code: "ERR_OPTION" });
 });
 
 it("calibrate keeps a temperature with the run, which predictions use from then on, here and elsewhere", async () => {
