@@ -5,7 +5,7 @@
  */
 import type { TrainerConfig } from "../core/index.js";
 import type { ExportOptions, ExportResult } from "../export/index.js";
-import { type OpenOptions, openRun as open, type Run as OpenedRun } from "./open.js";
+import { type OpenedRun, type OpenOptions, openRun as open } from "./open.js";
 import type { TrainOptions as RunOptions } from "./train.js";
 
 export * as tf from "@tensorflow/tfjs-core";
@@ -14,7 +14,7 @@ export * from "../core/index.js";
 export type { CalibrationResult } from "./calibration.js";
 export type { EvaluateOptions as RunEvaluateOptions, Figure, RunEvaluation } from "./evaluate.js";
 export type { ImageSource } from "./network.js";
-export type { ImageGradCam, OpenOptions, RunGradCamOptions } from "./open.js";
+export type { ImageGradCam, OpenedRun, OpenOptions, RunGradCamOptions } from "./open.js";
 export type { Answer, Prediction, PredictOptions } from "./predict.js";
 
 /** A finished run. */

@@ -52,8 +52,8 @@ export interface ImageGradCam extends Prediction {
   png(): Promise<Uint8Array>;
 }
 
-/** A finished run. */
-export interface Run {
+/** What a finished run's folder gives. The package's entry adds `export`. */
+export interface OpenedRun {
   /** Absolute path of the run's folder. */
   readonly folder: string;
   /** `summary.json`: steps, epochs, seconds, figures. */
@@ -108,7 +108,7 @@ export interface Run {
  * @throws TrainerError ERR_DATA for a folder that is no finished run; ERR_CONFIG for one with parts of the user's own that
  *   `config` does not have; ERR_WEIGHTS for damaged weights
  */
-export async function openRun(folder: string, options: OpenOptions = {}): Promise<Run> {
+export async function openRun(folder: string, options: OpenOptions = {}): Promise<OpenedRun> {
   const files = await openFolder(folder, options);
   const run = createRun(files, options);
   await loadBackend({
@@ -169,7 +169,7 @@ export async function openFolder(
 }
 
 /** The run in a folder; its network is built when it is first needed. The backend must be loaded by then. */
-export function createRun(files: RunFiles, options: OpenOptions): Run {
+export function createRun(files: RunFiles, options: OpenOptions): OpenedRun {
   const { folder, summary, trainer, weights: bytes, weightsPath } = files;
   let temperature = files.calibration?.temperature ?? 1;
   let loaded: Omit<Network, "temperature"> | undefined;
@@ -180,7 +180,7 @@ export function createRun(files: RunFiles, options: OpenOptions): Run {
     loaded ??= openNetwork(trainer, bytes, weightsPath);
     return { ...loaded, temperature };
   };
-  const predictEach: Run["predictEach"] = (images, { batchSize = trainer.config.batchSize, top } = {}) =>
+  const predictEach: OpenedRun["predictEach"] = (images, { batchSize = trainer.config.batchSize, top } = {}) =>
     answers(network, images, { batchSize, top });
   /** Data may be of the user's own, which predicting does not need. */
   const forEvaluation = async (): Promise<RunFiles> => openFolder(folder, options, "evaluate");
@@ -200,7 +200,7 @@ export function createRun(files: RunFiles, options: OpenOptions): Run {
       const several = Array.isArray(images);
       const found = await all(predictEach(several ? images : [images as ImageSource], asked));
       return several ? found : found[0];
-    }) as Run["predict"],
+    }) as OpenedRun["predict"],
     predictEach,
     async gradCam(source, { class: name, layer } = {}) {
       const { preprocessing } = network();

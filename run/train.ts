@@ -14,7 +14,7 @@ import { configHash } from "./changes.js";
 import { createCheckpointWriter, fromCheckpoint } from "./checkpoint-writer.js";
 import { createRunFolder, existingRunFolder, removeUnfinished } from "./folder.js";
 import { lockRun, type RunLock } from "./lock.js";
-import { createRun, openFolder, type Run } from "./open.js";
+import { createRun, type OpenedRun, openFolder } from "./open.js";
 import { rememberOrigin } from "./origin.js";
 import { checkNames, ownParts } from "./parts.js";
 import { type ConfigSource, compareData, createRunRecord, runFiles } from "./record.js";
@@ -57,7 +57,7 @@ export interface TrainOptions {
  * @throws TrainerError with a stable `code`: ERR_OPTION, ERR_CONFIG, ERR_RESUME, ERR_OUTPUT, ERR_LOCKED, ERR_DATA,
  *   ERR_DIVERGED, ERR_PLUGIN, ERR_IO. A run that got to a checkpoint can be resumed
  */
-export async function train(config: TrainerConfig, options: TrainOptions = {}): Promise<Run> {
+export async function train(config: TrainerConfig, options: TrainOptions = {}): Promise<OpenedRun> {
   const { allowChange = [], source, observers = [], watch } = options;
   const before = resumed(options, config.name ?? "run");
   const id = before?.record.id ?? randomUUID();
