@@ -3,8 +3,8 @@
  * biases int32. real = scale · (q - zero), q in [-128, 127].
  */
 import * as tf from "@tensorflow/tfjs-core";
-import type { Constant, Graph } from "./graph.js";
-import { interpret } from "./interpret.js";
+import type { Constant, Graph } from "../core/trace/graph.js";
+import { interpret } from "../core/trace/interpret.js";
 
 export interface Quantized {
   readonly scale: number;

@@ -3,7 +3,7 @@
  * 1: LiteRT.js takes no other, and Python's interpreter resizes such a model all the same.
  */
 import { TrainerError } from "../../core/errors.js";
-import { type Constant, type Graph, type Node, type Pads, shapeOf } from "../graph.js";
+import { type Constant, type Graph, type Node, type Pads, shapeOf } from "../../core/trace/graph.js";
 import { probabilities, type Quantized, quantizeWeights } from "../quantize.js";
 import { createFlatBuffer, type Field, type FlatBuffer, type Offset } from "./flatbuffer.js";
 import { toFloat16 } from "./float16.js";

@@ -4,7 +4,7 @@
  */
 import { PbfWriter } from "pbf";
 import { TrainerError } from "../../core/errors.js";
-import { type Constant, type Graph, type Node, shapeOf } from "../graph.js";
+import { type Constant, type Graph, type Node, shapeOf } from "../../core/trace/graph.js";
 import { type Quantized, quantizeWeights } from "../quantize.js";
 import { toFloat16 } from "./float16.js";
 import { bytesOf, type Description, type Precision } from "./format.js";

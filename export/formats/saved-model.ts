@@ -1,6 +1,6 @@
 /** A TensorFlow SavedModel of frozen constants: tag "serve", signature "serving_default". It needs no variables folder. */
 import { PbfWriter } from "pbf";
-import { type Graph, shapeOf } from "../graph.js";
+import { type Graph, shapeOf } from "../../core/trace/graph.js";
 import { bytesOf, type Description } from "./format.js";
 import { type Attribute, dataTypes, lowerToTensorflow, type TensorConstant } from "./tensorflow.js";
 

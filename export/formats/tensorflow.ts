@@ -1,6 +1,6 @@
 /** A graph as nodes of TensorFlow, for a tf.js graph model (JSON) and for a SavedModel (protobuf). */
-import { type Graph, type Node, type Pads, shapeOf } from "../graph.js";
-import { lowest } from "../interpret.js";
+import { type Graph, type Node, type Pads, shapeOf } from "../../core/trace/graph.js";
+import { lowest } from "../../core/trace/interpret.js";
 import type { Description } from "./format.js";
 
 /** An attribute by its kind, as AttrValue has them. */

@@ -1,5 +1,5 @@
 /** A tf.js graph model: model.json and its weights in shards. */
-import { type Graph, shapeOf } from "../graph.js";
+import { type Graph, shapeOf } from "../../core/trace/graph.js";
 import { toFloat16 } from "./float16.js";
 import { bytesOf, type Description } from "./format.js";
 import { type Attribute, lowerToTensorflow, type TensorConstant, type TensorflowNode } from "./tensorflow.js";

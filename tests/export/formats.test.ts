@@ -11,10 +11,10 @@ import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { currentNativeCalls } from "../../core/backend/graph/native-calls.js";
 import { loadBackend } from "../../core/backend/index.js";
+import { interpret } from "../../core/trace/interpret.js";
 import { float16Bits } from "../../export/formats/float16.js";
 import { savedModel } from "../../export/formats/saved-model.js";
 import { tfjs } from "../../export/formats/tfjs.js";
-import { interpret } from "../../export/interpret.js";
 import { description, everyOperation, pixels } from "../support/every-operation.js";
 import { filesToRead } from "../support/exported-files.js";
 

@@ -2,7 +2,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import { loadBackend } from "../../core/backend/index.js";
-import { interpret } from "../../export/interpret.js";
+import { interpret } from "../../core/trace/interpret.js";
 import {
   calibrate,
   innerRange,

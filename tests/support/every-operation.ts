@@ -1,9 +1,9 @@
 /** A graph with each operation that a model may be traced into, and what a file of it needs; weights by a formula. */
 
 import { stream } from "../../core/rng.js";
+import type { Constant, Graph, Node } from "../../core/trace/graph.js";
+import { withNormalising } from "../../core/trace/passes.js";
 import type { Description } from "../../export/formats/format.js";
-import type { Constant, Graph, Node } from "../../export/graph.js";
-import { withNormalising } from "../../export/passes.js";
 
 const random = stream(7, "every-operation");
 const constant = (...shape: number[]): Constant => {

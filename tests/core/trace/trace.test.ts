@@ -1,16 +1,16 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { loadBackend } from "../../core/backend/index.js";
-import { modelByName } from "../../core/models/index.js";
-import { forward, initialWeights, type Layer } from "../../core/nn/layer.js";
-import { activation, append, batchNorm, conv2d, linear, sequential } from "../../core/nn/layers.js";
-import * as ops from "../../core/nn/ops.js";
-import { squeezeExcite } from "../../core/nn/squeeze-excite.js";
-import { makePart } from "../../core/parts.js";
-import { type Graph, multiplyAdds } from "../../export/graph.js";
-import { interpret } from "../../export/interpret.js";
-import { simplify, withNormalising } from "../../export/passes.js";
-import { trace } from "../../export/trace.js";
+import { loadBackend } from "../../../core/backend/index.js";
+import { modelByName } from "../../../core/models/index.js";
+import { forward, initialWeights, type Layer } from "../../../core/nn/layer.js";
+import { activation, append, batchNorm, conv2d, linear, sequential } from "../../../core/nn/layers.js";
+import * as ops from "../../../core/nn/ops.js";
+import { squeezeExcite } from "../../../core/nn/squeeze-excite.js";
+import { makePart } from "../../../core/parts.js";
+import { type Graph, multiplyAdds } from "../../../core/trace/graph.js";
+import { interpret } from "../../../core/trace/interpret.js";
+import { simplify, withNormalising } from "../../../core/trace/passes.js";
+import { trace } from "../../../core/trace/trace.js";
 
 beforeAll(() => loadBackend({ name: "tensorflow" }));
 

@@ -1,6 +1,6 @@
 /**
- * The small graph that every format is written from: NHWC, float32, constants inline. A model's evaluation is traced into it
- * (trace.ts), simplified (passes.ts), run as the oracle of both (interpret.ts), and written (formats/).
+ * A network as a small graph: NHWC, float32, constants inline. A model's evaluation is traced into it (trace.ts), simplified
+ * (passes.ts) and run as the oracle of both (interpret.ts). Every format of `export/` is written from it.
  */
 
 /** Zeros around an image, or what never wins around a max pool, in pixels. */

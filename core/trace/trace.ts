@@ -3,9 +3,9 @@
  * recorded: no layer has an exporter of its own, and what a plugin added comes along.
  */
 import * as tf from "@tensorflow/tfjs-core";
-import { currentNativeCalls } from "../core/backend/graph/native-calls.js";
-import { TrainerError } from "../core/errors.js";
-import { forward, type Layer, type Weights } from "../core/nn/layer.js";
+import { currentNativeCalls } from "../backend/graph/native-calls.js";
+import { TrainerError } from "../errors.js";
+import { forward, type Layer, type Weights } from "../nn/layer.js";
 import type { Constant, Graph, Node, Pads } from "./graph.js";
 
 interface Recorded {
