@@ -81,7 +81,7 @@ export {
 } from "./nn/layer.js";
 export * as layers from "./nn/layers.js";
 export { type Loss, losses } from "./nn/losses.js";
-export type { BlockInfo, BuildContext, HeadInfo, Model, ModelSource } from "./nn/model.js";
+export type { BlockInfo, BuildContext, HeadInfo, Model, ModelSource, NetworkInfo } from "./nn/model.js";
 export * as ops from "./nn/ops.js";
 export { adamw, type Optimizer, sgd, type UpdateContext } from "./nn/optimizers.js";
 export { readWeights } from "./nn/read-weights.js";

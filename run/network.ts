@@ -5,6 +5,7 @@ import { type Decoder, oneLine, openDecoder } from "../core/data/decode.js";
 import { normalised } from "../core/data/normalise.js";
 import { TrainerError } from "../core/errors.js";
 import { atTemperature } from "../core/interpret/temperature.js";
+import { buildModel } from "../core/loop/build-model.js";
 import { type Averaging, combineViews, plainView, viewOutputs } from "../core/loop/evaluate.js";
 import type { Trainer } from "../core/loop/trainer.js";
 import type { Evaluation } from "../core/loop/types.js";
@@ -38,8 +39,8 @@ export function openNetwork(
   precision = trainer.config.precision,
 ): Omit<Network, "temperature"> {
   const preprocessing = readPreprocessing(bytes, where);
-  const { buildBlock, buildHead } = trainer.hooks.call;
-  const built = trainer.config.model.build({ classes: preprocessing.classes.length, buildBlock, buildHead });
+  const { classes, inputSize } = preprocessing;
+  const built = buildModel(trainer.config, trainer.hooks.call, { classes: classes.length, inputSize });
   const model = { ...built, layer: inPrecision(built.layer, precision) };
   const weights = weightsFromSafetensors(bytes, model.layer, where);
   const { views, average } = finalEvaluation(trainer, weights);

@@ -112,7 +112,7 @@ export async function train(config: TrainerConfig, options: TrainOptions = {}): 
 
 /** Plugins that build the network or say how it is evaluated; observers only watch. */
 function pluginsInInference({ config, hooks }: Trainer): string[] {
-  const used = new Set(["buildBlock", "buildHead", "beforeEvaluate"]);
+  const used = new Set(["buildBlock", "buildHead", "buildNetwork", "beforeEvaluate"]);
   const tapping = new Set(hooks.taps().flatMap(({ hook, plugin }) => (used.has(hook) ? [plugin] : [])));
   return config.plugins.filter(({ name, observer }) => !observer && tapping.has(name)).map(({ name }) => name);
 }

@@ -121,6 +121,7 @@ const reason: Check<unknown> = (next) =>
 const checks = {
   buildBlock: layer,
   buildHead: layer,
+  buildNetwork: layer,
   resolveParamGroups: groups,
   beforeSample: sample,
   beforeBatch: batch,

@@ -8,7 +8,7 @@
 import type * as tf from "@tensorflow/tfjs-core";
 import type { Sample } from "../data/dataset.js";
 import type { Layer } from "../nn/layer.js";
-import type { BlockInfo, HeadInfo } from "../nn/model.js";
+import type { BlockInfo, HeadInfo, NetworkInfo } from "../nn/model.js";
 import type { Stream } from "../rng.js";
 import type {
   AfterStepContext,
@@ -31,6 +31,8 @@ export interface HookSignatures {
   buildBlock(branch: Layer, block: BlockInfo): Layer;
   /** When: a model is built. Kind: waterfall. The layer between pooled features and classifier. */
   buildHead(head: Layer, info: HeadInfo): Layer;
+  /** When: a model is built. Kind: waterfall. The whole network in float32: [batch, size, size, 3] to logits. */
+  buildNetwork(network: Layer, info: NetworkInfo): Layer;
   /** When: at the start of each epoch. Kind: waterfall. Every parameter must stay in exactly one group. */
   resolveParamGroups(groups: readonly ParamGroup[], progress: Progress): readonly ParamGroup[];
   /** When: before the first step. Kind: notice, may be asynchronous. */
@@ -107,6 +109,7 @@ export interface HookDefinition {
 export const hookDefinitions: Readonly<Record<HookName, HookDefinition>> = {
   buildBlock: { kind: "waterfall", arguments: ["branch", "block"] },
   buildHead: { kind: "waterfall", arguments: ["head", "info"] },
+  buildNetwork: { kind: "waterfall", arguments: ["network", "info"] },
   onFitStart: { kind: "asyncNotice", arguments: ["fit"] },
   resolveParamGroups: { kind: "waterfall", arguments: ["groups", "progress"] },
   beforeSample: { kind: "waterfall", arguments: ["sample", "epoch"] },

@@ -111,6 +111,7 @@ const loop: readonly (readonly [depth: number, text: string, hook?: HookName])[]
   [0, "build the model"],
   [1, "each residual branch", "buildBlock"],
   [1, "before the classifier", "buildHead"],
+  [1, "the whole network", "buildNetwork"],
   [0, "the run starts", "onFitStart"],
   [0, "each epoch", "resolveParamGroups"],
   [1, "each image", "beforeSample"],

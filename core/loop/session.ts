@@ -20,6 +20,7 @@ import {
   zeroWeights,
 } from "../nn/layer.js";
 import type { Model } from "../nn/model.js";
+import { buildModel } from "./build-model.js";
 import type { HookCalls } from "./hook-set.js";
 import { initialState, type TrainState } from "./step.js";
 import type { ParamGroup, Progress } from "./types.js";
@@ -71,11 +72,8 @@ export async function createSession(
   if (precision === "bfloat16" && bfloat16Instructions()?.length === 0) {
     warn("This processor has no instructions for bfloat16: float32 is faster.");
   }
-  const built = config.model.build({
-    classes,
-    buildBlock: (branch, block) => hooks.buildBlock(branch, block),
-    buildHead: (head, info) => hooks.buildHead(head, info),
-  });
+  const inputSize = config.inputSize ?? data.height;
+  const built = buildModel(config, hooks, { classes, inputSize });
   const model = { ...built, layer: inPrecision(built.layer, precision) };
   const parameters = namedParameters(model.layer);
 
@@ -85,7 +83,6 @@ export async function createSession(
   const held = split.validation.length > 0 ? subset(available, split.validation) : undefined;
   const test = data.test && limitTest !== undefined ? limit(data.test, limitTest, seed) : data.test;
 
-  const inputSize = config.inputSize ?? data.height;
   const dropLast = leavesOneValue(model.layer, inputSize, train.length, batchSize);
   if (dropLast)
     warn(`The last batch of an epoch is one image, too few for batch norm over 1 × 1 maps. It is left out.`);

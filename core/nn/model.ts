@@ -18,6 +18,13 @@ export interface HeadInfo {
   readonly classes: number;
 }
 
+/** The whole network, as `buildNetwork` sees it. */
+export interface NetworkInfo {
+  readonly classes: number;
+  /** Side of the images in pixels. */
+  readonly inputSize: number;
+}
+
 /** What building a network asks of its surroundings. */
 export interface BuildContext {
   readonly classes: number;

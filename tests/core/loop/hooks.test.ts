@@ -142,6 +142,7 @@ describe("a returned value is refused with plugin, hook and cause", () => {
     shouldStep: (call: Call) => call.shouldStep(stepAt()),
     shouldStop: (call: Call) => call.shouldStop(epochEnd(0)),
     buildHead: (call: Call) => call.buildHead(layer, { features: 1, classes: 2 }),
+    buildNetwork: (call: Call) => call.buildNetwork(layer, { classes: 2, inputSize: 8 }),
     beforeSample: (call: Call) => call.beforeSample(sample, 0),
     beforeBatch: (call: Call) => call.beforeBatch(batch(), stepAt()),
     afterLoss: (call: Call) => call.afterLoss(tf.scalar(1), stepAt()),
@@ -167,6 +168,7 @@ describe("a returned value is refused with plugin, hook and cause", () => {
     ["shouldStep", "null", () => null, "it returned null."],
     ["shouldStop", "true", () => true, "expected a reason in words or undefined, got true."],
     ["buildHead", "an empty object", () => ({}), "expected a layer: { kind, forward, … }."],
+    ["buildNetwork", "an empty object", () => ({}), "expected a layer: { kind, forward, … }."],
     [
       "beforeSample",
       "a list",

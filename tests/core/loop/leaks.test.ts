@@ -97,6 +97,7 @@ describe("what is called once a run", () => {
     ["its apply", (_, call) => call()],
     ['hook "buildBlock"', ({ buildBlock }, call) => buildBlock.tap((value) => (call(), value))],
     ['hook "buildHead"', ({ buildHead }, call) => buildHead.tap((value) => (call(), value))],
+    ['hook "buildNetwork"', ({ buildNetwork }, call) => buildNetwork.tap((value) => (call(), value))],
     ['hook "onFitStart"', ({ onFitStart }, call) => onFitStart.tap(call)],
     ['hook "onFitEnd"', ({ onFitEnd }, call) => onFitEnd.tap(call)],
   ])("is found when the plugin has been disposed of: %s", async (where, apply) => {

@@ -85,6 +85,7 @@ describe("a run", () => {
     const observer = plugin("order", ({ hooks }) => {
       hooks.buildBlock.tap((value) => note("buildBlock", value));
       hooks.buildHead.tap((value) => note("buildHead", value));
+      hooks.buildNetwork.tap((value) => note("buildNetwork", value));
       hooks.onFitStart.tap(() => note("onFitStart", undefined));
       hooks.resolveParamGroups.tap((value) => note("resolveParamGroups", value));
       hooks.beforeSample.tap((value) => note("beforeSample", value));
@@ -106,6 +107,7 @@ describe("a run", () => {
     expect(fired).toEqual([
       "buildBlock",
       "buildHead",
+      "buildNetwork",
       "shouldStep",
       "onFitStart",
       "resolveParamGroups",
@@ -266,6 +268,7 @@ describe("the loop", () => {
       [
         "buildBlock",
         "buildHead",
+        "buildNetwork",
         "onFitStart",
         "resolveParamGroups",
         "beforeSample",
