@@ -69,7 +69,11 @@ export async function openDecoder({
         .resize(size, size, { fit: "cover", position: "centre", kernel: "linear" })
         .flatten({ background: "white" })
         .raw({ depth: "uchar" })
-        .toBuffer({ resolveWithObject: true });
+        .toBuffer({ resolveWithObject: true })
+        .catch((error: Error) => {
+          if (!error.message.startsWith("timeout:")) throw error;
+          throw new Error(`it takes longer than ${maxSeconds} s to decode (maxSeconds)`, { cause: error });
+        });
       if (info.channels !== 3) throw new Error(`it decodes to ${info.channels} channels, expected 3`);
       const pixels = new Uint8Array(data.buffer, data.byteOffset, data.length);
       return { pixels, height: info.height, width: info.width };

@@ -3,6 +3,7 @@
  * up in one order whether a run was interrupted or not, so they come out the same to the last bit.
  */
 import type { RawBatch } from "../data/loader.js";
+import { TrainerError } from "../errors.js";
 import type { MetricsRecord } from "./events.js";
 import type { StepResult } from "./step.js";
 
@@ -70,6 +71,15 @@ export interface StepFigures {
   top1: number;
   samples: number;
   imagesPerSecond: number;
+}
+
+/** Refuses a batch that is not the next one. @throws TrainerError ERR_INTERNAL */
+export function mustBeNext({ epoch, batchInEpoch }: Position, given: RawBatch): void {
+  if (given.epoch === epoch && given.batchInEpoch === batchInEpoch) return;
+  throw new TrainerError(
+    "ERR_INTERNAL",
+    `The loop: expected batch ${batchInEpoch} of epoch ${epoch}, got batch ${given.batchInEpoch} of epoch ${given.epoch}.`,
+  );
 }
 
 /** Counts a micro-batch that took `seconds`; the figures of the optimizer step where it ended one. */

@@ -23,7 +23,7 @@ import { createHooks, type HookSet } from "./hook-set.js";
 import { formatPlan, makePlan } from "./plan.js";
 import type { Plugin } from "./plugin.js";
 import { type AppliedPlugin, applyPlugins, disposePlugins } from "./plugin-instances.js";
-import { advance, nextEpoch } from "./position.js";
+import { advance, mustBeNext, nextEpoch } from "./position.js";
 import { createSession, type Session } from "./session.js";
 import { cloned, disposeAll } from "./snapshot.js";
 import { disposeState, replaceWeights, runStep, type StepContext, type StepResult } from "./step.js";
@@ -160,6 +160,7 @@ export class Trainer {
 
   #step(fit: Fit, context: StepContext, raw: RawBatch, since: number): "stepped" | "skipped" | "rolled back" {
     const { position, recovery, session, state } = fit;
+    mustBeNext(position, raw);
     let result: StepResult;
     try {
       result = runStep(context, state, raw, { microBatch: position.microBatch, progress: progressOf(fit) });
