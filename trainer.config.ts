@@ -11,7 +11,7 @@ import { z } from "zod";
 /** A plugin is a name, options with a schema, and taps on the loop's hooks. This one keeps the best epoch in mind. */
 const bestEpoch = definePlugin({
   name: "best-epoch",
-  summary: "Says at the end which epoch was best on the held-out images",
+  summary: "Says at the end which epoch was best on the validation images",
   options: z.strictObject({ metric: z.enum(["top1", "loss"]).default("top1").describe("what counts") }),
   observer: true, // it only watches: if it fails, the run goes on without it
   apply({ metric }, { hooks, events }) {

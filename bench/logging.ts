@@ -79,7 +79,7 @@ const turns = [
 for (let round = 0; round < rounds; round++) {
   for (const turn of round % 2 === 0 ? turns : [...turns].reverse()) await turn();
 }
-/** Steps of an epoch: a tenth is held out. */
+/** Steps of an epoch: a tenth is for validation. */
 const stepCount = Math.ceil((0.9 * whole("images", values.images)) / 128);
 const ratios = watched.map((seconds, round) => seconds / plain[round]!);
 const show = (numbers: number[]): string => numbers.map((each) => each.toFixed(3)).join(" ");

@@ -3,7 +3,7 @@
  *
  * `cifar100-small` in float32 and in bfloat16, for the same seeds, in turns. A run that has its summary under `--out` is
  * not run again: stopped anywhere, the same command goes on. Compared is the test set, which each run reads once at its end;
- * the preset's thousand held-out images would tell nothing below three points. The interval is of paired differences, with
+ * the preset's thousand validation images would tell nothing below three points. The interval is of paired differences, with
  * Student's t.
  */
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";

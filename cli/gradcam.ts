@@ -185,8 +185,8 @@ async function ofData(path: string, folder: string, options: GradCamCommand): Pr
 }
 
 /** The validation images; the test images where asked for, or where the run has no validation images. */
-function chosenImages({ data, heldIndices }: Session, split: GradCamCommand["split"]): ImageSet {
-  if (split !== "test" && heldIndices.length > 0) return { split: data.train, indices: heldIndices };
+function chosenImages({ data, validationIndices }: Session, split: GradCamCommand["split"]): ImageSet {
+  if (split !== "test" && validationIndices.length > 0) return { split: data.train, indices: validationIndices };
   if (split === "validation" || !data.test) {
     throw new TrainerError("ERR_DATA", `This run has no ${split ?? "validation or test"} images.`);
   }

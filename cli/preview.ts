@@ -153,14 +153,14 @@ async function variantsOf(
 
 /** What plugins receive at the start: a preview has no weights and trains none. */
 function runOf({ config }: Trainer, session: Session): Parameters<Trainer["hooks"]["call"]["onFitStart"]>[0] {
-  const { backend, data, model, inputSize, trainIndices, heldIndices } = session;
+  const { backend, data, model, inputSize, trainIndices, validationIndices } = session;
   return {
     config,
     data,
     model,
     inputSize,
     trainIndices,
-    heldIndices,
+    validationIndices,
     backend,
     progress: progressAt(0, config, session),
     plan: () => "",

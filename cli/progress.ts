@@ -49,7 +49,7 @@ export function showProgress(events: Emitter<Events>): void {
     say(
       `${name}: ${run.parameters.toLocaleString("en")} parameters, ` +
         `${run.backend} on ${run.threads} ${run.threads === 1 ? "thread" : "threads"}, ` +
-        `${run.trainSamples} training images, ${run.heldSamples} for validation, ${length}`,
+        `${run.trainSamples} training images, ${run.validationSamples} for validation, ${length}`,
       (line) => line.replace(name, colors.bold),
     );
     if (run.folder !== undefined) say(`run folder ${run.folder}`);

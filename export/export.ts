@@ -226,7 +226,7 @@ async function quantizeGraph(
   { preprocessing }: Pick<Network, "preprocessing">,
   { calibrate: count = 256, share = 1, log = () => {} }: ExportOptions,
 ): Promise<{ precision: Precision; comparison: Comparison }> {
-  const { data, trainIndices, heldIndices } = await trainer.prepare(log);
+  const { data, trainIndices, validationIndices } = await trainer.prepare(log);
   const spread = (indices: Int32Array, most: number): number[] => {
     const taken = Math.min(most, indices.length);
     return Array.from({ length: taken }, (_, at) => indices[Math.floor((at * indices.length) / taken)]!);
@@ -234,7 +234,7 @@ async function quantizeGraph(
   const seen = await data.train.read(spread(trainIndices, count));
   const ranges = calibrate(graph, () => batchesOf(seen, preprocessing), { share });
   const values = quantizedValues(graph, ranges);
-  const places = spread(heldIndices, comparedImages);
+  const places = spread(validationIndices, comparedImages);
   if (places.length === 0) {
     throw new TrainerError(
       "ERR_DATA",

@@ -167,7 +167,7 @@ export function createReport({ command }: { command?: string } = {}): Plugin {
           const evaluated: Evaluated =
             name === "test"
               ? { split: run.data.test!, indices: Int32Array.from(outputs.labels, (_, at) => at), outputs, weights }
-              : { split: run.data.train, indices: run.heldIndices, outputs, weights };
+              : { split: run.data.train, indices: run.validationIndices, outputs, weights };
           const worst = await orNone(name, () => drawWorst(run!, evaluated, keptFolder, name));
           // The run's last weights may be others than its last epoch's, at the same step: a tag of its own.
           const group = purpose === "final" ? "worst, at the end" : `worst, ${name}`;

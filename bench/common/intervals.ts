@@ -31,7 +31,7 @@ export interface Difference {
 
 /**
  * Paired by seed: the difference of each seed's two runs, its mean and a 95 % interval of n - 1 degrees of freedom.
- * A seed fixes first weights, order and held-out images, so pairs share what they owe to luck.
+ * A seed fixes first weights, order and validation images, so pairs share what they owe to luck.
  */
 export function pairedDifference(values: readonly number[], baseline: readonly number[]): Difference {
   const each = values.map((value, index) => value - baseline[index]!);

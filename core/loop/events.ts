@@ -24,7 +24,7 @@ export type Events = {
     threads: number;
     parameters: number;
     trainSamples: number;
-    heldSamples: number;
+    validationSamples: number;
     testSamples: number;
     classes: number;
     batchSize: number;

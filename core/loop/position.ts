@@ -38,7 +38,7 @@ export interface Position {
   /** How often the run went back for that, and what the learning rate is multiplied by since. */
   rollbacks: number;
   rateFactor: number;
-  /** Of the last evaluation of the held-out split. */
+  /** Of the last evaluation on validation images. */
   validation?: MetricsRecord;
   /** Why a plugin ended the run; a run that was interrupted has none and goes on. */
   ended?: string;

@@ -36,7 +36,7 @@ export interface Session {
   groups: readonly ParamGroup[];
   inputSize: number;
   trainIndices: Int32Array;
-  heldIndices: Int32Array;
+  validationIndices: Int32Array;
   loaders: { train: Loader; validation?: Loader; test?: Loader };
   samples: { train: number; validation: number; test: number };
   /** Where each micro-batch of an epoch stands: true where the optimizer steps. */
@@ -112,7 +112,7 @@ export async function createSession(
     groups,
     inputSize,
     trainIndices: split.train,
-    heldIndices: split.validation,
+    validationIndices: split.validation,
     loaders,
     samples: { train: train.length, validation: held?.length ?? 0, test: test?.length ?? 0 },
     stepsAt,

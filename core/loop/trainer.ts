@@ -128,7 +128,7 @@ export class Trainer {
       classes: session.data.classes.length,
       lastStep: Math.min(totalSteps, config.maxSteps ?? totalSteps),
       trainSamples: session.samples.train,
-      heldSamples: session.samples.validation,
+      validationSamples: session.samples.validation,
       testSamples: session.samples.test,
     });
     fit.recovery.mark("start");
@@ -275,7 +275,7 @@ export class Trainer {
         return fit.options.folder; // asked each time: a run may lose its folder
       },
       trainIndices: session.trainIndices,
-      heldIndices: session.heldIndices,
+      validationIndices: session.validationIndices,
       backend: session.backend,
       progress: progressOf(fit),
       plan: () => (plan ??= formatPlan(makePlan(this, session))),

@@ -106,7 +106,7 @@ export interface View {
 
 /** What is about to be evaluated, and how. */
 export interface Evaluation {
-  /** "validation" after an epoch; "final" for what the run ends with, held-out split and test set alike. */
+  /** "validation" after an epoch; "final" for the weights that the run ends with, on validation and test images. */
   readonly purpose: "validation" | "final";
   /** Whoever replaces them keeps owning what they put here. */
   readonly weights: ReadonlyMap<string, tf.Tensor>;
@@ -146,7 +146,7 @@ export interface EpochSummary extends Progress {
   readonly whole: boolean;
   readonly learningRate: number;
   readonly train: TrainFigures;
-  /** Absent without a held-out split, or in epochs that are not evaluated. */
+  /** Absent without validation images, or in epochs that are not evaluated. */
   readonly validation?: Metrics;
   readonly seconds: number;
   readonly imagesPerSecond: number;
@@ -177,9 +177,9 @@ export interface FitSummary {
 export interface FitContext {
   readonly config: RunConfig;
   readonly data: Data;
-  /** Places in the training split that are trained on, and held out. */
+  /** Indices into the training split: those trained on, and those of validation. */
   readonly trainIndices: Int32Array;
-  readonly heldIndices: Int32Array;
+  readonly validationIndices: Int32Array;
   readonly model: Model;
   readonly backend: Backend;
   readonly progress: Progress;

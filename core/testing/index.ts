@@ -24,7 +24,7 @@ export type { HookCalls } from "../loop/hook-set.js";
 export { microNet } from "./micro-net.js";
 
 /**
- * A whole run that takes milliseconds: 18 drawn images of 8 pixels in 4 classes, 4 of them held out, so that each
+ * A whole run that takes milliseconds: 18 drawn images of 8 pixels in 4 classes, 4 of them for validation, so that each
  * of the 3 epochs has a batch of 8 and a short one of 6.
  */
 export function microConfig(overrides: Partial<TrainerConfig> = {}): TrainerConfig {

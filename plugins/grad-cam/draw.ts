@@ -31,7 +31,7 @@ export async function draw(
 ): Promise<Drawing[]> {
   const { data, model, inputSize } = run;
   const { height, width, classes: names } = data;
-  const places = spread(run.heldIndices.length > 0 ? run.heldIndices : run.trainIndices, settings.images);
+  const places = spread(run.validationIndices.length > 0 ? run.validationIndices : run.trainIndices, settings.images);
   const split = subset(data.train, places);
   const originals = await split.read(places.map((_, at) => at));
   // The loader normalises as in training; one batch holds all images.

@@ -4,11 +4,11 @@ import { createLoader, type FitContext, forward, ops, spread, subset } from "../
 
 /** Feature vectors of validation images (training images without validation) and their class names. */
 export async function lastFeatures(
-  { data, model, inputSize, heldIndices, trainIndices }: FitContext,
+  { data, model, inputSize, validationIndices, trainIndices }: FitContext,
   weights: ReadonlyMap<string, tf.Tensor>,
   count: number,
 ): Promise<{ labels: string[]; vectors: Float32Array[] }> {
-  const places = spread(heldIndices.length > 0 ? heldIndices : trainIndices, count);
+  const places = spread(validationIndices.length > 0 ? validationIndices : trainIndices, count);
   const split = subset(data.train, places);
   const loader = createLoader({ ...data, split, batchSize: 64, seed: 0, shuffle: false });
   const labels: string[] = [];

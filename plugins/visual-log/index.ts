@@ -224,7 +224,7 @@ export const visualLog = definePlugin({
     });
     hooks.afterEvaluate.tap({ stage: "last" }, (figures, { step }) => {
       // Once per step: the final weights are evaluated on two splits, at the step of the last epoch.
-      const once = run && (run.heldIndices.length > 0 ? evaluated?.purpose === "validation" : true);
+      const once = run && (run.validationIndices.length > 0 ? evaluated?.purpose === "validation" : true);
       if (logs.size > 0 && once) log(...curves(figures, run!.data.classes, step));
       return figures;
     });
@@ -246,7 +246,7 @@ export const visualLog = definePlugin({
       log({ kind: "hyperparameters", tag: "", step: 0, run: basename(folder!), values, metrics: [...metrics], ended });
       if (settings.embeddings > 0 && ended === "success") {
         const features = await lastFeatures(run, evaluated?.weights ?? run.weights(), settings.embeddings);
-        const entry = { kind: "embeddings", tag: "features/held-out", step: steps, ...features } as const;
+        const entry = { kind: "embeddings", tag: "features/validation", step: steps, ...features } as const;
         log(entry);
         if (!logs.has("tensorboard")) return;
         for (const [name, text] of Object.entries(projectorFiles(entry))) {

@@ -120,7 +120,7 @@ const mistakes: [string, string[], number, RegExp][] = [
   ["an endless rate", [...quick, "--learning-rate", "1e999"], 2, /It must be a number above 0/],
   ["a negative seed", [...quick, "--seed=-1"], 2, /It must be a whole number from 0/],
   ["a seed of 33 bits", [...quick, "--seed", "4294967296"], 2, /The config: "seed" .* got 4294967296/],
-  ["everything held out", [...quick, "--holdout", "1"], 2, /It must be a number from 0 to below 1/],
+  ["every image for validation", [...quick, "--holdout", "1"], 2, /It must be a number from 0 to below 1/],
   ["an empty hold-out", [...quick, "--holdout", " "], 2, /It must be a number from 0 to below 1/],
   ["limits", [...quick, "--limit-train", "none"], 2, /It must be a whole number from 1/],
   ["log every zero", [...quick, "--log-every", "0"], 2, /It must be a whole number from 1/],

@@ -57,7 +57,7 @@ const start: Events["fit:start"] = {
   batchSize: 8,
   classes: 4,
   trainSamples: 400,
-  heldSamples: 8,
+  validationSamples: 8,
   testSamples: 8,
 };
 function watch(

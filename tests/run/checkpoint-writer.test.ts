@@ -77,7 +77,7 @@ describe("which stay", () => {
     expect(kept()).toEqual([20, 50, 60]);
   });
 
-  it("no epoch for its loss where nothing was held out", () => {
+  it("no epoch for its loss without validation images", () => {
     const keep = keeper();
     keep(after(0), "start");
     for (const epoch of [1, 2, 3]) keep(after(epoch), "epoch");

@@ -57,7 +57,7 @@ describe("a resumed run", () => {
     const controller = new AbortController();
     const trainer = new Trainer(config);
     let stopped: Checkpoint | undefined;
-    // The signal comes while the held-out images of the third epoch are looked at.
+    // The signal comes during the evaluation of the third epoch.
     trainer.hooks.for("stopper", false).beforeEvaluate.tap((evaluation, { epoch }) => {
       if (epoch === 2) controller.abort("SIGTERM");
       return evaluation;

@@ -61,7 +61,7 @@ beforeAll(async () => {
     { kind: "pr-curve", tag: "pr/cat", step: 8, curve: prCurveOf(probabilities, (at) => at % 3 === 0) },
     {
       kind: "embeddings",
-      tag: "features/held-out",
+      tag: "features/validation",
       step: 8,
       labels: ["cat", "dog ü"],
       vectors: [Float32Array.of(1, -0.5, 0), Float32Array.of(0.25, 3, 7)],

@@ -113,13 +113,13 @@ it("the projector gets a matrix, a label a line, and a config that names both", 
   const vectors = [Float32Array.of(1, 2), Float32Array.of(3, 4)];
   const files = projectorFiles({
     kind: "embeddings",
-    tag: "features/held-out",
+    tag: "features/validation",
     step: 1,
     labels: ["a\tb", "c"],
     vectors,
   });
-  expect(files["features-held-out.tsv"]).toBe("1\t2\n3\t4\n");
-  expect(files["features-held-out-labels.tsv"]).toBe("a b\nc\n");
+  expect(files["features-validation.tsv"]).toBe("1\t2\n3\t4\n");
+  expect(files["features-validation-labels.tsv"]).toBe("a b\nc\n");
   for (const name of Object.keys(files).slice(0, 2)) expect(files["projector_config.pbtxt"]).toContain(`"${name}"`);
 });
 
