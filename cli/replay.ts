@@ -98,7 +98,7 @@ async function replay(path: string, { step, json, allowChange, config: file }: R
     if (!diverged) throw error;
   }
   if (!figures && !diverged) {
-    throw new TrainerError("ERR_OPTION", `The run in ${run.folder} does not come to a step ${step}.`);
+    throw new TrainerError("ERR_OPTION", `The run in ${run.folder} has no step ${step}.`);
   }
   const found: Found = { figures, diverged, recorded };
   const text = json ? toJson(asJson(step, replayed, found), 2) : describe(step, replayed, found);
@@ -113,7 +113,10 @@ function checkpointBefore(
   if (named !== undefined) {
     const checkpoint = readCheckpoint(named);
     if (checkpoint.step < step) return { ...checkpoint, path: named };
-    throw new TrainerError("ERR_OPTION", `${named} is of step ${checkpoint.step}, and step ${step} lies before it.`);
+    throw new TrainerError(
+      "ERR_OPTION",
+      `${named} is of step ${checkpoint.step}, after step ${step}. Name an earlier one.`,
+    );
   }
   const earlier = listCheckpoints(join(folder, runFiles.checkpoints)).filter(
     (each) => each.step < step && isBetweenSteps(each),

@@ -119,7 +119,7 @@ export async function exportRun(run: string, options: ExportOptions & OpenOption
       throw new TrainerError(
         "ERR_EXPORT",
         `The exported graph differs from the run's network by ${difference.toExponential(1)} of the largest logit, ` +
-          `expected at most ${tolerance.toExponential(0)}. Nothing was written. This is a fault of fitloop: please report it.`,
+          `expected at most ${tolerance.toExponential(0)}. Nothing was written. This is a bug in fitloop. Please report it.`,
       );
     }
     if (views.length > 1) {

@@ -28,7 +28,7 @@ export function comparePage(runs: readonly RunParts[]): Page {
   const warning =
     sets.length > 1
       ? [
-          `These runs are of ${sets.length} different data sets. Their figures cannot be compared; each data set has its own part.`,
+          `These runs are of ${sets.length} different data sets. Their figures cannot be compared; each data set has its own section.`,
         ]
       : [];
   return {

@@ -69,7 +69,7 @@ export function runPage(parts: RunParts): Page {
   const state = {
     running: `Under way: ${last ? last.epoch + 1 : 0} of ${record === undefined ? "? epochs" : counted(record.epochs, "epoch")} done`,
     ended: summary ? `Ended: ${summary.stopReason}` : "Ended",
-    "broke off": "Broke off: its process was killed. This page shows what it had written",
+    "broke off": "Its process was killed. This page shows what it had written",
   }[status];
   const now = new Date();
   return {
@@ -352,7 +352,7 @@ function classes(split: string, { classes: names, counts, worst, source }: Split
     {
       kind: "table",
       title: `Classes: ${split}`,
-      note: `Lowest recall first, with its 95 % interval. A share of fewer than ${fewImages} images is told in counts and not drawn.`,
+      note: `Lowest recall first, with its 95 % interval. A share of fewer than ${fewImages} images is given as counts, without a bar.`,
       first: 12,
       columns: [
         { name: "class", format: "text" },

@@ -43,7 +43,7 @@ const freeOptions: readonly string[] = [
 
 export type ConfigField = keyof typeof fieldClasses;
 
-/** What may be insisted on: a field of the config, or `config`, the file that holds plugins of the user's own. */
+/** What --allow-change takes: a field of the config, or `config`, the file that holds plugins of the user's own. */
 export const allowable: readonly string[] = [
   ...Object.keys(fieldClasses).filter((field) => fieldClasses[field as ConfigField] !== "free"),
   "config",
@@ -122,7 +122,7 @@ function differences(path: string, before: unknown, after: unknown): Change[] {
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** @throws TrainerError ERR_RESUME that shows every difference, and how to insist */
+/** @throws TrainerError ERR_RESUME that shows every difference, and how to allow it */
 export function mustBeContinuable(before: ConfigRecord, after: ConfigRecord, allowed: readonly string[] = []): void {
   const changes = forbiddenChanges(before, after, allowed);
   if (changes.length === 0) return;
@@ -130,8 +130,8 @@ export function mustBeContinuable(before: ConfigRecord, after: ConfigRecord, all
   const fields = [...new Set(changes.map(({ path }) => path.split(".")[0]!))];
   throw new TrainerError(
     "ERR_RESUME",
-    `The run was made with another config, and going on with this one would give a run that is neither:\n` +
-      `${lines.join("\n")}\nLeave these as they were, or insist with ` +
+    `The run was made with another config. Changed fields:\n` +
+      `${lines.join("\n")}\nRestore them, or allow the change with ` +
       `${fields.map((field) => `--allow-change ${field}`).join(" ")}.`,
   );
 }

@@ -52,7 +52,7 @@ function parsed(path: string): object {
     content = JSON.parse(text);
     toJson(content); // nested so deep that nothing could be made of it
   } catch (cause) {
-    throw damaged(path, `expected JSON, got ${text.length} characters that are none (${reasonOf(cause)})`, cause);
+    throw damaged(path, `expected JSON, got ${text.length} characters that are not JSON (${reasonOf(cause)})`, cause);
   }
   if (z.record(z.string(), z.unknown()).safeParse(content).success) return content as object;
   throw damaged(path, `expected an object, got ${toJson(content).slice(0, 60)}`);
@@ -61,6 +61,6 @@ function parsed(path: string): object {
 const damaged = (path: string, problem: string, cause?: unknown): TrainerError =>
   new TrainerError(
     "ERR_DATA",
-    `${path} is damaged, was changed or is not of this program: ${problem}. Restore it from a copy.`,
+    `${path} is damaged, was changed or was not written by fitloop: ${problem}. Restore it from a copy.`,
     { cause },
   );

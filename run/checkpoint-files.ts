@@ -50,7 +50,7 @@ export function encodeCheckpoint({ step, part, tensors, meta }: Checkpoint): Che
     const dtype = data instanceof Float32Array ? ("F32" as const) : ("I32" as const);
     if (dtype === "I32" && !(data instanceof Int32Array)) {
       const found = (data as object).constructor.name;
-      throw new TrainerError("ERR_INTERNAL", `Checkpoint ${name}: tensor "${tensor}" is of type ${found}.`);
+      throw new TrainerError("ERR_INTERNAL", `Checkpoint ${name}: tensor "${tensor}" has type ${found}.`);
     }
     return [tensor, { dtype, shape, data }] as const;
   });
@@ -93,10 +93,10 @@ function checkManifest(path: string, manifest: Buffer, files: CheckpointFiles): 
     const { bytes, sha256 } = digest(files.get(file)!);
     const expected = stated.files?.[file];
     if (expected?.bytes !== bytes) {
-      throw damaged(join(path, file), `${show(expected?.bytes)} bytes by its manifest`, String(bytes));
+      throw damaged(join(path, file), `${show(expected?.bytes)} bytes in its manifest`, String(bytes));
     }
     if (expected.sha256 !== sha256) {
-      throw damaged(join(path, file), `SHA-256 ${String(expected.sha256)} by its manifest`, sha256);
+      throw damaged(join(path, file), `SHA-256 ${String(expected.sha256)} in its manifest`, sha256);
     }
   }
   if (!manifest.equals(manifestOf(name, files))) {
@@ -108,7 +108,7 @@ function parsed(where: string, bytes: Buffer): Partial<Manifest> {
   try {
     return Object(JSON.parse(bytes.toString())) as Partial<Manifest>;
   } catch (cause) {
-    throw damaged(where, "a manifest", `${bytes.length} bytes that are no JSON`, cause);
+    throw damaged(where, "a manifest", `${bytes.length} bytes that are not JSON`, cause);
   }
 }
 

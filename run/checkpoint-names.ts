@@ -21,7 +21,7 @@ export const comparePlaces = (a: Place, b: Place): number => a.step - b.step || 
 export function placeName({ step, part = 0 }: Place): string {
   for (const number of [step, part]) {
     if (Number.isSafeInteger(number) && number >= 0) continue;
-    throw new TrainerError("ERR_INTERNAL", `A checkpoint's place is in whole numbers, and ${number} came.`);
+    throw new TrainerError("ERR_INTERNAL", `A checkpoint's position: expected whole numbers, got ${number}.`);
   }
   return `step-${String(step).padStart(8, "0")}${part === 0 ? "" : `.${part}`}`;
 }

@@ -81,7 +81,7 @@ export function saveCheckpoint(folder: string, checkpoint: Checkpoint): SavedChe
 function difference(path: string, files: CheckpointFiles): string | undefined {
   try {
     const manifest = Buffer.from(readVerified(path).get(manifestName)!);
-    return manifest.equals(files.get(manifestName)!) ? undefined : `${path} was valid, but of another state.`;
+    return manifest.equals(files.get(manifestName)!) ? undefined : `${path} was valid, but has another state.`;
   } catch (error) {
     return (error as Error).message;
   }

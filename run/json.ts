@@ -41,7 +41,7 @@ function encoded(value: unknown, where: string): unknown {
   const prototype: unknown = typeof value === "object" ? Object.getPrototypeOf(value) : undefined;
   if (prototype !== Object.prototype && prototype !== null) {
     const found = typeof value === "object" ? (value!.constructor?.name ?? "object") : typeof value;
-    throw new TrainerError("ERR_INTERNAL", `${where} is of type ${found}, and only plain data can be kept.`);
+    throw new TrainerError("ERR_INTERNAL", `${where} has type ${found}, and only plain data can be kept.`);
   }
   const present = Object.entries(value as object).filter(([, item]) => item !== undefined);
   return Object.fromEntries(present.map(([key, item]) => [key, encoded(item, `${where}.${key}`)]));

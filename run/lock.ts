@@ -113,7 +113,7 @@ function lockedError(folder: string, path: string, content: string): TrainerErro
   const other = "choose another folder with --out";
   const message =
     fate === "unknown"
-      ? `${who}, and from here nobody can tell whether it still runs (${path}). Once you are sure that it ` +
+      ? `${who}, and it cannot be seen from here whether it still runs (${path}). Once you are sure that it ` +
         `does not, take the lock over with --force-unlock, or ${other}.`
       : `${who} (${path}). Wait for its end, stop it (kill ${holder!.pid}), or ${other}.`;
   return new TrainerError("ERR_LOCKED", message);

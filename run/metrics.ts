@@ -71,7 +71,7 @@ export function openMetrics(path: string, { from }: { from?: number } = {}): Met
       problems.push(`What it held before it was cut back is in ${path}.damaged.`);
     }
     if (from !== undefined && end < from) {
-      problems.push(`${path} should have ${from} bytes here and has ${end}: some of the steps are missing.`);
+      problems.push(`${path} should have ${from} bytes here and has ${end}: some steps are missing.`);
     }
     if (end < size) system.ftruncateSync(file, end);
     return metricsLog(path, file, end, { dropped: size - end, problem: problems.join(" ") || undefined });
@@ -149,7 +149,7 @@ export function visitMetrics(path: string, visit: (line: MetricsLine) => void): 
   try {
     // A pipe would keep us waiting for whoever writes into it, and a device may never end.
     file = system.openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    if (!system.fstatSync(file).isFile()) return `${path} is a folder, a pipe or a device, and metrics are a file.`;
+    if (!system.fstatSync(file).isFile()) return `${path} is a folder, a pipe or a device. Expected a file.`;
     const { problem } = walk(file, Number.POSITIVE_INFINITY, visit);
     return problem && `${path}: ${problem}.`;
   } catch (error) {
@@ -205,8 +205,8 @@ function encodeLine(event: string, value: object): Buffer {
   if (line.length <= maxLineBytes) return line;
   throw new TrainerError(
     "ERR_PLUGIN",
-    `Event "${event}" makes a line of ${line.length} bytes, and metrics hold ${maxLineBytes} at most. ` +
-      "Keep so large a value in a file of its own.",
+    `Event "${event}" makes a line of ${line.length} bytes, expected at most ${maxLineBytes}. ` +
+      "Write so large a value to a file of its own.",
   );
 }
 

@@ -50,7 +50,7 @@ const isBuiltIn = ({ kind, name }: OwnPart): boolean => Object.hasOwn(builtIn[ki
 export const ownParts = (record: ConfigRecord): OwnPart[] => partsOf(record).filter((each) => !isBuiltIn(each));
 
 /**
- * Refuses parts of the user's own that are called as built-in ones are: a record tells parts apart by their names.
+ * Refuses parts of the user's own that are called as built-in ones are: a record identifies parts by name.
  *
  * @throws TrainerError ERR_CONFIG naming each
  */
@@ -67,7 +67,7 @@ export function checkNames(config: TrainerConfig): void {
   throw new TrainerError(
     "ERR_CONFIG",
     `Your config's ${named(taken)} is not the built-in one of that name. Give your own another name: a run's record ` +
-      "tells parts apart by their names.",
+      "identifies parts by name.",
   );
 }
 

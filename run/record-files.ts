@@ -102,7 +102,7 @@ export function checkRunData(
   mustHaveClasses(readPreprocessing(weights, weightsPath).classes, data);
   const change = dataChange(record.dataset, data);
   if (change === undefined) return false;
-  trainer.events.emit("warning", { message: `${change} These figures are of the images as they are now.` });
+  trainer.events.emit("warning", { message: `${change} These figures are for the images as they are now.` });
   return true;
 }
 

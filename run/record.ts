@@ -305,7 +305,7 @@ export function compareData(
   throw new TrainerError(
     "ERR_RESUME",
     `${change} Images that were trained on may now be validation images. ` +
-      "Restore the data, or insist with --allow-change data.",
+      "Restore the data, or allow it with --allow-change data.",
   );
 }
 
@@ -321,13 +321,13 @@ function sayWhatElseChanged({ record, allowed }: Before, now: Environment, warn:
   if (was.backend !== now.backend && !allowed.includes("backend")) {
     throw new TrainerError(
       "ERR_RESUME",
-      `The run was made on ${was.backend}, and this would go on with it on ${now.backend}, whose numbers differ. ` +
-        `Make ${was.backend} available, or insist with --allow-change backend.`,
+      `The run was made on ${was.backend}, and would now resume on ${now.backend}, whose numbers differ. ` +
+        `Make ${was.backend} available, or allow it with --allow-change backend.`,
     );
   }
   const known = (Object.keys(now) as (keyof Environment)[]).filter((key) => was[key] !== undefined); // by its version
   const differing = known.filter((key) => was[key] !== now[key]);
   if (differing.length === 0) return;
   const list = differing.map((key) => `${key} ${was[key]} -> ${now[key]}`).join(", ");
-  warn(`The run goes on in other surroundings (${list}): the last bits may differ from an uninterrupted run's.`);
+  warn(`The run resumes in another environment (${list}): the last bits may differ from an uninterrupted run's.`);
 }

@@ -73,7 +73,7 @@ export function checkContinues(
   if (unknown !== undefined) {
     throw new TrainerError(
       "ERR_OPTION",
-      `--allow-change ${unknown}: there is no such field${suggestion(unknown, allowable)}. There are ${allowable.join(", ")}.`,
+      `--allow-change ${unknown}: unknown field${suggestion(unknown, allowable)}. There are ${allowable.join(", ")}.`,
     );
   }
   if (source && !allowed.includes("config")) mustBeTheFile(record, source);
@@ -91,7 +91,7 @@ function mustBeTheFile(record: RunConfigRecord, { path, sha256 }: ConfigSource):
   throw new TrainerError(
     "ERR_RESUME",
     `The run uses parts of its own config (${named(own)}), and ${path} has changed since. ` +
-      "Restore it, or insist with --allow-change config.",
+      "Restore it, or allow it with --allow-change config.",
   );
 }
 
@@ -134,7 +134,7 @@ export function resumePoint(run: Resumable, events: Emitter<Events>): ResumePoin
   if (meta) mustBelong(meta, run.record);
   removeLeftovers(join(run.folder, runFiles.checkpoints)); // nothing is removed before everything was checked
   if (!checkpoint || !meta) {
-    events.emit("warning", { message: "The run has no checkpoint yet: it starts again from the beginning." });
+    events.emit("warning", { message: "The run has no checkpoint yet: it starts from the beginning." });
     return undefined;
   }
   const { position, metricsBytes } = meta;

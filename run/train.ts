@@ -152,10 +152,10 @@ function acquireFolder(
 function reportLock({ abandoned, forced }: RunLock, events: Emitter<Events>): void {
   if (abandoned) {
     const { pid, since } = abandoned;
-    const message = `The run before in this folder (process ${pid}, since ${since}) was killed.`;
+    const message = `The previous run in this folder (process ${pid}, since ${since}) was killed.`;
     events.emit("warning", { message });
   }
-  if (forced) events.emit("warning", { message: `The lock was taken by force from ${forced}.` });
+  if (forced) events.emit("warning", { message: `The lock was taken with --force-unlock from ${forced}.` });
 }
 
 function checkpointWriter(

@@ -132,7 +132,7 @@ export const configSchema = z.strictObject({
   plugins: z
     .array(partField<Plugin>("plugin", "a plugin, such as labelSmoothing()", "apply"))
     .default([])
-    .describe("techniques; taps fire by stage, then in this order"),
+    .describe("techniques; taps run by stage, then in this order"),
   ...settings,
 });
 

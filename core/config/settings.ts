@@ -59,9 +59,9 @@ export const settingsSchema = z.strictObject({
     .max(1_000_000)
     .default(600)
     .describe("seconds until an asynchronous hook of a plugin counts as failed"),
-  maxSteps: count.optional().describe("stop after so many optimizer steps"),
-  limitTrain: count.optional().describe("use only so many training images, balanced over classes"),
-  limitTest: count.optional().describe("use only so many test images, balanced over classes"),
+  maxSteps: count.optional().describe("stop after n optimizer steps"),
+  limitTrain: count.optional().describe("use only n training images, balanced over classes"),
+  limitTest: count.optional().describe("use only n test images, balanced over classes"),
 });
 export type Settings = z.output<typeof settingsSchema>;
 

@@ -85,7 +85,7 @@ export async function download(file: RemoteFile, path: string, options: Download
       await onDisk(part, () => rename(part, `${path}.wrong`));
       log(`${basename(path)}: not the expected file (${found}); put aside as ${path}.wrong`);
     }
-    throw refuse(file, `it came out wrong twice: ${problem}. The last one is kept as ${path}.wrong.`);
+    throw refuse(file, `two downloads differ from it: ${problem}. The last one is kept as ${path}.wrong.`);
   } finally {
     release();
   }
@@ -110,9 +110,13 @@ async function fetchWhole(file: RemoteFile, part: string, options: DownloadOptio
     fruitless = after > before ? 0 : fruitless + 1;
     const { message } = failure as Error;
     if (fruitless === fruitlessAttempts) {
-      throw refuse(file, `${fruitlessAttempts} attempts in a row brought nothing, the last: ${message}.`, failure);
+      throw refuse(
+        file,
+        `${fruitlessAttempts} attempts in a row received nothing, the last error: ${message}.`,
+        failure,
+      );
     }
-    log(`${basename(file.url)}: ${message}; going on at ${megabytes(after)} of ${megabytes(file.bytes)}`);
+    log(`${basename(file.url)}: ${message}; resuming at ${megabytes(after)} of ${megabytes(file.bytes)}`);
     await sleep(retryMs * 2 ** fruitless);
   }
 }
@@ -149,7 +153,7 @@ async function append(
   });
   const from = checkHead(file, start, response);
   if (from !== start) await onDisk(name, () => out.truncate());
-  if (from === undefined) throw new Error(`the server cannot go on at byte ${start}`);
+  if (from === undefined) throw new Error(`the server cannot resume at byte ${start}`);
   let total = from;
   for await (const chunk of response as AsyncIterable<Buffer>) {
     await onDisk(name, () => out.appendFile(chunk));
@@ -167,7 +171,7 @@ async function request(file: RemoteFile, start: number, transport: Transport): P
   if (start > 0) headers.range = `bytes=${start}-`;
   let url = new URL(file.url);
   for (let redirects = 0; redirects <= maxRedirects; redirects++) {
-    if (url.protocol !== "https:") throw refuse(file, `it leads to ${url.href}, which is not https.`);
+    if (url.protocol !== "https:") throw refuse(file, `it redirects to ${url.href}, which is not https.`);
     const response = await transport(url, headers);
     // A connection may break before anybody reads; whoever reads then still gets the error.
     response.on("error", () => {});

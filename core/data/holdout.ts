@@ -123,7 +123,7 @@ export function subset(split: Split, indices: ArrayLike<number>): Split {
   const places = Int32Array.from(indices);
   const outside = places.find((place) => place < 0 || place >= split.length);
   if (outside !== undefined) {
-    throw new TrainerError("ERR_INTERNAL", `place ${outside} was asked of a split of ${split.length}.`);
+    throw new TrainerError("ERR_INTERNAL", `place ${outside} was read from a split of ${split.length}.`);
   }
   return {
     length: places.length,

@@ -42,8 +42,8 @@ const schema = z.strictObject({
   path: z.string().min(1).describe("a folder with one folder a class, or with train/ and test/ that have them"),
   size: z.int().min(8).max(4096).default(224).describe("side in pixels that every image is scaled and cut to"),
   validateAll: z.boolean().default(true).describe("decode every image once before training"),
-  maxPixels: z.int().min(1).default(defaultLimits.maxPixels).describe("largest image that is decoded, in pixels"),
-  maxSeconds: z.int().min(1).max(3600).default(defaultLimits.maxSeconds).describe("longest time for one image"),
+  maxPixels: z.int().min(1).default(defaultLimits.maxPixels).describe("limit on an image's size, in pixels"),
+  maxSeconds: z.int().min(1).max(3600).default(defaultLimits.maxSeconds).describe("time limit for one image"),
 });
 
 /** A data set of image files (JPEG, PNG, WebP, GIF, TIFF, AVIF), decoded when they are read. */

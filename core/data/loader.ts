@@ -49,7 +49,7 @@ export interface Loader {
 export function createLoader(options: LoaderOptions): Loader {
   const { split, height, width, batchSize, seed, shuffle, transform, dropLast = false } = options;
   if (!Number.isInteger(batchSize) || batchSize < 1) {
-    throw new TrainerError("ERR_OPTION", `The batch size is ${batchSize}, expected a whole number from 1 on.`);
+    throw new TrainerError("ERR_OPTION", `expected a whole number from 1 as batch size, got ${batchSize}.`);
   }
   const batchesInEpoch = dropLast ? Math.floor(split.length / batchSize) : Math.ceil(split.length / batchSize);
   if (batchesInEpoch === 0) {
@@ -93,7 +93,7 @@ export function createLoader(options: LoaderOptions): Loader {
     if (!Number.isInteger(startBatch) || startBatch < 0 || startBatch > batchesInEpoch) {
       throw new TrainerError(
         "ERR_OPTION",
-        `An epoch of ${batchesInEpoch} batches cannot begin at batch ${startBatch}.`,
+        `An epoch of ${batchesInEpoch} batches cannot start at batch ${startBatch}.`,
       );
     }
     const order = orderOf(epoch);

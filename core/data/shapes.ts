@@ -50,7 +50,7 @@ const schema = z.strictObject({
     .min(0)
     .max(2 ** 32 - 1)
     .default(1)
-    .describe("another seed draws other images"),
+    .describe("another seed gives other images"),
 });
 
 const kinds = Object.keys(shapeKinds) as ShapeKind[];

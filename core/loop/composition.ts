@@ -14,10 +14,10 @@ export function checkComposition(config: ResolvedConfig, taken: readonly string[
   const mistakes: string[] = [];
   const names = plugins.map(({ name }) => name);
   for (const name of new Set(names.filter((name, index) => names.indexOf(name) !== index))) {
-    mistakes.push(`Plugin "${name}" is there twice. Remove one of them.`);
+    mistakes.push(`Plugin "${name}" was added twice. Remove one of them.`);
   }
   for (const name of taken.filter((name) => names.includes(name))) {
-    mistakes.push(`Plugin "${name}" has a name that the run itself uses. Give it another.`);
+    mistakes.push(`Plugin "${name}" has a name that the run itself uses. Rename it.`);
   }
   const slots = new Map<string, string>();
   for (const { name, requires = [], conflicts = [], slot } of plugins) {

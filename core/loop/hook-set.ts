@@ -125,7 +125,7 @@ export function createHooks({ seed, timeout = 600, onObserverFailure, onLeak = (
   function register(plugin: string, observer: boolean, hook: HookName, options: TapOptions, handler: Call): void {
     checkTap(plugin, hook, options, handler);
     if (hook === "afterStep" && afterStepOptions.has(plugin)) {
-      const message = `Plugin "${plugin}" taps "afterStep" twice, and its state has one owner. Use one tap.`;
+      const message = `Plugin "${plugin}" taps "afterStep" twice, but its state can have only one owner. Use one tap.`;
       throw new TrainerError("ERR_PLUGIN", message, { plugin, hook });
     }
     const { kind } = hookDefinitions[hook];

@@ -16,7 +16,7 @@ export function blockNames(branch: Layer, { before = {}, after = {} }: { before?
     if (branch.parts?.[name] || branch.parameters?.[name] || branch.buffers?.[name]) {
       throw new TrainerError(
         "ERR_COMPOSITION",
-        `A buildBlock tap named something "${name}", which the block itself has. Choose another name.`,
+        `A buildBlock tap added a part named "${name}", which the block already has. Choose another name.`,
       );
     }
   }

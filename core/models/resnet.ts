@@ -19,7 +19,7 @@ const resnetOptions = z.strictObject({
   zeroInitResidual: z
     .boolean()
     .default(false)
-    .describe("start each branch as nothing, by a zero scale in its last norm (Goyal et al. 2017)"),
+    .describe("start each branch at zero: the scale of its last norm is 0 (Goyal et al. 2017)"),
 });
 
 export type ResNetOptions = z.input<typeof resnetOptions>;

@@ -12,7 +12,7 @@ import { type Part, partFactory } from "../parts.js";
 import { blockNames, runAll } from "./block.js";
 
 const resnet9Options = z.strictObject({
-  width: z.int().positive().default(64).describe("channels of the first layer; the last has eight times"),
+  width: z.int().positive().default(64).describe("channels of the first layer; the last has eight times as many"),
 });
 
 export type ResNet9Options = z.input<typeof resnet9Options>;

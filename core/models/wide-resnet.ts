@@ -15,7 +15,7 @@ const wrnOptions = z.strictObject({
     .int()
     .refine((depth) => depth >= 10 && (depth - 4) % 6 === 0, "expected 6 n + 4 (10, 16, 22, 28, 34, 40, …)")
     .default(16)
-    .describe("convolutions on the longest way, projections counted: 6 n + 4 for n blocks a stage"),
+    .describe("convolutions on the longest path, including projections: 6 n + 4 for n blocks a stage"),
   width: z.int().positive().default(4).describe("times the channels of a ResNet for CIFAR: 16, 32, 64"),
 });
 

@@ -35,8 +35,8 @@ export interface Optimizer {
 export type Factors = Readonly<Record<string, tf.Scalar>>;
 
 const sgdOptions = z.strictObject({
-  momentum: z.number().min(0).lt(1).default(0.9).describe("share of the last step that goes on"),
-  nesterov: z.boolean().default(false).describe("look ahead by one momentum step"),
+  momentum: z.number().min(0).lt(1).default(0.9).describe("share of the last step that is kept"),
+  nesterov: z.boolean().default(false).describe("Nesterov momentum: the gradient one momentum step ahead"),
   weightDecay: z.number().min(0).default(0).describe("decoupled: value *= 1 - rate * decay"),
 });
 
@@ -66,9 +66,9 @@ export const sgd = partFactory("optimizer", "sgd", sgdOptions, (options): Optimi
 const shrinking = (rate: number, decay: number): { shrink?: number } => (decay > 0 ? { shrink: 1 - rate * decay } : {});
 
 const adamwOptions = z.strictObject({
-  beta1: z.number().min(0).lt(1).default(0.9).describe("memory of the gradient's mean"),
-  beta2: z.number().min(0).lt(1).default(0.999).describe("memory of the gradient's square"),
-  epsilon: z.number().positive().default(1e-8).describe("added to the root, outside it"),
+  beta1: z.number().min(0).lt(1).default(0.9).describe("decay of the average of gradients"),
+  beta2: z.number().min(0).lt(1).default(0.999).describe("decay of the average of squared gradients"),
+  epsilon: z.number().positive().default(1e-8).describe("added to the square root"),
   weightDecay: z.number().min(0).default(0.01).describe("decoupled: value *= 1 - rate * decay"),
 });
 

@@ -194,11 +194,11 @@ interface Entry {
 
 function readHeader(bytes: Uint8Array, where: string): { header: Record<string, unknown>; dataStart: number } {
   if (bytes.length < 8) {
-    throw damaged(where, `${bytes.length} bytes came, and the length of the header alone takes 8`);
+    throw damaged(where, `expected at least 8 bytes, the length of the header, got ${bytes.length}`);
   }
   const length = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true);
   if (length > longestHeader) {
-    throw damaged(where, `the header claims ${length} bytes, and more than ${longestHeader} are refused`);
+    throw damaged(where, `the header claims ${length} bytes, expected at most ${longestHeader}`);
   }
   const dataStart = 8 + Number(length);
   if (dataStart > bytes.length) {
@@ -244,21 +244,21 @@ function repeatedKey(json: string): string | undefined {
 function readMetadata(value: unknown, where: string): Record<string, string> {
   if (value === undefined) return {};
   if (!isObject(value) || Object.values(value).some((text) => typeof text !== "string")) {
-    throw damaged(where, `"${metadataName}" is ${show(value)} and not a map from text to text`);
+    throw damaged(where, `"${metadataName}" is ${show(value)}, expected a map from text to text`);
   }
   return value as Record<string, string>;
 }
 
 function readEntry(name: string, value: unknown, where: string): Entry {
   const fail = (what: string): TrainerError => damaged(where, `tensor ${show(name)} ${what}`);
-  if (!isObject(value)) throw fail(`is ${show(value)} and not an object`);
+  if (!isObject(value)) throw fail(`is ${show(value)}, expected an object`);
   const { dtype, shape, data_offsets: offsets, ...rest } = value;
   const [extra] = Object.keys(rest);
   if (extra !== undefined) throw fail(`has ${show(extra)}, which the format does not know`);
   if (typeof dtype !== "string" || !Object.hasOwn(arrays, dtype)) {
-    throw fail(`has dtype ${show(dtype)}, and known are ${typeNames.join(", ")}`);
+    throw fail(`has dtype ${show(dtype)}, expected one of ${typeNames.join(", ")}`);
   }
-  if (!isCounts(shape)) throw fail(`has shape ${show(shape)} and not a list of whole numbers from 0`);
+  if (!isCounts(shape)) throw fail(`has shape ${show(shape)}, expected a list of whole numbers from 0`);
   if (!isCounts(offsets) || offsets.length !== 2 || offsets[0]! > offsets[1]!) {
     throw fail(`has data_offsets ${show(offsets)} and not [begin, end]`);
   }
@@ -278,7 +278,7 @@ function checkTiling(entries: readonly Entry[], length: number, where: string): 
   for (const { name, begin, end } of entries) {
     if (begin < at) throw damaged(where, `tensor ${show(name)} begins at byte ${begin}, inside ${before}`);
     if (begin > at) {
-      throw damaged(where, `${begin - at} bytes between ${before} and tensor ${show(name)} are no one's`);
+      throw damaged(where, `${begin - at} bytes between ${before} and tensor ${show(name)} belong to no tensor`);
     }
     if (end > length) {
       throw damaged(
@@ -289,7 +289,7 @@ function checkTiling(entries: readonly Entry[], length: number, where: string): 
     at = end;
     before = `tensor ${show(name)}`;
   }
-  if (at < length) throw damaged(where, `${length - at} bytes follow ${before} and are no one's`);
+  if (at < length) throw damaged(where, `${length - at} bytes follow ${before} and belong to no tensor`);
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> =>

@@ -294,7 +294,7 @@ function createTranslator(two: Recording, three: Recording, size: number) {
         return;
       }
       default:
-        fail("no format has been taught this operation");
+        fail("no format has this operation");
     }
   }
 

@@ -250,7 +250,7 @@ function lower(graph: Graph, precision: Precision, { input, output, size, classe
         add("GELU", { float: 1, int8: 2 }, [at(node.x)], [value(out)], { 0: { byte: 0 } });
         break;
       case "erf":
-        throw unsupported(out, "is an error function outside of a GELU");
+        throw unsupported(out, "is an error function outside a GELU");
     }
   };
 

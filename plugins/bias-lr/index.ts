@@ -3,7 +3,7 @@ import { z } from "zod";
 import { definePlugin } from "../../core/index.js";
 
 const options = z.strictObject({
-  factor: z.number().positive().default(64).describe("norms and biases learn so many times as fast as kernels"),
+  factor: z.number().positive().default(64).describe("factor on the learning rate of norms and biases"),
 });
 
 export const biasLr = definePlugin({

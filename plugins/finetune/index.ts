@@ -41,7 +41,7 @@ export function chooseWeights(
   const lacking = partial ? [] : outside(missing);
   const extra = partial ? [] : outside(unexpected).filter((name) => partOf(name, roots));
   const found = [
-    ...(others.length > 0 ? [`has other shapes or types of ${shortList(others)}`] : []),
+    ...(others.length > 0 ? [`has other shapes or types for ${shortList(others)}`] : []),
     ...(lacking.length > 0 ? [`lacks ${shortList(lacking)}`] : []),
     ...(extra.length > 0 ? [`has ${shortList(extra)}, which the model lacks`] : []),
   ];

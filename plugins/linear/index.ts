@@ -4,7 +4,7 @@ import { definePlugin } from "../../core/index.js";
 
 const options = z.strictObject({
   start: z.number().min(0).max(1).default(0.2).describe("the first rate as a share of the peak"),
-  peak: z.number().min(0).lt(1).default(0.23).describe("share of the run at which the rate is highest"),
+  peak: z.number().min(0).lt(1).default(0.23).describe("share of the run until the rate is highest"),
   end: z.number().min(0).max(1).default(0.07).describe("the last rate as a share of the peak"),
 });
 type Options = z.output<typeof options>;

@@ -149,7 +149,7 @@ describe.each<[string, () => Promise<void> | void]>([
     expect(JSON.parse(stdout)).toMatchObject({ dataChanged: true });
     for (const refused of [await resume(), await trainer("replay", "part", "--step", "2")]) {
       expect(refused.code, refused.stderr).toBe(2);
-      expect(refused.stderr).toContain("Restore the data, or insist with --allow-change data.");
+      expect(refused.stderr).toContain("Restore the data, or allow it with --allow-change data.");
     }
     expect(readFileSync(at("run", "metrics.jsonl"))).toEqual(readFileSync(at("part", "metrics.jsonl")));
     for (const allowed of [

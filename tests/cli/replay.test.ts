@@ -36,7 +36,7 @@ it("writes nothing and evaluates nothing", async () => {
 it("of a step that the run does not come to is one message", async () => {
   const { code, stderr } = await trainer("replay", "run", "--step", "1000");
   expect(code).toBe(2);
-  expect(stderr).toMatch(/does not come to a step 1000/);
+  expect(stderr).toMatch(/has no step 1000/);
 });
 
 it("of what is no run is bad data", async () => {

@@ -62,14 +62,14 @@ describe("--resume RUN", () => {
     expect({ epochs, steps }).toEqual({ epochs: 4, steps: 16 });
   });
 
-  it("refuses a config that would not continue it, shows what differs, and goes on where one insists", async () => {
+  it("refuses a config that would not continue it, shows what differs, and resumes where that is allowed", async () => {
     copy("part", "changed");
     const refused = await trainer("--resume", "changed", "--learning-rate", "0.01", "--seed", "9");
     expect(refused.code).toBe(2);
     expect(refused.stderr).toMatch(/learningRate: 0.05 -> 0.01\n +seed: 1 -> 9/);
     expect(refused.stderr).toContain("--allow-change learningRate --allow-change seed");
-    const insisting = ["--allow-change", "learningRate", "--learning-rate", "0.01", "--max-steps", "7"];
-    expect((await trainer("--resume", "changed", ...insisting)).code).toBe(0);
+    const allowed = ["--allow-change", "learningRate", "--learning-rate", "0.01", "--max-steps", "7"];
+    expect((await trainer("--resume", "changed", ...allowed)).code).toBe(0);
   });
 
   it("resumes a run of a version that had fewer options, with one warning of what cannot be checked", async () => {
@@ -92,10 +92,10 @@ describe("--resume RUN", () => {
     expect(JSON.parse(readFileSync(file, "utf8"))).toMatchObject({ dataset: {}, configs: [expect.any(String)] });
     writeFileSync(file, JSON.stringify(record));
     const refused = await trainer("--resume", "older", "--seed", "9");
-    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining("  seed: 1 -> 9\nLeave") });
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining("  seed: 1 -> 9\nRestore") });
   });
 
-  it("refuses another backend, says what else has changed around it, and goes on where one insists", async () => {
+  it("refuses another backend, says what else has changed around it, and resumes where that is allowed", async () => {
     copy("part", "moved");
     const file = join(inside, "moved", "config.resolved.json");
     const record = JSON.parse(readFileSync(file, "utf8"));
@@ -107,13 +107,13 @@ describe("--resume RUN", () => {
     const before = checkpointsOf("moved");
     const refused = await trainer("--resume", "moved", "--max-steps", "7");
     expect(refused.code).toBe(2);
-    expect(refused.stderr).toContain(`made on abacus, and this would go on with it on ${backend}`);
+    expect(refused.stderr).toContain(`made on abacus, and would now resume on ${backend}`);
     expect(refused.stderr).toContain("--allow-change backend");
     expect(checkpointsOf("moved")).toEqual(before);
     elsewhere({ backend: "abacus", node: "1.0.0" });
-    const insisting = await trainer("--resume", "moved", "--max-steps", "7", "--allow-change", "backend", "--json");
-    expect(insisting).toMatchObject({ code: 0 });
-    expect(insisting.stdout).toContain(`other surroundings (backend abacus -> ${backend}, node 1.0.0 -> ${node})`);
+    const allowed = await trainer("--resume", "moved", "--max-steps", "7", "--allow-change", "backend", "--json");
+    expect(allowed).toMatchObject({ code: 0 });
+    expect(allowed.stdout).toContain(`another environment (backend abacus -> ${backend}, node 1.0.0 -> ${node})`);
   });
 
   it("keeps what was said up to the old end where it extends a run", async () => {
@@ -184,7 +184,7 @@ describe("--resume alone", () => {
     rmSync(join(inside, "bare", "checkpoints"), { recursive: true });
     const { code, stdout } = await fit("bare", "--resume");
     expect(code).toBe(0);
-    expect(stdout).toContain("no checkpoint yet: it starts again");
+    expect(stdout).toContain("no checkpoint yet: it starts from the beginning");
     expect(hashOf("bare")).toBe(hashOf("whole"));
     expect(metricsOf("bare")).toEqual(metricsOf("whole"));
   });

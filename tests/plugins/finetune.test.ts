@@ -149,7 +149,7 @@ describe("finetune", () => {
   it("refuses a file of another network, of nothing that fits, or that is not there", async () => {
     const fit = (path: string) => fitWeights(microConfig({ plugins: [finetune({ path })] }));
     await expect(fit(file("narrow.safetensors", { width: 8 }))).rejects.toThrow(
-      "it has other shapes or types of stem.weight, block.conv.weight",
+      "it has other shapes or types for stem.weight, block.conv.weight",
     );
     const strange = join(folder, "strange.safetensors");
     writeFileSync(

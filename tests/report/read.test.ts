@@ -113,7 +113,7 @@ describe("the page of a run", () => {
     expect(runPage(readRun(whole, true)).live).toMatchObject({ reload: expect.any(Number), done: expect.any(Number) });
     const broken = runPage({ ...readRun(whole, false), summary: undefined, status: "broke off" });
     expect(broken.live).toBeUndefined();
-    expect(broken.summary).toMatch(/^Broke off: its process was killed/);
+    expect(broken.summary).toMatch(/^Its process was killed/);
   });
 
   it("knows the newest checkpoint by its name", () => {

@@ -82,7 +82,7 @@ describe.each(Object.entries(others) as [ConfigField, Partial<TrainerConfig>][])
     );
   });
 
-  it("goes on where one insists", () => {
+  it("resumes where that is allowed", () => {
     expect(forbiddenChanges(recordOf(), recordOf(change), [field])).toEqual([]);
   });
 });
@@ -163,13 +163,13 @@ describe("a continuation", () => {
     ]);
   });
 
-  it("says all that differs, and how to insist", () => {
+  it("says all that differs, and how to allow it", () => {
     const changed = recordOf({ ...others.seed, plugins: [ema(), labelSmoothing()] });
     expect(() => mustBeContinuable(recordOf(), changed)).toThrow(
-      "The run was made with another config, and going on with this one would give a run that is neither:\n" +
+      "The run was made with another config. Changed fields:\n" +
         "  seed: 1 -> 2\n" +
         '  plugins.(order): "label-smoothing, ema" -> "ema, label-smoothing"\n' +
-        "Leave these as they were, or insist with --allow-change seed --allow-change plugins.",
+        "Leave these as they were, or allow it with --allow-change seed --allow-change plugins.",
     );
   });
 

@@ -79,11 +79,11 @@ describe("a file with a checksum", () => {
     expect(refused).toBeGreaterThan(bytes.length);
   });
 
-  it("says what was expected and what came", () => {
+  it("says what was expected and what it got", () => {
     expect(problem(text.replace("0.05", "0.07"))).toMatch(
-      /x\.json is damaged, was changed or is not of this program: expected the checksum sha256:\w+ of its fields, got sha256:\w+\. Restore it from a copy\.$/,
+      /x\.json is damaged, was changed or was not written by fitloop: expected the checksum sha256:\w+ of its fields, got sha256:\w+\. Restore it from a copy\.$/,
     );
-    expect(problem(text.slice(0, 40))).toMatch(/expected JSON, got 40 characters that are none/);
+    expect(problem(text.slice(0, 40))).toMatch(/expected JSON, got 40 characters that are not JSON/);
     expect(problem("[1]")).toContain("expected an object, got [1]");
     expect(problem("null")).toContain("expected an object, got null");
     expect(problem(`{"a":${"[".repeat(200_000)}${"]".repeat(200_000)}}`)).toContain("expected JSON");

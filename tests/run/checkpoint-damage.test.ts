@@ -153,14 +153,14 @@ describe("the message", () => {
     const { length } = disk.file(state);
     const right = sha256(state);
     disk.put(state, flip(disk.file(state).slice(), 80));
-    expect(problem()).toBe(`${state} is damaged: expected SHA-256 ${right} by its manifest, found ${sha256(state)}.`);
+    expect(problem()).toBe(`${state} is damaged: expected SHA-256 ${right} in its manifest, found ${sha256(state)}.`);
     disk.put(state, cut(disk.file(state), 99));
-    expect(problem()).toBe(`${state} is damaged: expected ${length} bytes by its manifest, found 99.`);
+    expect(problem()).toBe(`${state} is damaged: expected ${length} bytes in its manifest, found 99.`);
     disk.put(state, undefined);
     expect(problem()).toBe(`${state} is damaged: expected a file, found none.`);
     disk.put(manifest, cut(disk.file(manifest), 20));
     disk.put(state, new Uint8Array());
-    expect(problem()).toBe(`${manifest} is damaged: expected a manifest, found 20 bytes that are no JSON.`);
+    expect(problem()).toBe(`${manifest} is damaged: expected a manifest, found 20 bytes that are not JSON.`);
     disk.put(`${path}/x`, new Uint8Array());
     expect(problem()).toBe(`${path}/x is damaged: expected no such file in a checkpoint, found one.`);
   });

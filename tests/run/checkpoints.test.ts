@@ -107,14 +107,14 @@ describe("saving and reading", () => {
   });
 
   it.each<[string, Partial<Checkpoint>, RegExp]>([
-    ["a step that is no whole number", { step: 1.5 }, /whole numbers, and 1.5 came/],
-    ["a negative step", { step: -1 }, /whole numbers, and -1 came/],
+    ["a step that is no whole number", { step: 1.5 }, /whole numbers, got 1.5/],
+    ["a negative step", { step: -1 }, /whole numbers, got -1/],
     ["a step beyond 2^53", { step: 2 ** 53 }, /whole numbers/],
-    ["a part that is no number", { part: NaN }, /whole numbers, and NaN came/],
+    ["a part that is no number", { part: NaN }, /whole numbers, got NaN/],
     [
       "a tensor of booleans",
       { tensors: new Map([["mask", { shape: [1], data: Uint8Array.of(1) as unknown as Int32Array }]]) },
-      /tensor "mask" is of type Uint8Array/,
+      /tensor "mask" has type Uint8Array/,
     ],
     ["a tensor of another size", { tensors: new Map([["x", { shape: [3], data: new Float32Array(2) }]]) }, /"x"/],
     ["data that is not plain", { meta: { plugins: { mine: { seen: new Map() } } } }, /meta\.plugins\.mine\.seen.*Map/],
@@ -175,7 +175,7 @@ describe("a place that a checkpoint has already", () => {
     saveAll(6, 7);
     const other = sampleCheckpoint(7, { variant: 1 });
     const { replaced } = saveCheckpoint(folder, other);
-    expect(replaced).toBe(`${pathOf(7)} was valid, but of another state.`);
+    expect(replaced).toBe(`${pathOf(7)} was valid, but has another state.`);
     expect(newestCheckpoint(folder)).toStrictEqual({ checkpoint: other, skipped: [] });
     expect(fs.readdirSync(folder)).toEqual(["step-00000006", "step-00000007"]);
   });

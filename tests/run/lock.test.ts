@@ -260,7 +260,7 @@ describe("a holder of whom nobody can tell", () => {
     const { exitCode, message } = refusal();
     expect(exitCode).toBe(75);
     expect(message).toBe(
-      `${folder} is held by ${who}, and from here nobody can tell whether it still runs (${path}). Once ` +
+      `${folder} is held by ${who}, and it cannot be seen from here whether it still runs (${path}). Once ` +
         "you are sure that it does not, take the lock over with --force-unlock, or choose another folder " +
         "with --out.",
     );
@@ -280,7 +280,7 @@ describe("a holder of whom nobody can tell", () => {
       fs.writeFileSync(path, whole.slice(0, length));
       const { exitCode, message } = refusal();
       expect(exitCode).toBe(75);
-      expect(message).toContain(`is held by ${nobody}, and from here nobody can tell`);
+      expect(message).toContain(`is held by ${nobody}, and it cannot be seen from here`);
     }
     expect(lockRun(folder, { force: true }).forced).toBe(nobody);
   });

@@ -256,7 +256,7 @@ describe("a file that is damaged", () => {
     fs.mkdirSync(path);
     expect(readMetrics(path)).toEqual({
       lines: [],
-      problem: `${path} is a folder, a pipe or a device, and metrics are a file.`,
+      problem: `${path} is a folder, a pipe or a device. Expected a file.`,
     });
     expect(() => openMetrics(path)).toThrow(expect.objectContaining({ code: "ERR_IO", exitCode: 74 }));
     expect(() => openMetrics(join(path, "no", "folder"))).toThrow(/Opening .*folder failed: ENOENT/);
@@ -288,7 +288,7 @@ describe("a run that goes on", () => {
     const ends = write(steps(5));
     const log = openMetrics(path, { from: ends[4]! + 100 });
     expect(log.problem).toBe(
-      `${path} should have ${ends[4]! + 100} bytes here and has ${ends[4]}: some of the steps are missing.`,
+      `${path} should have ${ends[4]! + 100} bytes here and has ${ends[4]}: some steps are missing.`,
     );
     log.close();
     fs.rmSync(path);

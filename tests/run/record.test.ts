@@ -278,7 +278,7 @@ describe("a run that goes on", () => {
     return warnings;
   }
   const others = (list: string): string =>
-    `The run goes on in other surroundings (${list}): the last bits may differ from an uninterrupted run's.`;
+    `The run resumes in another environment (${list}): the last bits may differ from an uninterrupted run's.`;
 
   it("keeps its metrics up to there, and has nothing to say where nothing has changed", async () => {
     expect(await goneOn({})).toEqual([]);
@@ -313,7 +313,7 @@ describe("a run that goes on", () => {
     await expect(goneOn({ backend: "abacus" })).rejects.toMatchObject({
       code: "ERR_RESUME",
       message: expect.stringMatching(
-        /was made on abacus, and this would go on with it on tensorflow.* Make abacus available, or .*--allow-change backend/,
+        /was made on abacus, and would now resume on tensorflow.* Make abacus available, or .*--allow-change backend/,
       ),
     });
     expect(lines()).toHaveLength(9);

@@ -90,7 +90,7 @@ export async function downloadPinnedWheel(recipe: Recipe, fetch: Fetch): Promise
   }
   throw new TrainerError(
     "ERR_DOWNLOAD",
-    `${requirement} came out different from the pinned file twice (${problem}). The index or mirror that ` +
+    `${requirement} differed from the pinned file in two downloads (${problem}). The index or mirror that ` +
       "pip uses serves another file: use another one, or fetch the wheel elsewhere and give its path with --from.",
   );
 }

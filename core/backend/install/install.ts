@@ -65,7 +65,7 @@ export async function installRecipe(
   // Before anything is written: a cache that is whole may be read-only and the machine offline.
   const found = await findWholeEntry(recipe, sources, root);
   if ("directory" in found) {
-    log(`TensorFlow ${recipe.tensorflow} (${recipe.variant}) is installed and whole: ${found.directory}`);
+    log(`TensorFlow ${recipe.tensorflow} (${recipe.variant}) is installed and undamaged: ${found.directory}`);
     return found;
   }
   await makeFolder(root);
@@ -95,7 +95,7 @@ function explained(error: unknown, root: string): unknown {
   const { syscall, message } = error as NodeJS.ErrnoException;
   if (error instanceof TrainerError || syscall === undefined) return error;
   const what = `Installing into ${root} failed: ${message}. Nothing is left of it.`;
-  return new TrainerError("ERR_IO", `${what} Mend the cause, or name another folder in FITLOOP_CACHE.`, {
+  return new TrainerError("ERR_IO", `${what} Fix the cause, or name another folder in FITLOOP_CACHE.`, {
     cause: error,
   });
 }
@@ -256,7 +256,7 @@ async function checkLocalWheel(
     );
   }
   const sha256 = await hashFile(path, signal);
-  log(`${name} has no pinned hash; its SHA-256 is ${sha256}; holding its files against its own record`);
+  log(`${name} has no pinned hash; its SHA-256 is ${sha256}; comparing its files with its own record`);
   return { path, sha256, pinned: false };
 }
 
@@ -273,7 +273,7 @@ async function unpackCuda(wheel: string, recipe: Recipe, directory: string, fetc
     await rm(folder, { recursive: true });
   }
   if (files.length === 0) {
-    throw new TrainerError("ERR_DOWNLOAD", `${wheel} asks for no CUDA libraries. Is it the wheel for GPUs?`);
+    throw new TrainerError("ERR_DOWNLOAD", `${wheel} requires no CUDA libraries. Is it the wheel for GPUs?`);
   }
   return files;
 }
@@ -284,7 +284,7 @@ function isCudaLibrary(name: string): boolean {
 }
 
 function withPython({ python, ...fetch }: Fetching): Fetch {
-  if (python === undefined) throw new TrainerError("ERR_INTERNAL", "A download came without Python.");
+  if (python === undefined) throw new TrainerError("ERR_INTERNAL", "Cannot download without Python.");
   return { ...fetch, python };
 }
 

@@ -69,7 +69,7 @@ export async function findCompiler(nodeApi: string, env: NodeJS.ProcessEnv = pro
   throw new TrainerError(
     "ERR_BACKEND",
     `${failure ? "The C++ compiler found here cannot build a small program" : "A C++ compiler is missing"}; it builds ` +
-      "the 100 KB addon that joins Node and TensorFlow. Install one (Debian, Ubuntu: apt install g++; Fedora: " +
+      "the 100 KB addon that connects Node and TensorFlow. Install one (Debian, Ubuntu: apt install g++; Fedora: " +
       "dnf install gcc-c++), or name it in CXX.",
     { cause: failure },
   );

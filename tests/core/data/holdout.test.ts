@@ -98,7 +98,7 @@ describe("subset", () => {
   it("has boxes only where the split has, and refuses places outside", () => {
     const { box: _, ...boxless } = split;
     expect(subset(boxless, [0]).box).toBeUndefined();
-    expect(() => subset(split, [5])).toThrow("place 5 was asked of a split of 5");
+    expect(() => subset(split, [5])).toThrow("place 5 was read from a split of 5");
     expect(() => subset(split, [-1])).toThrow("place -1");
   });
 });

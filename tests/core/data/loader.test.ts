@@ -243,7 +243,7 @@ describe("what cannot be", () => {
       "expected at least one batch of 5 images, got 0 images",
     );
     for (const start of [-1, 6, 0.5]) {
-      await expect(loaderOf().epoch(0, start).next()).rejects.toThrow(`cannot begin at batch ${start}`);
+      await expect(loaderOf().epoch(0, start).next()).rejects.toThrow(`cannot start at batch ${start}`);
     }
   });
 

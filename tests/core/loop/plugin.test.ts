@@ -32,7 +32,7 @@ describe("composition", () => {
         code: "ERR_COMPOSITION",
         exitCode: 2,
         message: [
-          'Plugin "twice" is there twice. Remove one of them.',
+          'Plugin "twice" was added twice. Remove one of them.',
           'Plugin "needy" needs plugin "absent". Add it, or remove "needy".',
           'Plugins "enemy" and "twice" cannot be combined. Remove one of them.',
           'Plugins "one" and "two" both set the schedule. Remove one of them.',

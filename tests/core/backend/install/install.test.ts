@@ -157,7 +157,7 @@ describe("a full cache", () => {
     shop.useNoTools();
     log = [];
     expect(await install()).toEqual(first);
-    expect(log).toEqual([`TensorFlow 9.9.9 (cpu) is installed and whole: ${first.directory}`]);
+    expect(log).toEqual([`TensorFlow 9.9.9 (cpu) is installed and undamaged: ${first.directory}`]);
     expect(state()).toEqual(before);
   });
 
@@ -445,7 +445,7 @@ describe("the variant for GPUs", () => {
   });
 
   it("refuses a wheel that names none", async () => {
-    expect((await failure({ of: serveGpu(wheel) })).message).toMatch(/asks for no CUDA libraries/);
+    expect((await failure({ of: serveGpu(wheel) })).message).toMatch(/requires no CUDA libraries/);
     expect(shop.left()).toEqual([]);
   });
 });
