@@ -192,7 +192,7 @@ describe("a checksum that does not match", () => {
     const { code, message } = await failure();
     expect(code).toBe("ERR_DOWNLOAD");
     expect(message).toContain(problem);
-    expect(message).toMatch(/twice .* give its path with --from\.$/);
+    expect(message).toMatch(/in two downloads .* give its path with --from\.$/);
     expect(shop.left()).toEqual([]);
     expect(shop.calls("compiler")).toEqual([]);
     const [first, second] = shop.calls("pip");
