@@ -158,7 +158,7 @@ describe("what is refused", () => {
       file('{"a":{"dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4]}}', 4),
       /"dtype" twice/,
     ],
-    "a tensor that is a number": [file({ a: 1 }), /"a" is 1 and not an object/],
+    "a tensor that is a number": [file({ a: 1 }), /"a" is 1, expected an object/],
     "a tensor that is null": [file({ a: null }), /"a" is null/],
     "a tensor that is a list": [file({ a: [] }), /"a" is \[\]/],
     "an unknown field": [file({ a: { dtype: "U8", shape: [0], data_offsets: [0, 0], x: 1 } }), /"a" has "x"/],
