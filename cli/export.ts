@@ -72,12 +72,14 @@ async function exportCommand(run: string, { config, out, json, ...options }: Exp
   print(json ? toJson(result) : formatResult(result));
 }
 
-function formatResult({ files, difference, multiplyAdds, comparison }: ExportResult): string {
+function formatResult(result: ExportResult): string {
+  const { files, difference, multiplyAdds, multiplyAddsBefore: before, comparison } = result;
   const sizes = files.map(({ path, bytes }) => [path, `${(bytes / 1e6).toFixed(2)} MB`]);
   const lines = [
     table(sizes),
     "",
-    `${(multiplyAdds / 1e6).toFixed(1)} M multiply-adds an image`,
+    `${(multiplyAdds / 1e6).toFixed(1)} M multiply-adds an image` +
+      (before > multiplyAdds ? `; ${(before / 1e6).toFixed(1)} M before channels that are zero were removed` : ""),
     `float32 graph against the run's network: largest difference ${difference.toExponential(1)} of the largest logit`,
   ];
   if (!comparison) return lines.join("\n");

@@ -90,3 +90,4 @@ export { type CommonWeights, commonWeights, weightsFromSafetensors, weightsToSaf
 export { parseOptions } from "./options.js";
 export { type Given, makePart, type Part, partFactory } from "./parts.js";
 export { type Stream, stream } from "./rng.js";
+export * as graph from "./trace/index.js";

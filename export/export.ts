@@ -11,6 +11,7 @@ import { wilson } from "../core/interpret/wilson.js";
 import { forward } from "../core/nn/layer.js";
 import * as ops from "../core/nn/ops.js";
 import { stream } from "../core/rng.js";
+import { withoutZeroChannels } from "../core/trace/channels.js";
 import { type Graph, multiplyAdds } from "../core/trace/graph.js";
 import { interpret } from "../core/trace/interpret.js";
 import { simplify, withNormalising } from "../core/trace/passes.js";
@@ -82,6 +83,8 @@ export interface ExportResult {
   readonly difference: number;
   /** Multiply-adds for one image. */
   readonly multiplyAdds: number;
+  /** Before channels that are zero were removed (plugin `prune`); the same where there are none. */
+  readonly multiplyAddsBefore: number;
   /** Only with `quantize: "int8"`. */
   readonly comparison?: Comparison;
 }
@@ -113,7 +116,8 @@ export async function exportRun(run: string, options: ExportOptions & OpenOption
     const { classes, inputSize } = preprocessing;
     // A calibrated run's probabilities are those of its logits divided by the temperature; its logits stay as they are.
     const temperature = output === "probabilities" ? files.calibration?.temperature : undefined;
-    const graph = withNormalising(simplify(trace(model.layer, weights, inputSize), { temperature }), preprocessing);
+    const whole = withNormalising(simplify(trace(model.layer, weights, inputSize), { temperature }), preprocessing);
+    const graph = withoutZeroChannels(whole);
     const difference = differenceOf(graph, network, temperature);
     if (!(difference <= tolerance)) {
       throw new TrainerError(
@@ -151,7 +155,13 @@ export async function exportRun(run: string, options: ExportOptions & OpenOption
       const bytes = [...contents.values()].reduce((sum, { length }) => sum + length, 0);
       return { format, path: join(folder, [...contents.keys()][0]!), bytes };
     });
-    return { files: written, difference, multiplyAdds: multiplyAdds(graph), comparison: quantized?.comparison };
+    return {
+      files: written,
+      difference,
+      multiplyAdds: multiplyAdds(graph),
+      multiplyAddsBefore: multiplyAdds(whole),
+      comparison: quantized?.comparison,
+    };
   } finally {
     tf.dispose([...network.weights.values()]);
   }

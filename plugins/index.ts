@@ -23,6 +23,7 @@ import { mixup } from "./mixup/index.js";
 import { multiStep } from "./multi-step/index.js";
 import { oneCycle } from "./one-cycle/index.js";
 import { progressiveResizing } from "./progressive-resizing/index.js";
+import { prune } from "./prune/index.js";
 import { randAugment } from "./rand-augment/index.js";
 import { randomAffine } from "./random-affine/index.js";
 import { randomCropFlip } from "./random-crop-flip/index.js";
@@ -60,6 +61,7 @@ export {
   multiStep,
   oneCycle,
   progressiveResizing,
+  prune,
   randAugment,
   randomAffine,
   randomCropFlip,
@@ -100,6 +102,7 @@ export const plugins = {
   "multi-step": multiStep,
   "one-cycle": oneCycle,
   "progressive-resizing": progressiveResizing,
+  prune,
   "rand-augment": randAugment,
   "random-affine": randomAffine,
   "random-crop-flip": randomCropFlip,

@@ -65,6 +65,7 @@ const neutral: Record<string, Neutral> = {
   "multi-step": { options: { milestones: [] } },
   "one-cycle": { options: { divFactor: 1, finalDivFactor: 1 } },
   "progressive-resizing": { options: { from: 1 } },
+  prune: { options: { target: 0 } },
   "rand-augment": { options: { operations: 0 } },
   "random-affine": { options: { probability: 0 } },
   "random-crop-flip": { options: { padding: 0, flip: 0 } },

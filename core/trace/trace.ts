@@ -34,6 +34,7 @@ interface NativeBackend {
 }
 
 const inputName = "image";
+const weightPrefix = "weight/";
 
 /** Runs the model on zeros of a shape and writes down every call. */
 function record(layer: Layer, weights: Weights, shape: number[]): Recording {
@@ -41,7 +42,7 @@ function record(layer: Layer, weights: Weights, shape: number[]): Recording {
   if (!native) {
     throw new TrainerError(
       "ERR_BACKEND",
-      "Exporting needs the TensorFlow backend, whose operations it records. Run `trainer backend install`.",
+      "Looking at a network's operations needs the TensorFlow backend, which records them. Run `trainer backend install`.",
     );
   }
   const backend = tf.backend() as unknown as NativeBackend;
@@ -55,8 +56,8 @@ function record(layer: Layer, weights: Weights, shape: number[]): Recording {
     const x = tf.zeros(shape);
     names.set(backend.getInputTensorIds([x])[0]!, inputName);
     for (const [name, value] of weights) {
-      names.set(backend.getInputTensorIds([value])[0]!, `weight/${name}`);
-      constants.set(`weight/${name}`, { shape: value.shape, data: value.dataSync() as Float32Array });
+      names.set(backend.getInputTensorIds([value])[0]!, weightPrefix + name);
+      constants.set(weightPrefix + name, { shape: value.shape, data: value.dataSync() as Float32Array });
     }
     const { executeOp, createTensor } = native;
     native.executeOp = (name, attributes, ids, count) => {
@@ -96,10 +97,20 @@ function record(layer: Layer, weights: Weights, shape: number[]): Recording {
   return { operations, constants, layers, output };
 }
 
+/** What an operation took from the network's weights. */
+export interface Operands {
+  /** Full names, in the order of the operation's inputs; of a norm: scale, shift, running mean and variance. */
+  readonly names: readonly string[];
+  /** Of a norm: added to the variance. */
+  readonly epsilon?: number;
+}
+
 export interface Traced {
   readonly graph: Graph;
   /** Value -> full name of the layer that gave it. */
   readonly layers: ReadonlyMap<string, string>;
+  /** Value -> what its operation took; values of operations that took nothing are not there. */
+  readonly operands: ReadonlyMap<string, Operands>;
 }
 
 /**
@@ -119,7 +130,7 @@ export function trace(layer: Layer, weights: Weights, size: number): Traced {
   }
   const translator = createTranslator(two, three, size);
   for (const place of two.operations.keys()) translator.translate(place);
-  return { graph: translator.graph(), layers: two.layers };
+  return { graph: translator.graph(), layers: two.layers, operands: translator.operands };
 }
 
 /** What an operation's translation works with. */
@@ -145,6 +156,11 @@ function createTranslator(two: Recording, three: Recording, size: number) {
   const same = new Map<string, string>(); // a value that only passes on another one
   const pads = new Map<string, { x: string; pads: Pads; value: number }>();
   const folded = new Map<string, Constant>(); // constants in another shape
+  const weightNames = new Map<string, string>(); // constant -> the weight that it is, in whatever shape
+  for (const name of two.constants.keys()) {
+    if (name.startsWith(weightPrefix)) weightNames.set(name, name.slice(weightPrefix.length));
+  }
+  const operands = new Map<string, Operands>();
   const valueOf = (name: string): string => same.get(name) ?? name;
   const constantOf = (name: string): Constant | undefined =>
     folded.get(name) ?? (two.constants.get(name) as Constant | undefined);
@@ -192,6 +208,8 @@ function createTranslator(two: Recording, three: Recording, size: number) {
     const { operation, attributes, shape, x, channels, fail } = context;
     const { name, out } = operation;
     shapes.set(out, shape);
+    const names = operation.inputs.flatMap((input) => weightNames.get(input!) ?? []);
+    if (names.length > 0) operands.set(out, { names, epsilon: attributes.epsilon });
     const push = (node: Node): void => void nodes.push(node);
     const base = { out, activation: "none" } as const;
     switch (name) {
@@ -288,8 +306,11 @@ function createTranslator(two: Recording, three: Recording, size: number) {
       }
       case "Reshape": {
         const constant = context.constant(0);
-        if (constant) folded.set(out, { shape: [...operation.shape], data: constant.data });
-        else if (String(shapes.get(x)) === String(shape)) same.set(out, x);
+        if (constant) {
+          folded.set(out, { shape: [...operation.shape], data: constant.data });
+          if (names.length > 0) weightNames.set(out, names[0]!);
+          operands.delete(out);
+        } else if (String(shapes.get(x)) === String(shape)) same.set(out, x);
         else push({ ...base, op: "reshape", x, shape });
         return;
       }
@@ -300,6 +321,7 @@ function createTranslator(two: Recording, three: Recording, size: number) {
 
   return {
     translate,
+    operands,
     graph: (): Graph => ({ input: inputName, output: valueOf(two.output), nodes, shapes }),
   };
 }

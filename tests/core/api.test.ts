@@ -19,6 +19,7 @@ it("fitloop exports this and no more", () => {
       "figures",
       "forward",
       "gradCam",
+      "graph",
       "hookDefinitions",
       "hookNames",
       "image",

@@ -1,0 +1,5 @@
+/** A network as a graph, for plugins that look at its structure. */
+export { type ChannelGroup, channelGroups, multiplyAddsOf, withoutZeroChannels } from "./channels.js";
+export { type Activation, type Constant, type Graph, multiplyAdds, type Node, type Pads } from "./graph.js";
+export { simplify } from "./passes.js";
+export { type Operands, type Traced, trace } from "./trace.js";
