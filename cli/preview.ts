@@ -85,7 +85,7 @@ const changes = ([original, ...variants]: Row): boolean =>
 
 /** Plugins that receive images, in the order of their first tap. */
 function tapping({ hooks }: Pick<Trainer, "hooks">): string[] {
-  const taps = hooks.taps().filter(({ hook }) => hook === "beforeSample" || hook === "beforeBatch");
+  const taps = hooks.taps().filter(({ hook }) => ["resolveCrop", "beforeSample", "beforeBatch"].includes(hook));
   return [...new Set(taps.map(({ plugin }) => plugin))];
 }
 
@@ -119,6 +119,9 @@ async function variantsOf(
     batchSize: count,
     seed: trainer.config.seed,
     shuffle: false,
+    region: trainer.hooks.taps().some(({ hook }) => hook === "resolveCrop")
+      ? (crop, source, epoch) => call.resolveCrop(crop, source, epoch)
+      : undefined,
     transform: (sample, epoch) => call.beforeSample(sample, epoch),
   });
   const rows: [Image, ...Image[]][] = (await split.read(places.map((_, at) => at))).map((image) => [image]);

@@ -1,6 +1,7 @@
 /** Every plugin, by its factory's name and, for records and the command line, by its own. */
 import { autoAugment } from "./auto-augment/index.js";
 import { biasLr } from "./bias-lr/index.js";
+import { blur } from "./blur/index.js";
 import { colorJitter } from "./color-jitter/index.js";
 import { cosine } from "./cosine/index.js";
 import { cosineRestarts } from "./cosine-restarts/index.js";
@@ -14,6 +15,7 @@ import { finetune } from "./finetune/index.js";
 import { gradCam } from "./grad-cam/index.js";
 import { gradientAccumulation } from "./gradient-accumulation/index.js";
 import { gradientClipping } from "./gradient-clipping/index.js";
+import { grayscale } from "./grayscale/index.js";
 import { l2 } from "./l2/index.js";
 import { labelSmoothing } from "./label-smoothing/index.js";
 import { linear } from "./linear/index.js";
@@ -28,6 +30,8 @@ import { randAugment } from "./rand-augment/index.js";
 import { randomAffine } from "./random-affine/index.js";
 import { randomCropFlip } from "./random-crop-flip/index.js";
 import { randomErasing } from "./random-erasing/index.js";
+import { randomFlip } from "./random-flip/index.js";
+import { randomResizedCrop } from "./random-resized-crop/index.js";
 import { squeezeExcite } from "./squeeze-excite/index.js";
 import { stochasticDepth } from "./stochastic-depth/index.js";
 import { sixViews, testTimeAugmentation } from "./test-time-augmentation/index.js";
@@ -39,6 +43,7 @@ import { whitening } from "./whitening/index.js";
 export {
   autoAugment,
   biasLr,
+  blur,
   colorJitter,
   cosine,
   cosineRestarts,
@@ -52,6 +57,7 @@ export {
   gradCam,
   gradientAccumulation,
   gradientClipping,
+  grayscale,
   l2,
   labelSmoothing,
   linear,
@@ -66,6 +72,8 @@ export {
   randomAffine,
   randomCropFlip,
   randomErasing,
+  randomFlip,
+  randomResizedCrop,
   sixViews,
   squeezeExcite,
   stochasticDepth,
@@ -80,6 +88,7 @@ export {
 export const plugins = {
   "auto-augment": autoAugment,
   "bias-lr": biasLr,
+  blur,
   "color-jitter": colorJitter,
   cosine,
   "cosine-restarts": cosineRestarts,
@@ -93,6 +102,7 @@ export const plugins = {
   "grad-cam": gradCam,
   "gradient-accumulation": gradientAccumulation,
   "gradient-clipping": gradientClipping,
+  grayscale,
   l2,
   "label-smoothing": labelSmoothing,
   linear,
@@ -107,6 +117,8 @@ export const plugins = {
   "random-affine": randomAffine,
   "random-crop-flip": randomCropFlip,
   "random-erasing": randomErasing,
+  "random-flip": randomFlip,
+  "random-resized-crop": randomResizedCrop,
   "squeeze-excite": squeezeExcite,
   "stochastic-depth": stochasticDepth,
   "test-time-augmentation": testTimeAugmentation,

@@ -113,10 +113,10 @@ export async function drawWorst(
 async function largerImages(
   split: Split,
   places: readonly number[],
-  { height, width }: Pick<Data, "height" | "width">,
+  { height, width, decoding }: Pick<Data, "height" | "width" | "decoding">,
 ): Promise<(Image | undefined)[]> {
   if (!split.file || height !== width || height >= decodedSide) return places.map(() => undefined);
-  const decoder = await openDecoder();
+  const decoder = await openDecoder(decoding);
   return Promise.all(places.map((place) => larger(decoder, split.file!(place).path, height)));
 }
 

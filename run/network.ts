@@ -1,6 +1,6 @@
 /** A run's network for images that its data set does not hold: what they need before it, and what its answers mean. */
 import * as tf from "@tensorflow/tfjs-core";
-import type { Image } from "../core/data/dataset.js";
+import type { Decoding, Image } from "../core/data/dataset.js";
 import { type Decoder, oneLine, openDecoder } from "../core/data/decode.js";
 import { normalised } from "../core/data/normalise.js";
 import { TrainerError } from "../core/errors.js";
@@ -77,19 +77,24 @@ export function classify(network: Network, images: readonly Image[]): Float32Arr
   return atTemperature(combineViews(answers, network, classes), classes, temperature);
 }
 
-let decoder: Promise<Decoder> | undefined;
+const decoders = new Map<string, Promise<Decoder>>();
+
+function decoderFor(decoding: Decoding): Promise<Decoder> {
+  const key = JSON.stringify(decoding);
+  return decoders.get(key) ?? decoders.set(key, openDecoder(decoding)).get(key)!;
+}
 
 /**
  * An image at the size of the run's data: the shorter side scaled, the centre cut out. One of that size is taken as it is.
  *
  * @throws TrainerError ERR_DATA for what is no image
  */
-export async function readImage(source: ImageSource, { height, width }: Preprocessing): Promise<Image> {
+export async function readImage(source: ImageSource, { height, width, decoding }: Preprocessing): Promise<Image> {
   if (typeof source === "object" && "pixels" in source) {
     checkDecoded(source);
     if (source.height === height && source.width === width) return source;
   }
-  const { decode } = await (decoder ??= openDecoder());
+  const { decode } = await decoderFor(decoding);
   try {
     return await decode(source, height);
   } catch (cause) {

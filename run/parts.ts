@@ -3,6 +3,7 @@
  * the user's own come from a config that the user gives.
  */
 import type { ConfigRecord, PartRecord, TrainerConfig } from "../core/config/config.js";
+import { earlierDecoding } from "../core/data/decode.js";
 import { dataSets } from "../core/data/index.js";
 import { TrainerError } from "../core/errors.js";
 import type { PluginFactory } from "../core/loop/plugin.js";
@@ -154,7 +155,8 @@ export interface FromRecord {
 export function configFromRecord(record: RunConfigRecord, own?: TrainerConfig, data?: string): FromRecord {
   const missing: OwnPart[] = [];
   const made = partsOf(record).map((each) => {
-    const wanted = each.kind === "data set" && data !== undefined ? movedTo(data, each) : each;
+    const recorded = each.kind === "data set" ? { ...each, options: asTrained(each) } : each;
+    const wanted = each.kind === "data set" && data !== undefined ? movedTo(data, recorded) : recorded;
     if (isBuiltIn(wanted)) return { ...wanted, part: builtIn[wanted.kind][wanted.name]!(wanted.options as never) };
     const part = own && fromConfig(each, own);
     if (!part) missing.push(each);
@@ -176,6 +178,10 @@ export function configFromRecord(record: RunConfigRecord, own?: TrainerConfig, d
     },
   };
 }
+
+/** Options of a record, with what its version did where it had no option. */
+const asTrained = ({ name, options }: PartRecord): PartRecord["options"] =>
+  name === "imageFolder" ? { ...earlierDecoding, ...options } : options;
 
 function movedTo(path: string, data: OwnPart): OwnPart {
   if (isBuiltIn(data)) return { ...data, options: { ...data.options, path } };
@@ -200,7 +206,7 @@ export function asOfNow(record: RunConfigRecord): RunConfigRecord {
   };
   return {
     ...record,
-    data: filled("data set", record.data),
+    data: filled("data set", { ...record.data, options: asTrained(record.data) }),
     model: filled("model", record.model),
     optimizer: filled("optimizer", record.optimizer),
     loss: filled("loss", record.loss ?? { name: "cross-entropy", options: {} }),

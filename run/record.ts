@@ -9,7 +9,8 @@ import type * as tf from "@tensorflow/tfjs-core";
 import { z } from "zod";
 import { packageVersion } from "../core/backend/install/native-sources.js";
 import { type ConfigRecord, configRecord, configSchema } from "../core/config/config.js";
-import type { Data } from "../core/data/dataset.js";
+import { type Data, interpolations } from "../core/data/dataset.js";
+import { defaultDecoding, earlierDecoding } from "../core/data/decode.js";
 import { reasonOf, TrainerError } from "../core/errors.js";
 import { system, writeFileAtomic } from "../core/files.js";
 import type { SummaryRecord } from "../core/loop/events.js";
@@ -112,6 +113,9 @@ const preprocessingShape = z.object({
   inputSize: side,
   mean: channels,
   deviation: channels.refine((values) => values.every((value) => value > 0), "expected numbers above 0"),
+  decoding: z
+    .object({ crop: z.number().gt(0).max(1), interpolation: z.enum(interpolations), colorProfiles: z.boolean() })
+    .default(earlierDecoding),
 });
 
 /** What an image needs before the network sees it, and what the network's answers are called. */
@@ -121,7 +125,7 @@ export type Preprocessing = Readonly<z.output<typeof preprocessingShape>>;
 const preprocessingKey = "fitloop.preprocessing";
 
 function weightsFile({ model, data, inputSize }: FitContext, weights: ReadonlyMap<string, tf.Tensor>): Uint8Array {
-  const { classes, height, width, mean, deviation } = data;
+  const { classes, height, width, mean, deviation, decoding = defaultDecoding } = data;
   const preprocessing: Preprocessing = {
     classes: [...classes],
     height,
@@ -129,6 +133,7 @@ function weightsFile({ model, data, inputSize }: FitContext, weights: ReadonlyMa
     inputSize,
     mean: [...mean],
     deviation: [...deviation],
+    decoding,
   };
   const metadata = { [preprocessingKey]: JSON.stringify(preprocessing) };
   return weightsToSafetensors(weights, model.layer, metadata, { checksum: true });

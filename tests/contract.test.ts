@@ -42,6 +42,7 @@ const rate = microConfig().learningRate;
 const neutral: Record<string, Neutral> = {
   "auto-augment": { options: { probability: 0 } },
   "bias-lr": { options: { factor: 1 } },
+  blur: { options: { probability: 0 } },
   "color-jitter": { options: { brightness: 0, contrast: 0, saturation: 0, hue: 0 } },
   cosine: { options: { minimum: rate } },
   "cosine-restarts": { options: { minimum: rate } },
@@ -53,6 +54,7 @@ const neutral: Record<string, Neutral> = {
   ema: { options: {} }, // evaluates other weights, and leaves those that train alone
   // The file holds the very weights that a run without it begins with.
   finetune: { options: { path: initialFile }, micro: { path: initialFile } },
+  grayscale: { options: { probability: 0 } },
   "grad-cam": { options: {} },
   "gradient-accumulation": { options: { factor: 1 } },
   "gradient-clipping": { options: { maximum: 1e9 } },
@@ -69,6 +71,8 @@ const neutral: Record<string, Neutral> = {
   "rand-augment": { options: { operations: 0 } },
   "random-affine": { options: { probability: 0 } },
   "random-crop-flip": { options: { padding: 0, flip: 0 } },
+  "random-flip": { options: { horizontal: 0 } },
+  "random-resized-crop": { options: { scale: [1, 1], ratio: [1, 1] } },
   "random-erasing": { options: { probability: 0 } },
   "squeeze-excite": { none: "its gates are parameters, which the network without it does not have" },
   "stochastic-depth": { options: { rate: 0 } },

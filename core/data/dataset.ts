@@ -12,10 +12,40 @@ export interface Image {
   readonly width: number;
 }
 
+/** In pixels. */
+export type Size = Pick<Image, "height" | "width">;
+
+/** In pixels; the rectangle starts at (top, left), which a crop may place outside of the image. */
+export interface Rectangle {
+  readonly top: number;
+  readonly left: number;
+  readonly height: number;
+  readonly width: number;
+}
+
+/** Filters that scale images, both widened where they shrink (antialiased): a triangle, Catmull and Rom's cubic. */
+export const interpolations = ["bilinear", "bicubic"] as const;
+export type Interpolation = (typeof interpolations)[number];
+
+/** How files become images. */
+export interface Decoding {
+  /** Share of the shorter side that the centre has of an image that is not cropped at random, in (0, 1]. */
+  readonly crop: number;
+  readonly interpolation: Interpolation;
+  /** Whether an embedded colour profile is converted to sRGB. */
+  readonly colorProfiles: boolean;
+}
+
 /**
  * An image with its label: what `hooks.beforeSample` gets and returns. `index` is its place in the split.
  */
 export interface Sample extends Image {
+  readonly label: number;
+  readonly index: number;
+}
+
+/** A stored image before it is decoded: its size, orientation applied. `index` is its place in the split. */
+export interface SourceImage extends Size {
   readonly label: number;
   readonly index: number;
 }
@@ -35,6 +65,16 @@ export interface Split {
    * @throws TrainerError ERR_DATA naming every file of this call that cannot be decoded
    */
   read(indices: ArrayLike<number>): Promise<Image[]> | Image[];
+  /**
+   * Regions of the stored images at these places, scaled to the data's size; left out where images have that size already.
+   *
+   * @param regionOf asked once for each of `indices`, `at` being its place there, with the stored image's size
+   * @throws TrainerError as `read` does
+   */
+  readRegions?(
+    indices: ArrayLike<number>,
+    regionOf: (at: number, stored: Size) => Rectangle,
+  ): Promise<Image[]> | Image[];
   /** Ground-truth box of an image, where the data has one. */
   box?(index: number): Box;
   /** A name for people: "train.bin#17", or a file's path. */
@@ -60,6 +100,8 @@ export interface Data {
   /** Channel statistics for normalising, R G B, of values in [0, 1]. */
   readonly mean: readonly [number, number, number];
   readonly deviation: readonly [number, number, number];
+  /** How images were decoded from files, where they were: a prediction treats its files alike. */
+  readonly decoding?: Decoding;
   /** Identity of the data for a run's record: equal content gives an equal fingerprint. */
   readonly fingerprint: string;
 }

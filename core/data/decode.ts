@@ -1,15 +1,29 @@
 /**
  * One image file to square RGB bytes, by sharp (libvips), in a libuv thread.
  *
- * What is done: EXIF rotation; ICC profile, CMYK, greyscale and 16 bits to 8-bit sRGB; transparency laid on
- * white, where images from the web were meant to lie; the shorter side scaled to `size` (triangle filter,
- * as PIL and torchvision scale); the centre cut out. Of an animation the first frame, of a TIFF the first page.
+ * What is done: EXIF rotation; CMYK, greyscale and 16 bits to 8-bit sRGB; transparency laid on white, where images from
+ * the web were meant to lie; a region, or the centre, scaled to a square (triangle filter or cubic, as PIL and torchvision
+ * scale). Of an animation the first frame, of a TIFF the first page. Colour profiles are ignored, as torchvision, timm and
+ * Keras ignore them, unless they are asked for: they can cost as much as all the rest.
  */
 
 import { availableParallelism } from "node:os";
 
 import { TrainerError } from "../errors.js";
-import type { Image } from "./dataset.js";
+import { resizeRegion } from "../image/resize.js";
+import type { Decoding, Image, Rectangle, Size } from "./dataset.js";
+
+export const defaultDecoding: Decoding = { crop: 1, interpolation: "bilinear", colorProfiles: false };
+/** What every run did before it was a choice. */
+export const earlierDecoding: Decoding = { ...defaultDecoding, colorProfiles: true };
+
+/** What a file's header says, orientation applied. */
+export interface ImageHeader extends Size {
+  /** As the library calls it: "jpeg", "png". */
+  readonly format: string;
+  /** Three channels of 8 bits in sRGB: cut out before or after it is decoded, it has the same bytes. */
+  readonly plain: boolean;
+}
 
 /** What one image may take. */
 export interface DecodeLimits {
@@ -37,12 +51,18 @@ async function loadLibrary(): Promise<Library> {
   return sharp;
 }
 
+type Source = string | Uint8Array | Image;
+
 /** Work on one image file. Each call hands its job to libuv before it returns. */
 export interface Decoder {
-  /** Decodes a file, a file's bytes, or RGB bytes of any size, to [size, size, 3]. */
-  decode(source: string | Uint8Array | Image, size: number): Promise<Image>;
+  /** Decodes a file, a file's bytes, or RGB bytes of any size, to the [size, size, 3] of its centre. */
+  decode(source: Source, size: number): Promise<Image>;
+  /** Decodes a region to [size, size, 3]. A JPEG is decoded at half, a quarter or an eighth where that is enough. */
+  decodeRegion(source: Source, region: Rectangle, header: ImageHeader, size: number): Promise<Image>;
+  /** All of a file's pixels. */
+  decodeWhole(file: string): Promise<Image>;
   /** Reads a file's header only; rejects if there is no image behind it. */
-  checkHeader(file: string): Promise<void>;
+  readHeader(file: string): Promise<ImageHeader>;
 }
 
 /**
@@ -52,37 +72,93 @@ export interface Decoder {
 export async function openDecoder({
   maxPixels = defaultLimits.maxPixels,
   maxSeconds = defaultLimits.maxSeconds,
-}: DecodeLimits = {}): Promise<Decoder> {
+  crop = defaultDecoding.crop,
+  interpolation = defaultDecoding.interpolation,
+  colorProfiles = defaultDecoding.colorProfiles,
+}: DecodeLimits & Partial<Decoding> = {}): Promise<Decoder> {
   const sharp = await (library ??= loadLibrary());
   /** A truncated or damaged body is an error; a mere oddity, which many good JPEG files have, is not. */
-  const inputOptions = { failOn: "error", limitInputPixels: maxPixels } as const;
-  const inputOf = (source: string | Uint8Array | Image): Parameters<typeof sharp> => {
-    if (typeof source === "string" || source instanceof Uint8Array) return [source, inputOptions];
+  const inputOptions = { failOn: "error", limitInputPixels: maxPixels, ignoreIcc: !colorProfiles } as const;
+  const kernel = interpolation === "bicubic" ? "cubic" : "linear";
+  const open = (source: Source): ReturnType<Library> => {
+    const timeout = { seconds: maxSeconds };
+    if (typeof source === "string" || source instanceof Uint8Array) return sharp(source, inputOptions).timeout(timeout);
     const { pixels, height, width } = source;
-    return [pixels, { ...inputOptions, raw: { height, width, channels: 3 } }];
+    return sharp(pixels, { ...inputOptions, raw: { height, width, channels: 3 } }).timeout(timeout);
   };
+  const read = async (pipeline: ReturnType<Library>): Promise<Image> => {
+    const { data, info } = await pipeline
+      .flatten({ background: "white" })
+      .raw({ depth: "uchar" })
+      .toBuffer({ resolveWithObject: true })
+      .catch((error: Error) => {
+        if (!error.message.startsWith("timeout:")) throw error;
+        throw new Error(`it takes longer than ${maxSeconds} s to decode (maxSeconds)`, { cause: error });
+      });
+    if (info.channels !== 3) throw new Error(`it decodes to ${info.channels} channels, expected 3`);
+    const pixels = new Uint8Array(data.buffer, data.byteOffset, data.length);
+    return { pixels, height: info.height, width: info.width };
+  };
+  const cut = ({ left, top, width, height }: Rectangle) => ({ left, top, width, height });
   return {
-    async decode(source, size) {
-      const { data, info } = await sharp(...inputOf(source))
-        .timeout({ seconds: maxSeconds })
-        .autoOrient()
-        .resize(size, size, { fit: "cover", position: "centre", kernel: "linear" })
-        .flatten({ background: "white" })
-        .raw({ depth: "uchar" })
-        .toBuffer({ resolveWithObject: true })
-        .catch((error: Error) => {
-          if (!error.message.startsWith("timeout:")) throw error;
-          throw new Error(`it takes longer than ${maxSeconds} s to decode (maxSeconds)`, { cause: error });
-        });
-      if (info.channels !== 3) throw new Error(`it decodes to ${info.channels} channels, expected 3`);
-      const pixels = new Uint8Array(data.buffer, data.byteOffset, data.length);
-      return { pixels, height: info.height, width: info.width };
+    decode(source, size) {
+      // Scaled as timm scales it: the shorter side to floor(size / crop), then the centre.
+      const whole = Math.floor(size / crop);
+      const edge = Math.round((whole - size) / 2);
+      const scaled = open(source).autoOrient().resize(whole, whole, { fit: "cover", position: "centre", kernel });
+      return read(whole === size ? scaled : scaled.extract({ left: edge, top: edge, width: size, height: size }));
     },
-    async checkHeader(file) {
-      const { width, height } = await sharp(file, inputOptions).metadata();
+    async decodeRegion(source, region, header, size) {
+      const factor = shrinkFactor(header, region, size);
+      const fill = { fit: "fill", kernel } as const;
+      const upright = open(source).autoOrient();
+      if (region.height < size || region.width < size) {
+        // libvips shifts by half a pixel where it enlarges.
+        const small = await read(upright.extract(cut(region)));
+        return resizeRegion(
+          small,
+          { top: 0, left: 0, height: region.height, width: region.width },
+          { height: size, width: size },
+        );
+      }
+      if (factor === 1) return read(upright.extract(cut(region)).resize(size, size, fill));
+      const [height, width] = [header.height, header.width].map((side) => Math.floor(side / factor)) as [
+        number,
+        number,
+      ];
+      const small = await read(upright.resize(width, height, fill));
+      return read(
+        open(small)
+          .extract(cut(scaledRegion(region, header, small)))
+          .resize(size, size, fill),
+      );
+    },
+    decodeWhole: (file) => read(open(file).autoOrient()),
+    async readHeader(file) {
+      const { autoOrient, format, channels, depth, space, hasProfile } = await sharp(file, inputOptions).metadata();
+      const { width, height } = autoOrient;
       if (!width || !height) throw new Error("it has no size");
+      const plain = channels === 3 && depth === "uchar" && space === "srgb" && !(hasProfile && colorProfiles);
+      return { width, height, format, plain };
     },
   };
+}
+
+/** By how much an image may be shrunk while it is decoded, so that a region still has `size` pixels each way. */
+export function shrinkFactor({ format }: ImageHeader, { height, width }: Size, size: number): 1 | 2 | 4 | 8 {
+  const factors = format === "jpeg" ? ([8, 4, 2] as const) : [];
+  return factors.find((factor) => Math.min(height, width) >= factor * size) ?? 1;
+}
+
+/** A region of an image in the pixels of a smaller copy, to the nearest pixel and never empty. */
+function scaledRegion({ top, left, height, width }: Rectangle, whole: Size, small: Size): Rectangle {
+  const place = (from: number, length: number, side: number, scaled: number): [start: number, length: number] => {
+    const start = Math.min(scaled - 1, Math.round((from * scaled) / side));
+    return [start, Math.max(1, Math.min(scaled, Math.round(((from + length) * scaled) / side)) - start)];
+  };
+  const [y, tall] = place(top, height, whole.height, small.height);
+  const [x, wide] = place(left, width, whole.width, small.width);
+  return { top: y, left: x, height: tall, width: wide };
 }
 
 export interface Damaged {

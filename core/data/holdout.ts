@@ -129,6 +129,13 @@ export function subset(split: Split, indices: ArrayLike<number>): Split {
     length: places.length,
     labels: Int32Array.from(places, (place) => split.labels[place]!),
     read: (asked) => split.read(Int32Array.from(asked, (place) => places[place]!)),
+    ...(split.readRegions && {
+      readRegions: (asked, regionOf) =>
+        split.readRegions!(
+          Int32Array.from(asked, (place) => places[place]!),
+          regionOf,
+        ),
+    }),
     ...(split.box && { box: (index: number) => split.box!(places[index]!) }),
     describe: (index) => split.describe(places[index]!),
     ...(split.file && { file: (index: number) => split.file!(places[index]!) }),

@@ -13,20 +13,21 @@ import { readFile, realpath, rename, rm, stat, writeFile } from "node:fs/promise
 import { dirname, join, relative } from "node:path";
 import { cacheRoot } from "../backend/install/cache.js";
 import { makeFolders } from "../files.js";
-import { type Damaged, inParallel, oneLine, reasonsAlone } from "./decode.js";
+import { type Damaged, type ImageHeader, inParallel, oneLine, reasonsAlone } from "./decode.js";
 import { formatOf, headBytes, imageFormats } from "./image-formats.js";
 
 export interface ImageChecks {
   /** File -> SHA-256 of its content, as hex. */
   readonly hashes: ReadonlyMap<string, string>;
+  readonly headers: ReadonlyMap<string, ImageHeader>;
   readonly damaged: readonly Damaged[];
 }
 
 export interface CheckOptions {
   /** What paths in the notes are relative to. */
   root: string;
-  /** Rejects for a file that is damaged; `full` asks for its pixels, otherwise its header is enough. */
-  decode: (file: string, full: boolean) => Promise<unknown>;
+  /** Reads a file's header; rejects for a file that is damaged. `full` asks for its pixels as well. */
+  decode: (file: string, full: boolean) => Promise<ImageHeader>;
   full: boolean;
   log?: (line: string) => void;
   /** Where notes of all data sets lie; undefined: nowhere. Default: `images` in the user's cache. */
@@ -40,6 +41,7 @@ interface Note {
   readonly modified: bigint;
   readonly changed: bigint;
   readonly sha256: string;
+  readonly header: ImageHeader;
   /** Whether its pixels were decoded, too. */
   readonly full: boolean;
 }
@@ -57,6 +59,7 @@ export async function checkImages(files: readonly string[], options: CheckOption
   const known: Notes = place === undefined ? new Map() : await readNotes(place);
   const noted: Notes = new Map();
   const hashes = new Map<string, string>();
+  const headers = new Map<string, ImageHeader>();
   const failed = new Map<string, string>();
   const unknown: string[] = [];
 
@@ -66,30 +69,32 @@ export async function checkImages(files: readonly string[], options: CheckOption
     if (!note || !found || !isOf(note, found) || (full && !note.full)) unknown.push(file);
     else {
       hashes.set(file, note.sha256);
+      headers.set(file, note.header);
       noted.set(relative(root, file), note);
     }
   });
   if (unknown.length >= many) {
     log(`checking ${unknown.length} of ${files.length} images; the next start reads those that changed`);
   }
-  const examine = async (file: string): Promise<string> => {
+  const examine = async (file: string): Promise<{ content: string; header: ImageHeader }> => {
     const content = await digest(file);
-    await decode(file, full);
-    return content;
+    return { content, header: await decode(file, full) };
   };
   let saved = performance.now();
   let news = known.size > noted.size; // of files that are gone or changed
   await inParallel(unknown, async (file) => {
     try {
       const before = await stat(file, { bigint: true });
-      const content = await examine(file);
+      const { content, header } = await examine(file);
       hashes.set(file, content);
+      headers.set(file, header);
       const after = await stat(file, { bigint: true });
       const note: Note = {
         size: before.size,
         modified: before.mtimeNs,
         changed: before.ctimeNs,
         sha256: content,
+        header,
         full,
       };
       const newest = Math.max(Number(after.mtimeMs), Number(after.ctimeMs));
@@ -110,7 +115,7 @@ export async function checkImages(files: readonly string[], options: CheckOption
     order.map((file) => ({ file, problem: failed.get(file)! })),
     examine,
   );
-  return { hashes, damaged };
+  return { hashes, headers, damaged };
 }
 
 const isOf = (note: Note, found: BigIntStats): boolean =>
@@ -145,7 +150,7 @@ function defaultFolder(): string | undefined {
 
 const sha256 = (text: string | Buffer): string => createHash("sha256").update(text).digest("hex");
 
-const firstLine = "fitloop image checks 1";
+const firstLine = "fitloop image checks 2";
 
 /** Nothing for notes that are not there, of another version or damaged. */
 async function readNotes(place: string): Promise<Notes> {
@@ -156,12 +161,13 @@ async function readNotes(place: string): Promise<Notes> {
   const [first, ...lines] = text.slice(0, end).split("\n");
   if (first !== firstLine) return notes;
   for (const line of lines.slice(0, -1)) {
-    const [content, full, size, modified, changed, ...path] = line.split(" ");
+    const [content, full, size, modified, changed, width, height, format, plain, ...path] = line.split(" ");
     notes.set(JSON.parse(path.join(" ")) as string, {
       size: BigInt(size!),
       modified: BigInt(modified!),
       changed: BigInt(changed!),
       sha256: content!,
+      header: { width: Number(width), height: Number(height), format: format!, plain: plain === "plain" },
       full: full === "full",
     });
   }
@@ -172,9 +178,11 @@ async function readNotes(place: string): Promise<Notes> {
 async function writeNotes(place: string, notes: Notes): Promise<void> {
   const lines = [...notes]
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([path, { size, modified, changed, sha256: content, full }]) =>
-      [content, full ? "full" : "header", size, modified, changed, JSON.stringify(path)].join(" "),
-    );
+    .map(([path, { size, modified, changed, sha256: content, full, header }]) => {
+      const { width, height, format, plain } = header;
+      const file = [content, full ? "full" : "header", size, modified, changed];
+      return [...file, width, height, format, plain ? "plain" : "other", JSON.stringify(path)].join(" ");
+    });
   const text = [firstLine, ...lines, ""].join("\n");
   const temporary = `${place}.${randomUUID()}`;
   try {

@@ -10,24 +10,37 @@ import { relative, resolve } from "node:path";
 import { z } from "zod";
 
 import { type Part, partFactory } from "../parts.js";
-import type { Data, DataSource, Image, Split } from "./dataset.js";
+import {
+  type Data,
+  type DataSource,
+  type Decoding,
+  type Image,
+  interpolations,
+  type Rectangle,
+  type Split,
+} from "./dataset.js";
 import {
   type Damaged,
   type DecodeLimits,
   type Decoder,
   damagedError,
+  defaultDecoding,
   defaultLimits,
+  type ImageHeader,
   oneLine,
   openDecoder,
   reasonsAlone,
+  shrinkFactor,
 } from "./decode.js";
 import { type ClassFolder, scanFolder } from "./folder-scan.js";
 import { checkImages } from "./image-checks.js";
 
-export interface ImageFolderOptions extends DecodeLimits {
+export interface ImageFolderOptions extends DecodeLimits, Partial<Decoding> {
   path: string;
   /** Height and width that every image is scaled and cut to. Default: 224. */
   size?: number;
+  /** Megabytes of decoded images that are kept in memory, so that later epochs decode fewer. Default: 512. */
+  cache?: number;
   /**
    * Decode every image once before training, not only its header. Without it a damaged image ends the run when it is
    * first read. Default: true.
@@ -41,6 +54,20 @@ export const imageNetStatistics = { mean: [0.485, 0.456, 0.406], deviation: [0.2
 const schema = z.strictObject({
   path: z.string().min(1).describe("a folder with one folder a class, or with train/ and test/ that have them"),
   size: z.int().min(8).max(4096).default(224).describe("side in pixels that every image is scaled and cut to"),
+  crop: z
+    .number()
+    .gt(0)
+    .max(1)
+    .default(defaultDecoding.crop)
+    .describe(
+      "share of the shorter side that the centre has where no plugin crops at random; 0.875 for most timm weights",
+    ),
+  interpolation: z.enum(interpolations).default(defaultDecoding.interpolation).describe("filter that scales images"),
+  colorProfiles: z
+    .boolean()
+    .default(defaultDecoding.colorProfiles)
+    .describe("convert embedded colour profiles to sRGB; torchvision, timm and Keras ignore them"),
+  cache: z.int().min(0).default(512).describe("megabytes of decoded images to keep in memory"),
   validateAll: z.boolean().default(true).describe("decode every image once before training"),
   maxPixels: z.int().min(1).default(defaultLimits.maxPixels).describe("limit on an image's size, in pixels"),
   maxSeconds: z.int().min(1).max(3600).default(defaultLimits.maxSeconds).describe("time limit for one image"),
@@ -52,7 +79,7 @@ export const imageFolder: (options: ImageFolderOptions) => Part<DataSource> = pa
   "imageFolder",
   schema,
   (options) => {
-    const { size, validateAll } = options;
+    const { size, validateAll, crop, interpolation, colorProfiles } = options;
     const path = resolve(options.path);
     return {
       name: "imageFolder",
@@ -66,23 +93,28 @@ export const imageFolder: (options: ImageFolderOptions) => Part<DataSource> = pa
         const folders = [...train, ...validation, ...(test ?? [])];
         const files = folders.flatMap((folder) => folder.files);
         const decoder = await openDecoder(options);
-        const { hashes, damaged } = await checkImages(files, {
+        const { hashes, headers, damaged } = await checkImages(files, {
           root: path,
           full: validateAll,
-          decode: (file, full) => (full ? decoder.decode(file, size) : decoder.checkHeader(file)),
+          decode: async (file, full) => {
+            if (full) await decoder.decode(file, size);
+            return decoder.readHeader(file);
+          },
           log,
         });
         if (damaged.length) throw damagedError(damaged, files.length);
         const own = train.reduce((sum, folder) => sum + folder.files.length, 0);
-        const split = folderSplit(path, [...train, ...validation], classes, size, decoder);
+        const store = imageStore(decoder, headers, size, options.cache * 1e6);
+        const split = folderSplit(path, [...train, ...validation], classes, store);
         return {
           classes,
           height: size,
           width: size,
           train: split,
           ...(split.length > own && { validation: Int32Array.from(split.labels.keys()).slice(own) }),
-          ...(test && { test: folderSplit(path, test, classes, size, decoder) }),
+          ...(test && { test: folderSplit(path, test, classes, store) }),
           ...imageNetStatistics,
+          decoding: { crop, interpolation, colorProfiles },
           fingerprint: fingerprintOf(path, files, hashes),
         } satisfies Data;
       },
@@ -95,35 +127,90 @@ function folderSplit(
   root: string,
   folders: readonly ClassFolder[],
   classes: readonly string[],
-  size: number,
-  decoder: Decoder,
+  store: ImageStore,
 ): Split {
   const files = folders.flatMap((folder) => folder.files);
   const labels = Int32Array.from(
     folders.flatMap(({ name, files }) => new Array<number>(files.length).fill(classes.indexOf(name))),
   );
+  /** All at once: libuv's own queue bounds what decodes at a time, and continues while a training step blocks this thread. */
+  async function readAll(
+    indices: ArrayLike<number>,
+    read: (file: string, at: number) => Promise<Image>,
+  ): Promise<Image[]> {
+    const damaged: Damaged[] = [];
+    const images = await Promise.all(
+      Array.from(indices, (index, at) => {
+        const file = files[index]!;
+        return read(file, at).catch((error: Error): undefined => {
+          damaged.push({ file, place: index, problem: oneLine(error.message) });
+        });
+      }),
+    );
+    if (damaged.length === 0) return images as Image[];
+    damaged.sort((a, b) => a.place! - b.place!);
+    throw damagedError(await reasonsAlone(damaged, store.read), indices.length);
+  }
   return {
     length: files.length,
     labels,
-    async read(indices) {
-      // All at once: libuv's own queue bounds what decodes at a time, and goes on while a training step
-      // blocks this thread. Jobs handed out from here one by one would wait for the step to end.
-      const damaged: Damaged[] = [];
-      const images = await Promise.all(
-        Array.from(indices, async (index): Promise<Image | undefined> => {
-          const file = files[index]!;
-          return decoder.decode(file, size).catch((error: Error) => {
-            damaged.push({ file, place: index, problem: oneLine(error.message) });
-            return undefined;
-          });
-        }),
-      );
-      if (damaged.length === 0) return images as Image[];
-      damaged.sort((a, b) => a.place! - b.place!);
-      throw damagedError(await reasonsAlone(damaged, (file) => decoder.decode(file, size)), indices.length);
+    read: (indices) => readAll(indices, store.read),
+    // The regions first: a hook that fails is no damaged file.
+    async readRegions(indices, regionOf) {
+      const regions = Array.from(indices, (index, at) => regionOf(at, store.headerOf(files[index]!)));
+      return readAll(indices, (file, at) => store.readRegion(file, regions[at]!));
     },
     describe: (index) => files[index]!,
     file: (index) => ({ path: files[index]!, name: relative(root, files[index]!) }),
+  };
+}
+
+/** Images of a folder by file. */
+interface ImageStore {
+  headerOf(file: string): ImageHeader;
+  /** The centre, as a run's evaluation sees it. */
+  read(file: string): Promise<Image>;
+  readRegion(file: string, region: Rectangle): Promise<Image>;
+}
+
+/**
+ * Decodes files and keeps what it decoded, until `room` bytes are full: an order that differs in every epoch leaves no rule by
+ * which one image would be worth more than another. Of an image whose regions are read all pixels are kept, if it is plain:
+ * others would have other bytes, and a resumed run, which has to decode anew, would differ. Callers own what they receive.
+ */
+function imageStore(
+  decoder: Decoder,
+  headers: ReadonlyMap<string, ImageHeader>,
+  size: number,
+  room: number,
+): ImageStore {
+  let left = room;
+  const centres = new Map<string, Image>();
+  const wholes = new Map<string, Image>();
+  const keep = (kept: Map<string, Image>, file: string, image: Image): Image => {
+    if (image.pixels.length > left || kept.has(file)) return image;
+    left -= image.pixels.length;
+    kept.set(file, { ...image, pixels: image.pixels.slice() });
+    return image;
+  };
+  /** One that takes a large share of the room would leave none for the others. */
+  const isKept = ({ plain, height, width }: ImageHeader): boolean => plain && 3 * height * width <= room / 256;
+  const headerOf = (file: string): ImageHeader => headers.get(file)!;
+  return {
+    headerOf,
+    async read(file) {
+      const kept = centres.get(file);
+      return kept ? { ...kept, pixels: kept.pixels.slice() } : keep(centres, file, await decoder.decode(file, size));
+    },
+    async readRegion(file, region) {
+      const header = headerOf(file);
+      const regionOf = (source: string | Image) => decoder.decodeRegion(source, region, header, size);
+      if (shrinkFactor(header, region, size) > 1) return regionOf(file);
+      const kept = wholes.get(file);
+      if (kept) return regionOf(kept);
+      if (!isKept(header) || 3 * header.height * header.width > left) return regionOf(file);
+      return regionOf(keep(wholes, file, await decoder.decodeWhole(file)));
+    },
   };
 }
 

@@ -9,7 +9,20 @@ import { imageFolder } from "./image-folder.js";
 import { shapes } from "./shapes.js";
 
 export { type CifarOptions, cifar10, cifar100 } from "./cifar.js";
-export type { Box, Data, DataSource, Image, LoadContext, Sample, Split } from "./dataset.js";
+export type {
+  Box,
+  Data,
+  DataSource,
+  Decoding,
+  Image,
+  Interpolation,
+  LoadContext,
+  Rectangle,
+  Sample,
+  Size,
+  SourceImage,
+  Split,
+} from "./dataset.js";
 export { limit, stratifiedHoldout, subset } from "./holdout.js";
 export { type ImageFolderOptions, imageFolder, imageNetStatistics } from "./image-folder.js";
 export { memorySplit, type PixelBlock } from "./in-memory.js";

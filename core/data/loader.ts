@@ -7,8 +7,9 @@
  */
 
 import { TrainerError } from "../errors.js";
+import { resizeRegion } from "../image/resize.js";
 import { stream } from "../rng.js";
-import type { Data, Image, Sample, Split } from "./dataset.js";
+import type { Data, Image, Rectangle, Sample, SourceImage, Split } from "./dataset.js";
 import { normalise, normalisingTable } from "./normalise.js";
 
 export interface RawBatch {
@@ -30,6 +31,8 @@ export interface LoaderOptions extends Pick<Data, "height" | "width" | "mean" | 
   seed: number;
   /** True for training: an order drawn from (seed, epoch). False for evaluation: the split's own order. */
   shuffle: boolean;
+  /** The region of a stored image that is read and scaled to the data's size. Left out: what `split.read` gives. */
+  region?: (whole: Rectangle, source: SourceImage, epoch: number) => Rectangle;
   /** Augmentation of one sample; its draws should be keyed by (epoch, sample.index). Must keep the size. */
   transform?: (sample: Sample, epoch: number) => Sample;
   /** Leave out a last batch that is not full. Default: false. */
@@ -99,7 +102,7 @@ export function createLoader(options: LoaderOptions): Loader {
     const order = orderOf(epoch);
     const indicesOf = (batch: number): Int32Array => order.slice(batch * batchSize, (batch + 1) * batchSize);
     async function read(batch: number): Promise<readonly Image[]> {
-      return split.read(indicesOf(batch));
+      return readImages(options, indicesOf(batch), epoch);
     }
     let ahead = startBatch < batchesInEpoch ? read(startBatch) : undefined;
     for (let batch = startBatch; ahead; batch++) {
@@ -111,6 +114,29 @@ export function createLoader(options: LoaderOptions): Loader {
   }
 
   return { batchesInEpoch, epoch: epochFrom };
+}
+
+/** Images at the data's size: whole, or the region of each that `region` chooses. */
+async function readImages(
+  { split, region, height, width }: LoaderOptions,
+  indices: Int32Array,
+  epoch: number,
+): Promise<readonly Image[]> {
+  if (!region) return split.read(indices);
+  const choose = (at: number, stored: Pick<Image, "height" | "width">): Rectangle => {
+    const index = indices[at]!;
+    const source = { height: stored.height, width: stored.width, label: split.labels[index]!, index };
+    return region(centreSquare(stored), source, epoch);
+  };
+  if (split.readRegions) return split.readRegions(indices, choose);
+  const images = await split.read(indices);
+  return images.map((image, at) => resizeRegion(image, choose(at, image), { height, width }));
+}
+
+/** The largest square in the middle. */
+export function centreSquare({ height, width }: Pick<Image, "height" | "width">): Rectangle {
+  const side = Math.min(height, width);
+  return { top: Math.round((height - side) / 2), left: Math.round((width - side) / 2), height: side, width: side };
 }
 
 function checkSize(

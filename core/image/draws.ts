@@ -110,3 +110,44 @@ export function randomCropDraw(stream: Stream, { height, width }: Size, padding:
   const left = stream.int(2 * padding + 1) - padding;
   return { top, left, height, width };
 }
+
+export interface RandomResizedCropOptions {
+  /** Share of the image's area. Default [0.08, 1]. */
+  readonly scale?: Range;
+  /** Width over height; its logarithm is uniform. Default [3/4, 4/3]. */
+  readonly ratio?: Range;
+}
+
+/**
+ * A region of an image: ten tries, then the largest one in the middle whose ratio is allowed (torchvision's
+ * `RandomResizedCrop.get_params`, Szegedy et al. 2015).
+ */
+export function randomResizedCropDraw(
+  stream: Pick<Stream, "range" | "int">,
+  { height, width }: Size,
+  { scale = [0.08, 1], ratio = [3 / 4, 4 / 3] }: RandomResizedCropOptions = {},
+): Rectangle {
+  const [low, high] = [Math.log(ratio[0]), Math.log(ratio[1])];
+  for (let attempt = 0; attempt < 10; attempt++) {
+    const area = height * width * stream.range(scale[0], scale[1]);
+    const aspect = Math.exp(stream.range(low, high));
+    const wide = roundHalfToEven(Math.sqrt(area * aspect));
+    const tall = roundHalfToEven(Math.sqrt(area / aspect));
+    if (wide > 0 && wide <= width && tall > 0 && tall <= height) {
+      const top = stream.int(height - tall + 1);
+      const left = stream.int(width - wide + 1);
+      return { top, left, height: tall, width: wide };
+    }
+  }
+  const own = width / height;
+  const tall = own < ratio[0] ? roundHalfToEven(width / ratio[0]) : height;
+  const wide = own > ratio[1] ? roundHalfToEven(height * ratio[1]) : width;
+  return { top: Math.floor((height - tall) / 2), left: Math.floor((width - wide) / 2), height: tall, width: wide };
+}
+
+/** Python's `round`. */
+function roundHalfToEven(value: number): number {
+  const floor = Math.floor(value);
+  const rest = value - floor;
+  return rest === 0.5 ? floor + (floor % 2) : Math.round(value);
+}

@@ -3,22 +3,13 @@
  * (transforms.v2.functional on uint8): byte for byte with nearest neighbours, within one grey level bilinear.
  * Each returns a new image and leaves its argument alone.
  */
-import type { Image } from "../data/dataset.js";
+import type { Image, Rectangle, Size } from "../data/dataset.js";
 import { TrainerError } from "../errors.js";
+
+export type { Rectangle, Size } from "../data/dataset.js";
 
 /** Red, green and blue, 0 to 255. */
 export type Color = readonly [red: number, green: number, blue: number];
-
-/** In pixels. */
-export type Size = Pick<Image, "height" | "width">;
-
-/** In pixels; the rectangle starts at (top, left), which a crop may place outside of the image. */
-export interface Rectangle {
-  readonly top: number;
-  readonly left: number;
-  readonly height: number;
-  readonly width: number;
-}
 
 export interface Sampling {
   /** Default "nearest". */
@@ -119,6 +110,14 @@ export function flipHorizontal({ pixels, height, width }: Image): Image {
       out[to + 2] = pixels[from + 2]!;
     }
   }
+  return { pixels: out, height, width };
+}
+
+/** Mirrors top and bottom. */
+export function flipVertical({ pixels, height, width }: Image): Image {
+  const out = new Uint8Array(pixels.length);
+  const stride = width * 3;
+  for (let y = 0; y < height; y++) out.set(pixels.subarray(y * stride, (y + 1) * stride), (height - 1 - y) * stride);
   return { pixels: out, height, width };
 }
 

@@ -3,3 +3,4 @@ export * from "./auto-augment.js";
 export * from "./color.js";
 export * from "./draws.js";
 export * from "./geometry.js";
+export * from "./resize.js";

@@ -1,6 +1,6 @@
 /** What a tap may return, hook by hook. Cheap: these checks run at every call. */
 import type * as tf from "@tensorflow/tfjs-core";
-import type { Sample } from "../data/dataset.js";
+import type { Rectangle, Sample, SourceImage } from "../data/dataset.js";
 import type { Layer } from "../nn/layer.js";
 import { show } from "../options.js";
 import { type HookName, hookDefinitions } from "./hooks.js";
@@ -10,13 +10,22 @@ import type { Batch, Evaluation, Gradients, Metrics, ParamGroup } from "./types.
 export function problemWith(hook: HookName, next: unknown, args: readonly unknown[]): string | undefined {
   if (next === undefined && hookDefinitions[hook].kind === "question") return undefined;
   if (next === undefined || next === null) return `it returned ${String(next)}. Return the value, changed or not.`;
-  return (checks[hook] as Check<unknown> | undefined)?.(next, args[0]);
+  return (checks[hook] as Check<unknown> | undefined)?.(next, args[0], args);
 }
 
-type Check<T> = (next: T, previous: T) => string | undefined;
+type Check<T> = (next: T, previous: T, args: readonly unknown[]) => string | undefined;
 
 const layer: Check<Layer> = (next) =>
   typeof next.forward === "function" ? undefined : "expected a layer: { kind, forward, … }.";
+
+const crop: Check<Rectangle> = (next, _, args) => {
+  const { height, width } = args[1] as SourceImage;
+  const { top, left } = next;
+  const whole = [top, left, next.height, next.width].every(Number.isInteger);
+  const inside = top >= 0 && left >= 0 && top + next.height <= height && left + next.width <= width;
+  if (whole && inside && next.height > 0 && next.width > 0) return undefined;
+  return `expected a region of whole pixels inside ${height} × ${width}, got ${show(next)}.`;
+};
 
 const sample: Check<Sample> = (next, previous) => {
   if (!(next.pixels instanceof Uint8Array))
@@ -123,6 +132,7 @@ const checks = {
   buildHead: layer,
   buildNetwork: layer,
   resolveParamGroups: groups,
+  resolveCrop: crop,
   beforeSample: sample,
   beforeBatch: batch,
   afterLoss: loss,

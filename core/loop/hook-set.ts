@@ -4,7 +4,7 @@
  */
 import type * as tf from "@tensorflow/tfjs-core";
 import { AsyncSeriesHook, AsyncSeriesWaterfallHook, SyncBailHook, SyncHook, SyncWaterfallHook } from "tapable";
-import type { Sample } from "../data/dataset.js";
+import type { Rectangle, Sample, SourceImage } from "../data/dataset.js";
 import { reasonOf, TrainerError } from "../errors.js";
 import { suggestion } from "../options.js";
 import { stream } from "../rng.js";
@@ -37,9 +37,11 @@ export type HookCalls = {
   readonly [K in HookName]: (
     ...args: K extends "beforeSample"
       ? [sample: Sample, epoch: number]
-      : K extends "afterStep"
-        ? [weights: ReadonlyMap<string, tf.Tensor>, contextOf: AfterStepCall]
-        : Parameters<HookSignatures[K]>
+      : K extends "resolveCrop"
+        ? [crop: Rectangle, source: SourceImage, epoch: number]
+        : K extends "afterStep"
+          ? [weights: ReadonlyMap<string, tf.Tensor>, contextOf: AfterStepCall]
+          : Parameters<HookSignatures[K]>
   ) => ReturnType<HookSignatures[K]>;
 };
 
@@ -153,9 +155,10 @@ export function createHooks({ seed, timeout = 600, onObserverFailure, onLeak = (
     };
     const argumentsOf = (args: unknown[]): unknown[] => {
       if (hook === "afterStep") return [args[0], (args[1] as AfterStepCall)(plugin)];
-      if (hook !== "beforeSample") return args;
-      const [sample, epoch] = args as [Sample, number];
-      return [sample, stream(seed, `${plugin}/beforeSample`, epoch, sample.index), epoch];
+      if (hook !== "beforeSample" && hook !== "resolveCrop") return args;
+      const epoch = args.at(-1) as number;
+      const { index } = args.at(-2) as Sample | SourceImage;
+      return [...args.slice(0, -1), stream(seed, `${plugin}/${hook}`, epoch, index), epoch];
     };
 
     const synchronous: Call = (...args) => {

@@ -6,7 +6,7 @@
  * docs/hooks.md has the firing order.
  */
 import type * as tf from "@tensorflow/tfjs-core";
-import type { Sample } from "../data/dataset.js";
+import type { Rectangle, Sample, SourceImage } from "../data/dataset.js";
 import type { Layer } from "../nn/layer.js";
 import type { BlockInfo, HeadInfo, NetworkInfo } from "../nn/model.js";
 import type { Stream } from "../rng.js";
@@ -37,6 +37,11 @@ export interface HookSignatures {
   resolveParamGroups(groups: readonly ParamGroup[], progress: Progress): readonly ParamGroup[];
   /** When: before the first step. Kind: notice, may be asynchronous. */
   onFitStart(fit: FitContext): void | Promise<void>;
+  /**
+   * When: a training image is about to be read. Kind: waterfall. Which region of the stored image is read and scaled to the
+   * data's size: whole pixels, inside the image. It begins as the largest square in the middle.
+   */
+  resolveCrop(crop: Rectangle, source: SourceImage, rng: Stream, epoch: number): Rectangle;
   /** When: a training sample is loaded. Kind: waterfall. Unsigned bytes [height, width, 3]; never change them. */
   beforeSample(sample: Sample, rng: Stream, epoch: number): Sample;
   /** When: before the forward pass, in training only. Kind: waterfall. Targets stay distributions. */
@@ -112,6 +117,7 @@ export const hookDefinitions: Readonly<Record<HookName, HookDefinition>> = {
   buildNetwork: { kind: "waterfall", arguments: ["network", "info"] },
   onFitStart: { kind: "asyncNotice", arguments: ["fit"] },
   resolveParamGroups: { kind: "waterfall", arguments: ["groups", "progress"] },
+  resolveCrop: { kind: "waterfall", arguments: ["crop", "source", "epoch"] },
   beforeSample: { kind: "waterfall", arguments: ["sample", "epoch"] },
   beforeBatch: { kind: "waterfall", arguments: ["batch", "step"] },
   afterLoss: { kind: "waterfall", arguments: ["loss", "step"] },

@@ -52,13 +52,15 @@ export interface SessionOptions {
   warn: (message: string) => void;
   /** Whether any plugin taps `beforeSample`. */
   augments: boolean;
+  /** Whether any plugin taps `resolveCrop`. */
+  crops: boolean;
 }
 
 /** Loads what a config names. @throws TrainerError ERR_DATA, ERR_BACKEND, ERR_OPTION */
 export async function createSession(
   config: ResolvedConfig,
   hooks: HookCalls,
-  { log, warn, augments }: SessionOptions,
+  { log, warn, augments, crops }: SessionOptions,
 ): Promise<Session> {
   const { seed, batchSize, holdout, limitTrain, limitTest, precision } = config;
   const needed = `precision "${precision}" needs the tensorflow backend, and this run has`;
@@ -95,6 +97,7 @@ export async function createSession(
       split: train,
       shuffle: true,
       dropLast,
+      region: crops ? (crop, source, epoch) => hooks.resolveCrop(crop, source, epoch) : undefined,
       transform: augments ? (sample, epoch) => hooks.beforeSample(sample, epoch) : undefined,
     }),
     validation: held && createLoader({ ...common, split: held, shuffle: false }),

@@ -60,8 +60,13 @@ export class Trainer {
 
   /** Loads data, backend and model; `fit` and `plan` begin with it. */
   prepare(log?: (line: string) => void): Promise<Session> {
-    const augments = this.hooks.taps().some(({ hook }) => hook === "beforeSample");
-    return createSession(this.config, this.hooks.call, { log, warn: (message) => this.#warn(message), augments });
+    const tapped = new Set(this.hooks.taps().map(({ hook }) => hook));
+    return createSession(this.config, this.hooks.call, {
+      log,
+      warn: (message) => this.#warn(message),
+      augments: tapped.has("beforeSample"),
+      crops: tapped.has("resolveCrop"),
+    });
   }
 
   /**

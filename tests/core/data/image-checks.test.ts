@@ -13,7 +13,8 @@ const png = (red: number) =>
     .png()
     .toBuffer();
 const files = ["a.png", "b c.png", "ü\n.png"].map((name) => join(root, name));
-const decode = vi.fn(async (_file: string, _full: boolean) => {});
+const header = { width: 8, height: 8, format: "png", plain: true };
+const decode = vi.fn(async (_file: string, _full: boolean) => header);
 const check = (change: Partial<Parameters<typeof checkImages>[1]> = {}) =>
   checkImages(files, { root, decode, full: true, notes, settled: 0, ...change });
 const asked = () => decode.mock.calls.map(([file]) => file).sort();
@@ -21,7 +22,7 @@ const asked = () => decode.mock.calls.map(([file]) => file).sort();
 beforeEach(async () => {
   for (const [at, file] of files.entries()) writeFileSync(file, await png(at));
   for (const name of readdirSync(notes)) writeFileSync(join(notes, name), "");
-  decode.mockReset().mockResolvedValue(undefined);
+  decode.mockReset().mockResolvedValue(header);
 });
 
 describe("checking images", () => {
@@ -88,6 +89,7 @@ describe("checking images", () => {
   it("never notes a damaged file, and says of each why, in their order", async () => {
     decode.mockImplementation(async (file) => {
       if (file !== files[1]) throw new Error(`${file.slice(-5)}\n is bad`);
+      return header;
     });
     for (let time = 0; time < 2; time++) {
       expect((await check()).damaged).toEqual([

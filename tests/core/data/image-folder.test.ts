@@ -335,7 +335,7 @@ describe("decoding", () => {
     const folder = folderOf({ "x.png": Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"/>') });
     const decoder = await openDecoder();
     await expect(decoder.decode(join(folder, "x.png"), 8)).rejects.toThrow("unsupported image format");
-    await expect(decoder.checkHeader(join(folder, "x.png"))).rejects.toThrow("unsupported image format");
+    await expect(decoder.readHeader(join(folder, "x.png"))).rejects.toThrow("unsupported image format");
   });
 
   it("refuses an image of more pixels than the limit", async () => {
@@ -541,6 +541,10 @@ describe("identity and options", () => {
     expect(makePart(imageFolder({ path: "/somewhere" })).options).toEqual({
       path: "/somewhere",
       size: 224,
+      crop: 1,
+      interpolation: "bilinear",
+      colorProfiles: false,
+      cache: 512,
       validateAll: true,
       maxPixels: 100_000_000,
       maxSeconds: 30,
@@ -550,4 +554,117 @@ describe("identity and options", () => {
       expect(() => makePart(imageFolder(bad as never))).toThrow(TrainerError);
     }
   });
+});
+
+describe("regions of files", () => {
+  /** Noise that JPEG keeps: blocks of 8 × 8. */
+  const blocks = (width: number, height: number) =>
+    sharp(
+      Uint8Array.from(
+        { length: Math.ceil(width / 8) * Math.ceil(height / 8) * 3 },
+        (_, at) => ((at + 3) * 2654435761) >>> 24,
+      ),
+      { raw: { width: Math.ceil(width / 8), height: Math.ceil(height / 8), channels: 3 } },
+    ).resize(width, height, { kernel: "nearest", fit: "fill" });
+  const files = async () => ({
+    "a/1.jpg": await blocks(160, 120).jpeg().toBuffer(),
+    "a/2.png": await blocks(64, 96).png().toBuffer(),
+    "b/1.jpg": await blocks(120, 160).jpeg().withMetadata({ orientation: 6 }).toBuffer(),
+    "b/2.png": await blocks(64, 96).greyscale().png().toBuffer(),
+  });
+  const load = async (path: string, options: object = {}) =>
+    (await makePart(imageFolder({ path, size: 32, ...options })).load({})).train;
+  const region = { top: 40, left: 8, height: 48, width: 40 };
+
+  it("are cut from the stored image as it stands upright, and scaled", async () => {
+    const train = await load(folderOf(await files()), { cache: 0 });
+    const sizes: object[] = [];
+    const found = await train.readRegions!([0, 1, 2, 3], (_, stored) => {
+      sizes.push([stored.width, stored.height]);
+      return region;
+    });
+    expect(sizes).toEqual([
+      [160, 120],
+      [64, 96],
+      [160, 120],
+      [64, 96],
+    ]);
+    for (const [at, image] of found.entries()) {
+      const upright = await sharp(
+        await sharp(train.describe(at)).autoOrient().toColourspace("srgb").removeAlpha().png().toBuffer(),
+      )
+        .extract(region)
+        .resize(32, 32, { fit: "fill", kernel: "linear" })
+        .raw()
+        .toBuffer();
+      const pixels =
+        upright.length === image.pixels.length ? upright : Buffer.from([...upright].flatMap((v) => [v, v, v]));
+      expect(image.pixels.every((value, byte) => Math.abs(value - pixels[byte]!) <= 1)).toBe(true);
+    }
+  });
+
+  it("have the same bytes from memory as from the file, and belong to the caller", async () => {
+    const path = folderOf(await files());
+    const [kept, decoded] = [await load(path), await load(path, { cache: 0 })];
+    for (let time = 0; time < 2; time++) {
+      for (const read of [
+        (train: typeof kept) => train.readRegions!([3, 0, 2, 1], () => region),
+        (train: typeof kept) => train.read([3, 0, 2, 1]),
+      ]) {
+        const [first, second] = [await read(kept), await read(decoded)];
+        expect(first).toEqual(second);
+        for (const { pixels } of first) pixels.fill(0);
+      }
+    }
+  });
+
+  it("of many pixels are near those of the whole image, though a JPEG is decoded smaller", async () => {
+    const path = folderOf({
+      "a/1.jpg": await blocks(640, 480).blur(9).jpeg({ quality: 95 }).toBuffer(),
+      "b/1.png": await png(red),
+    });
+    const train = await load(path);
+    const large = { top: 33, left: 101, height: 421, width: 500 };
+    const [image] = await train.readRegions!([0], () => large);
+    const whole = await sharp(train.describe(0)).raw().toBuffer();
+    const expected = await sharp(whole, { raw: { width: 640, height: 480, channels: 3 } })
+      .extract(large)
+      .resize(32, 32, { fit: "fill", kernel: "linear" })
+      .raw()
+      .toBuffer();
+    const differences = image!.pixels.map((value, at) => Math.abs(value - expected[at]!));
+    expect(differences.reduce((sum, each) => sum + each, 0) / differences.length).toBeLessThan(2);
+  });
+});
+
+describe("how files are decoded", () => {
+  it("takes the centre's share as timm does: scaled to floor(size / crop), then cut", async () => {
+    const path = folderOf({
+      "a/1.png": await (await halves("left-right", 80, 60)).png().toBuffer(),
+      "b/1.png": await png(red),
+    });
+    const { train, decoding } = await makePart(imageFolder({ path, size: 28, crop: 0.875 })).load({});
+    expect(decoding).toEqual({ crop: 0.875, interpolation: "bilinear", colorProfiles: false });
+    const decoder = await openDecoder();
+    const { pixels } = await decoder.decode(train.describe(0), 32);
+    const [image] = await train.read([0]);
+    for (let y = 0; y < 28; y++) {
+      const expected = pixels.subarray(((y + 2) * 32 + 2) * 3, ((y + 2) * 32 + 30) * 3);
+      expect(image!.pixels.subarray(y * 84, (y + 1) * 84)).toEqual(expected);
+    }
+  });
+
+  it("ignores a colour profile unless it is asked to convert it", async () => {
+    const file = await plain({ r: 200, g: 60, b: 60 }).withIccProfile("p3").jpeg().toBuffer();
+    const stored = (await sharp(file, { ignoreIcc: true }).raw().toBuffer()).subarray(0, 3);
+    const path = folderOf({ "a/1.jpg": file, "b/1.png": await png(red) });
+    const first = async (colorProfiles: boolean) => [
+      ...(await (await load(path, { colorProfiles })).read([0]))[0]!.pixels.subarray(0, 3),
+    ];
+    expect(await first(false)).toEqual([...stored]);
+    expect(await first(true)).not.toEqual([...stored]);
+  });
+
+  const load = async (path: string, options: object) =>
+    (await makePart(imageFolder({ path, size: 16, ...options })).load({})).train;
 });

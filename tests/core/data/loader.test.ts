@@ -257,3 +257,35 @@ describe("what cannot be", () => {
     await expect(loaderOf({ split: short }).epoch(0).next()).rejects.toThrow("expected 5 images from read, got 0");
   });
 });
+
+describe("regions", () => {
+  it("are asked for each image by its place and epoch, and scaled in memory where a split cannot read them", async () => {
+    const asked: unknown[] = [];
+    const left = { top: 0, left: 0, height: 2, width: 2 };
+    const loader = loaderOf({
+      shuffle: false,
+      region: (whole, { index, label, height, width }, epoch) => {
+        asked.push([whole, index, label, height, width, epoch]);
+        return index % 2 ? left : { top: 0, left: 0, height, width };
+      },
+    });
+    const [first] = await collect(loader.epoch(3));
+    expect(asked[1]).toEqual([{ ...left, left: 1 }, 1, labels[1], 2, 3, 3]);
+    const [plain] = await collect(loaderOf({ shuffle: false }).epoch(3));
+    expect(first!.images.subarray(0, 18)).toEqual(plain!.images.subarray(0, 18));
+    expect(first!.images.subarray(18, 36)).not.toEqual(plain!.images.subarray(18, 36));
+    expect(first!.images[18]).toBe(plain!.images[18]);
+  });
+
+  it("come from the split where it reads them", async () => {
+    const readRegions = vi.fn(
+      (indices: ArrayLike<number>, regionOf: (at: number, stored: { height: number; width: number }) => unknown) => {
+        expect(regionOf(0, { height: 20, width: 10 })).toEqual({ top: 5, left: 0, height: 10, width: 10 });
+        return split.read(indices);
+      },
+    );
+    const own: Split = { ...split, readRegions };
+    await collect(loaderOf({ split: own, region: (whole) => whole }).epoch(0));
+    expect(readRegions).toHaveBeenCalledTimes(5);
+  });
+});
