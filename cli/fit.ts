@@ -1,7 +1,8 @@
 /** `trainer fit`, the default command: trains a model, or resumes a run. */
 import { existsSync } from "node:fs";
-import { join, relative } from "node:path";
+import { dirname, join, relative } from "node:path";
 import type { Command } from "commander";
+import { TrainerError } from "../core/errors.js";
 import { createReport } from "../report/observer.js";
 import { reportFile } from "../report/read.js";
 import { toJson } from "../run/json.js";
@@ -67,6 +68,7 @@ async function fit(options: FitOptions): Promise<void> {
     resume !== undefined && (resume !== true || folder !== undefined) ? findRun(resume, { folder }) : undefined;
   const { config, source } = await configFrom(options, run && (() => configOfRun(run, { allowChange })));
   const ends = listenForEnds();
+  let saved: { path: string; step: number } | undefined; // the last checkpoint
   try {
     const done = await train(config, {
       folder,
@@ -81,11 +83,17 @@ async function fit(options: FitOptions): Promise<void> {
       log: quiet ? undefined : tell,
       watch(events) {
         ends.watch(events);
+        events.on("checkpoint:saved", (checkpoint) => void (saved = checkpoint));
         if (json) events.on("*", (event, value) => process.stdout.write(`${toJson({ event, ...value })}\n`));
         // Warnings are reported under --quiet too: nothing is skipped or replaced in silence.
         if (quiet) tellWarnings(events);
         else showProgress(events);
       },
+    }).catch((error: unknown) => {
+      // A run that diverged would diverge again, and one that lost its folder has none.
+      const again = error instanceof TrainerError && !["ERR_DIVERGED", "ERR_LOCKED"].includes(error.code);
+      if (saved && again) tell(`The run is kept up to step ${saved.step}. ${resumeHint(dirname(dirname(saved.path)))}`);
+      throw error;
     });
     ends.throwUncaught();
     const report = quiet ? undefined : reportOf(done.folder);
@@ -93,11 +101,13 @@ async function fit(options: FitOptions): Promise<void> {
     if (!json) process.stdout.write(`${formatResults(done.summary, shown)}\n`);
     if (ends.exitCode === undefined) return;
     process.exitCode = ends.exitCode;
-    if (!quiet) tell(`To resume it: trainer --resume ${nearPath(done.folder)}`);
+    if (!quiet) tell(resumeHint(done.folder));
   } finally {
     ends.stop();
   }
 }
+
+const resumeHint = (folder: string): string => `To resume it: trainer --resume ${nearPath(folder)}`;
 
 /** Where a run's page is, as one would type it from here; nothing where it could not be written. */
 function reportOf(folder: string): string | undefined {

@@ -166,3 +166,31 @@ describe.each<[string, () => Promise<void> | void]>([
     });
   });
 });
+
+it("an image that is damaged while a run trains costs the run nothing: it says so, and resumes", async () => {
+  const file = at("images/test/kiwi/1.png");
+  const bytes = readFileSync(file);
+  writeFileSync(
+    at("late.config.mts"),
+    config
+      .replace("size: 8", "size: 8, validateAll: false")
+      .replace(
+        'import { defineConfig } from "fitloop";',
+        `import { defineConfig } from "fitloop";\nimport { writeFileSync } from "node:fs";`,
+      )
+      .replace(
+        "seed: 1,",
+        `seed: 1, plugins: [{ name: "damage", options: {}, apply({ hooks }) { hooks.onStep.tap(({ step }) => {
+          if (process.env.DAMAGE && step === 3) writeFileSync("images/test/kiwi/1.png", "");
+        }); } }],`,
+      ),
+  );
+  process.env.DAMAGE = "1";
+  const failed = await trainer("--config", "late.config.mts", "--out", "run", "--quiet");
+  delete process.env.DAMAGE;
+  expect(failed).toMatchObject({ code: 65, stderr: expect.stringContaining("1 of 5 images cannot be read") });
+  expect(failed.stderr).toMatch(/^The run is kept up to step 6\. To resume it: trainer --resume run$/m);
+  writeFileSync(file, bytes);
+  expect(await trainer("--resume", "run", "--config", "late.config.mts", "--quiet")).toMatchObject({ code: 0 });
+  expect(readFileSync(at("run/weights.safetensors"))).toEqual(readFileSync(at("whole/weights.safetensors")));
+});
