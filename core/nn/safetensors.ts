@@ -232,7 +232,7 @@ function repeatedKey(json: string): string | undefined {
     if (token === "{") open.push(new Set());
     else if (token === "}") open.pop();
     else if (text !== undefined) {
-      const key = JSON.parse(text) as string;
+      const key = text.includes("\\") ? (JSON.parse(text) as string) : text.slice(1, -1);
       const known = open.at(-1)!;
       if (known.has(key)) return key;
       known.add(key);
