@@ -62,7 +62,7 @@ Example:
 function readParts(run: string): ReturnType<typeof readRun> {
   const folder = resolve(run);
   const parts = readRun(folder, isHeld(folder));
-  if (parts.problem !== undefined) tell(`warning: ${parts.problem} The page shows what comes before it.`);
+  for (const problem of parts.problems) tell(`warning: ${problem}`);
   return parts;
 }
 

@@ -1,9 +1,8 @@
 /** Heat maps as files in a folder: an image for each, all of them on one sheet, and a page that says what they are. */
 
-import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Image } from "../core/data/dataset.js";
-import { makeFolders } from "../core/files.js";
+import { makeFolders, writeFileAtomic } from "../core/files.js";
 import { percent } from "../core/format.js";
 import { sheet } from "../core/image/sheet.js";
 import { heatColours, overlay, rowJpeg, rowPng } from "../core/interpret/overlay.js";
@@ -60,7 +59,7 @@ export function createGallery(folder: string): Gallery {
     const file = join(folder, name);
     writing(folder, () => {
       makeFolders(folder);
-      writeFileSync(file, content);
+      writeFileAtomic(file, content);
     });
     return file;
   };

@@ -1,5 +1,5 @@
 /** Stores what a run's report needs, and writes the report: at the start, now and then, after each epoch, at the end. */
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Image } from "../core/data/dataset.js";
@@ -10,7 +10,7 @@ import { rowPng } from "../core/interpret/overlay.js";
 import type { Plugin } from "../core/loop/plugin.js";
 import { fitEndRecord } from "../core/loop/summary.js";
 import type { Evaluation, FitContext, Outputs } from "../core/loop/types.js";
-import { toJson } from "../run/json.js";
+import { toCheckedJson } from "../run/checked-json.js";
 import { visitMetrics } from "../run/metrics.js";
 import { runFiles } from "../run/record.js";
 import {
@@ -69,6 +69,8 @@ export function createReport({ command }: { command?: string } = {}): Plugin {
       };
       const inFolder = (...names: string[]): string => join(run!.folder!, keptFolder, ...names);
 
+      const writeKept = (): void => writeFileAtomic(inFolder(keptFile), toCheckedJson(kept));
+
       const write = (): void => {
         const from = performance.now();
         writeReport({ ...parts!, folder: run!.folder! }); // throws where the run has lost its folder
@@ -81,15 +83,18 @@ export function createReport({ command }: { command?: string } = {}): Plugin {
         if (started.folder === undefined) return;
         run = started;
         mkdirSync(inFolder(), { recursive: true });
-        kept = { command, ...readKept(started.folder) }; // what began the run repeats it, not what resumed it
+        const before = readKept(started.folder);
+        if (before.problem !== undefined) events.emit("warning", { message: `${before.problem} It is written anew.` });
+        const { checksum: _, ...found } = before.content ?? { splits: {} };
+        kept = { command, ...found }; // what began the run repeats it, not what resumed it
         kept.plan = started.plan();
-        writeFileAtomic(inFolder(keptFile), toJson(kept));
+        writeKept();
         const history = createRunHistory();
         visitMetrics(join(started.folder, runFiles.metrics), (line) => history.add(line));
         parts = {
           folder: started.folder,
           history,
-          record: readRecord(started.folder),
+          record: readRecord(started.folder).content,
           kept,
           status: "running",
           checkpoint: newestCheckpoint(started.folder),
@@ -155,7 +160,7 @@ export function createReport({ command }: { command?: string } = {}): Plugin {
         const emit = (tag: string, path: string, caption: string): void =>
           events.emit("image", { step, tag, path, caption });
         if (seen.length > 0) {
-          writeFileSync(inFolder("augmented.png"), await rowPng(seen, 96));
+          writeFileAtomic(inFolder("augmented.png"), await rowPng(seen, 96));
           const path = `${keptFolder}/augmented.png`;
           const caption = `from a micro-batch of the epoch that ended at step ${step}`;
           kept.augmented = { path, caption, columns: seen.length };
@@ -176,7 +181,7 @@ export function createReport({ command }: { command?: string } = {}): Plugin {
         }
         fresh.clear();
         evaluation = undefined; // its weights may be gone after the next step
-        writeFileAtomic(inFolder(keptFile), toJson(kept));
+        writeKept();
       };
       hooks.onEpochEnd.tap(({ step }) => drawAll(step));
       // Early, so that plugins that log images still do; the page is written last, after the run's own record.

@@ -1,15 +1,15 @@
 /** A run's page from its folder, written into it. The folder may come from anybody: nothing in it is believed. */
-import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
+import { existsSync, readdirSync, realpathSync } from "node:fs";
 import { join, resolve, sep } from "node:path";
 import { z } from "zod";
-import { TrainerError } from "../core/errors.js";
-import { writeFileAtomic } from "../core/files.js";
+import { reasonOf, TrainerError } from "../core/errors.js";
+import { readWhole, writeFileAtomic } from "../core/files.js";
 import type { SummaryRecord } from "../core/loop/events.js";
+import { readCheckedJson } from "../run/checked-json.js";
 import { comparePlaces, namedPlace } from "../run/checkpoint-names.js";
-import { toJson } from "../run/json.js";
 import { visitMetrics } from "../run/metrics.js";
 import { type RunConfigRecord, runFiles } from "../run/record.js";
-import { summaryShape } from "../run/record-files.js";
+import { recordShape, summaryShape } from "../run/record-files.js";
 import { pageHtml } from "./html.js";
 import { createRunHistory } from "./run-history.js";
 import { type Kept, type RunParts, runPage } from "./run-page.js";
@@ -19,70 +19,44 @@ export const reportFile = "report.html";
 export const keptFolder = "report";
 export const keptFile = "kept.json";
 
-const part = z.looseObject({ name: z.string(), options: z.record(z.string(), z.unknown()) });
 const image = z.object({ path: z.string(), lines: z.array(z.string()), correct: z.boolean() });
 const strip = z.object({ path: z.string(), caption: z.string(), columns: z.int().min(1).max(64) });
 
-/** What the page takes from each file; more may be in it. */
-const shapes = {
-  record: z.looseObject({
-    name: z.string(),
-    seed: z.number(),
-    epochs: z.number(),
-    maxSteps: z.number().optional(),
-    data: part,
-    model: part,
-    optimizer: part,
-    plugins: z.array(part),
-    source: z.looseObject({ path: z.string() }).optional(),
-    environment: z
-      .looseObject({
-        backend: z.string(),
-        threads: z.number(),
-        node: z.string(),
-        processor: z.string().optional(),
-        fitloop: z.string().optional(),
+/** What the page takes from the file; more may be in it. */
+const keptShape = z.object({
+  command: z.string().optional(),
+  plan: z.string().optional(),
+  splits: z.record(
+    z.string(),
+    z
+      .object({
+        step: z.number(),
+        source: z.string(),
+        classes: z.array(z.string()),
+        counts: z.array(z.number()),
+        worst: z.array(image),
       })
-      .optional(),
-  }),
-  kept: z.object({
-    command: z.string().optional(),
-    plan: z.string().optional(),
-    splits: z.record(
-      z.string(),
-      z
-        .object({
-          step: z.number(),
-          source: z.string(),
-          classes: z.array(z.string()),
-          counts: z.array(z.number()),
-          worst: z.array(image),
-        })
-        .refine(({ classes, counts }) => counts.length === classes.length ** 2),
-    ),
-    augmented: strip.optional(),
-  }),
-};
+      .refine(({ classes, counts }) => counts.length === classes.length ** 2, "expected a count for each two classes"),
+  ),
+  augmented: strip.optional(),
+  checksum: z.string().optional(),
+});
 
-/** Bytes that a file may have to be read at once: a matrix of a thousand classes has some millions. */
+/** Bytes that an image may have. */
 const mostBytes = 1 << 26;
 
-/** @throws what the system refuses, and for what is no file of that size: a pipe would wait, a device never end */
-function bytesOf(path: string): Buffer {
-  const found = statSync(path);
-  if (!found.isFile() || found.size > mostBytes) throw new Error(`${path} is no file of at most ${mostBytes} bytes.`);
-  return readFileSync(path);
+/** A file of a run, or the sentence that says why a page does without it; neither where there is none. */
+interface Found<T> {
+  readonly content?: T;
+  readonly problem?: string;
 }
 
-/** @returns the file's content; undefined where it is not there, is no JSON, or is not what a run writes */
-function contentOf<T>(path: string, shape: z.ZodType): T | undefined {
+function contentOf<T>(path: string, shape: z.ZodType): Found<T> {
+  if (!existsSync(path)) return {};
   try {
-    const content: unknown = JSON.parse(bytesOf(path).toString());
-    shape.parse(content);
-    toJson(content, 2); // fails where it is nested so deep that no page could hold it
-    return content as T;
-  } catch {
-    return undefined;
+    return { content: readCheckedJson(path, shape) as T };
+  } catch (error) {
+    return { problem: reasonOf(error) };
   }
 }
 
@@ -98,7 +72,7 @@ export function imageReader(folder: string): (path: string) => string | undefine
     try {
       const file = realpathSync(resolve(folder, path)); // a link may lead anywhere
       if (!file.startsWith(realpathSync(folder) + sep)) return undefined;
-      const bytes = bytesOf(file);
+      const bytes = readWhole(file, { most: mostBytes });
       const found = imageTypes.find(({ magic }) => bytes.toString("latin1", 0, magic.length) === magic);
       return found && `data:${found.type};base64,${bytes.toString("base64")}`;
     } catch {
@@ -117,16 +91,15 @@ export function newestCheckpoint(folder: string): number | undefined {
   }
 }
 
-/** The run's config as the page takes it; undefined where it is damaged or not there. */
-export const readRecord = (folder: string): RunConfigRecord | undefined =>
-  contentOf<RunConfigRecord>(join(folder, runFiles.config), shapes.record);
+/** The run's config. */
+export const readRecord = (folder: string): Found<RunConfigRecord> =>
+  contentOf(join(folder, runFiles.config), recordShape);
 
-/** What a run's `report/kept.json` holds, where it is whole. */
-export const readKept = (folder: string): Kept =>
-  contentOf<Kept>(join(folder, keptFolder, keptFile), shapes.kept) ?? { splits: {} };
+/** What only the report needs. */
+export const readKept = (folder: string): Found<Kept> => contentOf(join(folder, keptFolder, keptFile), keptShape);
 
-/** What a folder holds of a run. What is damaged there counts up to where it is. @throws TrainerError ERR_DATA */
-export function readRun(folder: string, running: boolean): RunParts & { problem?: string } {
+/** What a folder holds of a run. What is damaged there is left out, and `problems` says so. @throws TrainerError ERR_DATA */
+export function readRun(folder: string, running: boolean): RunParts & { readonly problems: readonly string[] } {
   const at = (name: string): string => join(folder, name);
   if (!existsSync(at(runFiles.config)) && !existsSync(at(runFiles.metrics))) {
     throw new TrainerError(
@@ -135,21 +108,47 @@ export function readRun(folder: string, running: boolean): RunParts & { problem?
     );
   }
   const history = createRunHistory();
-  const problem = visitMetrics(at(runFiles.metrics), (line) => history.add(line));
-  const found = contentOf<SummaryRecord>(at(runFiles.summary), summaryShape);
+  const cut = visitMetrics(at(runFiles.metrics), (line) => history.add(line));
+  const record = readRecord(folder);
+  const ended = contentOf<SummaryRecord>(at(runFiles.summary), summaryShape);
+  const kept = readKept(folder);
   // The summary of an interrupted run stays while it is resumed: it is of fewer steps than are done.
   const done = history.steps.buckets.at(-1)?.step ?? 0;
-  const summary = running || (found && found.steps < done) ? undefined : found;
+  const summary = running || (ended.content && ended.content.steps < done) ? undefined : ended.content;
+  const status = running
+    ? "running"
+    : summary
+      ? "ended"
+      : ended.problem !== undefined
+        ? "summary damaged"
+        : "broke off";
+  const left = [record, ended, kept].flatMap(({ problem }) =>
+    problem === undefined ? [] : [`${problem} It is left out.`],
+  );
+  const unchecked = Object.entries({
+    [runFiles.config]: record.content,
+    [runFiles.summary]: ended.content,
+    [`${keptFolder}/${keptFile}`]: kept.content,
+  }).flatMap(([name, content]) => (content && !("checksum" in content) ? [name] : []));
+  const problems = [
+    ...(cut === undefined ? [] : [`${cut} What comes before it is shown.`]),
+    ...left,
+    ...(unchecked.length > 0
+      ? [
+          `${folder}: no checksum in ${unchecked.join(", ")}, so damage there goes unnoticed (fitloop 0.1.0 wrote none).`,
+        ]
+      : []),
+  ];
   return {
     folder,
     history,
-    record: readRecord(folder),
+    record: record.content,
     summary,
-    kept: readKept(folder),
-    status: running ? "running" : summary ? "ended" : "broke off",
+    kept: kept.content ?? { splits: {} },
+    status,
     checkpoint: newestCheckpoint(folder),
     image: imageReader(folder),
-    problem,
+    problems,
   };
 }
 

@@ -19,6 +19,8 @@ export interface Kept {
   /** Split -> what the last evaluation of it came to. */
   readonly splits: Readonly<Record<string, SplitRecord>>;
   readonly augmented?: StripRecord;
+  /** Of all other fields; files of 0.1.0 lack it. */
+  readonly checksum?: string;
 }
 
 export interface SplitRecord {
@@ -52,7 +54,9 @@ export interface RunParts {
   readonly history: RunHistory;
   readonly summary?: SummaryRecord;
   readonly kept: Kept;
-  readonly status: "running" | "ended" | "broke off";
+  readonly status: "running" | "ended" | "broke off" | "summary damaged";
+  /** What could not be read of the run, in sentences. */
+  readonly problems?: readonly string[];
   /** Step of the newest checkpoint. */
   readonly checkpoint?: number;
   /** An image of the run's folder as a data URL; undefined where there is none. */
@@ -63,13 +67,14 @@ export interface RunParts {
 const reload = 15;
 
 export function runPage(parts: RunParts): Page {
-  const { folder, record, history, summary, kept, status } = parts;
+  const { folder, record, history, summary, kept, status, problems = [] } = parts;
   const name = record?.name ?? basename(folder);
   const last = history.epochs.at(-1);
   const state = {
     running: `Under way: ${last ? last.epoch + 1 : 0} of ${record === undefined ? "? epochs" : counted(record.epochs, "epoch")} done`,
     ended: summary ? `Ended: ${summary.stopReason}` : "Ended",
     "broke off": "Its process was killed. This page shows what it had written",
+    "summary damaged": "Its summary is damaged: this page does not know how it ended",
   }[status];
   const now = new Date();
   return {
@@ -80,7 +85,7 @@ export function runPage(parts: RunParts): Page {
     blocks: [
       ...headed("Overview", [
         ...tiles(parts),
-        ...text("Warnings", withoutHome(history.warnings.join("\n")), true),
+        ...text("Warnings", withoutHome([...problems, ...history.warnings].join("\n")), true),
         facts(parts),
         ...results(summary),
       ]),
@@ -203,11 +208,17 @@ function facts({ record, summary, kept, folder, history }: RunParts): Block {
     [
       "backend",
       environment &&
-        `${environment.backend} ${environment.backendVersion} on ${counted(environment.threads, "thread")}`,
+        [
+          environment.backend,
+          environment.backendVersion,
+          environment.threads && `on ${counted(environment.threads, "thread")}`,
+        ]
+          .filter(Boolean)
+          .join(" "),
     ],
     ["processor", environment?.processor],
     ["fitloop", environment?.fitloop],
-    ["Node", environment && `${environment.node}, ${environment.platform}`],
+    ["Node", environment && [environment.node, environment.platform].filter(Boolean).join(", ")],
     ["config file", record?.source?.path],
   ];
   return {

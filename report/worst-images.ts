@@ -1,10 +1,10 @@
 /** The images whose true class has the lowest probability, each beside its Grad-CAM, as files of a run's report. */
-import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Data, Image, Split } from "../core/data/dataset.js";
 import { type Decoder, openDecoder } from "../core/data/decode.js";
 import { normalised } from "../core/data/normalise.js";
+import { writeFileAtomic } from "../core/files.js";
 import { saidOf } from "../core/interpret/confusion.js";
 import { gradCam } from "../core/interpret/grad-cam.js";
 import { enlarged, overlay, rowJpeg, rowPng } from "../core/interpret/overlay.js";
@@ -81,7 +81,7 @@ export async function drawWorst(
     images.map(async (image, at): Promise<WorstImage> => {
       const file = `worst-${name}-${String(at + 1).padStart(2, "0")}`;
       const write = (ending: string, bytes: Buffer): string => {
-        writeFileSync(join(root!, folder, `${file}.${ending}`), bytes);
+        writeFileAtomic(join(root!, folder, `${file}.${ending}`), bytes);
         return `${folder}/${file}.${ending}`;
       };
       const heated = overlay(image, maps.own.subarray(at * area, (at + 1) * area));

@@ -18,6 +18,7 @@ import { createReport } from "../../report/observer.js";
 import { readRun } from "../../report/read.js";
 import { createRunHistory } from "../../report/run-history.js";
 import { type RunParts, runPage } from "../../report/run-page.js";
+import { toCheckedJson } from "../../run/checked-json.js";
 import { createRunRecord } from "../../run/record.js";
 
 const base = mkdtempSync(join(tmpdir(), "fitloop-browser-"));
@@ -919,7 +920,7 @@ function comparisonOf(text: string): Page {
     mkdirSync(folder, { recursive: true });
     copyFileSync(join(run, "metrics.jsonl"), join(folder, "metrics.jsonl"));
     const part = { name: `${text}${mark}`, options: { [text]: `${text}${mark}` } };
-    const record = JSON.parse(readFileSync(join(run, "config.resolved.json"), "utf8"));
+    const { checksum: _, ...record } = JSON.parse(readFileSync(join(run, "config.resolved.json"), "utf8"));
     const environment = { ...record.environment, backend: text };
     const named = {
       ...record,
@@ -932,12 +933,9 @@ function comparisonOf(text: string): Page {
       environment,
       [`${text}.${text}`]: part.name,
     };
-    writeFileSync(join(folder, "config.resolved.json"), JSON.stringify(named));
-    const summary = JSON.parse(readFileSync(join(run, "summary.json"), "utf8"));
-    writeFileSync(
-      join(folder, "summary.json"),
-      JSON.stringify({ ...summary, stopReason: `${text}${mark}`, costs: {} }),
-    );
+    writeFileSync(join(folder, "config.resolved.json"), toCheckedJson(named));
+    const { checksum: __, ...summary } = JSON.parse(readFileSync(join(run, "summary.json"), "utf8"));
+    writeFileSync(join(folder, "summary.json"), toCheckedJson({ ...summary, stopReason: `${text}${mark}`, costs: {} }));
     return folder;
   });
   return comparePage(folders.map((folder) => readRun(folder, false)));

@@ -34,7 +34,7 @@ describe("what is stored", () => {
     const images: string[] = [];
     trainer.events.on("image", ({ path }) => void images.push(path));
     const { validation } = (await trainer.fit({ folder })).summary;
-    const kept = readKept(folder);
+    const kept = readKept(folder).content!;
     expect(kept.command).toBe("trainer --x");
     expect(kept.plan).toContain("beforeBatch");
     const split = kept.splits["validation"]!;
@@ -73,7 +73,7 @@ describe("what is stored", () => {
     const trainer = new Trainer(config, [createRunRecord().plugin, createReport()]);
     trainer.events.on("image", ({ path }) => void paths.push(path));
     await trainer.fit({ folder });
-    const { worst } = readKept(folder).splits["validation"]!;
+    const { worst } = readKept(folder).content!.splits["validation"]!;
     const sides = new Set<number>();
     for (const { path, lines } of worst) {
       expect(lines.at(-1)).toMatch(/^train\/(light|dark)\/\d+\.png$/);
@@ -87,7 +87,7 @@ describe("what is stored", () => {
     // Boards get the network's pixels as PNGs.
     expect(paths.length).toBeGreaterThanOrEqual(worst.length);
     for (const path of paths) expect(isPng(folder, path), path).toBe(true);
-    expect(JSON.stringify(readKept(folder).splits)).not.toContain(base);
+    expect(JSON.stringify(readKept(folder).content!.splits)).not.toContain(base);
   });
 
   it("falls back to the network's pixels where a file is gone", async () => {
@@ -103,7 +103,7 @@ describe("what is stored", () => {
     };
     const config = microConfig({ epochs: 1, data: gone });
     await new Trainer(config, [createRunRecord().plugin, createReport()]).fit({ folder });
-    const { worst } = readKept(folder).splits["validation"]!;
+    const { worst } = readKept(folder).content!.splits["validation"]!;
     expect(worst.length).toBeGreaterThan(0);
     for (const { path, lines } of worst) {
       expect(isPng(folder, path)).toBe(true);
@@ -139,7 +139,23 @@ describe("what is stored", () => {
       new Trainer(microConfig({ epochs: 1 }), [createRunRecord().plugin, createReport({ command })]).fit({ folder });
     await fit("trainer --first");
     await fit("trainer --second");
-    expect(readKept(folder).command).toBe("trainer --first");
+    expect(readKept(folder).content!.command).toBe("trainer --first");
+  });
+
+  it("begins anew where what was written before is damaged, with a warning", async () => {
+    const folder = folderOf("damaged");
+    const warnings: string[] = [];
+    const fit = (command: string) => {
+      const trainer = new Trainer(microConfig({ epochs: 1 }), [createRunRecord().plugin, createReport({ command })]);
+      trainer.events.on("warning", ({ message }) => void warnings.push(message));
+      return trainer.fit({ folder });
+    };
+    await fit("trainer --first");
+    const file = join(folder, "report", "kept.json");
+    writeFileSync(file, readFileSync(file, "utf8").replace("--first", "--other"));
+    await fit("trainer --second");
+    expect(readKept(folder).content!.command).toBe("trainer --second");
+    expect(warnings).toEqual([expect.stringMatching(/kept\.json is damaged, .* It is written anew\.$/)]);
   });
 
   it("is nothing for a run without a folder", async () => {

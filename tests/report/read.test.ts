@@ -25,6 +25,7 @@ import { pageHtml } from "../../report/html.js";
 import { createReport } from "../../report/observer.js";
 import { imageReader, readRun, writeReport } from "../../report/read.js";
 import { runPage } from "../../report/run-page.js";
+import { toCheckedJson } from "../../run/checked-json.js";
 import { openMetrics } from "../../run/metrics.js";
 import { createRunRecord } from "../../run/record.js";
 import { linesOf, survivesDamage, toldBy } from "../support/damaged-run.js";
@@ -126,13 +127,52 @@ describe("the page of a run", () => {
 
   it("of a run that was resumed and killed does not show the summary of before", () => {
     const folder = copy(whole, "went on");
-    const summary = JSON.parse(readFileSync(join(whole, "summary.json"), "utf8"));
-    writeFileSync(join(folder, "summary.json"), JSON.stringify({ ...summary, steps: summary.steps - 1 }));
-    expect(readRun(folder, false)).toMatchObject({ status: "broke off", summary: undefined });
+    const { checksum: _, ...summary } = JSON.parse(readFileSync(join(whole, "summary.json"), "utf8"));
+    writeFileSync(join(folder, "summary.json"), toCheckedJson({ ...summary, steps: summary.steps - 1 }));
+    expect(readRun(folder, false)).toMatchObject({ status: "broke off", summary: undefined, problems: [] });
   });
 });
 
 describe("a damaged folder", () => {
+  it("says what it does without: on the page, and what follows from it", () => {
+    const folder = copy(whole, "one value");
+    const change = (name: string, from: RegExp, to: string): void => {
+      const text = readFileSync(join(folder, name), "utf8");
+      expect(text).toMatch(from);
+      writeFileSync(join(folder, name), text.replace(from, to));
+    };
+    change("summary.json", /"steps": \d+/, '"steps": 9999');
+    change("report/kept.json", /"command": "trainer/, '"command": "Trainer');
+    const parts = readRun(folder, false);
+    expect(parts.problems).toEqual(
+      ["summary.json", "report/kept.json"].map((name) =>
+        expect.stringMatching(new RegExp(`${name} is damaged, .* expected the checksum .* It is left out\\.$`)),
+      ),
+    );
+    expect(parts).toMatchObject({ summary: undefined, status: "summary damaged", kept: { splits: {} } });
+    const page = runPage(parts);
+    expect(page.summary).toMatch(/^Its summary is damaged/);
+    expect(page.blocks).toContainEqual(
+      expect.objectContaining({ title: "Warnings", text: expect.stringContaining("summary.json is damaged") }),
+    );
+    change("config.resolved.json", /"epochs": 3/, '"epochs": 4');
+    expect(readRun(folder, false)).toMatchObject({
+      record: undefined,
+      problems: expect.objectContaining({ length: 3 }),
+    });
+  });
+
+  it("says which files of an earlier version have no checksum", () => {
+    const folder = copy(whole, "earlier");
+    for (const name of ["summary.json", "report/kept.json"]) {
+      const { checksum: _, ...fields } = JSON.parse(readFileSync(join(folder, name), "utf8"));
+      writeFileSync(join(folder, name), JSON.stringify(fields));
+    }
+    const { problems, summary } = readRun(folder, false);
+    expect(problems).toEqual([expect.stringContaining("no checksum in summary.json, report/kept.json, so damage")]);
+    expect(summary).toBeDefined();
+  });
+
   it("with metrics cut at every byte shows the lines before the cut", () => {
     const bytes = readFileSync(join(whole, "metrics.jsonl"));
     const text = bytes.toString();
@@ -156,8 +196,8 @@ describe("a damaged folder", () => {
         `cut at ${length}`,
       ).toEqual(expected.epochs);
       const partial = short.subarray(0, length).toString().split("\n").at(-1) !== "";
-      expect(parts.problem, `cut at ${length}`).toEqual(
-        partial ? expect.stringMatching(/breaks off after \d+ bytes\.$/) : undefined,
+      expect(parts.problems, `cut at ${length}`).toEqual(
+        partial ? [expect.stringMatching(/breaks off after \d+ bytes\. What comes before it is shown\.$/)] : [],
       );
       if (length % 16 === 0) expect(pageHtml(runPage(parts))).toContain("</html>");
     }
@@ -257,7 +297,7 @@ describe("a damaged folder", () => {
     log.append("of tomorrow", { anything: [1] });
     log.close();
     const parts = readRun(folder, false);
-    expect(parts.problem).toBeUndefined();
+    expect(parts.problems).toEqual([]);
     expect(parts.history.steps.buckets.map(({ step: at }) => at)).toEqual([1, 2, 3]);
     expect(parts.history.steps.buckets.at(-1)!.figures.get("loss")!.sum).toBe(0.125);
     expect(parts.history.epochs.map(({ step: at }) => at)).toEqual([2, 3]);
@@ -288,8 +328,10 @@ describe("a damaged folder", () => {
         const before = process.memoryUsage().arrayBuffers;
         const parts = readRun(folder, false);
         expect(process.memoryUsage().arrayBuffers - before, `${name}: ${what}`).toBeLessThan(1e8);
+        expect(parts.problems, what).toHaveLength(1);
+        expect(parts.problems[0], what).toContain(name);
         if (name === "metrics.jsonl")
-          expect(parts.problem, what).toMatch(/metrics\.jsonl(: line 1 | is a folder, a pipe or a device)/);
+          expect(parts.problems[0], what).toMatch(/metrics\.jsonl(: line 1 | is a folder, a pipe or a device)/);
         expect(pageHtml(runPage(parts)), `${name}: ${what}`).toContain("</html>");
         rmSync(join(folder, name), { recursive: true });
         copyFileSync(join(whole, name), join(folder, name));
