@@ -2,6 +2,7 @@
 import type { TrainerConfig } from "../core/index.js";
 import { cifar100Augmented } from "./cifar100-augmented.js";
 import { cifar100Baseline } from "./cifar100-baseline.js";
+import { cifar100Fast } from "./cifar100-fast.js";
 import { cifar100Native } from "./cifar100-native.js";
 import { cifar100Small } from "./cifar100-small.js";
 import { cifar100Strong, type StrongOptions } from "./cifar100-strong.js";
@@ -13,6 +14,7 @@ import { type TransferOptions, transfer } from "./transfer.js";
 export {
   cifar100Augmented,
   cifar100Baseline,
+  cifar100Fast,
   cifar100Native,
   cifar100Small,
   cifar100Strong,
@@ -38,6 +40,10 @@ export const presets = {
   "cifar100-small": {
     summary: figures["cifar100-small"].task,
     create: cifar100Small,
+  },
+  "cifar100-fast": {
+    summary: figures["cifar100-fast"].task,
+    create: cifar100Fast,
   },
   "cifar100-baseline": {
     summary: figures["cifar100-baseline"].task,

@@ -1,12 +1,50 @@
 /** The long batteries run rarely; what they lean on is looked at in every run. */
 import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { describe, expect, it, test } from "vitest";
+import { type Figures, figures } from "../presets/figures.js";
+import { accuracyOf, columns, formatRows, merged, parseRows, type ResultRow } from "../scripts/results.js";
 
 test("every line that `npm run sabotage` breaks still stands where its list says", () => {
   const script = join(import.meta.dirname, "../scripts/sabotage.mjs");
   expect(spawnSync(process.execPath, [script, "--check"], { encoding: "utf8" })).toMatchObject({
     status: 0,
     stderr: "",
+  });
+});
+
+describe("npm run results", () => {
+  const row = (preset: string, seed: string, top1: string, commit = "abc"): ResultRow => ({
+    ...(Object.fromEntries(columns.map((column) => [column, ""])) as ResultRow),
+    ...{ preset, seed, commit, test_top1: top1 },
+  });
+
+  it("keeps one line for a preset, seed and commit, in order, and reads what it writes", () => {
+    const rows = merged(
+      [row("b", "1", "3.00"), row("a", "10", "1.00")],
+      [row("a", "2", "2.00"), row("b", "1", "4.00")],
+    );
+    expect(rows.map(({ preset, seed, test_top1 }) => [preset, seed, test_top1])).toEqual([
+      ["a", "2", "2.00"],
+      ["a", "10", "1.00"],
+      ["b", "1", "4.00"],
+    ]);
+    expect(parseRows(formatRows(rows))).toEqual(rows);
+  });
+
+  it("takes the sample deviation, as Python's statistics.stdev", () => {
+    const rows = [row("a", "3", "69.10"), row("a", "1", "70.20"), row("a", "2", "69.90")];
+    expect(accuracyOf(rows)).toEqual({ mean: 69.7, deviation: 0.6, seeds: [1, 2, 3] }); // stdev 0.5686
+    expect(accuracyOf([row("a", "1", "70.26")])).toEqual({ mean: 70.3, deviation: 0, seeds: [1] });
+  });
+
+  it("every preset in results/runs.csv has the accuracy of its runs", () => {
+    const file = join(import.meta.dirname, "../results/runs.csv");
+    const rows = parseRows(readFileSync(file, "utf8"));
+    for (const preset of new Set(rows.map((each) => each.preset))) {
+      const { top1 } = (figures as Record<string, Figures>)[preset]!;
+      expect(top1, preset).toEqual(accuracyOf(rows.filter((each) => each.preset === preset)));
+    }
   });
 });

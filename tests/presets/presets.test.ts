@@ -48,6 +48,7 @@ type Name = keyof typeof presets;
 const options: Record<Name, PresetOptions> = {
   quickstart: {},
   "cifar100-small": { data },
+  "cifar100-fast": { data },
   "cifar100-baseline": { data },
   "cifar100-native": { data },
   "cifar100-strong": { data },
