@@ -51,7 +51,7 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^fitloop$/, replacement: source("run/index.ts") },
-      { find: /^fitloop\/(plugins|presets|export)$/, replacement: source("$1/index.ts") },
+      { find: /^fitloop\/(plugins|presets|export|browser)$/, replacement: source("$1/index.ts") },
       { find: /^fitloop\/(models|data|testing)$/, replacement: source("core/$1/index.ts") },
     ],
   },

@@ -17,6 +17,7 @@ interface ExportCommandOptions {
   share: number;
   output: "probabilities" | "logits";
   input: "float32" | "uint8";
+  page?: boolean;
   out?: string;
   data?: string;
   json?: boolean;
@@ -44,6 +45,8 @@ export function addExport(program: Command): void {
     .addOption(
       new Option("--input <type>", "type of the image's values").choices(["float32", "uint8"]).default("float32"),
     )
+    .option("--page", "demand a page with tfjs and litert; default: where their runtime is installed")
+    .option("--no-page", "write no page")
     .option("--out <dir>", "where the files go; default: export in the run's folder")
     .option("--data <path>", "where the data lies now, if it moved; int8 needs it")
     .option("--json", "the result as JSON")
@@ -73,11 +76,12 @@ async function exportCommand(run: string, { config, out, json, ...options }: Exp
 }
 
 function formatResult(result: ExportResult): string {
-  const { files, difference, multiplyAdds, multiplyAddsBefore: before, comparison } = result;
+  const { files, pages, difference, multiplyAdds, multiplyAddsBefore: before, comparison } = result;
   const sizes = files.map(({ path, bytes }) => [path, `${(bytes / 1e6).toFixed(2)} MB`]);
   const lines = [
     table(sizes),
     "",
+    ...pages.map((path) => `${path}: a page; open it with a double click`),
     `${(multiplyAdds / 1e6).toFixed(1)} M multiply-adds an image` +
       (before > multiplyAdds ? `; ${(before / 1e6).toFixed(1)} M before channels that are zero were removed` : ""),
     `float32 graph against the run's network: largest difference ${difference.toExponential(1)} of the largest logit`,

@@ -49,17 +49,27 @@ export function writeAll(file: number, bytes: Uint8Array): void {
   }
 }
 
+/** A file's text or bytes; in pieces where it may be large. */
+export type Content = string | Uint8Array | Iterable<Uint8Array>;
+
+const pieces = (content: Content): Iterable<Uint8Array> =>
+  typeof content === "string" ? [Buffer.from(content)] : content instanceof Uint8Array ? [content] : content;
+
 /**
  * Writes a new file, flushes it and checks its size. What is in it then survives power loss; its name does so
  * once its folder is flushed too. "wx": nothing that is there already is written to, nor what a link points to.
  */
-export function writeFlushed(path: string, bytes: Uint8Array): void {
+export function writeFlushed(path: string, content: Content): void {
   const file = system.openSync(path, "wx");
   try {
-    writeAll(file, bytes);
+    let length = 0;
+    for (const bytes of pieces(content)) {
+      writeAll(file, bytes);
+      length += bytes.length;
+    }
     system.fsyncSync(file);
     const { size } = system.fstatSync(file);
-    if (size !== bytes.length) throw new Error(`${size} of ${bytes.length} bytes were written`);
+    if (size !== length) throw new Error(`${size} of ${length} bytes were written`);
   } finally {
     system.closeSync(file);
   }
@@ -77,17 +87,17 @@ const isUnfinished = (name: string): boolean => /^\.tmp-\d+-./.test(name);
  *
  * @throws TrainerError ERR_IO with the path; what was there before is then still there
  */
-export function writeFileAtomic(path: string, content: string | Uint8Array): void {
-  const bytes = typeof content === "string" ? Buffer.from(content) : content;
+export function writeFileAtomic(path: string, content: Content): void {
   const folder = dirname(path);
   const temporary = join(folder, unfinishedName(path));
   try {
-    writeFlushed(temporary, bytes);
+    writeFlushed(temporary, content);
     system.renameSync(temporary, path);
     flushFolder(folder);
   } catch (cause) {
     system.rmSync(temporary, { force: true });
-    throw ioError(`Writing ${path}`, cause, { bytes: bytes.length, folder });
+    const whole = typeof content === "string" || content instanceof Uint8Array;
+    throw ioError(`Writing ${path}`, cause, whole ? { bytes: Buffer.byteLength(content), folder } : undefined);
   }
 }
 

@@ -1,12 +1,13 @@
 /** A finished run as files for other runtimes: traced, checked against the run's own answers, and written. */
 import { mkdirSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
+import type { ClassifierFile } from "../browser/classifier.js";
 import { loadBackend } from "../core/backend/index.js";
 import { packageVersion } from "../core/backend/install/native-sources.js";
 import type { Image } from "../core/data/dataset.js";
 import { TrainerError } from "../core/errors.js";
-import { writeFileAtomic } from "../core/files.js";
+import { type Content, writeFileAtomic } from "../core/files.js";
 import { wilson } from "../core/interpret/wilson.js";
 import { forward } from "../core/nn/layer.js";
 import * as ops from "../core/nn/ops.js";
@@ -26,6 +27,7 @@ import { onnx } from "./formats/onnx.js";
 import { savedModel } from "./formats/saved-model.js";
 import { tfjs } from "./formats/tfjs.js";
 import { calibrate, quantizedValues, simulator } from "./quantize.js";
+import { checkRuntime, hasRuntime, runtimePackages, type WebFormat, webFiles } from "./web.js";
 
 export const formats = ["litert", "onnx", "tfjs", "savedmodel"] as const;
 export type Format = (typeof formats)[number];
@@ -55,6 +57,11 @@ export interface ExportOptions {
   output?: "probabilities" | "logits";
   /** Type of the image's values, 0 to 255 in both. Default "float32". */
   input?: "float32" | "uint8";
+  /**
+   * With "tfjs" and "litert": a page that classifies images, and what a page of one's own needs. Default: where the
+   * format's runtime is installed, an optional peer dependency.
+   */
+  page?: boolean;
   /** Where the files go. Default: `export/` in the run's folder. */
   folder?: string;
   log?: (line: string) => void;
@@ -79,6 +86,8 @@ export interface Accuracy {
 export interface ExportResult {
   /** What was written; for "tfjs" and "savedmodel" the folder's main file. */
   readonly files: readonly { readonly format: Format; readonly path: string; readonly bytes: number }[];
+  /** Each an `index.html` that works by a double click, in a folder that `loadClassifier` of "fitloop/browser" reads. */
+  readonly pages: readonly string[];
   /** Largest difference of a logit between the graph and the run's network, relative to the largest logit. */
   readonly difference: number;
   /** Multiply-adds for one image. */
@@ -107,6 +116,7 @@ export async function exportRun(run: string, options: ExportOptions & OpenOption
   const { quantize, output = "probabilities", input = "float32", log = () => {} } = options;
   const wanted = [options.to ?? "onnx"].flat() as Format[];
   checkQuantization(wanted, quantize);
+  const withPage = formatsWithPage(wanted, options.page, log);
   const files = await openFolder(run, options, quantize === "int8" ? "evaluate" : "predict");
   const { trainer } = files;
   await loadBackend({ name: "tensorflow", log: (message) => trainer.events.emit("warning", { message }) });
@@ -143,20 +153,24 @@ export async function exportRun(run: string, options: ExportOptions & OpenOption
     };
     const folder = resolve(options.folder ?? join(files.folder, "export"));
     const suffix = quantize === undefined ? "" : `-${quantize}`;
-    const written = wanted.map((format) => {
+    const written: ExportResult["files"][number][] = [];
+    const pages: string[] = [];
+    for (const format of wanted) {
       const contents = filesOf(format, suffix, graph, precision, description);
-      for (const [name, bytes] of contents) {
-        const path = join(folder, name);
-        writing(path, () => {
-          mkdirSync(dirname(path), { recursive: true });
-          writeFileAtomic(path, bytes);
-        });
-      }
+      for (const [name, bytes] of contents) write(join(folder, name), bytes);
       const bytes = [...contents.values()].reduce((sum, { length }) => sum + length, 0);
-      return { format, path: join(folder, [...contents.keys()][0]!), bytes };
-    });
+      written.push({ format, path: join(folder, [...contents.keys()][0]!), bytes });
+      if (!isWeb(format) || !withPage.includes(format)) continue;
+      const web = join(folder, `${format}${suffix}`);
+      const model = new Map([...contents].map(([name, each]) => [basename(name), each]));
+      const about = aboutOf(format, [...model.keys()][0]!, files, network, description);
+      const parts = await webFiles(about, model);
+      for (const [name, content] of [...model, ...parts]) write(join(web, name), content);
+      pages.push(join(web, [...parts.keys()][0]!));
+    }
     return {
       files: written,
+      pages,
       difference,
       multiplyAdds: multiplyAdds(graph),
       multiplyAddsBefore: multiplyAdds(whole),
@@ -182,6 +196,55 @@ function checkQuantization(wanted: readonly Format[], quantize: Quantization | u
       supported[format].length > 0 ? ` It can hold ${supported[format].join(" and ")}.` : " It holds float32 only.";
     throw new TrainerError("ERR_OPTION", `The format "${format}" cannot hold ${quantize} weights.${can}`);
   }
+}
+
+function write(path: string, content: Content): void {
+  writing(path, () => {
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileAtomic(path, content);
+  });
+}
+
+const isWeb = (format: Format): format is WebFormat => format === "tfjs" || format === "litert";
+
+/** @throws TrainerError ERR_OPTION where a page is demanded that cannot be written */
+function formatsWithPage(
+  wanted: readonly Format[],
+  page: boolean | undefined,
+  log: (line: string) => void,
+): readonly WebFormat[] {
+  const web = wanted.filter(isWeb);
+  if (page === false) return [];
+  if (page && web.length === 0) {
+    throw new TrainerError("ERR_OPTION", `A page needs the format "tfjs" or "litert", got ${wanted.join(", ")}.`);
+  }
+  if (page) web.forEach(checkRuntime);
+  const missing = web.filter((format) => !hasRuntime(format));
+  for (const format of missing) {
+    log(`No page is written for "${format}". To get one, run npm install ${runtimePackages[format]} and export again.`);
+  }
+  return web.filter((format) => !missing.includes(format));
+}
+
+/** What the exported folder says of itself. */
+function aboutOf(
+  format: WebFormat,
+  model: string,
+  { trainer, summary, calibration }: RunFiles,
+  { preprocessing }: Pick<Network, "preprocessing">,
+  { classes, size, input, output }: Description,
+): ClassifierFile {
+  return {
+    version: 1,
+    name: trainer.config.name,
+    format,
+    model,
+    classes,
+    input: { crop: preprocessing.height, size, type: input },
+    output,
+    temperature: output === "logits" ? (calibration?.temperature ?? 1) : 1,
+    ...(summary.test && { test: { top1: summary.test.top1, images: summary.test.count } }),
+  };
 }
 
 /** File name -> bytes, the main one first. */

@@ -2,11 +2,11 @@
  * A page as one HTML file that needs nothing else and may do nothing else: its content policy names the very scripts and
  * styles it carries by their hashes, images come inside the page, and no request goes anywhere.
  */
-import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { packageRoot } from "../core/backend/install/native-sources.js";
+import { escapeJson, escapeText, hashOf } from "../core/html.js";
 import { toJson } from "../run/json.js";
 import type { Page } from "./blocks.js";
 
@@ -49,14 +49,6 @@ export function joined(modules: readonly string[]): string {
   const bare = modules.map((text) => text.replaceAll(/^import [^;]*;\n/gm, "").replaceAll(/^export (?=\w)/gm, ""));
   return `(() => {\n"use strict";\n${bare.join("\n")}})();\n`;
 }
-
-const hashOf = (text: string): string => `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
-
-const escapeText = (text: string): string => text.replaceAll(/[&<>"']/g, (letter) => `&#${letter.charCodeAt(0)};`);
-
-/** JSON inside a script element: nothing in it can end the element, or be taken for a comment. */
-const escapeJson = (json: string): string =>
-  json.replaceAll("<", "\\u003c").replaceAll("\u2028", "\\u2028").replaceAll("\u2029", "\\u2029");
 
 export function pageHtml(page: Page): string {
   const { scripts, styles } = pageParts();

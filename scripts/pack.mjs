@@ -49,9 +49,13 @@ const nameOf = (key) => (key === "." ? "index" : key.slice(2));
 const entries = Object.entries(sources).filter(([key]) => key !== "./package.json");
 const core = "@tensorflow/tfjs-core";
 
+/** Apart from the others: it shares no chunk with what needs Node. */
+const forBrowsers = entries.filter(([key]) => key === "./browser");
+const forNode = entries.filter(([key]) => key !== "./browser");
+
 await build({
   absWorkingDir: root,
-  entryPoints: { ...Object.fromEntries(entries.map(([key, file]) => [nameOf(key), file])), cli: "cli/main.ts" },
+  entryPoints: { ...Object.fromEntries(forNode.map(([key, file]) => [nameOf(key), file])), cli: "cli/main.ts" },
   outdir: join(out, "dist"),
   bundle: true,
   splitting: true,
@@ -80,6 +84,16 @@ await build({
   },
   logLevel: "warning",
 });
+await build({
+  absWorkingDir: root,
+  entryPoints: Object.fromEntries(forBrowsers.map(([key, file]) => [nameOf(key), file])),
+  outdir: join(out, "dist"),
+  bundle: true,
+  format: "esm",
+  platform: "browser",
+  target: "es2022",
+  logLevel: "warning",
+});
 
 const types = join(out, "dist", "types");
 execFileSync(
@@ -105,7 +119,7 @@ for (const file of ["lib/main.js", "LICENSE.md"]) cpSync(join(packageFolder("esb
 const vendored = { name: esbuild.name, version: esbuild.version, license: esbuild.license, type: "commonjs" };
 writeFileSync(join(vendor, "package.json"), `${JSON.stringify(vendored, null, 2)}\n`);
 
-/** What is read as it is: by people, and by a report when it is written. */
+/** What is read as it is: by people, by a report when it is written, and by an export for the web. */
 const cards = readdirSync(join(root, "plugins"), { withFileTypes: true })
   .filter((each) => each.isDirectory())
   .map(({ name }) => `plugins/${name}/README.md`);
@@ -117,6 +131,7 @@ const whole = [
   "CONTRIBUTING.md",
   "SECURITY.md",
   "bin",
+  "browser",
   "docs",
   "examples",
   "report/page",

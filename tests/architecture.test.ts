@@ -7,7 +7,7 @@ import { importCircles, importGraph } from "./support/imports.js";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const page = readFileSync(join(root, "docs/architecture.md"), "utf8");
-const folders = ["core", "run", "export", "report", "cli", "plugins", "presets"];
+const folders = ["browser", "core", "run", "export", "report", "cli", "plugins", "presets"];
 const graph = importGraph(folders);
 /** The package's entry stands above its folder. */
 const entry = "run/index.ts";

@@ -105,7 +105,9 @@ export async function openDecoder({
       // Scaled as timm scales it: the shorter side to floor(size / crop), then the centre.
       const whole = Math.floor(size / crop);
       const edge = Math.round((whole - size) / 2);
-      const scaled = open(source).autoOrient().resize(whole, whole, { fit: "cover", position: "centre", kernel });
+      // Not by the library's fast path for JPEG, which moves a small image by parts of a pixel.
+      const cover = { fit: "cover", position: "centre", kernel, fastShrinkOnLoad: false } as const;
+      const scaled = open(source).autoOrient().resize(whole, whole, cover);
       return read(whole === size ? scaled : scaled.extract({ left: edge, top: edge, width: size, height: size }));
     },
     async decodeRegion(source, region, header, size) {

@@ -26,6 +26,23 @@ describe("trainer export", () => {
     expect(model.userDefinedMetadata).toMatchObject({ classes: ["disc", "square", "triangle", "star"] });
   });
 
+  it("writes a page beside tfjs and litert, and none with --no-page", async () => {
+    const out = join(base, "web");
+    const { code, stdout } = await trainer("export", run, "--to", "tfjs,litert", "--page", "--out", out, "--json");
+    expect(code).toBe(0);
+    const { pages } = JSON.parse(stdout);
+    expect(pages).toEqual([join(out, "tfjs/index.html"), join(out, "litert/index.html")]);
+    const about = JSON.parse(readFileSync(join(out, "tfjs/classifier.json"), "utf8"));
+    expect(about).toMatchObject({ version: 1, format: "tfjs", model: "model.json", output: "probabilities" });
+    expect(about.test.images).toBeGreaterThan(0);
+    const page = readFileSync(pages[0], "utf8");
+    expect(page).toContain("default-src 'none'");
+    expect(page).not.toMatch(/src="|href="http|url\(/);
+    const none = await trainer("export", run, "--to", "tfjs", "--no-page", "--out", join(base, "bare"));
+    expect(none.stdout).not.toContain("index.html");
+    expect(existsSync(join(base, "bare/tfjs/index.html"))).toBe(false);
+  });
+
   it("compares int8 with float32 on validation images before it writes", async () => {
     const out = join(base, "small");
     const { code, stdout } = await trainer(
@@ -65,6 +82,7 @@ describe("trainer export", () => {
       /"tfjs" cannot hold int8 weights. It can hold float16 and int8-dynamic/,
     ],
     [["--to", "savedmodel", "--quantize", "float16"], 2, /It holds float32 only/],
+    [["--to", "onnx", "--page"], 2, /A page needs the format "tfjs" or "litert", got onnx/],
     [["--share", "0.2"], 2, /expected a number above 0.5, at most 1, got 0.2/],
   ])("refuses %j, and writes nothing", async (words, expected, message) => {
     const out = join(base, "refused");

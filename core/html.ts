@@ -1,0 +1,12 @@
+/** Text, JSON and a content policy inside of an HTML page. */
+import { createHash } from "node:crypto";
+
+/** A script or style in a content policy: by its SHA-256. */
+export const hashOf = (text: string): string => `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
+
+export const escapeText = (text: string): string =>
+  text.replaceAll(/[&<>"']/g, (letter) => `&#${letter.charCodeAt(0)};`);
+
+/** JSON inside a script element: nothing in it can end the element, or be taken for a comment. */
+export const escapeJson = (json: string): string =>
+  json.replaceAll("<", "\\u003c").replaceAll("\u2028", "\\u2028").replaceAll("\u2029", "\\u2029");

@@ -1,0 +1,104 @@
+/**
+ * An exported model as a folder for the web: the model, its runtime (runtime.js with its WebAssembly), a description
+ * (classifier.json), a loader for pages of one's own (classifier.js), and index.html, a page with all of this inside.
+ */
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { build } from "esbuild";
+import type { ClassifierFile } from "../browser/classifier.js";
+import { packageRoot } from "../core/backend/install/native-sources.js";
+import { TrainerError } from "../core/errors.js";
+import { classifierPage } from "./page.js";
+
+export type WebFormat = ClassifierFile["format"];
+
+/** The package of each runtime that a page needs beside ours: an optional peer dependency. */
+export const runtimePackages = {
+  tfjs: "@tensorflow/tfjs-converter@4.22.0",
+  litert: "@litertjs/core@2.5.3",
+} as const;
+
+/** What a runtime reads besides its script, as `file` in browser/ asks for it. */
+const runtimeFiles: Readonly<Record<WebFormat, readonly string[]>> = {
+  tfjs: ["@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm"],
+  litert: [
+    "@litertjs/core/wasm/litert_wasm_compat_internal.js",
+    "@litertjs/core/wasm/litert_wasm_compat_internal.wasm",
+  ],
+};
+
+/** Where a package lies: beside this one, or in the project that the command runs in. */
+function packageFolder(name: string): string | undefined {
+  try {
+    const { resolve } = createRequire(import.meta.url);
+    return dirname(resolve(`${name}/package.json`, { paths: [packageRoot(), process.cwd()] }));
+  } catch {
+    return undefined;
+  }
+}
+
+const nameOf = (specifier: string): string => specifier.split("/", 2).join("/");
+
+/** Whether the format's runtime is installed. */
+export const hasRuntime = (format: WebFormat): boolean =>
+  packageFolder(runtimePackages[format].replace(/@[^@]+$/, "")) !== undefined;
+
+/** @throws TrainerError ERR_OPTION where it is not */
+export function checkRuntime(format: WebFormat): void {
+  if (hasRuntime(format)) return;
+  throw new TrainerError(
+    "ERR_OPTION",
+    `A page for "${format}" needs a runtime that is not installed. Run npm install ${runtimePackages[format]}, or pass --no-page.`,
+  );
+}
+
+/**
+ * @param model file name -> bytes
+ * @returns file name -> bytes or pieces of them, the page first
+ */
+export async function webFiles(
+  about: ClassifierFile,
+  model: ReadonlyMap<string, Uint8Array>,
+): Promise<Map<string, Uint8Array | Iterable<Uint8Array>>> {
+  const { format } = about;
+  const runtime = runtimeFiles[format].map((specifier): [string, Uint8Array] => {
+    const name = nameOf(specifier);
+    return [specifier.split("/").at(-1)!, readFileSync(join(packageFolder(name)!, specifier.slice(name.length)))];
+  });
+  const [page, opened, loader] = await Promise.all([
+    bundle(
+      `import { openModel } from "./${format}.ts"; import { startPage } from "./page.ts"; startPage(openModel);`,
+      "iife",
+    ),
+    bundle(`export { openModel } from "./${format}.ts";`, "esm"),
+    bundle('export { loadClassifier } from "./index.ts";', "esm"),
+  ]);
+  const style = readFileSync(join(packageRoot(), "browser", "page.css"), "utf8");
+  return new Map<string, Uint8Array | Iterable<Uint8Array>>([
+    ["index.html", classifierPage(about, new Map([...model, ...runtime]), page, style)],
+    ["classifier.json", Buffer.from(`${JSON.stringify(about, null, 2)}\n`)],
+    ["classifier.js", Buffer.from(loader)],
+    ["runtime.js", Buffer.from(opened)],
+    ...runtime,
+  ]);
+}
+
+/** One script for browsers, made of browser/ and the packages that it imports. */
+async function bundle(contents: string, format: "esm" | "iife"): Promise<string> {
+  const { outputFiles } = await build({
+    stdin: { contents, resolveDir: join(packageRoot(), "browser"), loader: "ts" },
+    nodePaths: [join(process.cwd(), "node_modules")],
+    bundle: true,
+    write: false,
+    minify: true,
+    format,
+    platform: "browser",
+    target: "es2022",
+    charset: "utf8",
+    legalComments: "eof", // the runtimes' licences
+    tsconfigRaw: {},
+    logLevel: "silent",
+  });
+  return outputFiles[0]!.text;
+}
