@@ -165,7 +165,8 @@ export async function exportRun(run: string, options: ExportOptions & OpenOption
       const model = new Map([...contents].map(([name, each]) => [basename(name), each]));
       const about = aboutOf(format, [...model.keys()][0]!, files, network, description);
       const parts = await webFiles(about, model);
-      for (const [name, content] of [...model, ...parts]) write(join(web, name), content);
+      const beside = format === "litert" ? model : []; // that of tf.js lies there already
+      for (const [name, content] of [...beside, ...parts]) write(join(web, name), content);
       pages.push(join(web, [...parts.keys()][0]!));
     }
     return {
