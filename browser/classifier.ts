@@ -1,5 +1,5 @@
 /** What an exported folder says of itself, and the answers of its model to images. */
-import { centred, interpolate, resample } from "./resize.js";
+import { centred, type Interpolation, interpolate, resample } from "./resize.js";
 
 /** `classifier.json`, which `trainer export` writes beside a model. */
 export interface ClassifierFile {
@@ -13,7 +13,10 @@ export interface ClassifierFile {
   /** In the order of the model's answers. */
   readonly classes: readonly string[];
   readonly input: {
-    /** The square cut out of a photo, in pixels. */
+    /** What the shorter side of a photo is scaled to, in pixels. */
+    readonly scale: number;
+    readonly interpolation: Interpolation;
+    /** The square cut out of its centre, in pixels. */
     readonly crop: number;
     /** The square that the model takes, in pixels; usually the same. */
     readonly size: number;
@@ -77,7 +80,7 @@ export function createClassifier(about: ClassifierFile, model: Model): Classifie
     classes,
     about,
     async classify(image, { top = classes.length } = {}) {
-      const bytes = await squareOf(image, input.crop);
+      const bytes = await squareOf(image, input);
       const values = interpolate(bytes, input.crop, input.size);
       const answers = await model.run(input.type === "uint8" ? values.map(Math.round) : values);
       const probabilities = output === "logits" ? softmax(answers, temperature) : answers;
@@ -100,20 +103,23 @@ function softmax(logits: Float32Array, temperature: number): Float32Array {
 /** Browsers of phones refuse larger canvases; a larger photo is drawn smaller, still far finer than a network sees. */
 const mostPixels = 4096 * 4096;
 
-/** The square of an image that the network sees, [size, size, 3] bytes. */
-export async function squareOf(image: ImageInput, size: number): Promise<Uint8Array> {
+/** The square of an image that the network sees, [crop, crop, 3] bytes. */
+async function squareOf(
+  image: ImageInput,
+  { scale, crop, interpolation }: ClassifierFile["input"],
+): Promise<Uint8Array> {
   const drawable = await loaded(image);
   const { width, height } = drawable;
-  const { x, y } = centred(width, height, size);
+  const { x, y } = centred(width, height, scale, crop);
   const shrink = Math.min(1, Math.sqrt(mostPixels / (width * height)));
   const [across, down] = [Math.max(1, Math.round(width * shrink)), Math.max(1, Math.round(height * shrink))];
   const data = draw(drawable.source, across, down);
-  const scaled = (sampling: typeof x, scale: number): typeof x => ({
-    from: sampling.from * scale,
-    step: sampling.step * scale,
+  const times = (sampling: typeof x, factor: number): typeof x => ({
+    from: sampling.from * factor,
+    step: sampling.step * factor,
   });
   const pixels = { data: data.data, width: data.width, height: data.height, channels: 4 } as const;
-  return resample(pixels, scaled(x, data.width / width), scaled(y, data.height / height), size);
+  return resample(pixels, times(x, data.width / width), times(y, data.height / height), crop, interpolation);
 }
 
 interface Drawable {

@@ -60,16 +60,16 @@ async function show(classifier: Classifier, image: ImageInput): Promise<void> {
   });
   byId("answers").replaceChildren(...rows);
   say(`${predictions[0]!.class}, ${(100 * predictions[0]!.probability).toFixed(1)} % (${milliseconds.toFixed(0)} ms)`);
-  await preview(image);
+  await preview(image, classifier.about.input);
 }
 
 /** The square that was classified, large enough to be looked at. */
-async function preview(image: ImageInput): Promise<void> {
+async function preview(image: ImageInput, { scale, crop }: ClassifierFile["input"]): Promise<void> {
   const canvas = byId<HTMLCanvasElement>("preview");
   const source = image instanceof Blob ? await createImageBitmap(image) : (image as HTMLVideoElement);
   const [width, height] =
     source instanceof HTMLVideoElement ? [source.videoWidth, source.videoHeight] : [source.width, source.height];
-  const side = Math.min(width, height);
+  const side = (Math.min(width, height) * crop) / scale;
   const context = canvas.getContext("2d")!;
   context.fillStyle = "white";
   context.fillRect(0, 0, canvas.width, canvas.height);

@@ -17,26 +17,44 @@ export interface Sampling {
 }
 
 /**
- * The centre of an image of [height, width] whose shorter side is scaled to `size`: the whole image is scaled to whole
- * pixels, and of these the middle ones are taken, as sharp's `fit: "cover"` does.
+ * The centre of an image whose shorter side is scaled to `scale`, of which `size` pixels are taken: as the run did it, in
+ * whole pixels.
  */
-export function centred(width: number, height: number, size: number): { x: Sampling; y: Sampling } {
+export function centred(width: number, height: number, scale: number, size = scale): { x: Sampling; y: Sampling } {
   const along = (side: number): Sampling => {
-    const scaled = Math.max(size, Math.round((side * size) / Math.min(width, height)));
+    const scaled = Math.max(scale, Math.round((side * scale) / Math.min(width, height)));
+    const before = Math.floor((scaled - scale + 1) / 2) + Math.round((scale - size) / 2);
     const step = side / scaled;
-    return { from: Math.floor((scaled - size + 1) / 2) * step, step };
+    return { from: before * step, step };
   };
   return { x: along(width), y: along(height) };
 }
 
+export type Interpolation = "bilinear" | "bicubic";
+
+/** Weight by distance, and from which distance on there is none: a triangle, and Catmull and Rom's cubic. */
+const filters: Readonly<Record<Interpolation, { reach: number; weight: (distance: number) => number }>> = {
+  bilinear: { reach: 1, weight: (x) => 1 - x },
+  bicubic: {
+    reach: 2,
+    weight: (x) => (x < 1 ? (1.5 * x - 2.5) * x * x + 1 : ((-0.5 * x + 2.5) * x - 4) * x + 2),
+  },
+};
+
 /**
- * [size, size, 3] bytes by a triangle filter, which is as wide as a sample where the image shrinks: PIL's and torchvision's
- * bilinear filter with antialiasing.
+ * [size, size, 3] bytes by a filter which is as wide as a sample where the image shrinks: that of PIL and torchvision, with
+ * antialiasing.
  */
-export function resample(pixels: Pixels, x: Sampling, y: Sampling, size: number): Uint8Array {
+export function resample(
+  pixels: Pixels,
+  x: Sampling,
+  y: Sampling,
+  size: number,
+  interpolation: Interpolation = "bilinear",
+): Uint8Array {
   const { data, width, height, channels } = pixels;
-  const columns = weights(x, size, width);
-  const rows = weights(y, size, height);
+  const columns = weights(x, size, width, interpolation);
+  const rows = weights(y, size, height, interpolation);
   const narrow = new Float32Array(height * size * 3);
   for (let row = 0; row < height; row++) {
     columns.forEach(({ first, shares }, column) => {
@@ -68,14 +86,20 @@ export function resample(pixels: Pixels, x: Sampling, y: Sampling, size: number)
 }
 
 /** For each sample the source pixels that it is made of. */
-function weights({ from, step }: Sampling, size: number, side: number): { first: number; shares: Float64Array }[] {
-  const reach = Math.max(1, step);
+function weights(
+  { from, step }: Sampling,
+  size: number,
+  side: number,
+  interpolation: Interpolation,
+): { first: number; shares: Float64Array }[] {
+  const { reach, weight } = filters[interpolation];
+  const wide = Math.max(1, step);
   return Array.from({ length: size }, (_, at) => {
     const centre = from + (at + 0.5) * step;
-    const first = Math.max(0, Math.ceil(centre - reach - 0.5));
-    const last = Math.min(side - 1, Math.floor(centre + reach - 0.5));
+    const first = Math.max(0, Math.ceil(centre - reach * wide - 0.5));
+    const last = Math.min(side - 1, Math.floor(centre + reach * wide - 0.5));
     const shares = Float64Array.from({ length: last - first + 1 }, (_, place) =>
-      Math.max(0, 1 - Math.abs(first + place + 0.5 - centre) / reach),
+      weight(Math.abs(first + place + 0.5 - centre) / wide),
     );
     const sum = shares.reduce((total, share) => total + share, 0);
     return { first, shares: shares.map((share) => share / sum) };

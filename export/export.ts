@@ -235,13 +235,14 @@ function aboutOf(
   { preprocessing }: Pick<Network, "preprocessing">,
   { classes, size, input, output }: Description,
 ): ClassifierFile {
+  const { height: crop, decoding } = preprocessing;
   return {
     version: 1,
     name: trainer.config.name,
     format,
     model,
     classes,
-    input: { crop: preprocessing.height, size, type: input },
+    input: { scale: Math.floor(crop / decoding.crop), interpolation: decoding.interpolation, crop, size, type: input },
     output,
     temperature: output === "logits" ? (calibration?.temperature ?? 1) : 1,
     ...(summary.test && { test: { top1: summary.test.top1, images: summary.test.count } }),

@@ -38,6 +38,21 @@ describe("resample", () => {
     expect(meanDifference(found, wanted.pixels)).toBeLessThan(size === width ? 1e-9 : 2);
   });
 
+  it.each([
+    [500, 375, 224, 0.875],
+    [375, 501, 96, 0.9],
+  ])(
+    "%i × %i to %i px, cubic and cut out of a larger square, is what a run saw too",
+    async (width, height, size, crop) => {
+      const { decode } = await openDecoder({ crop, interpolation: "bicubic" });
+      const pixels = photo(width, height);
+      const wanted = await decode({ pixels, width, height }, size);
+      const { x, y } = centred(width, height, Math.floor(size / crop), size);
+      const found = resample({ data: pixels, width, height, channels: 3 }, x, y, size, "bicubic");
+      expect(meanDifference(found, wanted.pixels)).toBeLessThan(2);
+    },
+  );
+
   it("leaves an even image even, and looks at three of four channels", () => {
     const sides = fc.integer({ min: 1, max: 60 });
     fc.assert(

@@ -11,7 +11,7 @@ const about: ClassifierFile = {
   format: "tfjs",
   model: "model.json",
   classes: ["</script><script>alert(1)</script>", "b"],
-  input: { crop: 64, size: 64, type: "float32" },
+  input: { scale: 64, interpolation: "bilinear", crop: 64, size: 64, type: "float32" },
   output: "probabilities",
   temperature: 1,
 };
