@@ -168,7 +168,8 @@ function named<T>(option: string, act: () => T): T {
   }
 }
 
-function builtInPlugin(name: string): Given<Plugin> {
+/** A plugin of this package with its defaults. @throws TrainerError ERR_UNKNOWN_NAME */
+export function builtInPlugin(name: string): Given<Plugin> {
   if (Object.hasOwn(plugins, name)) return plugins[name as keyof typeof plugins]();
   throw new TrainerError("ERR_UNKNOWN_NAME", `Unknown plugin "${name}"${suggestion(name, Object.keys(plugins))}.`);
 }

@@ -3,6 +3,7 @@ import { type Argument, Command } from "commander";
 import { packageVersion } from "../core/backend/install/native-sources.js";
 import { TrainerError } from "../core/errors.js";
 import { suggestion } from "../core/options.js";
+import { addAblate } from "./ablate.js";
 import { addBackend } from "./backend.js";
 import { addData } from "./data.js";
 import { addEvaluate } from "./evaluate.js";
@@ -16,6 +17,7 @@ import { addPredict } from "./predict.js";
 import { addProfile } from "./profile.js";
 import { addReplay } from "./replay.js";
 import { addCompare, addReport } from "./report.js";
+import { addSweep } from "./sweep.js";
 
 /** Options of earlier versions -> their new names, for the error message. */
 const renamed: Readonly<Record<string, string>> = { "--images": "--images" };
@@ -42,6 +44,8 @@ Start with:
   addFit(program);
   addPlan(program);
   addLrFind(program);
+  addAblate(program);
+  addSweep(program);
   addProfile(program);
   addLists(program);
   program.commandsGroup("Use a finished run:");

@@ -82,8 +82,17 @@ export {
 export * as layers from "./nn/layers.js";
 export { type Loss, losses } from "./nn/losses.js";
 export type { BlockInfo, BuildContext, HeadInfo, Model, ModelSource, NetworkInfo } from "./nn/model.js";
+export { muon } from "./nn/muon.js";
 export * as ops from "./nn/ops.js";
-export { adamw, type Optimizer, sgd, type UpdateContext } from "./nn/optimizers.js";
+export {
+  adamw,
+  lion,
+  type Optimizer,
+  type ParameterInfo,
+  sgd,
+  type UpdateContext,
+  type UpdateRule,
+} from "./nn/optimizers.js";
 export { readWeights } from "./nn/read-weights.js";
 export { type SqueezeExciteOptions, squeezeExcite } from "./nn/squeeze-excite.js";
 export { type CommonWeights, commonWeights, weightsFromSafetensors, weightsToSafetensors } from "./nn/weights-file.js";

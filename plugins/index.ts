@@ -24,6 +24,8 @@ import { maxNorm } from "./max-norm/index.js";
 import { mixup } from "./mixup/index.js";
 import { multiStep } from "./multi-step/index.js";
 import { oneCycle } from "./one-cycle/index.js";
+import { plateau } from "./plateau/index.js";
+import { polynomial } from "./polynomial/index.js";
 import { progressiveResizing } from "./progressive-resizing/index.js";
 import { prune } from "./prune/index.js";
 import { randAugment } from "./rand-augment/index.js";
@@ -33,8 +35,10 @@ import { randomErasing } from "./random-erasing/index.js";
 import { randomFlip } from "./random-flip/index.js";
 import { randomResizedCrop } from "./random-resized-crop/index.js";
 import { squeezeExcite } from "./squeeze-excite/index.js";
+import { step } from "./step/index.js";
 import { stochasticDepth } from "./stochastic-depth/index.js";
 import { sixViews, testTimeAugmentation } from "./test-time-augmentation/index.js";
+import { trapezoid } from "./trapezoid/index.js";
 import { trivialAugment } from "./trivial-augment/index.js";
 import { visualLog } from "./visual-log/index.js";
 import { warmup } from "./warmup/index.js";
@@ -66,6 +70,8 @@ export {
   mixup,
   multiStep,
   oneCycle,
+  plateau,
+  polynomial,
   progressiveResizing,
   prune,
   randAugment,
@@ -76,8 +82,10 @@ export {
   randomResizedCrop,
   sixViews,
   squeezeExcite,
+  step,
   stochasticDepth,
   testTimeAugmentation,
+  trapezoid,
   trivialAugment,
   visualLog,
   warmup,
@@ -111,6 +119,8 @@ export const plugins = {
   mixup,
   "multi-step": multiStep,
   "one-cycle": oneCycle,
+  plateau,
+  polynomial,
   "progressive-resizing": progressiveResizing,
   prune,
   "rand-augment": randAugment,
@@ -120,8 +130,10 @@ export const plugins = {
   "random-flip": randomFlip,
   "random-resized-crop": randomResizedCrop,
   "squeeze-excite": squeezeExcite,
+  step,
   "stochastic-depth": stochasticDepth,
   "test-time-augmentation": testTimeAugmentation,
+  trapezoid,
   "trivial-augment": trivialAugment,
   "visual-log": visualLog,
   warmup,

@@ -10,7 +10,7 @@ import type { PluginFactory } from "../core/loop/plugin.js";
 import { metricsByName } from "../core/metrics.js";
 import { models } from "../core/models/index.js";
 import { lossesByName } from "../core/nn/losses.js";
-import { optimizers } from "../core/nn/optimizers.js";
+import { optimizers } from "../core/nn/optimizers-by-name.js";
 import { type Given, isOfFactory, makePart, type Part } from "../core/parts.js";
 import { plugins } from "../plugins/index.js";
 import { toJson } from "./json.js";

@@ -66,6 +66,8 @@ const neutral: Record<string, Neutral> = {
   mixup: { options: { probability: 0 } },
   "multi-step": { options: { milestones: [] } },
   "one-cycle": { options: { divFactor: 1, finalDivFactor: 1 } },
+  plateau: { options: { patience: 1000 }, config: { holdout: 0.25 } },
+  polynomial: { options: { minimum: rate } },
   "progressive-resizing": { options: { from: 1 } },
   prune: { options: { target: 0 } },
   "rand-augment": { options: { operations: 0 } },
@@ -75,8 +77,10 @@ const neutral: Record<string, Neutral> = {
   "random-resized-crop": { options: { scale: [1, 1], ratio: [1, 1] } },
   "random-erasing": { options: { probability: 0 } },
   "squeeze-excite": { none: "its gates are parameters, which the network without it does not have" },
+  step: { options: { gamma: 1 } },
   "stochastic-depth": { options: { rate: 0 } },
   "test-time-augmentation": { options: {} }, // looks at images more often in evaluation, and trains as ever
+  trapezoid: { options: { warmUp: 0, coolDown: 0 } },
   "trivial-augment": { options: { probability: 0 } },
   "visual-log": { options: {} },
   warmup: { options: { epochs: 0 } },
@@ -103,8 +107,9 @@ function micro(plugins: readonly Given<Plugin>[], config: Partial<TrainerConfig>
 }
 const runFolder = (): string => mkdtempSync(join(outputs, "run-"));
 
-it("the entry exports the folder's plugins and nothing else", () => {
-  const { plugins, ...factories } = entry;
+it("the entry exports the folder's plugins, named views and nothing else", () => {
+  const { plugins, sixViews, ...factories } = entry;
+  expect(sixViews.of).toBe("logits");
   expect(Object.keys(plugins).sort()).toEqual([...names].sort());
   expect(Object.keys(factories).sort()).toEqual(names.map(camelCase).sort());
 });

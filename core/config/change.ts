@@ -1,7 +1,8 @@
 /** A config with something changed. Every function returns a new config and leaves the given one as it was. */
 import { TrainerError } from "../errors.js";
 import type { Plugin } from "../loop/plugin.js";
-import { sgd } from "../nn/optimizers.js";
+import { type Optimizer, sgd } from "../nn/optimizers.js";
+import { optimizers } from "../nn/optimizers-by-name.js";
 import { suggestion } from "../options.js";
 import { type Given, isPart, type Part } from "../parts.js";
 import type { TrainerConfig } from "./config.js";
@@ -10,7 +11,7 @@ import type { TrainerConfig } from "./config.js";
  * The config with one value set. Nothing is checked but that there is such a part: `defineConfig` and `new Trainer` check names
  * and values, as those of any config.
  *
- * @param path a field (`["epochs"]`), or a part and its option (`["model", "width"]`, `["plugins", "cutmix", "alpha"]`). Items of
+ * @param path a field (`["epochs"]`; an optimizer by its name), or a part and its option (`["model", "width"]`, `["plugins", "cutmix", "alpha"]`). Items of
  *   a list go by their place from 0, plugins by name or place.
  * @throws TrainerError ERR_OPTION or ERR_UNKNOWN_NAME for a part that has no such options to set
  */
@@ -21,6 +22,7 @@ export function setOption(config: TrainerConfig, path: readonly string[], value:
     case "model":
       return { ...config, [field]: withOption(field, config[field], rest, value) };
     case "optimizer":
+      if (rest.length === 0 && typeof value === "string") return { ...config, optimizer: optimizerByName(value) };
       return { ...config, optimizer: withOption(field, config.optimizer ?? sgd(), rest, value) };
     case "plugins": {
       const [name = "", ...option] = rest;
@@ -35,6 +37,12 @@ export function setOption(config: TrainerConfig, path: readonly string[], value:
     default:
       return setIn(config, path, value) as TrainerConfig;
   }
+}
+
+function optimizerByName(name: string): Part<Optimizer> {
+  if (Object.hasOwn(optimizers, name)) return optimizers[name as keyof typeof optimizers]();
+  const text = `Unknown optimizer "${name}"${suggestion(name, Object.keys(optimizers))}.`;
+  throw new TrainerError("ERR_UNKNOWN_NAME", text);
 }
 
 /**

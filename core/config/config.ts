@@ -20,7 +20,7 @@ export interface TrainerConfig {
   data: Given<DataSource>;
   /** `resnet18({ width: 64 })`, … */
   model: Given<ModelSource>;
-  /** `sgd({ momentum: 0.9 })` (the default) or `adamw()`. */
+  /** `sgd({ momentum: 0.9 })` (the default), `adamw()`, `lion()` or `muon()`. */
   optimizer?: Given<Optimizer>;
   /** `losses.crossEntropy()` (the default), `losses.focal({ gamma: 2 })` or your own; in training and in evaluation. */
   loss?: Given<Loss>;
@@ -121,7 +121,7 @@ export const configSchema = z.strictObject({
   ),
   optimizer: partField<Optimizer>("optimizer", "an optimizer, such as sgd({ momentum: 0.9 })", "update")
     .optional()
-    .describe("sgd() if left out, or adamw()"),
+    .describe("sgd() if left out, or adamw(), lion(), muon()"),
   loss: partField<Loss>("loss", "a loss, such as losses.focal({ gamma: 2 })", "compute")
     .optional()
     .describe("losses.crossEntropy() if left out, losses.focal(), or your own"),

@@ -88,6 +88,9 @@ const groups: Check<readonly ParamGroup[]> = (next, previous) => {
     if (!Number.isFinite(group.rateFactor) || group.rateFactor < 0) {
       return `expected a rate factor of 0 or more for group "${group.name}", got ${group.rateFactor}.`;
     }
+    if (!Number.isFinite(group.decayFactor) || group.decayFactor < 0) {
+      return `expected a decay factor of 0 or more for group "${group.name}", got ${group.decayFactor}.`;
+    }
     for (const name of group.parameters) {
       if (seen.has(name)) return `"${name}" is in two groups, "${seen.get(name)}" and "${group.name}".`;
       seen.set(name, group.name);

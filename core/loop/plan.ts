@@ -57,7 +57,7 @@ export function makePlan(trainer: Planned, session: Session): Plan {
   const { model, inputSize, stepsPerEpoch, stepsAt } = session;
   const totalSteps = config.epochs * stepsPerEpoch;
   // The values do not matter here, and drawing initial weights of a large network takes a second.
-  const state = initialState(zeroWeights(model.layer), session.parameters.keys(), config.optimizer);
+  const state = initialState(zeroWeights(model.layer), session.rules);
   const size = (tensors: Iterable<tf.Tensor>): number => [...tensors].reduce((sum, tensor) => sum + tensor.size, 0);
   const weights = size(state.weights.values()) * 4;
   const optimizer = size(state.slots.values()) * 4;

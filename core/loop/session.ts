@@ -20,6 +20,7 @@ import {
   zeroWeights,
 } from "../nn/layer.js";
 import type { Model } from "../nn/model.js";
+import { type UpdateRules, updateRules } from "../nn/optimizers.js";
 import { buildModel } from "./build-model.js";
 import type { HookCalls } from "./hook-set.js";
 import { initialState, type TrainState } from "./step.js";
@@ -32,6 +33,8 @@ export interface Session {
   data: Data;
   model: Model;
   parameters: ReadonlyMap<string, Parameter>;
+  /** How each parameter is updated. */
+  rules: UpdateRules;
   /** The model's own groups, before `resolveParamGroups`. */
   groups: readonly ParamGroup[];
   inputSize: number;
@@ -78,6 +81,7 @@ export async function createSession(
   const built = buildModel(config, hooks, { classes, inputSize });
   const model = { ...built, layer: inPrecision(built.layer, precision) };
   const parameters = namedParameters(model.layer);
+  const rules = updateRules(model, config.optimizer);
 
   const { available, ...split } = divide(data, { limitTrain, holdout, seed });
   for (const note of splitNotes(available.labels, split, data.classes, data.validation ? 1 : holdout)) warn(note);
@@ -120,7 +124,8 @@ export async function createSession(
     samples: { train: train.length, validation: held?.length ?? 0, test: test?.length ?? 0 },
     stepsAt,
     stepsPerEpoch: stepsAt.filter(Boolean).length,
-    createState: () => initialState(initialWeights(model.layer, seed), parameters.keys(), config.optimizer),
+    rules,
+    createState: () => initialState(initialWeights(model.layer, seed), rules),
   };
 }
 
@@ -184,7 +189,8 @@ export function defaultGroups(model: Model, parameters: ReadonlyMap<string, Para
         parameter.decays === decays && parts.some((part) => name.startsWith(`${part}.`)) ? [name] : [],
       );
       const name = `${parts[0]}${decays ? "" : " (norms and biases)"}`;
-      return names.length > 0 ? [{ name, depth, parameters: names, rateFactor: 1, trains: true, decays }] : [];
+      const group = { name, depth, parameters: names, rateFactor: 1, trains: true, decayFactor: Number(decays) };
+      return names.length > 0 ? [group] : [];
     }),
   );
 }

@@ -18,7 +18,7 @@ import { forward, type Weights } from "../nn/layer.js";
 import type { Loss } from "../nn/losses.js";
 import type { Model } from "../nn/model.js";
 import * as ops from "../nn/ops.js";
-import type { Optimizer } from "../nn/optimizers.js";
+import type { UpdateRule, UpdateRules } from "../nn/optimizers.js";
 import { stream } from "../rng.js";
 import { type ActiveTap, activeTaps, applyTaps, tapInputs } from "./after-step.js";
 import { DivergedError, firstNotFinite } from "./divergence.js";
@@ -45,7 +45,7 @@ export interface StepContext {
   width: number;
   inputSize: number;
   hooks: HookCalls;
-  optimizer: Optimizer;
+  rules: UpdateRules;
   loss: Loss;
   learningRate: number;
   seed: number;
@@ -67,10 +67,10 @@ export interface StepResult {
 }
 
 /** Every slot of every parameter, zero. */
-export function initialState(weights: Weights, parameters: Iterable<string>, optimizer: Optimizer): TrainState {
+export function initialState(weights: Weights, rules: UpdateRules): TrainState {
   const slots: Weights = new Map();
-  for (const name of parameters) {
-    for (const slot of optimizer.slots) slots.set(`${name}.${slot}`, tf.zerosLike(weights.get(name)!));
+  for (const [name, rule] of rules) {
+    for (const slot of rule.slots) slots.set(`${name}.${slot}`, tf.zerosLike(weights.get(name)!));
   }
   return { weights, slots, counts: new Map(), taps: new Map() };
 }
@@ -281,36 +281,35 @@ function watched(step: Step, reject: Reject): Step {
 
 // --------------------------------------------------------------------------------------------- the optimizer's step
 
-/** Parameters of one group that have had as many updates: all that `factors` says is the same for them. */
+/** Parameters of one group and rule that have had as many updates: all that `factors` says is the same for them. */
 interface Part {
   names: string[];
+  rule: UpdateRule;
   factors: Readonly<Record<string, number>>;
 }
 
-function partsOf(
-  { groups, optimizer }: StepContext,
-  { counts }: TrainState,
-  gradients: Gradients,
-  rate: number,
-): Part[] {
+function partsOf({ groups, rules }: StepContext, { counts }: TrainState, gradients: Gradients, rate: number): Part[] {
   return groups
     .filter(({ trains }) => trains)
-    .flatMap(({ parameters, rateFactor, decays }) => {
-      const byCount = new Map<number, string[]>();
+    .flatMap(({ parameters, rateFactor, decayFactor }) => {
+      const alike: { count: number; rule: UpdateRule; names: string[] }[] = [];
       for (const name of parameters.filter((each) => gradients.has(each))) {
-        const count = (counts.get(name) ?? 0) + 1;
-        byCount.set(count, [...(byCount.get(count) ?? []), name]);
+        const [count, rule] = [(counts.get(name) ?? 0) + 1, rules.get(name)!];
+        const known = alike.find((each) => each.count === count && each.rule === rule);
+        if (known) known.names.push(name);
+        else alike.push({ count, rule, names: [name] });
       }
-      return [...byCount].map(([count, names]) => ({
+      return alike.map(({ count, rule, names }) => ({
         names,
-        factors: optimizer.factors({ rate: rate * rateFactor, count, decays }),
+        rule,
+        factors: rule.factors({ rate: rate * rateFactor, count, decayFactor }),
       }));
     });
 }
 
 /** What `update` takes, named by the part it belongs to, so that other parts are other inputs. */
 function updated(
-  { optimizer, isPure }: StepContext,
+  { isPure }: StepContext,
   { weights, slots, taps: tapState }: TrainState,
   gradients: Gradients,
   parts: readonly Part[],
@@ -320,12 +319,12 @@ function updated(
   const seen = isPure("beforeStep") || taps.length > 0;
   const others = [...weights].filter(([name]) => seen && !gradients.has(name));
   const inputs: Record<string, tf.Tensor> = { ...prefixed("weight/", others), ...tapInputs(taps, tapState) };
-  parts.forEach(({ names, factors }, part) => {
+  parts.forEach(({ names, rule, factors }, part) => {
     for (const [factor, value] of Object.entries(factors)) inputs[`${part}/${factor}`] = tf.scalar(value, "float32");
     for (const name of names) {
       inputs[`${part}/value/${name}`] = weights.get(name)!;
       inputs[`${part}/gradient/${name}`] = gradients.get(name)!;
-      for (const slot of optimizer.slots) inputs[`${part}/slot/${name}.${slot}`] = slots.get(`${name}.${slot}`)!;
+      for (const slot of rule.slots) inputs[`${part}/slot/${name}.${slot}`] = slots.get(`${name}.${slot}`)!;
     }
   });
   return inputs;
@@ -336,12 +335,7 @@ function updated(
  * gradients (`squares`) and of the next parameters (`size`); `beforeStep` first where its taps are functions of tensors.
  */
 const update =
-  (
-    { optimizer, hooks, isPure }: StepContext,
-    parts: readonly Part[],
-    step: Step,
-    taps: readonly ActiveTap[],
-  ): Compute =>
+  ({ hooks, isPure }: StepContext, parts: readonly Part[], step: Step, taps: readonly ActiveTap[]): Compute =>
   (inputs, _, reject) => {
     const next: Record<string, tf.Tensor> = {};
     const all = (what: string): Map<string, tf.Tensor> =>
@@ -355,7 +349,8 @@ const update =
     parts.forEach((part, index) => {
       const of = (name: string): tf.Tensor => inputs[`${index}/${name}`]!;
       const factors = Object.fromEntries(Object.keys(part.factors).map((factor) => [factor, of(factor) as tf.Scalar]));
-      const isVector = (name: string): boolean => of(`value/${name}`).rank === 1;
+      const { rule } = part;
+      const isVector = (name: string): boolean => !rule.whole && of(`value/${name}`).rank === 1;
       // Vectors are updated as one, everything else alone.
       const vectors = part.names.filter(isVector);
       const alone = part.names.filter((name) => !isVector(name)).map((name) => [name]);
@@ -363,15 +358,15 @@ const update =
         const columns = [
           names.map((name) => of(`value/${name}`)),
           names.map((name) => gradients.get(name)!),
-          ...optimizer.slots.map((slot) => names.map((name) => of(`slot/${name}.${slot}`))),
+          ...rule.slots.map((slot) => names.map((name) => of(`slot/${name}.${slot}`))),
         ];
         const [values, ...slots] = computeJoined(columns, ([value, gradient, ...slotValues]) => {
-          const [moved, state] = optimizer.update(value!, gradient!, slotValues, factors);
+          const [moved, state] = rule.update(value!, gradient!, slotValues, factors);
           return [moved, ...state];
         });
         names.forEach((name, place) => {
           next[`value/${name}`] = values![place]!;
-          optimizer.slots.forEach((slot, which) => (next[`slot/${name}.${slot}`] = slots[which]![place]!));
+          rule.slots.forEach((slot, which) => (next[`slot/${name}.${slot}`] = slots[which]![place]!));
         });
       }
     });

@@ -261,7 +261,7 @@ export class Trainer {
       isPure: hooks.isPure,
       afterStepTaps: hooks.afterStepTaps(),
       capture: session.capture,
-      optimizer: config.optimizer,
+      rules: session.rules,
       loss: config.loss,
       learningRate: config.learningRate * position.rateFactor,
       seed: config.seed,

@@ -35,8 +35,8 @@ export interface ParamGroup {
   readonly rateFactor: number;
   /** Frozen when false: no gradient is computed, and norms keep their running statistics. */
   readonly trains: boolean;
-  /** Whether weight decay applies. */
-  readonly decays: boolean;
+  /** Multiplies weight decay: 1 for kernels, 0 for norms and biases, unless a plugin changes it. */
+  readonly decayFactor: number;
 }
 
 /** Where the run is, counted in optimizer steps. */

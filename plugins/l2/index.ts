@@ -7,17 +7,20 @@ const options = z.strictObject({
   decay: z.number().min(0).default(1e-4).describe("PyTorch's weight_decay; twice the x of Keras' l2(x)"),
 });
 
-/** g + decay * w for every parameter of a group that decays; norms and biases are unchanged. */
+/** g + decay * decayFactor * w, with the factor of the parameter's group: norms and biases are unchanged by default. */
 export function decayed(
   gradients: Gradients,
   { groups, weights }: Pick<Step, "groups" | "weights">,
   decay: number,
 ): Gradients {
-  const decaying = new Set(groups.filter((group) => group.decays).flatMap(({ parameters }) => parameters));
+  const factors = new Map(
+    groups.flatMap(({ parameters, decayFactor }) => parameters.map((name) => [name, decayFactor] as const)),
+  );
   return new Map(
-    [...gradients].map(([name, gradient]) =>
-      decaying.has(name) ? [name, tf.add(gradient, tf.mul(weights.get(name)!, decay))] : [name, gradient],
-    ),
+    [...gradients].map(([name, gradient]) => {
+      const share = decay * (factors.get(name) ?? 0);
+      return [name, share > 0 ? tf.add(gradient, tf.mul(weights.get(name)!, share)) : gradient];
+    }),
   );
 }
 

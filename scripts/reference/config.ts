@@ -5,7 +5,7 @@ import { dataSets } from "../../core/data/index.js";
 import { metricsByName } from "../../core/metrics.js";
 import { models } from "../../core/models/index.js";
 import { lossesByName } from "../../core/nn/losses.js";
-import { optimizers } from "../../core/nn/optimizers.js";
+import { optimizers } from "../../core/nn/optimizers-by-name.js";
 import { plugins } from "../../plugins/index.js";
 
 /** What is read of a JSON schema. */

@@ -13,7 +13,7 @@ const groups: ParamGroup[] = Array.from({ length: 6 }, (_, depth) => ({
   parameters: [`w${depth}`],
   rateFactor: 1,
   trains: true,
-  decays: true,
+  decayFactor: 1,
 }));
 
 describe("differential-lr", () => {

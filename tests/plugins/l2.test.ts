@@ -14,7 +14,7 @@ const group = (name: string, decays: boolean): ParamGroup => ({
   parameters: [name],
   rateFactor: 1,
   trains: true,
-  decays,
+  decayFactor: Number(decays),
 });
 
 describe("l2", () => {
@@ -32,6 +32,18 @@ describe("l2", () => {
       const next = call.beforeStep(gradients, stepAt({ groups, weights: weights() }));
       expect(numbersIn(next)).toEqual({ kernel: [2, -1], bias: [1] });
       expect(numbersIn(gradients)).toEqual({ kernel: [1, 1], bias: [1] });
+    });
+  });
+
+  it("adds as much of it as the group's factor says", () => {
+    tf.tidy(() => {
+      const { call } = mountPlugin(l2({ decay: 0.5 }));
+      const some = [{ ...group("kernel", true), decayFactor: 0.25 }, group("bias", true)];
+      const next = call.beforeStep(
+        gradientsOf({ kernel: [1, 1], bias: [1] }),
+        stepAt({ groups: some, weights: weights() }),
+      );
+      expect(numbersIn(next)).toEqual({ kernel: [1.25, 0.5], bias: [5] });
     });
   });
 

@@ -80,7 +80,7 @@ describe("the plugin", () => {
       parameters: ["whiten.weight", "whiten.bias", "other.weight"],
       rateFactor: 1,
       trains: true,
-      decays: true,
+      decayFactor: 1,
     };
     const trained = (bias: boolean): string[] =>
       frozen([group], "whiten", bias).flatMap(({ parameters, trains }) => (trains ? parameters : []));

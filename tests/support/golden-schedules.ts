@@ -16,6 +16,19 @@ interface GoldenSchedules {
     rates: number[];
   }[];
   warmUp: { steps: number; rates: number[] }[];
+  trapezoid: { steps: number; rising: number; falling: number; end: number; rates: number[] }[];
+  polynomial: { steps: number; power: number; rates: number[] }[];
+  step: { every: number; gamma: number; rates: number[] }[];
+  plateau: {
+    patience: number;
+    factor: number;
+    threshold: number;
+    cooldown: number;
+    minimum: number;
+    rising: boolean;
+    metrics: number[];
+    rates: number[];
+  }[];
   multiStep: { at: number[]; gamma: number; rates: number[] }[];
 }
 export const golden = JSON.parse(

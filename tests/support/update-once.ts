@@ -1,9 +1,9 @@
 import * as tf from "@tensorflow/tfjs-core";
-import type { Optimizer, UpdateContext } from "../../core/nn/optimizers.js";
+import type { UpdateContext, UpdateRule } from "../../core/nn/optimizers.js";
 
 /** One update of one value, as a step makes it. Inside a tidy. */
 export function updateOnce(
-  optimizer: Optimizer,
+  optimizer: UpdateRule,
   value: tf.Tensor,
   gradient: tf.Tensor,
   slots: tf.Tensor[],

@@ -18,7 +18,7 @@ import {
 } from "../../../core/index.js";
 import { models } from "../../../core/models/by-name.js";
 import { resnet18 } from "../../../core/models/index.js";
-import { optimizers } from "../../../core/nn/optimizers.js";
+import { optimizers } from "../../../core/nn/optimizers-by-name.js";
 import { parseOptions, show } from "../../../core/options.js";
 import { microConfig } from "../../../core/testing/index.js";
 import { cutmix, l2, labelSmoothing, plugins } from "../../../plugins/index.js";

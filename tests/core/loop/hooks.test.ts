@@ -125,7 +125,7 @@ describe("a returned value is refused with plugin, hook and cause", () => {
     labels: new Int32Array(2),
     indices: new Int32Array(2),
   });
-  const group = { name: "all", depth: 0, parameters: ["w", "b"], rateFactor: 1, trains: true, decays: true };
+  const group = { name: "all", depth: 0, parameters: ["w", "b"], rateFactor: 1, trains: true, decayFactor: 1 };
   const evaluation = () => ({
     purpose: "final" as const,
     source: "current",

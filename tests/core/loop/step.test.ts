@@ -10,6 +10,7 @@ import { defaultGroups } from "../../../core/loop/session.js";
 import { initialState, runStep, type StepContext, type TrainState } from "../../../core/loop/step.js";
 import { initialWeights, type Layer, namedParameters } from "../../../core/nn/layer.js";
 import { append } from "../../../core/nn/layers.js";
+import { updateRules } from "../../../core/nn/optimizers.js";
 import { makePart } from "../../../core/parts.js";
 import { stream } from "../../../core/rng.js";
 import { fitWeights, microConfig, microNet, progressAt, weightsHash } from "../../../core/testing/index.js";
@@ -52,7 +53,7 @@ function prepared(
       width: 8,
       inputSize: 8,
       hooks: hooks.call,
-      optimizer,
+      rules: updateRules(model, optimizer),
       loss: makePart(losses.crossEntropy()),
       learningRate: 0.1,
       seed: 1,
@@ -61,7 +62,7 @@ function prepared(
       afterStepTaps: hooks.afterStepTaps(),
       capture: eager,
     },
-    state: initialState(initialWeights(model.layer, 1), parameters.keys(), optimizer),
+    state: initialState(initialWeights(model.layer, 1), updateRules(model, optimizer)),
   };
 }
 
@@ -190,7 +191,8 @@ describe("a micro-batch", () => {
       state.slots.forEach((slot) => slot.dispose());
       state.slots.clear();
       const names = context.groups.flatMap(({ parameters }) => parameters);
-      for (const [name, slot] of initialState(state.weights, names, optimizer).slots) state.slots.set(name, slot);
+      const rules = updateRules(context.model, optimizer);
+      for (const [name, slot] of initialState(state.weights, rules).slots) state.slots.set(name, slot);
 
       // The same by hand: a list of numbers a parameter, moved where it has a gradient and left alone where not.
       const own = new Map(
@@ -199,7 +201,9 @@ describe("a micro-batch", () => {
           return [name, { value, slots: optimizer.slots.map(() => value.map(() => 0)), count: 0 }];
         }),
       );
-      const decaying = new Set(context.groups.filter(({ decays }) => decays).flatMap(({ parameters }) => parameters));
+      const decaying = new Set(
+        context.groups.filter(({ decayFactor }) => decayFactor > 0).flatMap(({ parameters }) => parameters),
+      );
       const frozen = [[], [1], [1], [0], []]; // depths, step by step
       for (const [step, depths] of frozen.entries()) {
         const groups = context.groups.map((group) => ({
@@ -207,7 +211,7 @@ describe("a micro-batch", () => {
           trains: !(depths as number[]).includes(group.depth),
         }));
         const progress = progressAt({ step });
-        runStep({ ...context, optimizer, groups }, state, raw(4), { microBatch: step, progress });
+        runStep({ ...context, rules, groups }, state, raw(4), { microBatch: step, progress });
         for (const [name, gradient] of seen) {
           const mine = own.get(name)!;
           tf.tidy(() => {
@@ -216,7 +220,7 @@ describe("a micro-batch", () => {
               tf.tensor1d(mine.value),
               tf.tensor1d(gradient),
               mine.slots.map((slot) => tf.tensor1d(slot)),
-              { rate: 0.1, count: ++mine.count, decays: decaying.has(name) },
+              { rate: 0.1, count: ++mine.count, decayFactor: Number(decaying.has(name)) },
             );
             mine.value = [...value.dataSync()];
             mine.slots = slots.map((slot) => [...slot.dataSync()]);

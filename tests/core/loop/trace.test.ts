@@ -19,7 +19,7 @@ import { modelByName } from "../../../core/models/index.js";
 import { forward, namedParameters } from "../../../core/nn/layer.js";
 import { losses } from "../../../core/nn/losses.js";
 import type { Model } from "../../../core/nn/model.js";
-import { adamw, sgd } from "../../../core/nn/optimizers.js";
+import { adamw, sgd, updateRules } from "../../../core/nn/optimizers.js";
 import { readSafetensors, toFloat32 } from "../../../core/nn/safetensors.js";
 import { weightsFromSafetensors, weightsToSafetensors } from "../../../core/nn/weights-file.js";
 import { makePart } from "../../../core/parts.js";
@@ -85,8 +85,9 @@ describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
       buildHead: (head) => head,
     });
     const parameters = namedParameters(model.layer);
+    const rules = updateRules(model, optimizer);
     const weights = weightsFromSafetensors(bytes(trace.files.initial), model.layer);
-    const state = initialState(weights, parameters.keys(), optimizer);
+    const state = initialState(weights, rules);
 
     const capture = createCapture((message) => expect.fail(message));
     const batches = readSafetensors(bytes(trace.files.batches)).tensors;
@@ -102,7 +103,7 @@ describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
         width: imageWidth,
         inputSize: height,
         hooks: hooks.call,
-        optimizer,
+        rules,
         loss: makePart(losses.crossEntropy()),
         learningRate: trace.learningRates[step]!,
         seed: 1,

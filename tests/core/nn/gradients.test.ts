@@ -125,7 +125,7 @@ describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
             const [next, moved] = updateOnce(optimizer, tensor(value), tensor(gradient), slots.map(tensor), {
               rate,
               count,
-              decays: true,
+              decayFactor: 1,
             });
             const pairs = [
               [next, wanted.map(([each]) => each)] as const,

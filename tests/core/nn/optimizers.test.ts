@@ -3,7 +3,8 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { loadBackend } from "../../../core/backend/index.js";
-import { adamw, type Optimizer, optimizers, sgd } from "../../../core/nn/optimizers.js";
+import { adamw, lion, type Optimizer, sgd } from "../../../core/nn/optimizers.js";
+import { optimizers } from "../../../core/nn/optimizers-by-name.js";
 import { makePart } from "../../../core/parts.js";
 import { goldenJson, relativeDifference } from "../../golden/torch/read.js";
 import { updateOnce } from "../../support/update-once.js";
@@ -13,9 +14,9 @@ type PerStep = Record<Group, number[][]>;
 
 interface Case {
   name: string;
-  optimizer: "sgd" | "adamw";
+  optimizer: "sgd" | "adamw" | "lion";
   options: { momentum?: number; nesterov?: boolean; beta1?: number; beta2?: number; epsilon?: number };
-  /** Coupled for "sgd", decoupled for "adamw". */
+  /** Coupled for "sgd", decoupled for the others. */
   weightDecay: Record<Group, number>;
   after: { float64: PerStep };
 }
@@ -28,17 +29,19 @@ const golden = goldenJson<{
   cases: Case[];
 }>("optimizers.json");
 
+const decoupled = { adamw, lion };
+
 /** float32 against float64 over ten steps; the least of the known mistakes (epsilon misplaced) makes 1e-3. */
 const tolerance = 2e-6;
 
 /** Runs a group's ten steps and gives the vector after each. `couple` is the `l2` plugin's part: g + wd w. */
-function steps(optimizer: Optimizer, group: Group, { couple = 0, decays = true } = {}): number[][] {
+function steps(optimizer: Optimizer, group: Group, { couple = 0, decayFactor = 1 } = {}): number[][] {
   return tf.tidy(() => {
     let value: tf.Tensor = tf.tensor1d(golden.start[group]);
     let slots = optimizer.slots.map(() => tf.zerosLike(value));
     return golden.learningRates.map((rate, index) => {
       const gradient = tf.add(tf.tensor1d(golden.gradients[group][index]!), tf.mul(value, couple));
-      const context = { rate: rate * golden.rateFactor[group], count: index + 1, decays };
+      const context = { rate: rate * golden.rateFactor[group], count: index + 1, decayFactor };
       [value, slots] = updateOnce(optimizer, value, gradient, slots, context);
       return [...value.dataSync()];
     });
@@ -54,8 +57,8 @@ describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
       const found =
         each.optimizer === "sgd"
           ? steps(makePart(sgd(each.options)), group, { couple: decay })
-          : steps(makePart(adamw({ ...each.options, weightDecay: each.weightDecay.body })), group, {
-              decays: decay > 0,
+          : steps(makePart(decoupled[each.optimizer]({ ...each.options, weightDecay: each.weightDecay.body })), group, {
+              decayFactor: Number(decay > 0),
             });
       for (const [step, wanted] of each.after.float64[group].entries()) {
         expect(relativeDifference(found[step]!, wanted), `step ${step}`).toBeLessThan(tolerance);
@@ -67,9 +70,10 @@ describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
 describe("decay", () => {
   beforeAll(() => loadBackend({ name: "tensorflow" }));
 
-  const still = (optimizer: Optimizer, decays: boolean): number => {
+  const still = (optimizer: Optimizer, decayFactor: number): number => {
     const zero = optimizer.slots.map(() => tf.zeros([1]));
-    const [next] = updateOnce(optimizer, tf.tensor1d([2]), tf.zeros([1]), zero, { rate: 0.5, count: 1, decays });
+    const context = { rate: 0.5, count: 1, decayFactor };
+    const [next] = updateOnce(optimizer, tf.tensor1d([2]), tf.zeros([1]), zero, context);
     return next.dataSync()[0]!;
   };
 
@@ -77,10 +81,12 @@ describe("decay", () => {
     makePart(sgd({ weightDecay: 0.1 })),
     makePart(sgd({ momentum: 0, weightDecay: 0.1 })),
     makePart(adamw({ weightDecay: 0.1 })),
+    makePart(lion({ weightDecay: 0.1 })),
   ])("alone shrinks by 1 - rate * decay: %o", (optimizer) => {
     expect(optimizer.weightDecay).toBe(0.1);
-    expect(still(optimizer, true)).toBe(Math.fround(2 * Math.fround(0.95)));
-    expect(still(optimizer, false)).toBe(2);
+    expect(still(optimizer, 1)).toBe(Math.fround(2 * Math.fround(0.95)));
+    expect(still(optimizer, 0.5)).toBe(Math.fround(2 * Math.fround(0.975)));
+    expect(still(optimizer, 0)).toBe(2);
   });
 });
 

@@ -4,6 +4,8 @@ import torch
 
 from common import versions, write_json
 
+import timm.optim  # after common, which lets timm load
+
 STEPS = 10
 # The rate jumps, as it does at a restart: there, forms of momentum that agree at a constant rate part.
 RATES = [0.1, 0.09, 0.07, 0.05, 0.02, 0.1, 0.09, 0.07, 0.05, 0.02]
@@ -13,6 +15,7 @@ SCALE = {"body": [1.0, 0.1, 1e-3, 1e-8], "head": [2.0, 0.5, 1e-7]}
 FACTOR = {"body": 0.1, "head": 1.0}
 
 SGD = {"momentum": 0.0, "nesterov": False}
+LION = {"beta1": 0.9, "beta2": 0.99}
 ADAMW = {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8}
 NO_DECAY, DECAY = {"body": 0.0, "head": 0.0}, {"body": 0.05, "head": 0.0}
 CASES = [
@@ -25,6 +28,8 @@ CASES = [
     ("adam", "adamw", ADAMW, NO_DECAY),
     ("adamw", "adamw", ADAMW, DECAY),
     ("adamw with other constants", "adamw", {"beta1": 0.8, "beta2": 0.95, "epsilon": 1e-3}, DECAY),
+    ("lion", "lion", LION, NO_DECAY),
+    ("lion with decay", "lion", {"beta1": 0.95, "beta2": 0.98}, DECAY),
 ]
 
 
@@ -41,6 +46,8 @@ def run(optimizer, options, decay, fixed, dtype):
     groups = [{"params": [p], "weight_decay": decay[k], "name": k} for k, p in parameters.items()]
     if optimizer == "sgd":
         update = torch.optim.SGD(groups, lr=0.1, momentum=options["momentum"], nesterov=options["nesterov"])
+    elif optimizer == "lion":
+        update = timm.optim.Lion(groups, lr=0.1, betas=(options["beta1"], options["beta2"]))
     else:
         update = torch.optim.AdamW(
             groups, lr=0.1, betas=(options["beta1"], options["beta2"]), eps=options["epsilon"]

@@ -72,6 +72,38 @@ def multi_step(at, gamma, steps):
     return {"at": at, "gamma": gamma, "rates": table(lambda o: schedulers.MultiStepLR(o, at, gamma), steps)}
 
 
+def trapezoid(steps, rising, falling, end):
+    def make(o):
+        up = schedulers.LinearLR(o, 1 / rising, 1.0, rising - 1)
+        return schedulers.SequentialLR(o, [up, schedulers.LinearLR(o, 1.0, end, falling)], [steps - falling])
+
+    return {"steps": steps, "rising": rising, "falling": falling, "end": end, "rates": table(make, steps)}
+
+
+def polynomial(steps, power):
+    return {"steps": steps, "power": power, "rates": table(lambda o: schedulers.PolynomialLR(o, steps, power), steps)}
+
+
+def step(every, gamma, steps):
+    return {"every": every, "gamma": gamma, "rates": table(lambda o: schedulers.StepLR(o, every, gamma), steps)}
+
+
+METRICS = [1.0, 0.8, 0.8, 0.79999, 0.81, 0.7, 0.71, 0.72, 0.73, 0.74, 0.75, 0.6, 0.65, 0.66, 0.67, 0.68, 0.69, 0.7]
+
+
+def plateau(patience, factor, threshold, cooldown, low, rising):
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=PEAK)
+    scheduler = schedulers.ReduceLROnPlateau(
+        optimizer, "max" if rising else "min", factor, patience, threshold, "rel", cooldown, low)
+    metrics = [1 - m for m in METRICS] if rising else METRICS
+    rates = []
+    for metric in metrics:
+        scheduler.step(metric)
+        rates.append(optimizer.param_groups[0]["lr"])
+    return {"patience": patience, "factor": factor, "threshold": threshold, "cooldown": cooldown, "minimum": low,
+            "rising": rising, "metrics": metrics, "rates": rates}
+
+
 def main():
     write_json("schedules.json", {
         "versions": versions(),
@@ -96,6 +128,15 @@ def main():
             one_cycle(10, 0.5, "cos", 25.0, 1.0),
         ],
         "warmUp": [warm_up(5, 8), warm_up(12, 14)],
+        "trapezoid": [trapezoid(20, 4, 5, 0.0), trapezoid(17, 3, 8, 0.25)],
+        "polynomial": [polynomial(12, 1.0), polynomial(9, 2.5)],
+        "step": [step(3, 0.1, 10), step(4, 0.5, 13)],
+        "plateau": [
+            plateau(1, 0.1, 1e-4, 0, 0.0, False),
+            plateau(2, 0.5, 0.1, 0, 0.0, False),
+            plateau(0, 0.5, 1e-4, 2, 0.01, False),
+            plateau(2, 0.5, 0.05, 1, 0.0, True),
+        ],
         "multiStep": [multi_step([3, 7, 8], 0.1, 11), multi_step([6, 12, 16], 0.2, 20)],
     })
 

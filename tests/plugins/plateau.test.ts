@@ -1,0 +1,41 @@
+import { beforeAll, describe, expect, it } from "vitest";
+import { loadBackend, type Plugin } from "../../core/index.js";
+import { fitWeights, microConfig, mountPlugin } from "../../core/testing/index.js";
+import { noPlateau, observed, plateau } from "../../plugins/plateau/index.js";
+import { expectRates, golden } from "../support/golden-schedules.js";
+
+const { peak } = golden;
+
+describe("plateau", () => {
+  beforeAll(async () => void (await loadBackend()));
+
+  it.each(golden.plateau)("is PyTorch's: patience $patience, cooldown $cooldown", (rule) => {
+    let state = noPlateau;
+    const rates = rule.metrics.map((value) => {
+      state = observed(state, value, rule);
+      return Math.max(rule.minimum, peak * rule.factor ** state.drops);
+    });
+    expectRates(rates, rule.rates);
+  });
+
+  it("drops the rate of the epochs after a plateau", async () => {
+    const seen: number[] = [];
+    const watch: Plugin = {
+      name: "watch",
+      options: {},
+      apply: ({ hooks }) => void hooks.onEpochEnd.tap(({ learningRate }) => void seen.push(learningRate)),
+    };
+    // No change is large enough: every second epoch without improvement drops the rate.
+    const plugins = [plateau({ patience: 1, threshold: 1, factor: 0.5 }), watch];
+    await fitWeights(microConfig({ learningRate: 0.01, epochs: 6, plugins }));
+    expect(seen).toEqual([0.01, 0.01, 0.01, 0.005, 0.005, 0.0025]);
+  });
+
+  it("refuses a metric that nothing has, and validation where there is none", () => {
+    expect(() => mountPlugin(plateau({ metric: "los" }), { config: { holdout: 0.1 } })).toThrow(
+      'plateau watches "los"',
+    );
+    expect(() => mountPlugin(plateau(), { config: { holdout: 0 } })).toThrow("but holdout is 0. Set holdout");
+    expect(() => mountPlugin(plateau({ metric: "train-loss" }), { config: { holdout: 0 } })).not.toThrow();
+  });
+});
