@@ -70,7 +70,8 @@ describe("trainer sweep", () => {
     expect(first.code).toBe(0);
     const epochs = [1, 2, 3].map(
       (trial) =>
-        readMetrics(join(out, `trial-${trial}`, "metrics.jsonl")).lines.filter(({ event }) => event === "epoch:end").length,
+        readMetrics(join(out, `trial-${trial}`, "metrics.jsonl")).lines.filter(({ event }) => event === "epoch:end")
+          .length,
     );
     expect(epochs.toSorted()).toEqual([1, 2, 2]);
     expect(first.stdout).toMatch(/^best: --set learningRate=0\.\d+$/m);
