@@ -1,7 +1,9 @@
 /** Every plugin, by its factory's name and, for records and the command line, by its own. */
 import { autoAugment } from "./auto-augment/index.js";
+import { balancedSampler } from "./balanced-sampler/index.js";
 import { biasLr } from "./bias-lr/index.js";
 import { blur } from "./blur/index.js";
+import { classWeights } from "./class-weights/index.js";
 import { colorJitter } from "./color-jitter/index.js";
 import { cosine } from "./cosine/index.js";
 import { cosineRestarts } from "./cosine-restarts/index.js";
@@ -21,6 +23,7 @@ import { labelSmoothing } from "./label-smoothing/index.js";
 import { linear } from "./linear/index.js";
 import { lookahead } from "./lookahead/index.js";
 import { maxNorm } from "./max-norm/index.js";
+import { mixing } from "./mixing/index.js";
 import { mixup } from "./mixup/index.js";
 import { multiStep } from "./multi-step/index.js";
 import { oneCycle } from "./one-cycle/index.js";
@@ -46,8 +49,10 @@ import { whitening } from "./whitening/index.js";
 
 export {
   autoAugment,
+  balancedSampler,
   biasLr,
   blur,
+  classWeights,
   colorJitter,
   cosine,
   cosineRestarts,
@@ -67,6 +72,7 @@ export {
   linear,
   lookahead,
   maxNorm,
+  mixing,
   mixup,
   multiStep,
   oneCycle,
@@ -95,8 +101,10 @@ export {
 /** Plugin name -> factory. */
 export const plugins = {
   "auto-augment": autoAugment,
+  "balanced-sampler": balancedSampler,
   "bias-lr": biasLr,
   blur,
+  "class-weights": classWeights,
   "color-jitter": colorJitter,
   cosine,
   "cosine-restarts": cosineRestarts,
@@ -116,6 +124,7 @@ export const plugins = {
   linear,
   lookahead,
   "max-norm": maxNorm,
+  mixing,
   mixup,
   "multi-step": multiStep,
   "one-cycle": oneCycle,

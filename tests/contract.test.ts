@@ -41,8 +41,10 @@ const initialFile = join(outputs, "initial.safetensors");
 const rate = microConfig().learningRate;
 const neutral: Record<string, Neutral> = {
   "auto-augment": { options: { probability: 0 } },
+  "balanced-sampler": { options: { strength: 0 } },
   "bias-lr": { options: { factor: 1 } },
   blur: { options: { probability: 0 } },
+  "class-weights": { options: { power: 0 } },
   "color-jitter": { options: { brightness: 0, contrast: 0, saturation: 0, hue: 0 } },
   cosine: { options: { minimum: rate } },
   "cosine-restarts": { options: { minimum: rate } },
@@ -63,6 +65,7 @@ const neutral: Record<string, Neutral> = {
   linear: { options: { start: 1, end: 1 } },
   lookahead: { options: { alpha: 1 }, micro: { every: 2 } },
   "max-norm": { options: { maximum: 1e9 }, micro: { maximum: 0.5 } },
+  mixing: { options: { probability: 0 } },
   mixup: { options: { probability: 0 } },
   "multi-step": { options: { milestones: [] } },
   "one-cycle": { options: { divFactor: 1, finalDivFactor: 1 } },

@@ -57,6 +57,7 @@ export function splitNotes(
   const untrained = without(train);
   const unseen = without(validation).filter((name) => !untrained.includes(name));
   const notes = untrained.length > 0 ? [`No training image for ${listed(untrained)}.`] : [];
+  notes.push(...unequalNote(labels, train, classes));
   if (fraction === 0) return notes;
   if (validation.length === 0) {
     const share = `holdout ${fraction} of ${labels.length} images`;
@@ -65,6 +66,21 @@ export function splitNotes(
     notes.push(`No validation image for ${listed(unseen)}. Their validation figures are missing.`);
   }
   return notes;
+}
+
+/** From this factor between the largest and the smallest class on, accuracy says little of the small ones. */
+const unequal = 5;
+
+function unequalNote(labels: ArrayLike<number>, train: Int32Array, classes: readonly string[]): string[] {
+  const counts = new Array<number>(classes.length).fill(0);
+  for (const place of train) counts[labels[place]!]!++;
+  const present = [...counts.keys()].filter((label) => counts[label]! > 0).sort((a, b) => counts[a]! - counts[b]!);
+  const [least, most] = [present[0]!, present.at(-1)!];
+  if (present.length < 2 || counts[most]! < unequal * counts[least]!) return [];
+  return [
+    `Classes are unequal: ${classes[most]} has ${counts[most]} training images, ${classes[least]} ${counts[least]}. ` +
+      "Read the macro figures, and weigh the classes or balance the order: --with class-weights, --with balanced-sampler.",
+  ];
 }
 
 /** Whole numbers near `shares`, none above its cap, that sum to `total` if the caps allow it. */

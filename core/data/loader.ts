@@ -31,6 +31,8 @@ export interface LoaderOptions extends Pick<Data, "height" | "width" | "mean" | 
   seed: number;
   /** True for training: an order drawn from (seed, epoch). False for evaluation: the split's own order. */
   shuffle: boolean;
+  /** The order of an epoch of training; begins as a permutation drawn from (seed, epoch). As many places. */
+  order?: (order: Int32Array, labels: ArrayLike<number>, epoch: number) => Int32Array;
   /** The region of a stored image that is read and scaled to the data's size. Left out: what `split.read` gives. */
   region?: (whole: Rectangle, source: SourceImage, epoch: number) => Rectangle;
   /** Augmentation of one sample; its draws should be keyed by (epoch, sample.index). Must keep the size. */
@@ -66,7 +68,10 @@ export function createLoader(options: LoaderOptions): Loader {
   const table = normalisingTable(options);
 
   function orderOf(epoch: number): Int32Array {
-    if (shuffle) return stream(seed, "loader", epoch).permutation(split.length);
+    if (shuffle) {
+      const order = stream(seed, "loader", epoch).permutation(split.length);
+      return options.order?.(order, split.labels, epoch) ?? order;
+    }
     return Int32Array.from({ length: split.length }, (_, place) => place);
   }
 

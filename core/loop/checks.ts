@@ -18,6 +18,13 @@ type Check<T> = (next: T, previous: T, args: readonly unknown[]) => string | und
 const layer: Check<Layer> = (next) =>
   typeof next.forward === "function" ? undefined : "expected a layer: { kind, forward, … }.";
 
+const order: Check<Int32Array> = (next, previous) => {
+  if (!(next instanceof Int32Array)) return `expected places as Int32Array, got ${show(next)}.`;
+  if (next.length !== previous.length) return `expected ${previous.length} places, got ${next.length}.`;
+  const outside = next.find((place) => place < 0 || place >= previous.length);
+  return outside === undefined ? undefined : `expected places below ${previous.length}, got ${outside}.`;
+};
+
 const crop: Check<Rectangle> = (next, _, args) => {
   const { height, width } = args[1] as SourceImage;
   const { top, left } = next;
@@ -135,6 +142,7 @@ const checks = {
   buildHead: layer,
   buildNetwork: layer,
   resolveParamGroups: groups,
+  resolveOrder: order,
   resolveCrop: crop,
   beforeSample: sample,
   beforeBatch: batch,

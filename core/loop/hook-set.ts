@@ -37,11 +37,13 @@ export type HookCalls = {
   readonly [K in HookName]: (
     ...args: K extends "beforeSample"
       ? [sample: Sample, epoch: number]
-      : K extends "resolveCrop"
-        ? [crop: Rectangle, source: SourceImage, epoch: number]
-        : K extends "afterStep"
-          ? [weights: ReadonlyMap<string, tf.Tensor>, contextOf: AfterStepCall]
-          : Parameters<HookSignatures[K]>
+      : K extends "resolveOrder"
+        ? [order: Int32Array, labels: ArrayLike<number>, epoch: number]
+        : K extends "resolveCrop"
+          ? [crop: Rectangle, source: SourceImage, epoch: number]
+          : K extends "afterStep"
+            ? [weights: ReadonlyMap<string, tf.Tensor>, contextOf: AfterStepCall]
+            : Parameters<HookSignatures[K]>
   ) => ReturnType<HookSignatures[K]>;
 };
 
@@ -155,8 +157,9 @@ export function createHooks({ seed, timeout = 600, onObserverFailure, onLeak = (
     };
     const argumentsOf = (args: unknown[]): unknown[] => {
       if (hook === "afterStep") return [args[0], (args[1] as AfterStepCall)(plugin)];
-      if (hook !== "beforeSample" && hook !== "resolveCrop") return args;
+      if (hook !== "beforeSample" && hook !== "resolveCrop" && hook !== "resolveOrder") return args;
       const epoch = args.at(-1) as number;
+      if (hook === "resolveOrder") return [args[0], args[1], stream(seed, `${plugin}/${hook}`, epoch), epoch];
       const { index } = args.at(-2) as Sample | SourceImage;
       return [...args.slice(0, -1), stream(seed, `${plugin}/${hook}`, epoch, index), epoch];
     };

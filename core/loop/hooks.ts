@@ -38,6 +38,11 @@ export interface HookSignatures {
   /** When: before the first step. Kind: notice, may be asynchronous. */
   onFitStart(fit: FitContext): void | Promise<void>;
   /**
+   * When: an epoch of training begins. Kind: waterfall. Places in the training images, as many as there are, in the order in
+   * which they are read; a place may come twice. `labels` are those of the places.
+   */
+  resolveOrder(order: Int32Array, labels: ArrayLike<number>, rng: Stream, epoch: number): Int32Array;
+  /**
    * When: a training image is about to be read. Kind: waterfall. Which region of the stored image is read and scaled to the
    * data's size: whole pixels, inside the image. It begins as the largest square in the middle.
    */
@@ -117,6 +122,7 @@ export const hookDefinitions: Readonly<Record<HookName, HookDefinition>> = {
   buildNetwork: { kind: "waterfall", arguments: ["network", "info"] },
   onFitStart: { kind: "asyncNotice", arguments: ["fit"] },
   resolveParamGroups: { kind: "waterfall", arguments: ["groups", "progress"] },
+  resolveOrder: { kind: "waterfall", arguments: ["order", "labels", "epoch"] },
   resolveCrop: { kind: "waterfall", arguments: ["crop", "source", "epoch"] },
   beforeSample: { kind: "waterfall", arguments: ["sample", "epoch"] },
   beforeBatch: { kind: "waterfall", arguments: ["batch", "step"] },

@@ -114,6 +114,7 @@ const loop: readonly (readonly [depth: number, text: string, hook?: HookName])[]
   [1, "the whole network", "buildNetwork"],
   [0, "the run starts", "onFitStart"],
   [0, "each epoch", "resolveParamGroups"],
+  [1, "the order of the images", "resolveOrder"],
   [1, "each image is read", "resolveCrop"],
   [2, "its pixels", "beforeSample"],
   [1, "each micro-batch", "beforeBatch"],

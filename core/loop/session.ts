@@ -23,6 +23,7 @@ import type { Model } from "../nn/model.js";
 import { type UpdateRules, updateRules } from "../nn/optimizers.js";
 import { buildModel } from "./build-model.js";
 import type { HookCalls } from "./hook-set.js";
+import type { HookName } from "./hooks.js";
 import { initialState, type TrainState } from "./step.js";
 import type { ParamGroup, Progress } from "./types.js";
 
@@ -53,17 +54,15 @@ export interface SessionOptions {
   log?: (line: string) => void;
   /** Told where something slower or other than wished for is used. */
   warn: (message: string) => void;
-  /** Whether any plugin taps `beforeSample`. */
-  augments: boolean;
-  /** Whether any plugin taps `resolveCrop`. */
-  crops: boolean;
+  /** Whether any plugin taps a hook. */
+  isTapped: (hook: HookName) => boolean;
 }
 
 /** Loads what a config names. @throws TrainerError ERR_DATA, ERR_BACKEND, ERR_OPTION */
 export async function createSession(
   config: ResolvedConfig,
   hooks: HookCalls,
-  { log, warn, augments, crops }: SessionOptions,
+  { log, warn, isTapped }: SessionOptions,
 ): Promise<Session> {
   const { seed, batchSize, holdout, limitTrain, limitTest, precision } = config;
   const needed = `precision "${precision}" needs the tensorflow backend, and this run has`;
@@ -101,8 +100,9 @@ export async function createSession(
       split: train,
       shuffle: true,
       dropLast,
-      region: crops ? (crop, source, epoch) => hooks.resolveCrop(crop, source, epoch) : undefined,
-      transform: augments ? (sample, epoch) => hooks.beforeSample(sample, epoch) : undefined,
+      order: isTapped("resolveOrder") ? (order, labels, epoch) => hooks.resolveOrder(order, labels, epoch) : undefined,
+      region: isTapped("resolveCrop") ? (crop, source, epoch) => hooks.resolveCrop(crop, source, epoch) : undefined,
+      transform: isTapped("beforeSample") ? (sample, epoch) => hooks.beforeSample(sample, epoch) : undefined,
     }),
     validation: held && createLoader({ ...common, split: held, shuffle: false }),
     test: test && createLoader({ ...common, split: test, shuffle: false }),

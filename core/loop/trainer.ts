@@ -64,8 +64,7 @@ export class Trainer {
     return createSession(this.config, this.hooks.call, {
       log,
       warn: (message) => this.#warn(message),
-      augments: tapped.has("beforeSample"),
-      crops: tapped.has("resolveCrop"),
+      isTapped: (hook) => tapped.has(hook),
     });
   }
 

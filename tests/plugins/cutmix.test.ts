@@ -2,8 +2,9 @@ import { readFileSync } from "node:fs";
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { type Batch, loadBackend, stream } from "../../core/index.js";
+import { cutBox, keptShare, pasteBox } from "../../core/nn/blend.js";
 import { mountPlugin, stepAt } from "../../core/testing/index.js";
-import { cutBox, cutmix, keptShare, pasteBox } from "../../plugins/cutmix/index.js";
+import { cutmix } from "../../plugins/cutmix/index.js";
 
 beforeAll(async () => void (await loadBackend()));
 

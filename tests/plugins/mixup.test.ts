@@ -1,8 +1,9 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { type Batch, loadBackend } from "../../core/index.js";
+import { mixRows } from "../../core/nn/blend.js";
 import { mountPlugin, stepAt } from "../../core/testing/index.js";
-import { mixRows, mixup } from "../../plugins/mixup/index.js";
+import { mixup } from "../../plugins/mixup/index.js";
 
 beforeAll(async () => void (await loadBackend()));
 
