@@ -9,6 +9,7 @@ it("fitloop exports this and no more", () => {
       "TrainerError",
       "adamw",
       "addPlugin",
+      "blend",
       "commonWeights",
       "configRecord",
       "createLoader",
