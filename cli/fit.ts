@@ -41,6 +41,7 @@ export function addFit(program: Command): void {
       "after",
       `
 Examples:
+  trainer --data photos                 your own images: photos/<class>/1.jpg …
   trainer --preset quickstart           a whole run in 20 seconds, without data
   trainer --preset cifar100-small       downloads CIFAR-100; or give --data PATH
   trainer                               trains the trainer.config.ts found here

@@ -2,7 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { addPlugin, parseSetting, replacePlugin, setOption } from "../core/config/change.js";
 import type { TrainerConfig } from "../core/config/config.js";
-import { loadConfig } from "../core/config/load.js";
+import { hasConfig, loadConfig } from "../core/config/load.js";
 import { TrainerError } from "../core/errors.js";
 import type { Plugin } from "../core/loop/plugin.js";
 import { suggestion } from "../core/options.js";
@@ -10,6 +10,7 @@ import type { Given } from "../core/parts.js";
 import { finetune, plugins } from "../plugins/index.js";
 import { presets } from "../presets/index.js";
 import type { ConfigSource } from "../run/record.js";
+import { configForImages } from "./own-images.js";
 import { tell } from "./terminal.js";
 
 export interface RunOptions {
@@ -70,8 +71,8 @@ export function addRunOptions(command: Command): Command {
   return command
     .option("--preset <name>", "built-in recipe; `trainer presets` lists them")
     .option("--config <file>", "your config; default: trainer.config.ts, here or in a parent")
-    .option("--data <path>", "data set: an archive or a folder")
-    .option("--weights <file>", "pretrained weights: safetensors with PyTorch's names")
+    .option("--data <path>", "data set: an archive or a folder; alone, it is enough")
+    .option("--weights <file>", "pretrained weights: safetensors, or hf:owner/name")
     .option("--epochs <n>", "passes over the training images", whole(1))
     .option("--max-steps <n>", "stop after n optimizer steps", whole(1))
     .option("--bs, --batch-size <n>", "images per micro-batch", whole(1))
@@ -116,7 +117,9 @@ export async function configFrom(options: RunOptions, otherwise?: () => Promise<
       ? { config: fromPreset(options.preset, options) }
       : options.config === undefined && otherwise
         ? { config: withData(await otherwise(), options.data) }
-        : await fromFile(options);
+        : options.config === undefined && options.data !== undefined && !(await hasConfig())
+          ? { config: await fromImages(options.data, options) }
+          : await fromFile(options);
   const overrides = Object.fromEntries(
     (
       [
@@ -189,6 +192,11 @@ function fromPreset(name: string, { data, batchSize, weights }: RunOptions): Tra
     );
   }
   return config;
+}
+
+/** A folder of images alone: the config is chosen for them. */
+function fromImages(data: string, { weights, batchSize, quiet }: RunOptions): Promise<TrainerConfig> {
+  return configForImages(data, { weights, batchSize, log: quiet ? undefined : tell });
 }
 
 async function fromFile({ config: given, data, quiet }: RunOptions): Promise<NamedConfig> {

@@ -10,6 +10,7 @@ import { addEvaluate } from "./evaluate.js";
 import { addExport } from "./export.js";
 import { addFit } from "./fit.js";
 import { addGradCam } from "./gradcam.js";
+import { addInit } from "./init.js";
 import { addLists } from "./lists.js";
 import { addLrFind } from "./lr-find.js";
 import { addPlan } from "./plan.js";
@@ -33,6 +34,7 @@ export function createProgram(): Command {
       "after",
       `
 Start with:
+  trainer --data photos              train on your own images
   trainer --preset quickstart        train a small network in 20 seconds
   trainer plan --preset quickstart   show that run without training
   trainer plugins                    list every technique
@@ -57,6 +59,7 @@ Start with:
   addCompare(program);
   addReplay(program);
   program.commandsGroup("Set up:");
+  addInit(program);
   addData(program);
   addBackend(program);
   program.helpCommand("help [command]", "show the help of a command");

@@ -99,5 +99,8 @@ export { type SqueezeExciteOptions, squeezeExcite } from "./nn/squeeze-excite.js
 export { type CommonWeights, commonWeights, weightsFromSafetensors, weightsToSafetensors } from "./nn/weights-file.js";
 export { parseOptions } from "./options.js";
 export { type Given, makePart, type Part, partFactory } from "./parts.js";
+export { type FirstWeightsOptions, firstWeights } from "./pretrained/choose.js";
+export { type OpenedWeights, openWeights } from "./pretrained/open.js";
+export { normalisationNote, type PretrainedConfig, type PretrainedImages } from "./pretrained/preprocessing.js";
 export { type Stream, stream } from "./rng.js";
 export * as graph from "./trace/index.js";

@@ -7,6 +7,7 @@ import { cifar100Native } from "./cifar100-native.js";
 import { cifar100Small } from "./cifar100-small.js";
 import { cifar100Strong, type StrongOptions } from "./cifar100-strong.js";
 import { figures } from "./figures.js";
+import { type FromScratchOptions, fromScratch } from "./from-scratch.js";
 import type { PresetOptions } from "./preset.js";
 import { quickstart } from "./quickstart.js";
 import { type TransferOptions, transfer } from "./transfer.js";
@@ -18,6 +19,8 @@ export {
   cifar100Native,
   cifar100Small,
   cifar100Strong,
+  type FromScratchOptions,
+  fromScratch,
   type PresetOptions,
   quickstart,
   type StrongOptions,
@@ -64,5 +67,9 @@ export const presets = {
   transfer: {
     summary: figures["transfer"].task,
     create: transfer,
+  },
+  "from-scratch": {
+    summary: figures["from-scratch"].task,
+    create: fromScratch,
   },
 } as const satisfies Record<string, Preset>;

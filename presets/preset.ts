@@ -4,7 +4,7 @@ export interface PresetOptions {
   data?: string;
   /** Images per micro-batch. A preset that accumulates keeps the number of images per step. */
   batchSize?: number;
-  /** Pretrained weights: a safetensors file with PyTorch's names. Only `transfer` needs one. */
+  /** Pretrained weights for `transfer`: a safetensors file with PyTorch's names, or "hf:owner/name". Default: download. */
   weights?: string;
 }
 

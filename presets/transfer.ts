@@ -1,54 +1,67 @@
 /**
- * transfer: pretrained weights and a folder of your own images. The new head learns at 1e-3, earlier layers slower, down to
- * 1e-5 at the input. The head trains alone in the first epoch; each epoch unfreezes one more stage.
+ * transfer: pretrained weights and a folder of your own images. An EfficientNet-Lite0 with ImageNet's weights gets a new head,
+ * which learns at 1e-3; earlier layers learn slower, down to 1e-5 at the input. Norms keep ImageNet's statistics.
  *
- *     trainer --preset transfer --data photos --weights resnet50.safetensors
+ *     trainer --preset transfer --data photos
  *
- * Weights have PyTorch's names (timm's ResNet-50 is such a file). The run reports which of them matched.
+ * The weights come from the Hugging Face Hub once, or from a file: `--weights tf_efficientnet_lite0.safetensors`.
  *
  * Reached: not yet measured.
  */
 
 import { imageFolder } from "../core/data/index.js";
 import { adamw, defineConfig, type Given, type ModelSource, type TrainerConfig, TrainerError } from "../core/index.js";
-import { resnet50 } from "../core/models/index.js";
-import { cosine, differentialLr, earlyStopping, finetune, labelSmoothing, randomCropFlip } from "../plugins/index.js";
+import { efficientNetLite0 } from "../core/models/index.js";
+import { cosine, differentialLr, ema, finetune, labelSmoothing, randomFlip, randomResizedCrop } from "../plugins/index.js";
 import type { PresetOptions } from "./preset.js";
 
+/** Where `transfer` gets its weights from, where none are given. */
+export const transferWeights = "timm/tf_efficientnet_lite0.in1k";
+
+type Channels = [number, number, number];
+
 export interface TransferOptions extends PresetOptions {
-  /** The network that the weights are of. */
+  /** The network that the weights are of. Default: EfficientNet-Lite0. */
   model?: Given<ModelSource>;
+  /** Side in pixels. Default 224. */
+  size?: number;
+  /** What the weights expect: of channels in [0, 1]. Default: 0.5 each, as EfficientNet-Lite0's do. */
+  mean?: Channels;
+  deviation?: Channels;
+  /** Default 12. */
+  epochs?: number;
 }
 
-/** @throws TrainerError ERR_OPTION without data or weights */
+/** @throws TrainerError ERR_OPTION without data */
 export function transfer({
   data,
   weights,
   batchSize = 32,
-  model = resnet50({ stem: "imagenet" }),
+  size = 224,
+  mean = [0.5, 0.5, 0.5],
+  deviation = [0.5, 0.5, 0.5],
+  epochs = 12,
+  model = efficientNetLite0(weights === undefined ? { pretrained: transferWeights } : { stem: "imagenet" }),
 }: TransferOptions = {}): TrainerConfig {
-  if (data === undefined || weights === undefined) {
-    throw new TrainerError(
-      "ERR_OPTION",
-      "The preset transfer needs a folder of images and pretrained weights: " +
-        "--data FOLDER --weights FILE.safetensors.",
-    );
+  if (data === undefined) {
+    throw new TrainerError("ERR_OPTION", "The preset transfer needs a folder of images: --data FOLDER.");
   }
   return defineConfig({
     name: "transfer",
-    data: imageFolder({ path: data, size: 224 }),
+    data: imageFolder({ path: data, size, crop: 0.875, interpolation: "bicubic", mean, deviation }),
     model,
     optimizer: adamw({ weightDecay: 0.01 }),
     learningRate: 1e-3,
-    epochs: 12,
+    epochs,
     batchSize,
     plugins: [
-      finetune({ path: weights, newHead: true }),
-      randomCropFlip({ padding: 16 }),
+      ...(weights === undefined ? [] : [finetune({ path: weights, newHead: true })]),
+      randomResizedCrop({ scale: [0.35, 1] }),
+      randomFlip(),
       labelSmoothing({ smoothing: 0.1 }),
-      differentialLr({ form: "absolute", bottom: 1e-5, head: 1e-3, freeze: 5, unfreezeEvery: 1 }),
+      differentialLr({ form: "absolute", bottom: 1e-5, head: 1e-3, freezeNorms: true }),
       cosine(),
-      earlyStopping({ patience: 5 }),
+      ema({ decay: 0.98 }),
     ],
   });
 }

@@ -132,6 +132,7 @@ const orderMatters = [
 beforeAll(async () => {
   await loadBackend();
   const { layer } = makePart(microConfig().model).build({
+    inputSize: 32,
     classes: 4,
     buildBlock: (branch) => branch,
     buildHead: (head) => head,

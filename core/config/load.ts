@@ -58,6 +58,9 @@ function namedConfig(path: string): string {
   throw new TrainerError("ERR_CONFIG", `The config ${path} has an unknown ending: expected ${listed(endings)}.`);
 }
 
+/** Whether there is a config file in a folder or above it. */
+export const hasConfig = async (from = process.cwd()): Promise<boolean> => (await explorer().search(from)) !== null;
+
 async function nearestConfig(from: string): Promise<string> {
   const found = await explorer().search(from);
   if (!found) {

@@ -10,8 +10,8 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { type FileHandle, open, rename, stat } from "node:fs/promises";
-import type { IncomingMessage } from "node:http";
-import { get } from "node:https";
+import http, { type IncomingMessage } from "node:http";
+import https from "node:https";
 import { basename, dirname } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -21,19 +21,26 @@ import { makeFolders } from "../files.js";
 import { megabytes } from "../format.js";
 import { waitForLock } from "../lock/waiting.js";
 
-/** A file on the web whose content is known. */
-export interface RemoteFile {
-  /** https only. */
+/** A file on the web whose content is known, by its SHA-256 or by the SHA-1 that Git gives it. */
+export type RemoteFile = {
+  /** https, or http of this machine. */
   readonly url: string;
   readonly bytes: number;
-  readonly sha256: string;
-}
+} & ({ readonly sha256: string } | { readonly gitSha1: string });
 
-/** Sends one GET and answers with the head of the response. Tests put a misbehaving server behind it. */
-export type Transport = (url: URL, headers: Record<string, string>) => Promise<IncomingMessage>;
+/** Sends one request and answers with the head of the response. Tests put a misbehaving server behind it. */
+export type Transport = (
+  url: URL,
+  headers: Record<string, string>,
+  method?: "GET" | "HEAD",
+) => Promise<IncomingMessage>;
 
 export interface DownloadOptions {
   log?: (line: string) => void;
+  /** Sent as `authorization` to the host of the file's own address, and to no other that it redirects to. */
+  authorization?: string;
+  /** What to do where the file cannot be had: a sentence. */
+  advice?: string;
   transport?: Transport;
   /** Pause after the first failure; doubles with each further one. */
   retryMs?: number;
@@ -45,12 +52,21 @@ export interface DownloadOptions {
 const fruitlessAttempts = 5;
 const maxRedirects = 5;
 
-function overHttps(url: URL, headers: Record<string, string>): Promise<IncomingMessage> {
-  return new Promise((done, failed) => {
-    const sent = get(url, { headers, timeout: 30_000 }, done);
+/** Over https, or over http to this machine; `mayAsk` decides before. */
+export const overHttps: Transport = (url, headers, method = "GET") =>
+  new Promise((done, failed) => {
+    const { request } = url.protocol === "http:" ? http : https;
+    const sent = request(url, { headers, method, timeout: 30_000 }, done);
     sent.on("error", failed);
     sent.on("timeout", () => sent.destroy(new Error("no answer for 30 s")));
+    sent.end();
   });
+
+/** Whether an address may be asked: over https, or over http where the file's own address is http of this machine. */
+export function mayAsk(url: URL, first: URL): boolean {
+  const isLocal = ({ protocol, hostname }: URL): boolean =>
+    protocol === "http:" && ["localhost", "127.0.0.1", "[::1]"].includes(hostname);
+  return url.protocol === "https:" || (isLocal(url) && isLocal(first));
 }
 
 /**
@@ -78,14 +94,14 @@ export async function download(file: RemoteFile, path: string, options: Download
       const found = await differenceFrom(file, part);
       if (found === undefined) {
         await publish(part, path);
-        log(`${basename(path)}: ${megabytes(file.bytes)}, SHA-256 as expected, kept as ${path}`);
+        log(`${basename(path)}: ${megabytes(file.bytes)}, checksum as expected, stored as ${path}`);
         return;
       }
       problem = found;
       await onDisk(part, () => rename(part, `${path}.wrong`));
       log(`${basename(path)}: not the expected file (${found}); put aside as ${path}.wrong`);
     }
-    throw refuse(file, `two downloads differ from it: ${problem}. The last one is kept as ${path}.wrong.`);
+    throw refuse(file, `two downloads differ from it: ${problem}. The last one is kept as ${path}.wrong.`, options);
   } finally {
     release();
   }
@@ -110,11 +126,8 @@ async function fetchWhole(file: RemoteFile, part: string, options: DownloadOptio
     fruitless = after > before ? 0 : fruitless + 1;
     const { message } = failure as Error;
     if (fruitless === fruitlessAttempts) {
-      throw refuse(
-        file,
-        `${fruitlessAttempts} attempts in a row received nothing, the last error: ${message}.`,
-        failure,
-      );
+      const problem = `${fruitlessAttempts} attempts in a row received nothing, the last error: ${message}.`;
+      throw refuse(file, problem, options, failure);
     }
     log(`${basename(file.url)}: ${message}; resuming at ${megabytes(after)} of ${megabytes(file.bytes)}`);
     await sleep(retryMs * 2 ** fruitless);
@@ -129,7 +142,7 @@ async function fetchRest(file: RemoteFile, part: string, start: number, options:
   // Opened first: what arrives while a file opens would be lost if the connection breaks meanwhile.
   const out = await onDisk(part, () => open(part, "a"));
   try {
-    const response = await request(file, start, options.transport ?? overHttps);
+    const response = await request(file, start, options);
     try {
       await append(file, start, response, out, options);
     } finally {
@@ -145,13 +158,14 @@ async function append(
   start: number,
   response: IncomingMessage,
   out: FileHandle,
-  { silentMs = 60_000, log = () => {} }: DownloadOptions,
+  options: DownloadOptions,
 ): Promise<void> {
+  const { silentMs = 60_000, log = () => {} } = options;
   const name = basename(file.url);
   response.setTimeout(silentMs, () => {
     response.destroy(new Error(`nothing came for ${silentMs / 1000} s`));
   });
-  const from = checkHead(file, start, response);
+  const from = checkHead(file, start, response, options);
   if (from !== start) await onDisk(name, () => out.truncate());
   if (from === undefined) throw new Error(`the server cannot resume at byte ${start}`);
   let total = from;
@@ -165,14 +179,17 @@ async function append(
   }
 }
 
-/** Follows redirects, to https only. */
-async function request(file: RemoteFile, start: number, transport: Transport): Promise<IncomingMessage> {
+/** Follows redirects, to https only; another host gets no authorization. */
+async function request(file: RemoteFile, start: number, options: DownloadOptions): Promise<IncomingMessage> {
+  const { transport = overHttps, authorization } = options;
   const headers: Record<string, string> = { "accept-encoding": "identity", "user-agent": "fitloop" };
   if (start > 0) headers.range = `bytes=${start}-`;
-  let url = new URL(file.url);
+  const first = new URL(file.url);
+  let url = first;
   for (let redirects = 0; redirects <= maxRedirects; redirects++) {
-    if (url.protocol !== "https:") throw refuse(file, `it redirects to ${url.href}, which is not https.`);
-    const response = await transport(url, headers);
+    if (!mayAsk(url, first)) throw refuse(file, `it redirects to ${url.href}, which is not https.`, options);
+    const known: Record<string, string> = url.origin === first.origin && authorization ? { authorization } : {};
+    const response = await transport(url, { ...headers, ...known });
     // A connection may break before anybody reads; whoever reads then still gets the error.
     response.on("error", () => {});
     const { location } = response.headers;
@@ -181,17 +198,22 @@ async function request(file: RemoteFile, start: number, transport: Transport): P
     response.destroy();
     url = new URL(location, url);
   }
-  throw refuse(file, `it was redirected more than ${maxRedirects} times.`);
+  throw refuse(file, `it was redirected more than ${maxRedirects} times.`, options);
 }
 
 /** Where the response's bytes begin in the file: `start`, or 0; undefined if they fit nowhere. */
-function checkHead(file: RemoteFile, start: number, { statusCode, headers }: IncomingMessage): number | undefined {
+function checkHead(
+  file: RemoteFile,
+  start: number,
+  { statusCode, headers }: IncomingMessage,
+  options: DownloadOptions,
+): number | undefined {
   const status = statusCode!;
   if (status === 408 || status === 429 || status >= 500) throw new Error(`the server answered ${status}`);
   if (status === 416) return undefined;
-  if (status !== 200 && status !== 206) throw refuse(file, `the server answered ${status}.`);
+  if (status !== 200 && status !== 206) throw refuse(file, `the server answered ${status}.`, options);
   const type = headers["content-type"] ?? "";
-  if (type.startsWith("text/html")) throw refuse(file, `the server sent a web page (${type}), not the file.`);
+  if (type.startsWith("text/html")) throw refuse(file, `the server sent a web page (${type}), not the file.`, options);
   const from = status === 206 ? start : 0;
   if (status === 206) {
     const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(headers["content-range"] ?? "");
@@ -199,7 +221,7 @@ function checkHead(file: RemoteFile, start: number, { statusCode, headers }: Inc
   }
   const length = headers["content-length"];
   if (length !== undefined && Number(length) !== file.bytes - from) {
-    throw refuse(file, `the server announces ${length} bytes, expected ${file.bytes - from}.`);
+    throw refuse(file, `the server announces ${length} bytes, expected ${file.bytes - from}.`, options);
   }
   return from;
 }
@@ -208,10 +230,13 @@ function checkHead(file: RemoteFile, start: number, { statusCode, headers }: Inc
 async function differenceFrom(file: RemoteFile, part: string): Promise<string | undefined> {
   const bytes = await sizeOf(part);
   if (bytes !== file.bytes) return `more than the expected ${file.bytes} bytes`;
-  const hash = createHash("sha256");
+  const [name, expected, hash] =
+    "sha256" in file
+      ? ["SHA-256", file.sha256, createHash("sha256")]
+      : ["Git's SHA-1", file.gitSha1, createHash("sha1").update(`blob ${bytes}\0`)];
   await onDisk(part, () => pipeline(createReadStream(part, { highWaterMark: 1 << 20 }), hash));
-  const sha256 = hash.digest("hex");
-  return sha256 === file.sha256 ? undefined : `SHA-256 ${sha256}, expected ${file.sha256}`;
+  const found = hash.digest("hex");
+  return found === expected ? undefined : `${name} ${found}, expected ${expected}`;
 }
 
 /** Gives a checked part its name, so that the name means "whole" even after a power cut. */
@@ -247,7 +272,7 @@ async function onDisk<T>(path: string, action: () => Promise<T>): Promise<T> {
   }
 }
 
-function refuse(file: RemoteFile, problem: string, cause?: unknown): TrainerError {
-  const advice = "Try again later, or fetch it by other means and give its path with --data.";
-  return new TrainerError("ERR_DOWNLOAD", `${file.url}: ${problem} ${advice}`, { cause });
+function refuse(file: RemoteFile, problem: string, { advice }: DownloadOptions, cause?: unknown): TrainerError {
+  const todo = advice ?? "Try again later, or fetch it by other means and give its path with --data.";
+  return new TrainerError("ERR_DOWNLOAD", `${file.url}: ${problem} ${todo}`, { cause });
 }

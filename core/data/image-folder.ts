@@ -46,10 +46,15 @@ export interface ImageFolderOptions extends DecodeLimits, Partial<Decoding> {
    * first read. Default: true.
    */
   validateAll?: boolean;
+  /** Of the channels R, G and B in [0, 1]. Default: ImageNet's; pretrained weights may expect others. */
+  mean?: [number, number, number];
+  deviation?: [number, number, number];
 }
 
 /** What ImageNet's training set has (torchvision's figures); most pretrained weights expect them. */
 export const imageNetStatistics = { mean: [0.485, 0.456, 0.406], deviation: [0.229, 0.224, 0.225] } as const;
+
+const channels = (each: z.ZodNumber) => z.tuple([each, each, each]);
 
 const schema = z.strictObject({
   path: z.string().min(1).describe("a folder with one folder a class, or with train/ and test/ that have them"),
@@ -69,6 +74,12 @@ const schema = z.strictObject({
     .describe("convert embedded colour profiles to sRGB; torchvision, timm and Keras ignore them"),
   cache: z.int().min(0).default(512).describe("megabytes of decoded images to keep in memory"),
   validateAll: z.boolean().default(true).describe("decode every image once before training"),
+  mean: channels(z.number())
+    .default([...imageNetStatistics.mean])
+    .describe("of the channels R, G, B in [0, 1]; pretrained weights may expect others"),
+  deviation: channels(z.number().positive())
+    .default([...imageNetStatistics.deviation])
+    .describe("of the same channels"),
   maxPixels: z.int().min(1).default(defaultLimits.maxPixels).describe("limit on an image's size, in pixels"),
   maxSeconds: z.int().min(1).max(3600).default(defaultLimits.maxSeconds).describe("time limit for one image"),
 });
@@ -79,7 +90,7 @@ export const imageFolder: (options: ImageFolderOptions) => Part<DataSource> = pa
   "imageFolder",
   schema,
   (options) => {
-    const { size, validateAll, crop, interpolation, colorProfiles } = options;
+    const { size, validateAll, crop, interpolation, colorProfiles, mean, deviation } = options;
     const path = resolve(options.path);
     return {
       name: "imageFolder",
@@ -113,7 +124,8 @@ export const imageFolder: (options: ImageFolderOptions) => Part<DataSource> = pa
           train: split,
           ...(split.length > own && { validation: Int32Array.from(split.labels.keys()).slice(own) }),
           ...(test && { test: folderSplit(path, test, classes, store) }),
-          ...imageNetStatistics,
+          mean,
+          deviation,
           decoding: { crop, interpolation, colorProfiles },
           fingerprint: fingerprintOf(path, files, hashes),
         } satisfies Data;

@@ -10,7 +10,7 @@ export function buildModel(
   info: NetworkInfo,
 ): Model {
   const built = model.build({
-    classes: info.classes,
+    ...info,
     buildBlock: (branch, block) => hooks.buildBlock(branch, block),
     buildHead: (head, features) => hooks.buildHead(head, features),
   });

@@ -116,6 +116,7 @@ export class Trainer {
 
   async #start(fit: Fit): Promise<void> {
     const { config, session, options } = fit;
+    if (options.from === undefined) await this.#takeFirstWeights(fit);
     await this.hooks.call.onFitStart(this.#contextOf(fit));
     tf.tidy(() => prepareTapState(this.hooks.afterStepTaps(), fit.state, options.from !== undefined));
     const { parameters, backend, threads, seed } = this.#summaryOf(fit);
@@ -136,6 +137,15 @@ export class Trainer {
       testSamples: session.samples.test,
     });
     fit.recovery.mark("start");
+  }
+
+  /** Of a model that does not start with random ones. */
+  async #takeFirstWeights(fit: Fit): Promise<void> {
+    const { config, session, state, options } = fit;
+    const found = await config.model.firstWeights?.(session.model, { data: session.data, log: options.log });
+    if (!found) return;
+    replaceWeights(state, found.weights, progressOf(fit));
+    this.#warn(`${config.model.name}: ${found.message}`);
   }
 
   async #epoch(fit: Fit): Promise<void> {

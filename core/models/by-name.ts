@@ -5,6 +5,7 @@ import { suggestion } from "../options.js";
 import type { Part } from "../parts.js";
 import { airbench } from "./airbench.js";
 import { efficientNetB0, efficientNetLite0, efficientNetLite1, efficientNetLite2 } from "./efficientnet.js";
+import { mobileNetV3Large, mobileNetV3Small } from "./mobilenet.js";
 import { resnet18, resnet34, resnet50, resnet101 } from "./resnet.js";
 import { resnet9 } from "./resnet9.js";
 import { wrn } from "./wide-resnet.js";
@@ -22,6 +23,8 @@ export const models = {
   "efficientnet-lite0": efficientNetLite0,
   "efficientnet-lite1": efficientNetLite1,
   "efficientnet-lite2": efficientNetLite2,
+  "mobilenet-v3-small": mobileNetV3Small,
+  "mobilenet-v3-large": mobileNetV3Large,
 } as const;
 
 export type ModelName = keyof typeof models;

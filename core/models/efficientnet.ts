@@ -2,20 +2,27 @@
  * EfficientNet-B0 (Tan and Le 2019) and the Lite networks for phones (Google 2020), with timm's names. B0 pads and normalises
  * as timm's `efficientnet_b0`; the Lite ones as its `tf_efficientnet_lite0` to `2`, whose weights were trained in TensorFlow.
  */
-import type * as tf from "@tensorflow/tfjs-core";
 import { z } from "zod";
 import type { Layer } from "../nn/layer.js";
-import { batchNorm, conv2d, depthwiseConv2d, identity, linear, sequential } from "../nn/layers.js";
+import { conv2d, identity, linear, sequential } from "../nn/layers.js";
 import type { BuildContext, Model, ModelSource } from "../nn/model.js";
 import * as ops from "../nn/ops.js";
-import { squeezeExcite } from "../nn/squeeze-excite.js";
 import { type Part, partFactory } from "../parts.js";
-import { blockNames, runAll } from "./block.js";
-
-const stemMeaning = '"imagenet" halves the size at once and ends at 1/32; "cifar" does not, and ends at 1/16';
+import { runAll } from "./block.js";
+import {
+  activeNorm,
+  type BlockShape,
+  type BlockStyle,
+  invertedResidual,
+  residualBlock,
+  separable,
+} from "./inverted-residual.js";
+import { pretrainedOption, startingWith } from "./pretrained.js";
+import { stemOf, stemOption } from "./stem.js";
 
 const efficientNetOptions = z.strictObject({
-  stem: z.enum(["cifar", "imagenet"]).default("cifar").describe(stemMeaning),
+  stem: stemOption('"imagenet" halves the size at once and ends at 1/32; "cifar" does not, and ends at 1/16'),
+  pretrained: pretrainedOption,
 });
 
 export type EfficientNetOptions = z.input<typeof efficientNetOptions>;
@@ -42,20 +49,15 @@ const stemChannels = 32;
 const features = 1280;
 
 /** What the networks of this family differ in. */
-interface Variant {
+interface Variant extends BlockStyle {
   readonly name: string;
   readonly stages: readonly Stage[];
-  /** Squeeze-and-excitation in each block. */
-  readonly squeezes: boolean;
-  readonly activation: (x: tf.Tensor) => tf.Tensor;
-  readonly epsilon: number;
-  readonly padding?: "same";
 }
 
 const b0: Variant = {
   name: "efficientnet-b0",
   stages: stagesOfB0,
-  squeezes: true,
+  squeeze: { activation: ops.silu },
   activation: ops.silu,
   epsilon: 1e-5,
 };
@@ -64,7 +66,6 @@ const b0: Variant = {
 const lite = (number: 0 | 1 | 2, channels: readonly number[], repeats: readonly number[]): Variant => ({
   name: `efficientnet-lite${number}`,
   stages: stagesOfB0.map((stage, at) => ({ ...stage, out: channels[at]!, repeats: repeats[at]! })),
-  squeezes: false,
   activation: ops.relu6,
   epsilon: 1e-3,
   padding: "same",
@@ -73,36 +74,26 @@ const lite0 = lite(0, [16, 24, 40, 80, 112, 192, 320], [1, 2, 2, 3, 3, 4, 1]);
 const lite1 = lite(1, [16, 24, 40, 80, 112, 192, 320], [1, 3, 3, 4, 4, 5, 1]);
 const lite2 = lite(2, [16, 24, 48, 88, 120, 208, 352], [1, 3, 3, 4, 4, 5, 1]);
 
-/** 4,135,648 parameters at 100 classes. Random initial values of the classifier are PyTorch's, not timm's. */
-export const efficientNetB0: (options?: EfficientNetOptions) => Part<ModelSource> = partFactory(
-  "model",
-  b0.name,
-  efficientNetOptions,
-  (options) => ({ name: b0.name, options, build: (context) => build(b0, options, context) }),
-);
-
-const liteOptions = z.strictObject({
-  stem: efficientNetOptions.shape.stem.unwrap().default("imagenet").describe(stemMeaning),
-});
-
-export type EfficientNetLiteOptions = z.input<typeof liteOptions>;
-
-const liteFactory = (variant: Variant): ((options?: EfficientNetLiteOptions) => Part<ModelSource>) =>
-  partFactory("model", variant.name, liteOptions, (options) => ({
+const define = (variant: Variant): ((options?: EfficientNetOptions) => Part<ModelSource>) =>
+  partFactory("model", variant.name, efficientNetOptions, (options) => ({
     name: variant.name,
     options,
     build: (context) => build(variant, options, context),
+    ...startingWith(options.pretrained),
   }));
 
+/** 4,135,648 parameters at 100 classes. Random initial values of the classifier are PyTorch's, not timm's. */
+export const efficientNetB0 = define(b0);
 /** 3,499,108 parameters at 100 classes; 385 M multiply-adds for an image of 224 pixels, the size it was trained at. */
-export const efficientNetLite0 = liteFactory(lite0);
+export const efficientNetLite0 = define(lite0);
 /** 4,263,780 parameters at 100 classes; trained at 240 pixels. */
-export const efficientNetLite1 = liteFactory(lite1);
+export const efficientNetLite1 = define(lite1);
 /** 4,939,172 parameters at 100 classes; trained at 260 pixels. */
-export const efficientNetLite2 = liteFactory(lite2);
+export const efficientNetLite2 = define(lite2);
 
-function build(variant: Variant, { stem }: z.output<typeof efficientNetOptions>, context: BuildContext): Model {
-  const { padding } = variant;
+function build(variant: Variant, options: z.output<typeof efficientNetOptions>, context: BuildContext): Model {
+  const { padding, squeeze } = variant;
+  const stem = stemOf(options, context);
   const count = variant.stages.reduce((sum, stage) => sum + stage.repeats, 0);
   let index = 0;
   let channels = stemChannels;
@@ -110,12 +101,15 @@ function build(variant: Variant, { stem }: z.output<typeof efficientNetOptions>,
   const stages = variant.stages.map(({ expansion, out, repeats, stride, kernel }, level) =>
     sequential(
       Array.from({ length: repeats }, (_, place) => {
-        const shape: BlockShape = { in: channels, out, kernel, expansion, stride: place === 0 ? stride : 1 };
+        // The squeeze is a quarter of the block's input, not of what the expansion made of it.
+        const squeezed = squeeze && Math.round(channels / 4);
+        const wide = channels * expansion;
+        const shape: BlockShape = { in: channels, out, kernel, wide, squeezed, stride: place === 0 ? stride : 1 };
         channels = out;
         const info = { name: `blocks.${level}.${place}`, index: index++, count, channels: out };
         const plain = expansion === 1 ? separable(shape, variant) : invertedResidual(shape, variant);
         // A block that changes size or channels has no add, so no branch that a plugin could drop or weigh.
-        return shape.stride === 1 && shape.in === out ? block(context.buildBlock(plain, info)) : plain;
+        return shape.stride === 1 && shape.in === out ? residualBlock(context.buildBlock(plain, info)) : plain;
       }),
     ),
   );
@@ -146,62 +140,4 @@ function build(variant: Variant, { stem }: z.output<typeof efficientNetOptions>,
     ],
     features: "bn2",
   };
-}
-
-interface BlockShape {
-  in: number;
-  out: number;
-  kernel: number;
-  expansion: number;
-  stride: number;
-}
-
-/** The first block: no expansion. */
-function separable({ in: input, out, kernel, stride }: BlockShape, variant: Variant): Layer {
-  return {
-    ...sequential({
-      conv_dw: depthwiseConv2d({ channels: input, kernel, stride, padding: variant.padding }),
-      bn1: activeNorm(input, variant),
-      ...(variant.squeezes ? { se: squeeze(input, input) } : {}),
-      conv_pw: conv2d({ in: input, out, kernel: 1 }),
-      bn2: batchNorm(out, { epsilon: variant.epsilon }),
-    }),
-    kind: "separable-block",
-  };
-}
-
-function invertedResidual({ in: input, out, kernel, expansion, stride }: BlockShape, variant: Variant): Layer {
-  const wide = input * expansion;
-  return {
-    ...sequential({
-      conv_pw: conv2d({ in: input, out: wide, kernel: 1 }),
-      bn1: activeNorm(wide, variant),
-      conv_dw: depthwiseConv2d({ channels: wide, kernel, stride, padding: variant.padding }),
-      bn2: activeNorm(wide, variant),
-      ...(variant.squeezes ? { se: squeeze(wide, input) } : {}),
-      conv_pwl: conv2d({ in: wide, out, kernel: 1 }),
-      bn3: batchNorm(out, { epsilon: variant.epsilon }),
-    }),
-    kind: "inverted-residual-branch",
-  };
-}
-
-function block(branch: Layer): Layer {
-  return {
-    kind: "inverted-residual-block",
-    ...blockNames(branch, {}),
-    forward: (x, pass) => ops.add(branch.forward(x, pass), x),
-  };
-}
-
-/** The squeeze is a quarter of the block's input, not of what the expansion made of it. */
-function squeeze(channels: number, input: number): Layer {
-  const squeezed = Math.round(input / 4);
-  return squeezeExcite({ channels, squeezed, activation: ops.silu, names: ["conv_reduce", "conv_expand"] });
-}
-
-/** A norm with its activation, under one name as in timm. */
-function activeNorm(channels: number, { activation, epsilon }: Variant): Layer {
-  const norm = batchNorm(channels, { epsilon });
-  return { ...norm, kind: "batch-norm-act", forward: (x, pass) => activation(norm.forward(x, pass)) };
 }

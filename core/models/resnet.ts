@@ -9,17 +9,17 @@ import type { BuildContext, Model, ModelSource } from "../nn/model.js";
 import * as ops from "../nn/ops.js";
 import { type Part, partFactory } from "../parts.js";
 import { blockNames, runAll } from "./block.js";
+import { pretrainedOption, startingWith } from "./pretrained.js";
+import { stemOf, stemOption } from "./stem.js";
 
 const resnetOptions = z.strictObject({
   width: z.int().positive().default(64).describe("channels of the first stage, doubled by each later one"),
-  stem: z
-    .enum(["cifar", "imagenet"])
-    .default("cifar")
-    .describe('"cifar": 3 x 3, keeps the size; "imagenet": 7 x 7 and a pool, a quarter of the size'),
+  stem: stemOption('"cifar": 3 x 3, keeps the size; "imagenet": 7 x 7 and a pool, a quarter of the size'),
   zeroInitResidual: z
     .boolean()
     .default(false)
     .describe("start each branch at zero: the scale of its last norm is 0 (Goyal et al. 2017)"),
+  pretrained: pretrainedOption,
 });
 
 export type ResNetOptions = z.input<typeof resnetOptions>;
@@ -38,6 +38,7 @@ const define = (architecture: Architecture): ((options?: ResNetOptions) => Part<
     name: architecture.name,
     options,
     build: (context) => build(architecture, options, context),
+    ...startingWith(options.pretrained),
   }));
 
 /** 11,220,132 parameters at 100 classes with the CIFAR stem; 555 M multiply-adds an image of 32 pixels. */
@@ -51,9 +52,10 @@ export const resnet101 = define({ name: "resnet101", depths: [3, 4, 23, 3], bott
 
 function build(
   { name, depths, bottleneck }: Architecture,
-  { width, stem, zeroInitResidual }: z.output<typeof resnetOptions>,
+  options: z.output<typeof resnetOptions>,
   context: BuildContext,
 ): Model {
+  const { width, zeroInitResidual } = options;
   const count = depths.reduce((sum, depth) => sum + depth);
   const lastScale = zeroInitResidual ? 0 : 1;
   let index = 0;
@@ -76,7 +78,7 @@ function build(
     );
   });
 
-  const small = stem === "cifar";
+  const small = stemOf(options, context) === "cifar";
   const layer: Layer = {
     kind: name,
     parts: {

@@ -1,5 +1,5 @@
 /** What the loop needs to know of a network. Concrete networks are in core/models; a user's own can come from anywhere. */
-import type { Layer } from "./layer.js";
+import type { Layer, Weights } from "./layer.js";
 
 /** A residual branch, as `buildBlock` sees it. */
 export interface BlockInfo {
@@ -28,6 +28,8 @@ export interface NetworkInfo {
 /** What building a network asks of its surroundings. */
 export interface BuildContext {
   readonly classes: number;
+  /** Side of the images that the network gets, in pixels: some stems depend on it. */
+  readonly inputSize: number;
   /** Passes a branch (after its last norm, before the add) through the plugins. */
   buildBlock(branch: Layer, block: BlockInfo): Layer;
   buildHead(head: Layer, info: HeadInfo): Layer;
@@ -50,4 +52,21 @@ export interface ModelSource {
   readonly name: string;
   readonly options: Readonly<Record<string, unknown>>;
   build(context: BuildContext): Model;
+  /**
+   * Weights to start with instead of random ones: called where a run starts, before `onFitStart`, and not where it resumes.
+   *
+   * @param model what `build` gave, in the run's precision
+   * @returns weights by name, which are the caller's, and a sentence about what was loaded and what starts new
+   */
+  firstWeights?(
+    model: Model,
+    context: {
+      readonly data: {
+        readonly classes: readonly string[];
+        readonly mean: readonly number[];
+        readonly deviation: readonly number[];
+      };
+      readonly log?: (line: string) => void;
+    },
+  ): Promise<{ weights: Weights; message: string }>;
 }

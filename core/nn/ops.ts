@@ -36,6 +36,16 @@ export function relu6(x: tf.Tensor): tf.Tensor {
   return onTensorflow() ? nativeRelu6({ x })[0]! : tf.relu6(x);
 }
 
+/** min(max(x + 3, 0), 6) / 6: the sigmoid of networks for phones (Howard et al. 2019), as PyTorch's `hardsigmoid`. */
+export function hardSigmoid(x: tf.Tensor): tf.Tensor {
+  return tf.mul(relu6(tf.add(x, 3)), 1 / 6);
+}
+
+/** x * hardSigmoid(x), the activation of MobileNetV3: PyTorch's `hardswish`. */
+export function hardSwish(x: tf.Tensor): tf.Tensor {
+  return tf.mul(x, hardSigmoid(x));
+}
+
 const nativeAdd = defineNative(
   "Add",
   {},

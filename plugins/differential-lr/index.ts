@@ -10,6 +10,10 @@ const options = z.strictObject({
   bottom: z.number().positive().optional().describe("value at the input; default 0.1 as a factor, 1e-5 as a rate"),
   head: z.number().positive().optional().describe("value at the classifier; default 1 as a factor, 1e-3 as a rate"),
   freeze: z.int().min(0).default(0).describe("number of frozen stages, from the input; includes norm statistics"),
+  freezeNorms: z
+    .boolean()
+    .default(false)
+    .describe("freeze norms and biases outside of the head for the whole run, running statistics included"),
   unfreezeEvery: z.int().min(0).default(0).describe("epochs between two stages that unfreeze; 0 keeps them frozen"),
 });
 
@@ -32,7 +36,7 @@ export const differentialLr = definePlugin({
   name: "differential-lr",
   summary: "Smaller learning rates for early layers, or frozen early layers",
   options,
-  apply({ form, freeze, unfreezeEvery, ...given }, { hooks, config }) {
+  apply({ form, freeze, freezeNorms, unfreezeEvery, ...given }, { hooks, config }) {
     const { bottom = defaults[form].bottom, head = defaults[form].head } = given;
     // A rate becomes a factor of the run's own, so that a schedule moves all groups alike. Factors scale the
     // update itself: Adam's steps would not change with scaled gradients.
@@ -47,7 +51,7 @@ export const differentialLr = definePlugin({
       return groups.map((group) => ({
         ...group,
         rateFactor: (group.rateFactor * rateAt(group.depth, stages, bottom, head)) / unit,
-        trains: group.trains && group.depth >= frozen,
+        trains: group.trains && group.depth >= frozen && !(freezeNorms && !group.decays && group.depth < stages - 1),
       }));
     });
   },

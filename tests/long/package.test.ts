@@ -137,6 +137,14 @@ describe.each(layouts)("a project of layout %s", (layout) => {
     if (written !== undefined) expect(existsSync(join(project.folder, written))).toBe(true);
   });
 
+  // In a folder of its own: it writes over no config. Without a network it says so, and needs no weights.
+  test("trainer init", async () => {
+    const command = "mkdir fresh && cd fresh && HF_HUB_OFFLINE=1 npx trainer init --data ../photos && npx trainer plan";
+    const { stdout, stderr } = await project.run("bash", "-c", command);
+    expect(complaintsIn(stdout + stderr)).toEqual([]);
+    expect(existsSync(join(project.folder, "fresh/trainer.config.ts"))).toBe(true);
+  });
+
   test.each(moduleResolutions)(
     "its types hold in the newest TypeScript under moduleResolution %s",
     async (resolution) => {
@@ -174,5 +182,6 @@ test("every command of the program is used here", () => {
     command.commands.length === 0
       ? [path.trim()]
       : command.commands.flatMap((each) => leaves(each, `${path} ${each.name()}`));
-  expect(leaves(createProgram(), "").sort()).toEqual([...new Set(uses.map(([command]) => command))].sort());
+  const used = new Set(["init", ...uses.map(([command]) => command)]);
+  expect(leaves(createProgram(), "").sort()).toEqual([...used].sort());
 });

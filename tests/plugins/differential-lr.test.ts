@@ -62,6 +62,20 @@ describe("differential-lr", () => {
     );
   });
 
+  it("freezes norms and biases outside of the head, and trains the kernels", () => {
+    const { call } = mountPlugin(differentialLr({ freezeNorms: true }));
+    const both = groups.flatMap((group) => [group, { ...group, name: `${group.name} norms`, decays: false }]);
+    const trained = call.resolveParamGroups(both, progressAt()).filter(({ trains }) => trains);
+    expect(trained.map(({ name }) => name)).toEqual([...groups.map(({ name }) => name), "stage 5 norms"]);
+  });
+
+  it("keeps the statistics of frozen norms", async () => {
+    const plugins = [differentialLr({ freezeNorms: true })];
+    const { weights } = await fitWeights(microConfig({ epochs: 1, plugins }));
+    expect(new Set(weights["block.bn.running_mean"])).toEqual(new Set([0]));
+    expect(new Set(weights["block.bn.weight"])).toEqual(new Set([1]));
+  });
+
   // Scaling gradients instead would leave Adam's updates as they are.
   it.each([sgd({ momentum: 0.9 }), adamw({ weightDecay: 0 })])(
     "scales each stage's update itself, under $name",

@@ -20,8 +20,8 @@ import { initialWeights } from "../../core/nn/layer.js";
 import { readSafetensors, type StoredTensor, toFloat32, writeSafetensors } from "../../core/nn/safetensors.js";
 import { weightsToSafetensors } from "../../core/nn/weights-file.js";
 import { makePart } from "../../core/parts.js";
+import { type Choice, chooseWeights } from "../../core/pretrained/choose.js";
 import { fitWeights, microConfig, microNet } from "../../core/testing/index.js";
-import { type Choice, chooseWeights } from "../../plugins/finetune/index.js";
 import { differentialLr, ema, finetune, gradientAccumulation, squeezeExcite } from "../../plugins/index.js";
 import { fromCheckpoint, toCheckpoint } from "../../run/checkpoint-writer.js";
 import type { Checkpoint } from "../../run/checkpoints.js";
@@ -32,7 +32,12 @@ const golden = join(import.meta.dirname, "../golden/torch/resnet-trace/resnet18-
 
 /** A file with the first weights of a micro net under another seed. */
 function file(name: string, { classes = 4, seed = 99, width = 16 } = {}): string {
-  const { layer } = makePart(microNet({ width })).build({ classes, buildBlock: through, buildHead: through });
+  const { layer } = makePart(microNet({ width })).build({
+    inputSize: 32,
+    classes,
+    buildBlock: through,
+    buildHead: through,
+  });
   const path = join(folder, name);
   tf.tidy(() => writeFileSync(path, weightsToSafetensors(initialWeights(layer, seed), layer)));
   return path;
@@ -63,7 +68,12 @@ describe("finetune", () => {
   it("begins with every weight of the file", async () => {
     const path = file("same.safetensors");
     const { weights, said } = await firstWeights(microConfig({ plugins: [finetune({ path })] }));
-    const { layer } = makePart(microNet()).build({ classes: 4, buildBlock: through, buildHead: through });
+    const { layer } = makePart(microNet()).build({
+      inputSize: 32,
+      classes: 4,
+      buildBlock: through,
+      buildHead: through,
+    });
     const expected = initialWeights(layer, 99);
     expect([...weights.keys()]).toEqual([...expected.keys()]);
     for (const [name, value] of expected) expect(weights.get(name)).toEqual([...value.dataSync()]);
@@ -139,7 +149,12 @@ describe("finetune", () => {
     ],
     ["deeper", resnet34, resnet18, /it has layer1\.2\.bn1\.bias, .* and 75 more, which the model lacks\./],
   ])("refuses a %s network of the same names and shapes", async (_, ofFile, ofRun, expected) => {
-    const { layer } = makePart(ofFile({ width: 4 })).build({ classes: 4, buildBlock: through, buildHead: through });
+    const { layer } = makePart(ofFile({ width: 4 })).build({
+      inputSize: 32,
+      classes: 4,
+      buildBlock: through,
+      buildHead: through,
+    });
     const path = join(folder, "depth.safetensors");
     tf.tidy(() => writeFileSync(path, weightsToSafetensors(initialWeights(layer, 1), layer)));
     const config = microConfig({ model: ofRun({ width: 4 }), plugins: [finetune({ path })] });
@@ -182,7 +197,7 @@ describe("finetune", () => {
     expect(choose({ unexpected: ["aux.weight"] })).toEqual(["a.w", "fc.bias", "last.w"]);
     expect(choose({ unexpected: ["a.v"], missing: ["a.u"] }, { partial: true })).toHaveLength(3);
     expect(() => choose({ different: ["fcx.weight"] }, { partial: true })).toThrow(
-      "other shapes or types of fcx.weight.",
+      "other shapes or types for fcx.weight.",
     );
     expect(() => choose({ unexpected: ["a.v"] })).toThrow("it has a.v, which the model lacks.");
     expect(() => choose({ missing: ["b.w"] })).toThrow("it lacks b.w.");
@@ -244,7 +259,12 @@ describe("finetune", () => {
     const path = file("frozen.safetensors", { classes: 7 });
     const plugins = [ema(), finetune({ path }), differentialLr({ freeze: 2 })];
     const { weights, summary } = await fitWeights(microConfig({ plugins }));
-    const { layer } = makePart(microNet()).build({ classes: 7, buildBlock: through, buildHead: through });
+    const { layer } = makePart(microNet()).build({
+      inputSize: 32,
+      classes: 7,
+      buildBlock: through,
+      buildHead: through,
+    });
     const common = commonWeights(readFileSync(path), layer);
     expect(weights["stem.weight"]).toEqual([...common.weights.get("stem.weight")!.dataSync()]);
     tf.dispose([...common.weights.values()]);

@@ -9,7 +9,7 @@ import sharp from "sharp";
 import { beforeAll, describe, expect, it } from "vitest";
 import { configRecord, loadBackend, Trainer } from "../../core/index.js";
 import { makePlan, type Plan } from "../../core/loop/plan.js";
-import { resnet50, resnet101 } from "../../core/models/index.js";
+import { efficientNetLite0, resnet101 } from "../../core/models/index.js";
 import { initialWeights } from "../../core/nn/layer.js";
 import { weightsToSafetensors } from "../../core/nn/weights-file.js";
 import { makePart } from "../../core/parts.js";
@@ -18,7 +18,7 @@ import { miniCifar100, temporaryFolder } from "../support/mini-cifar.js";
 
 const data = join(temporaryFolder(), "cifar");
 const images = join(temporaryFolder(), "images");
-const weights = join(temporaryFolder(), "resnet50.safetensors");
+const weights = join(temporaryFolder(), "lite0.safetensors");
 
 beforeAll(async () => {
   await loadBackend();
@@ -33,7 +33,8 @@ beforeAll(async () => {
     }
   }
   // What a pretrained file has: the same network with another head.
-  const { layer } = makePart(resnet50({ stem: "imagenet" })).build({
+  const { layer } = makePart(efficientNetLite0({ stem: "imagenet" })).build({
+    inputSize: 32,
     classes: 7,
     buildBlock: (branch) => branch,
     buildHead: (head) => head,
@@ -54,6 +55,7 @@ const options: Record<Name, PresetOptions> = {
   "cifar100-strong": { data },
   "cifar100-augmented": { data },
   transfer: { data: images, weights },
+  "from-scratch": { data: images },
 };
 
 const planOf = async (name: Name): Promise<Plan> => {
@@ -144,8 +146,14 @@ describe("cifar100-augmented and cifar100-native", () => {
   });
 });
 
-describe("transfer", () => {
-  it.each([{}, { data: "images" }, { weights: "weights.safetensors" }])("needs both its files: %o", (given) => {
-    expect(() => presets.transfer.create(given)).toThrow(/--data FOLDER --weights FILE/);
+describe("presets for your own images", () => {
+  it.each(["transfer", "from-scratch"] as const)("need a folder: %s", (name) => {
+    expect(() => presets[name].create({})).toThrow(/--data FOLDER/);
+  });
+
+  it("transfer downloads its weights where none are given", () => {
+    const { model, plugins } = presets.transfer.create({ data: images });
+    expect(model.options).toEqual({ pretrained: "timm/tf_efficientnet_lite0.in1k" });
+    expect(plugins!.map(({ name }) => name)).not.toContain("finetune");
   });
 });

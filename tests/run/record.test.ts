@@ -122,7 +122,7 @@ describe("a finished run", () => {
     await running.fit({ folder });
     const { classes } = readPreprocessing(readFileSync(join(folder, "weights.safetensors")), "weights");
     const { buildBlock, buildHead } = new Trainer(config).hooks.call;
-    const { layer } = makePart(config.model).build({ classes: classes.length, buildBlock, buildHead });
+    const { layer } = makePart(config.model).build({ inputSize: 32, classes: classes.length, buildBlock, buildHead });
     const weights = weightsFromSafetensors(readFileSync(join(folder, "weights.safetensors")), layer);
     const hash = weightsHash(weights);
     tf.dispose([...weights.values()]);

@@ -35,7 +35,12 @@ const through = <T>(layer: T): T => layer;
  * PyTorch's autocast has cosines of 0.90, 0.68, 0.05 and -0.06 there for ResNet-18, 34, 50 and 101.
  */
 export function mustResembleFloat32(name: Name): void {
-  const { layer } = makePart(models[name]({})).build({ classes: 10, buildBlock: through, buildHead: through });
+  const { layer } = makePart(models[name]({})).build({
+    inputSize: 32,
+    classes: 10,
+    buildBlock: through,
+    buildHead: through,
+  });
   const weights = initialWeights(layer, 1);
   tf.tidy(() => {
     const images = normal([8, 32, 32, 3], 5);

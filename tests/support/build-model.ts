@@ -7,5 +7,10 @@ import { mountPlugin } from "../../core/testing/index.js";
 export function buildModel(source: Given<ModelSource>, plugin?: Given<Plugin>): Model {
   const identityPlugin: Plugin = { name: "none", options: {}, apply: () => undefined };
   const { call } = mountPlugin(plugin ?? identityPlugin);
-  return makePart(source).build({ classes: 100, buildBlock: call.buildBlock, buildHead: call.buildHead });
+  return makePart(source).build({
+    inputSize: 32,
+    classes: 100,
+    buildBlock: call.buildBlock,
+    buildHead: call.buildHead,
+  });
 }

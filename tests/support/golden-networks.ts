@@ -1,4 +1,4 @@
-/** Our networks as the golden files name them: timm's EfficientNet has the ImageNet stem alone. */
+/** Our networks as the golden files name them: timm's EfficientNet and MobileNet have the ImageNet stem alone. */
 
 import { modelByName } from "../../core/models/index.js";
 import { append } from "../../core/nn/layers.js";
@@ -19,6 +19,7 @@ export interface GoldenNetwork {
 /** A context without plugins. */
 export const plain = (classes: number): BuildContext => ({
   classes,
+  inputSize: 32,
   buildBlock: (branch) => branch,
   buildHead: (head) => head,
 });
@@ -27,7 +28,11 @@ export function buildGolden({ model, stem, squeezeExcite: se, classes, options }
   const [, depth, width] = /^wrn-(\d+)-(\d+)$/.exec(model) ?? [];
   const source = depth
     ? modelByName("wrn", { depth: Number(depth), width: Number(width) })
-    : modelByName(model, options ?? (stem ? { stem } : model === "efficientnet-b0" ? { stem: "imagenet" } : {}));
+    : modelByName(model, {
+        ...(/^efficientnet|^mobilenet/.test(model) && { stem: "imagenet" }),
+        ...(stem && { stem }),
+        ...options,
+      });
   return makePart(source).build({
     ...plain(classes),
     buildBlock: (branch, { channels }) =>

@@ -104,7 +104,7 @@ describe("download", () => {
     expect(requests[0]!.headers["accept-encoding"]).toBe("identity");
     const lines = log.mock.calls.map(([line]) => line as string);
     expect(lines.at(-2)).toMatch(/set\.tar\.gz: 100 % of 0 MB/);
-    expect(lines.at(-1)).toContain("SHA-256 as expected");
+    expect(lines.at(-1)).toContain("checksum as expected");
   });
 
   it("asks nobody when the file is there", async () => {
@@ -250,7 +250,7 @@ describe("download", () => {
     path = join(folder, "other.tar.gz");
     for (const location of ["http://mirror.example/set.tar.gz", "ftp://mirror.example/x", "file:///etc/passwd"]) {
       behave = (_, response) => void response.writeHead(301, { location }).end();
-      expect((await failure(run())).message).toContain(`leads to ${location}, which is not https`);
+      expect((await failure(run())).message).toContain(`redirects to ${location}, which is not https`);
     }
     behave = (_, response) => void response.writeHead(301, { location: "/set.tar.gz" }).end();
     expect((await failure(run())).message).toContain("redirected more than 5 times");

@@ -95,6 +95,10 @@ describe("splits and classes", () => {
     expectNear(first!, 4, 4, red);
     expectNear(second!, 4, 4, blue);
     expect(data.mean).toEqual([0.485, 0.456, 0.406]);
+    const halves = { mean: [0.5, 0.5, 0.5], deviation: [0.5, 0.25, 0.5] } as const;
+    const own = makePart(imageFolder({ path, size: 8, mean: [...halves.mean], deviation: [...halves.deviation] }));
+    expect(await own.load({})).toMatchObject(halves);
+    expect(() => makePart(imageFolder({ path, deviation: [0.5, 0, 0.5] }))).toThrow(/"deviation/);
   });
 
   it.each([
@@ -545,6 +549,8 @@ describe("identity and options", () => {
       interpolation: "bilinear",
       colorProfiles: false,
       cache: 512,
+      mean: [0.485, 0.456, 0.406],
+      deviation: [0.229, 0.224, 0.225],
       validateAll: true,
       maxPixels: 100_000_000,
       maxSeconds: 30,

@@ -128,7 +128,7 @@ describe("gradCam", () => {
     "works in $name, moves no statistic, leaves no tensor",
     (source) => {
       const through = (layer: Layer): Layer => layer;
-      const model = source.build({ classes: 5, buildBlock: through, buildHead: through });
+      const model = source.build({ inputSize: 32, classes: 5, buildBlock: through, buildHead: through });
       const weights = initialWeights(model.layer, 1);
       const before = [...weights].map(([name, value]) => [name, [...value.dataSync()]] as const);
       const images = tf.randomNormal([2, 16, 16, 3], 0, 1, "float32", 3) as tf.Tensor4D;

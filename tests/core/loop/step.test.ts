@@ -42,7 +42,7 @@ function prepared(
 } {
   const hooks = createHooks({ seed: 1 });
   tapping(hooks.for("tapping", false));
-  const model = makePart(microNet()).build({ classes: 4, buildBlock: (branch) => branch, buildHead });
+  const model = makePart(microNet()).build({ inputSize: 32, classes: 4, buildBlock: (branch) => branch, buildHead });
   const parameters = namedParameters(model.layer);
   const optimizer = makePart(sgd({ momentum: 0.9 }));
   return {

@@ -80,6 +80,7 @@ describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
     const hooks = createHooks({ seed: 1 });
     applyPlugins(resolveConfig(microConfig({ plugins, optimizer })), hooks, createEvents());
     const model = makePart(modelByName(`resnet${depth}`, { width, stem })).build({
+      inputSize: 32,
       classes,
       buildBlock: (branch) => branch,
       buildHead: (head) => head,

@@ -3,9 +3,20 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { loadBackend } from "../../../core/backend/index.js";
-import { efficientNetB0, modelByName, models, resnet9, resnet18, resnet50, wrn } from "../../../core/models/index.js";
+import {
+  efficientNetB0,
+  efficientNetLite0,
+  mobileNetV3Large,
+  mobileNetV3Small,
+  modelByName,
+  models,
+  resnet9,
+  resnet18,
+  resnet50,
+  wrn,
+} from "../../../core/models/index.js";
 import { valueAndGradients } from "../../../core/nn/backward.js";
-import { forward, initialWeights, type Layer, namedParameters } from "../../../core/nn/layer.js";
+import { forward, initialWeights, type Layer, namedParameters, zeroWeights } from "../../../core/nn/layer.js";
 import { activation, append, linear, sequential } from "../../../core/nn/layers.js";
 import type { BlockInfo, HeadInfo, Model, ModelSource } from "../../../core/nn/model.js";
 import * as ops from "../../../core/nn/ops.js";
@@ -23,15 +34,18 @@ const all: [string, ModelSource][] = [
   ["wrn", makePart(wrn({ depth: 10, width: 1 }))],
   ["resnet9", makePart(resnet9({ width: 4 }))],
   ["efficientnet-b0", makePart(efficientNetB0())],
+  ["efficientnet-lite0", makePart(efficientNetLite0())],
+  ["mobilenet-v3-small", makePart(mobileNetV3Small())],
+  ["mobilenet-v3-large", makePart(mobileNetV3Large())],
 ];
 
 describe("options", () => {
   it.each<[string, ModelSource, unknown]>([
-    ["resnet18", makePart(resnet18()), { width: 64, stem: "cifar", zeroInitResidual: false }],
+    ["resnet18", makePart(resnet18()), { width: 64, stem: "auto", zeroInitResidual: false }],
     ["resnet50", makePart(resnet50({ stem: "imagenet" })), { width: 64, stem: "imagenet", zeroInitResidual: false }],
     ["wrn", makePart(wrn()), { depth: 16, width: 4 }],
     ["resnet9", makePart(resnet9()), { width: 64 }],
-    ["efficientnet-b0", makePart(efficientNetB0()), { stem: "cifar" }],
+    ["efficientnet-b0", makePart(efficientNetB0()), { stem: "auto" }],
   ])("are filled in, and a record of them makes the same network: %s", (name, source, options) => {
     expect(source).toMatchObject({ name, options });
     const again = makePart(modelByName(source.name, JSON.parse(JSON.stringify(source.options))));
@@ -101,6 +115,16 @@ describe("buildBlock", () => {
     expect(blocks.every(({ count }) => count === 16)).toBe(true);
   });
 
+  it("is asked for the blocks of MobileNetV3 that have a way past them, the first one of the large included", () => {
+    const names = (source: ModelSource): string[] => blocksOf(source).map(({ name }) => name.replace("blocks.", ""));
+    expect(names(makePart(mobileNetV3Small()))).toEqual(["1.1", "2.1", "2.2", "3.1", "4.1", "4.2"]);
+    expect(names(makePart(mobileNetV3Large()))).toEqual([
+      "0.0",
+      "1.1",
+      ...["2.1", "2.2", "3.1", "3.2", "3.3", "4.1", "5.1", "5.2"],
+    ]);
+  });
+
   /** A branch that ends in zeros. */
   const silenced = (branch: Layer): Layer => append(branch, "none", activation("none", tf.zerosLike));
 
@@ -159,6 +183,7 @@ describe("buildHead", () => {
     ["wrn", makePart(wrn({ depth: 10, width: 3 })), 192],
     ["resnet9", makePart(resnet9({ width: 4 })), 32],
     ["efficientnet-b0", makePart(efficientNetB0()), 1280],
+    ["mobilenet-v3-small", makePart(mobileNetV3Small()), 1024],
   ])("stands between pooled features and classifier: %s", (_, source, features) => {
     const asked: HeadInfo[] = [];
     const model = source.build({
@@ -197,7 +222,9 @@ describe("what the loop is told", () => {
     expect(stages.at(-1)![0]).toBe("head");
   });
 
-  it.each(all)("features are the last map before pooling: %s", (name, source) => {
+  // MobileNetV3 has a layer between pooling and head.
+  const pooledHeads = all.filter(([name]) => !name.startsWith("mobilenet"));
+  it.each(pooledHeads)("features are the last map before pooling: %s", (name, source) => {
     const model = source.build(plain(3));
     const weights = initialWeights(model.layer, 1);
     let map: tf.Tensor | undefined;
@@ -213,6 +240,44 @@ describe("what the loop is told", () => {
     expect(map!.rank).toBe(4);
     const again = name === "resnet9" ? tf.max(map!, [1, 2]) : tf.mean(map!, [1, 2]);
     expect(relativeDifference(pooled!.dataSync(), again.dataSync())).toBeLessThan(1e-6);
+  });
+
+  it.each(all.filter(([name]) => name.startsWith("mobilenet")))("features are the last map: %s", (_, source) => {
+    const model = source.build(plain(3));
+    let shape: number[] | undefined;
+    const observe = (path: string, output: tf.Tensor): tf.Tensor => {
+      if (path === model.features) shape = output.shape;
+      return output;
+    };
+    forward(model.layer, tf.ones([1, 64, 64, 3]), { weights: initialWeights(model.layer, 1), observe });
+    expect(shape?.slice(0, 3)).toEqual([1, 4, 4]); // built for 32 px: 1/16
+  });
+
+  it.each([
+    [32, "auto", 2],
+    [95, "auto", 6],
+    [96, "auto", 3],
+    [96, "cifar", 6],
+  ] as const)("a stem follows the size of the images, unless it is given: %i px, %s", (size, stem, last) => {
+    const sizes = ([efficientNetB0, mobileNetV3Small] as const).map((network) => {
+      const { layer, features } = makePart(network({ stem })).build({ ...plain(3), inputSize: size });
+      let side = 0;
+      const observe = (path: string, output: tf.Tensor): tf.Tensor => {
+        if (path === features) side = output.shape[1]!;
+        return output;
+      };
+      tf.tidy(() => forward(layer, tf.zeros([1, size, size, 3]), { weights: zeroWeights(layer), observe }));
+      return side;
+    });
+    expect(sizes).toEqual([last, last]);
+  });
+
+  it("pretrained weights belong to the stem of ImageNet", () => {
+    const side = (options: object): number => {
+      const { layer } = makePart(resnet18({ width: 4, ...options })).build(plain(3));
+      return namedParameters(layer).get("conv1.weight")!.shape[0]!;
+    };
+    expect([side({}), side({ pretrained: "a/b" }), side({ pretrained: "a/b", stem: "cifar" })]).toEqual([3, 7, 3]);
   });
 
   it.each(all)("every parameter gets a gradient: %s", (_, source) => {

@@ -15,7 +15,7 @@ interface Count extends GoldenNetwork {
 }
 
 /**
- * Those whose multiply-adds are counted: 555 M, 1.298 G, 4.087 G, 393 M, 379 M and 385 M a image, and with
+ * Those whose multiply-adds are counted: 555 M, 1.298 G, 4.087 G, 393 M, 379 M, 385 M, 57 M and 217 M an image, and with
  * SE.
  */
 const countedNames = new Set([
@@ -26,6 +26,8 @@ const countedNames = new Set([
   "wrn-16-4",
   "resnet9",
   "efficientnet-b0",
+  "mobilenet-v3-small",
+  "mobilenet-v3-large",
 ]);
 
 const { models } = goldenJson<{ models: Count[] }>("parameter-counts.json");
@@ -68,6 +70,8 @@ describe("names and shapes", () => {
     ["wrn-16-4", { model: "wrn-16-4", classes: 100 }],
     ["resnet9", { model: "resnet9", classes: 100 }],
     ["efficientnet-b0", { model: "efficientnet-b0", classes: 100 }],
+    ["mobilenet-v3-small", { model: "mobilenet-v3-small", classes: 100 }],
+    ["mobilenet-v3-large", { model: "mobilenet-v3-large", classes: 100 }],
   ])("%s", (file, network) => {
     const golden = goldenJson<Record<string, number[]>>(`states/${file}.json`);
     const { layer } = buildGolden(network);

@@ -23,7 +23,7 @@ describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
     ["efficientnet-b0", makePart(efficientNetB0())],
   ])("value and gradients of %s have the bits of tf.js', in six tenths of the memory at most", (_, source) => {
     const through = <T>(layer: T): T => layer;
-    const { layer } = source.build({ classes: 5, buildBlock: through, buildHead: through });
+    const { layer } = source.build({ inputSize: 32, classes: 5, buildBlock: through, buildHead: through });
     const weights = initialWeights(layer, 1);
     const names = [...namedParameters(layer).keys()];
     const parameters = names.map((name) => weights.get(name)!);

@@ -146,7 +146,12 @@ describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
   it("the gradient of a network is the slope of its loss, parameter by parameter", () => {
     const classes = 3;
     const through = <T>(layer: T): T => layer;
-    const { layer } = makePart(microNet({ width: 6 })).build({ classes, buildBlock: through, buildHead: through });
+    const { layer } = makePart(microNet({ width: 6 })).build({
+      inputSize: 32,
+      classes,
+      buildBlock: through,
+      buildHead: through,
+    });
     const weights = initialWeights(layer, 3);
     const names = [...namedParameters(layer).keys()];
     tf.tidy(() => {

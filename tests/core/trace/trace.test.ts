@@ -46,8 +46,10 @@ describe("a traced network", () => {
     ["wrn", { depth: 10, width: 1 }],
     ["resnet9", { width: 4 }],
     ["efficientnet-b0", {}],
+    ["mobilenet-v3-small", {}],
   ] as const)("%s gives the network's answers, squeeze-and-excitation included", (name, options) => {
     const { layer } = makePart(modelByName(name, options)).build({
+      inputSize: 32,
       classes: 4,
       buildBlock: (branch, { channels }) => append(branch, "own-se", squeezeExcite({ channels, squeezed: 2 })),
       buildHead: (each) => each,

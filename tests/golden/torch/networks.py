@@ -32,6 +32,9 @@ def networks():
     for number, size in ((0, 64), (1, 48), (2, 40)):
         model = timm.create_model(f"tf_efficientnet_lite{number}", num_classes=CLASSES)
         yield f"efficientnet-lite{number}", {}, False, size, 1.0, model
+    for kind, size, scale in (("small", 64, 1.0), ("large", 48, 1.0)):
+        model = timm.create_model(f"mobilenetv3_{kind}_100", num_classes=CLASSES)
+        yield f"mobilenet-v3-{kind}", {}, False, size, scale, model
 
 
 write_json("networks.json", {

@@ -24,6 +24,8 @@ KNOWN = {
     ("wrn-16-4", 100): (2_772_020, 393),
     ("wrn-28-10", 100): (36_536_884, 5240),
     ("efficientnet-b0", 100): (4_135_648, None),
+    ("mobilenet-v3-small", 1000): (2_542_856, None),
+    ("mobilenet-v3-large", 1000): (5_483_032, None),
 }
 
 
@@ -63,6 +65,9 @@ def networks():
         yield "resnet9", classes, 32, ResNet9(classes)
     for classes in (100, 1000):
         yield "efficientnet-b0", classes, 224, timm.create_model("efficientnet_b0", num_classes=classes)
+        for kind in ("small", "large"):
+            model = timm.create_model(f"mobilenetv3_{kind}_100", num_classes=classes)
+            yield f"mobilenet-v3-{kind}", classes, 224, model
 
 
 def check_names():
@@ -112,6 +117,8 @@ def main():
             "wrn-16-4": WideResNet(16, 4, 100),
             "resnet9": ResNet9(100),
             "efficientnet-b0": timm.create_model("efficientnet_b0", num_classes=100),
+            "mobilenet-v3-small": timm.create_model("mobilenetv3_small_100", num_classes=100),
+            "mobilenet-v3-large": timm.create_model("mobilenetv3_large_100", num_classes=100),
         }
     write_json("parameter-counts.json", {
         "versions": versions(),

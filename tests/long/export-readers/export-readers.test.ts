@@ -125,6 +125,7 @@ describe("networks", () => {
 
   it.each(networks)("%s %j at %i px answers in ONNX Runtime and LiteRT as it does here", (name, options, size, se) => {
     const { layer } = makePart(modelByName(name, options)).build({
+      inputSize: 32,
       classes: 7,
       buildBlock: (branch, { channels }) =>
         se ? append(branch, "se", squeezeExcite({ channels, squeezed: Math.max(1, channels / 4) })) : branch,

@@ -1,0 +1,86 @@
+/** `trainer init`: writes the config that `trainer --data FOLDER` chooses, to read and change. */
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Command } from "commander";
+import { configPlaces } from "../core/config/load.js";
+import { TrainerError } from "../core/errors.js";
+import { configSource } from "./config-source.js";
+import { configForImages } from "./own-images.js";
+import { print, tell } from "./terminal.js";
+
+interface InitOptions {
+  data: string;
+  weights?: string;
+}
+
+export function addInit(program: Command): void {
+  program
+    .command("init")
+    .description("write trainer.config.ts, .gitignore and a script for a folder of images")
+    .summary("write a config for a folder of images")
+    .requiredOption("--data <path>", "a folder with one folder for each class")
+    .option("--weights <file>", "weights of an EfficientNet-Lite0: a file, or hf:owner/name")
+    .addHelpText(
+      "after",
+      `
+It writes into the current folder, and over no file. The config is the one that
+\`trainer --data FOLDER\` trains.
+
+Example:
+  trainer init --data photos && npm run train`,
+    )
+    .action(init);
+}
+
+async function init({ data, weights }: InitOptions): Promise<void> {
+  const there = configPlaces.find((name) => existsSync(name));
+  if (there !== undefined) {
+    throw new TrainerError("ERR_OUTPUT", `${there} already exists here. Remove it, or change it by hand.`);
+  }
+  const config = await configForImages(data, { weights, log: tell });
+  const written = [addScript("package.json"), addIgnored(".gitignore")].filter((line) => line !== undefined);
+  writeFileSync("trainer.config.ts", configSource(config), { flag: "wx" });
+  print(["trainer.config.ts: the config", ...written, "Train with: npm run train"].join("\n"));
+}
+
+/** Adds the script `train`, unless there is one. */
+function addScript(path: string): string | undefined {
+  const script = "trainer";
+  if (!existsSync(path)) {
+    writeFileSync(
+      path,
+      `${JSON.stringify({ private: true, type: "module", scripts: { train: script } }, undefined, 2)}\n`,
+    );
+    return `${path}: the script "train"`;
+  }
+  const content = parsed(path);
+  const scripts = (content.scripts ?? {}) as Record<string, unknown>;
+  if ("train" in scripts) return undefined;
+  writeFileSync(path, `${JSON.stringify({ ...content, scripts: { ...scripts, train: script } }, undefined, 2)}\n`);
+  return `${path}: added the script "train"`;
+}
+
+function parsed(path: string): Record<string, unknown> {
+  try {
+    const content: unknown = JSON.parse(readFileSync(path, "utf8"));
+    if (typeof content === "object" && content !== null && !Array.isArray(content)) {
+      return content as Record<string, unknown>;
+    }
+  } catch {
+    // Said below.
+  }
+  throw new TrainerError("ERR_OUTPUT", `${join(process.cwd(), path)} is no JSON object. Fix it, then run it again.`);
+}
+
+/** Adds the folder of the runs, unless it is ignored already. */
+function addIgnored(path: string): string | undefined {
+  const before = existsSync(path) ? readFileSync(path, "utf8") : "";
+  const lines = before.split("\n").map((line) => line.trim());
+  const missing = ["node_modules/", "runs/"].filter(
+    (name) => !lines.includes(name) && !lines.includes(name.slice(0, -1)),
+  );
+  if (missing.length === 0) return undefined;
+  const gap = before === "" || before.endsWith("\n") ? "" : "\n";
+  writeFileSync(path, `${before}${gap}${missing.join("\n")}\n`);
+  return `${path}: ${missing.join(", ")}`;
+}

@@ -1,0 +1,148 @@
+/** `trainer --data FOLDER` without preset or config, and `trainer init`. */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import * as tf from "@tensorflow/tfjs-core";
+import sharp from "sharp";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { configForImages } from "../../cli/own-images.js";
+import { loadConfig } from "../../core/config/load.js";
+import { configRecord, loadBackend, Trainer } from "../../core/index.js";
+import { efficientNetLite0 } from "../../core/models/index.js";
+import { initialWeights } from "../../core/nn/layer.js";
+import { weightsToSafetensors } from "../../core/nn/weights-file.js";
+import { makePart } from "../../core/parts.js";
+import { parseRepository, repositoryFolder } from "../../core/pretrained/repository-name.js";
+import { transferWeights } from "../../presets/transfer.js";
+import { plain } from "../support/golden-networks.js";
+import { trainer, workplace } from "../support/run-cli.js";
+
+const { base, inside } = workplace();
+const repository = (): string => repositoryFolder(parseRepository(transferWeights));
+
+async function draw(path: string, count: number, red: number): Promise<void> {
+  mkdirSync(path, { recursive: true });
+  for (let place = 0; place < count; place++) {
+    const background = { r: red, g: 9 * place, b: 77 };
+    await sharp({ create: { width: 40, height: 30, channels: 3, background } })
+      .jpeg()
+      .toFile(join(path, `${place}.jpg`));
+  }
+}
+
+/** A file of the right network with random values, where the Hub's would be. */
+function putWeights(): void {
+  const { layer } = makePart(efficientNetLite0({ stem: "imagenet" })).build(plain(1000));
+  mkdirSync(repository(), { recursive: true });
+  const bytes = tf.tidy(() => weightsToSafetensors(initialWeights(layer, 5), layer));
+  writeFileSync(join(repository(), "model.safetensors"), bytes);
+}
+
+beforeAll(async () => {
+  await loadBackend();
+  process.env.HF_HUB_OFFLINE = "1";
+  await draw(join(base, "my photos/train/cat"), 21, 250);
+  await draw(join(base, "my photos/train/dog"), 4, 10);
+  await draw(join(base, "my photos/test/cat"), 2, 250);
+  await draw(join(base, "my photos/test/dog"), 2, 10);
+});
+let count = 0;
+beforeEach(() => {
+  process.env.FITLOOP_CACHE = join(base, `cache-${count++}`);
+  const folder = join(inside, String(count));
+  mkdirSync(folder);
+  process.chdir(folder);
+});
+afterAll(() => {
+  delete process.env.HF_HUB_OFFLINE;
+  delete process.env.FITLOOP_CACHE;
+});
+
+const photos = "../../my photos";
+
+describe("trainer --data FOLDER", () => {
+  it("says what is there and why it starts from random weights, and trains", async () => {
+    const { code, stdout, stderr } = await trainer("--data", photos, "--max-steps", "2");
+    expect(stderr).toContain("2 classes, 25 training images, 4 test images: cat 21, dog 4.");
+    expect(stderr).toContain("The classes are unequal: cat has 5.3 times the images of dog.");
+    expect(stderr).toContain("HF_HUB_OFFLINE forbids a download");
+    expect(stderr).toContain(`put both into ${repository()}.`);
+    expect(stderr).toContain("Chosen: ResNet-18 at 64 px from random weights");
+    expect(code).toBe(0);
+    expect(stdout).toContain("runs/my-photos-1");
+    expect(existsSync("runs/my-photos-1/report.html")).toBe(true);
+  });
+
+  it("takes pretrained weights that were put into the cache by hand, with a new head", async () => {
+    putWeights();
+    const { code, stderr } = await trainer("--data", photos, "--max-steps", "1", "--out", "run");
+    expect(stderr).toContain(`Chosen: EfficientNet-Lite0 at 224 px with the weights ${transferWeights}, 30 epochs`);
+    expect(stderr).toContain("New: classifier.weight, classifier.bias.");
+    expect(code).toBe(0);
+    const record = JSON.parse(readFileSync("run/config.resolved.json", "utf8")) as { config: { data: object } };
+    expect(record.config.data).toMatchObject({ options: { mean: [0.5, 0.5, 0.5], deviation: [0.5, 0.5, 0.5] } });
+  });
+
+  it("is a plan too, and a config of one's own comes first", async () => {
+    const alone = await trainer("plan", "--data", photos);
+    expect(alone.code).toBe(0);
+    expect(alone.stdout).toContain("resnet18");
+    writeFileSync(
+      "trainer.config.mjs",
+      'import { shapes } from "fitloop/data";\nimport { resnet18 } from "fitloop/models";\n' +
+        "export default { data: shapes(), model: resnet18({ width: 4 }), learningRate: 0.1, epochs: 1 };\n",
+    );
+    const own = await trainer("plan", "--data", photos);
+    expect(own.code).toBe(2);
+    expect(own.stderr).toMatch(/--data: .*"path"/);
+  });
+
+  it("refuses a folder that is no data set", async () => {
+    mkdirSync("empty");
+    const { code, stderr } = await trainer("--data", "empty");
+    expect(code).toBe(65);
+    expect(stderr).toContain("expected one folder for each of two or more classes");
+  });
+});
+
+describe("trainer init --data FOLDER", () => {
+  it.each(["with", "without"])(
+    "writes the config that the command would train: %s pretrained weights",
+    async (which) => {
+      if (which === "with") putWeights();
+      const { code, stdout } = await trainer("init", "--data", photos);
+      expect(code).toBe(0);
+      expect(stdout).toContain("npm run train");
+      const recordOf = (config: Parameters<typeof configRecord>[0]): unknown => configRecord(config);
+      const { config } = await loadConfig();
+      const chosen = await configForImages(photos);
+      expect(recordOf(new Trainer(config).config)).toEqual(recordOf(new Trainer(chosen).config));
+      expect(config.model.name).toBe(which === "with" ? "efficientnet-lite0" : "resnet18");
+      expect(JSON.parse(readFileSync("package.json", "utf8"))).toMatchObject({ scripts: { train: "trainer" } });
+      expect(readFileSync(".gitignore", "utf8")).toBe("node_modules/\nruns/\n");
+    },
+  );
+
+  it("keeps what is there", async () => {
+    writeFileSync("package.json", '{ "name": "mine", "scripts": { "test": "x" } }');
+    writeFileSync(".gitignore", "dist\nruns");
+    expect((await trainer("init", "--data", photos)).code).toBe(0);
+    expect(JSON.parse(readFileSync("package.json", "utf8"))).toEqual({
+      name: "mine",
+      scripts: { test: "x", train: "trainer" },
+    });
+    expect(readFileSync(".gitignore", "utf8")).toBe("dist\nruns\nnode_modules/\n");
+    const before = readFileSync("trainer.config.ts", "utf8");
+    const again = await trainer("init", "--data", photos);
+    expect(again.code).toBe(73);
+    expect(again.stderr).toContain("trainer.config.ts already exists here");
+    expect(readFileSync("trainer.config.ts", "utf8")).toBe(before);
+  });
+
+  it("writes nothing beside a package.json that is none", async () => {
+    writeFileSync("package.json", "[1]");
+    const { code, stderr } = await trainer("init", "--data", photos);
+    expect(code).toBe(73);
+    expect(stderr).toContain("package.json is no JSON object");
+    expect(existsSync("trainer.config.ts")).toBe(false);
+  });
+});
