@@ -78,8 +78,8 @@ describe("trainer --data FOLDER", () => {
     expect(stderr).toContain(`Chosen: EfficientNet-Lite0 at 224 px with the weights ${transferWeights}, 30 epochs`);
     expect(stderr).toContain("New: classifier.weight, classifier.bias.");
     expect(code).toBe(0);
-    const record = JSON.parse(readFileSync("run/config.resolved.json", "utf8")) as { config: { data: object } };
-    expect(record.config.data).toMatchObject({ options: { mean: [0.5, 0.5, 0.5], deviation: [0.5, 0.5, 0.5] } });
+    const record = JSON.parse(readFileSync("run/config.resolved.json", "utf8")) as { data: object };
+    expect(record.data).toMatchObject({ options: { mean: [0.5, 0.5, 0.5], deviation: [0.5, 0.5, 0.5] } });
   });
 
   it("is a plan too, and a config of one's own comes first", async () => {
@@ -93,7 +93,7 @@ describe("trainer --data FOLDER", () => {
     );
     const own = await trainer("plan", "--data", photos);
     expect(own.code).toBe(2);
-    expect(own.stderr).toMatch(/--data: .*"path"/);
+    expect(own.stderr).toMatch(/Data "shapes": unknown option "path"/);
   });
 
   it("refuses a folder that is no data set", async () => {

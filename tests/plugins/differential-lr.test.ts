@@ -64,7 +64,10 @@ describe("differential-lr", () => {
 
   it("freezes norms and biases outside of the head, and trains the kernels", () => {
     const { call } = mountPlugin(differentialLr({ freezeNorms: true }));
-    const both = groups.flatMap((group) => [group, { ...group, name: `${group.name} norms`, decays: false }]);
+    const both = groups.flatMap((group) => [
+      group,
+      { ...group, name: `${group.name} norms`, parameters: [`b${group.depth}`], decays: false },
+    ]);
     const trained = call.resolveParamGroups(both, progressAt()).filter(({ trains }) => trains);
     expect(trained.map(({ name }) => name)).toEqual([...groups.map(({ name }) => name), "stage 5 norms"]);
   });

@@ -1,0 +1,146 @@
+"""The preset `transfer` in PyTorch with timm, to run beside ours: the same network, images, rates, views and average.
+
+    python bench/transfer.py --data photos --weights tf_efficientnet_lite0.safetensors --seeds 1 2 3 4 5 --threads 2
+    trainer --preset transfer --data photos --weights tf_efficientnet_lite0.safetensors --seed N
+
+Prints one JSON line a seed, {"seed": 1, "top1": on the test folder, "seconds": of decoding and training}, and a last one with mean
+and deviation. A tenth of the training images is left out, as our holdout does, and nothing is chosen on it here.
+
+--arm plain          every weight at 1e-3, norms train
+--arm differential   1e-5 at the input to 1e-3 at the head, norms frozen (the preset)
+--arm gradual        the same, with one more stage unfrozen each epoch, from the head down
+"""
+
+import argparse
+import json
+import math
+import statistics
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests/golden/torch"))
+from common import torch  # noqa: E402  isort: skip
+
+import timm  # noqa: E402
+import torchvision.transforms.v2 as transforms  # noqa: E402
+from PIL import Image  # noqa: E402
+from safetensors.torch import load_file  # noqa: E402
+from torch import nn  # noqa: E402
+
+SIZE, PADDING, BATCH, SMOOTHING, DECAY = 224, 16, 32, 0.1, 0.98
+SPLITS = {"train": ("train", "training"), "test": ("test", "testing", "val", "valid", "validation")}
+
+
+def read(folder, split, classes=None):
+    """Centre squares as bytes [n, 3, SIZE, SIZE], labels, and the names of the classes."""
+    root = next(p for name in SPLITS[split] for p in Path(folder).iterdir() if p.name.lower() == name)
+    classes = classes or sorted(p.name for p in root.iterdir() if p.is_dir())
+    cut = transforms.Compose([transforms.Resize(SIZE), transforms.CenterCrop(SIZE), transforms.PILToTensor()])
+    files = [(f, label) for label, name in enumerate(classes) for f in sorted((root / name).rglob("*.*"))]
+    images = torch.stack([cut(Image.open(f).convert("RGB")) for f, _ in files])
+    return images, torch.tensor([label for _, label in files]), classes
+
+
+def normalised(images):
+    return images.float() / 127.5 - 1
+
+
+def augmented(images, generator):
+    """A random place in the padded image, and half of them mirrored."""
+    padded = nn.functional.pad(images, [PADDING] * 4)
+    views = []
+    for image in padded:
+        top, left = torch.randint(2 * PADDING + 1, (2,), generator=generator).tolist()
+        view = image[:, top : top + SIZE, left : left + SIZE]
+        views.append(view.flip(2) if torch.rand((), generator=generator) < 0.5 else view)
+    return torch.stack(views)
+
+
+def stage_of(name):
+    """Of ten, from the input: stem, seven stages, last convolution, head."""
+    if name.startswith(("conv_stem", "bn1")):
+        return 0
+    if name.startswith("blocks."):
+        return 1 + int(name.split(".")[1])
+    return 9 if name.startswith("classifier") else 8
+
+
+def train(arm, seed, epochs, weights, data):
+    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
+    images, labels, classes = data["train"]
+    model = timm.create_model("tf_efficientnet_lite0", num_classes=len(classes))
+    state = {k: v for k, v in load_file(weights).items() if not k.startswith("classifier")}
+    model.load_state_dict(state, strict=False)
+    kept = torch.cat([
+        rows[torch.randperm(len(rows), generator=generator)][round(len(rows) / 10) :]
+        for rows in ((labels == label).nonzero().flatten() for label in range(len(classes)))
+    ])
+
+    differential = arm != "plain"
+    groups = []
+    for name, parameter in model.named_parameters():
+        stage, decays = stage_of(name), parameter.dim() > 1
+        parameter.requires_grad = not differential or decays or stage == 9
+        peak = 1e-5 * 100 ** (stage / 9) if differential else 1e-3
+        groups.append({"params": [parameter], "peak": peak, "stage": stage, "weight_decay": 0.01 * decays})
+    optimizer = torch.optim.AdamW([g for g in groups if g["params"][0].requires_grad], lr=1e-3)
+    average = {k: v.clone() for k, v in model.state_dict().items()}
+    steps, step = epochs * math.ceil(len(kept) / BATCH), 0
+    for epoch in range(epochs):
+        model.train()
+        for module in model.modules():
+            if differential and isinstance(module, nn.BatchNorm2d):
+                module.eval()
+        order = kept[torch.randperm(len(kept), generator=generator)]
+        for batch in order.split(BATCH):
+            for group in optimizer.param_groups:
+                frozen = arm == "gradual" and group["stage"] < 9 - epoch
+                rate = group["peak"] * (1 + math.cos(math.pi * step / steps)) / 2
+                group["lr"] = 0.0 if frozen else rate
+            logits = model(normalised(augmented(images[batch], generator)).contiguous(memory_format=torch.channels_last))
+            nn.functional.cross_entropy(logits, labels[batch], label_smoothing=SMOOTHING).backward()
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            step += 1
+            decay = min(DECAY, step / (9 + step))
+            with torch.no_grad():
+                for key, value in model.state_dict().items():
+                    if value.is_floating_point():
+                        average[key].mul_(decay).add_(value, alpha=1 - decay)
+    model.load_state_dict(average)
+    model.eval()
+    tests, wanted, _ = data["test"]
+    with torch.no_grad():
+        found = torch.cat([model(normalised(part)).argmax(1) for part in tests.split(BATCH)])
+    return 100 * (found == wanted).float().mean().item()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--weights", required=True)
+    parser.add_argument("--arm", choices=["plain", "differential", "gradual"], default="differential")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
+    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.backends.mkldnn.enabled = True
+    torch.use_deterministic_algorithms(False)
+    found = []
+    for seed in options.seeds:
+        start = time.perf_counter()
+        train_data = read(options.data, "train")
+        data = {"train": train_data, "test": read(options.data, "test", train_data[2])}
+        top1 = train(options.arm, seed, options.epochs, options.weights, data)
+        found.append(top1)
+        seconds = round(time.perf_counter() - start, 1)
+        print(json.dumps({"seed": seed, "top1": round(top1, 2), "seconds": seconds}), flush=True)
+    deviation = statistics.stdev(found) if len(found) > 1 else 0
+    print(json.dumps({"arm": options.arm, "mean": round(statistics.mean(found), 2), "deviation": round(deviation, 2)}))
+
+
+if __name__ == "__main__":
+    main()
