@@ -28,33 +28,34 @@ from PIL import Image  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
 from torch import nn  # noqa: E402
 
-SIZE, PADDING, BATCH, SMOOTHING, DECAY = 224, 16, 32, 0.1, 0.98
+SIZE, CROP, BATCH, SMOOTHING, DECAY = 224, 0.875, 32, 0.1, 0.98
 SPLITS = {"train": ("train", "training"), "test": ("test", "testing", "val", "valid", "validation")}
 
 
 def read(folder, split, classes=None):
-    """Centre squares as bytes [n, 3, SIZE, SIZE], labels, and the names of the classes."""
+    """Images as PIL has them, labels, and the names of the classes."""
     root = next(p for name in SPLITS[split] for p in Path(folder).iterdir() if p.name.lower() == name)
     classes = classes or sorted(p.name for p in root.iterdir() if p.is_dir())
-    cut = transforms.Compose([transforms.Resize(SIZE), transforms.CenterCrop(SIZE), transforms.PILToTensor()])
     files = [(f, label) for label, name in enumerate(classes) for f in sorted((root / name).rglob("*.*"))]
-    images = torch.stack([cut(Image.open(f).convert("RGB")) for f, _ in files])
+    images = [Image.open(f).convert("RGB") for f, _ in files]
     return images, torch.tensor([label for _, label in files]), classes
 
 
-def normalised(images):
-    return images.float() / 127.5 - 1
+BICUBIC = transforms.InterpolationMode.BICUBIC
+VIEW = transforms.Compose([
+    transforms.RandomResizedCrop(SIZE, scale=(0.35, 1), antialias=True),
+    transforms.RandomHorizontalFlip(),
+    transforms.PILToTensor(),
+])
+CENTRE = transforms.Compose([
+    transforms.Resize(round(SIZE / CROP), BICUBIC),
+    transforms.CenterCrop(SIZE),
+    transforms.PILToTensor(),
+])
 
 
-def augmented(images, generator):
-    """A random place in the padded image, and half of them mirrored."""
-    padded = nn.functional.pad(images, [PADDING] * 4)
-    views = []
-    for image in padded:
-        top, left = torch.randint(2 * PADDING + 1, (2,), generator=generator).tolist()
-        view = image[:, top : top + SIZE, left : left + SIZE]
-        views.append(view.flip(2) if torch.rand((), generator=generator) < 0.5 else view)
-    return torch.stack(views)
+def batch_of(images, transform):
+    return (torch.stack([transform(image) for image in images]).float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
 
 
 def stage_of(name):
@@ -99,7 +100,7 @@ def train(arm, seed, epochs, weights, data):
                 frozen = arm == "gradual" and group["stage"] < 9 - epoch
                 rate = group["peak"] * (1 + math.cos(math.pi * step / steps)) / 2
                 group["lr"] = 0.0 if frozen else rate
-            logits = model(normalised(augmented(images[batch], generator)).contiguous(memory_format=torch.channels_last))
+            logits = model(batch_of([images[i] for i in batch], VIEW))
             nn.functional.cross_entropy(logits, labels[batch], label_smoothing=SMOOTHING).backward()
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
@@ -113,7 +114,7 @@ def train(arm, seed, epochs, weights, data):
     model.eval()
     tests, wanted, _ = data["test"]
     with torch.no_grad():
-        found = torch.cat([model(normalised(part)).argmax(1) for part in tests.split(BATCH)])
+        found = torch.cat([model(batch_of(tests[i : i + BATCH], CENTRE)).argmax(1) for i in range(0, len(tests), BATCH)])
     return 100 * (found == wanted).float().mean().item()
 
 

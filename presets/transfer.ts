@@ -12,7 +12,15 @@
 import { imageFolder } from "../core/data/index.js";
 import { adamw, defineConfig, type Given, type ModelSource, type TrainerConfig, TrainerError } from "../core/index.js";
 import { efficientNetLite0 } from "../core/models/index.js";
-import { cosine, differentialLr, ema, finetune, labelSmoothing, randomFlip, randomResizedCrop } from "../plugins/index.js";
+import {
+  cosine,
+  differentialLr,
+  ema,
+  finetune,
+  labelSmoothing,
+  randomFlip,
+  randomResizedCrop,
+} from "../plugins/index.js";
 import type { PresetOptions } from "./preset.js";
 
 /** Where `transfer` gets its weights from, where none are given. */

@@ -17,6 +17,7 @@ beforeAll(() => loadBackend({ name: "tensorflow" }));
 
 function graphOf(name: string, options: Record<string, unknown>, size = 32): Graph {
   const { layer } = makePart(modelByName(name, options)).build({
+    inputSize: 32,
     classes: 4,
     buildBlock: (branch, { channels }) => append(branch, "own-se", squeezeExcite({ channels, squeezed: 2 })),
     buildHead: (head) => head,
