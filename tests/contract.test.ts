@@ -98,7 +98,12 @@ let plain: Fitted;
 beforeAll(async () => {
   await loadBackend();
   const through = <T>(layer: T): T => layer;
-  const { layer } = makePart(microConfig().model).build({ inputSize: 32, classes: 4, buildBlock: through, buildHead: through });
+  const { layer } = makePart(microConfig().model).build({
+    inputSize: 32,
+    classes: 4,
+    buildBlock: through,
+    buildHead: through,
+  });
   tf.tidy(() => writeFileSync(initialFile, weightsToSafetensors(initialWeights(layer, 1), layer)));
   plain = await fitWeights(micro([]));
 });
