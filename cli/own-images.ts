@@ -59,7 +59,7 @@ async function haveWeights(log: (line: string) => void): Promise<boolean> {
     return true;
   } catch (error) {
     if (!(error instanceof TrainerError) || error.code !== "ERR_DOWNLOAD") throw error;
-    log(`No pretrained weights, so the model learns from your images alone and will be much less accurate.`);
+    log("No pretrained weights: the model learns from your images alone, which needs thousands of them.");
     log(`  ${error.message}`);
     return false;
   }
