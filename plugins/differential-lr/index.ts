@@ -51,7 +51,10 @@ export const differentialLr = definePlugin({
       return groups.map((group) => ({
         ...group,
         rateFactor: (group.rateFactor * rateAt(group.depth, stages, bottom, head)) / unit,
-        trains: group.trains && group.depth >= frozen && !(freezeNorms && !group.decays && group.depth < stages - 1),
+        trains:
+          group.trains &&
+          group.depth >= frozen &&
+          !(freezeNorms && group.decayFactor === 0 && group.depth < stages - 1),
       }));
     });
   },

@@ -66,7 +66,7 @@ describe("differential-lr", () => {
     const { call } = mountPlugin(differentialLr({ freezeNorms: true }));
     const both = groups.flatMap((group) => [
       group,
-      { ...group, name: `${group.name} norms`, parameters: [`b${group.depth}`], decays: false },
+      { ...group, name: `${group.name} norms`, parameters: [`b${group.depth}`], decayFactor: 0 },
     ]);
     const trained = call.resolveParamGroups(both, progressAt()).filter(({ trains }) => trains);
     expect(trained.map(({ name }) => name)).toEqual([...groups.map(({ name }) => name), "stage 5 norms"]);
