@@ -13,11 +13,21 @@ import { openRun } from "../run/index.js";
 
 const [folder, onnx] = process.argv.slice(2);
 if (folder === undefined) throw new Error("Name a run: npm run bench -- predict runs/quickstart-1");
+const onnxRuntime = onnx === undefined ? undefined : findOnnxRuntime();
 
 const run = await openRun(folder);
 const { height } = (await run.gradCam(noise(224))).image;
 const seconds = performance.now() / 1000;
 console.log(`first answer after ${seconds.toFixed(2)} s`);
+
+/** No dependency of this package: only this comparison needs it. */
+function findOnnxRuntime() {
+  try {
+    return createRequire(join(process.cwd(), "package.json"))("onnxruntime-node");
+  } catch (cause) {
+    throw new Error("ONNX Runtime is missing. Install it: npm install --no-save onnxruntime-node", { cause });
+  }
+}
 
 /** An image of noise, the same each time. */
 function noise(side: number): Image {
@@ -47,8 +57,8 @@ for (const batch of [1, 32]) {
   console.log(`batch ${batch}: ${rate.toFixed(0)} answers a second`);
 }
 
-if (onnx !== undefined) {
-  const { InferenceSession, Tensor } = createRequire(join(process.cwd(), "package.json"))("onnxruntime-node");
+if (onnxRuntime) {
+  const { InferenceSession, Tensor } = onnxRuntime;
   const session = await InferenceSession.create(onnx, { intraOpNumThreads: 2 });
   for (const batch of [1, 32]) {
     const values = Float32Array.from({ length: batch * height * height * 3 }, (_, at) => (at * 2654435761) >>> 24);

@@ -89,7 +89,7 @@ const fittedLine = ({ temperature, images, before, after }: CalibrationResult): 
   `loss ${before.loss.toFixed(4)} -> ${after.loss.toFixed(4)}, ECE ${percent(before.ece)} -> ${percent(after.ece)}`;
 
 function figureRow({ name, value, low, high }: Figure): string[] {
-  const shown = name === "loss" ? (each: number): string => each.toFixed(4) : percent;
+  const shown = /^top-\d+$|^ECE$/.test(name) ? percent : (each: number): string => each.toFixed(4);
   return [name, shown(value), between({ low, high }, shown)];
 }
 

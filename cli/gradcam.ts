@@ -162,7 +162,7 @@ async function ofFiles(
 
 async function ofData(path: string, folder: string, options: GradCamCommand): Promise<Result> {
   const config = await ownConfig(path, options.config);
-  const opened = await openFolder(path, { config, data: options.data, watch: tellWarnings }, "evaluate");
+  const opened = await openFolder(path, { config, data: options.data, watch: tellWarnings }, "images");
   const { trainer } = opened;
   const session = await trainer.prepare(tell);
   const { data, model, inputSize } = session;

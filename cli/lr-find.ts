@@ -45,7 +45,8 @@ optimizer, but without its schedule. The test ends early once the loss is four
 times its lowest. It trains weights of its own and writes no run.
 
   steepest  the rate with the steepest fall of the loss
-  safe      a tenth of the rate with the lowest loss, for the peak of a schedule
+  safe      a tenth of the largest rate whose loss is still about the lowest,
+            for the peak of a schedule
 
 Both come from one seed and few steps. Treat them as a starting point.
 

@@ -5,10 +5,12 @@ import type { TrainerConfig } from "../core/config/config.js";
 import { hasConfig, loadConfig } from "../core/config/load.js";
 import { TrainerError } from "../core/errors.js";
 import type { Plugin } from "../core/loop/plugin.js";
+import type { Metric } from "../core/metrics.js";
 import { suggestion } from "../core/options.js";
-import type { Given } from "../core/parts.js";
+import { type Given, makePart, type Part } from "../core/parts.js";
 import { finetune, plugins } from "../plugins/index.js";
 import { presets } from "../presets/index.js";
+import { builtInPart } from "../run/parts.js";
 import type { ConfigSource } from "../run/record.js";
 import { configForImages } from "./own-images.js";
 import { tell } from "./terminal.js";
@@ -85,7 +87,12 @@ export function addRunOptions(command: Command): Command {
         "bfloat16",
       ]),
     )
-    .option("--set <key=value>", "set a config value: plugins.cutmix.alpha=0.2; repeatable", repeated, [])
+    .option(
+      "--set <key=value>",
+      "set a config value: plugins.cutmix.alpha=0.2, model=resnet34; repeatable",
+      repeated,
+      [],
+    )
     .option("--with <plugin>", "add a plugin at the end; repeatable", repeated, [])
     .option("--without <plugin>", "remove a plugin; repeatable", repeated, [])
     .option("--holdout <fraction>", "share of the training images for validation", fraction)
@@ -156,9 +163,45 @@ function changedBy(options: Pick<RunOptions, "with" | "without" | "set">, base: 
   return options.set.reduce((config, text) => {
     return named(`--set ${text}`, () => {
       const { path, value } = parseSetting(text);
-      return setOption(config, path, value);
+      return withOtherPart(config, path, value) ?? setOption(config, path, value);
     });
   }, kept);
+}
+
+/** Fields of a config that hold one part, and what messages call it. */
+const partFields = { data: "data set", model: "model", optimizer: "optimizer", loss: "loss" } as const;
+
+/**
+ * `model=resnet34`, `metrics=["f1"]`: the config with built-in parts in the place of others; undefined for any other setting. A
+ * part takes over the options of the one before it, if it has all of them; else it has its defaults, and a line says so.
+ */
+function withOtherPart(config: TrainerConfig, path: readonly string[], value: unknown): TrainerConfig | undefined {
+  const [field, ...rest] = path;
+  if (rest.length > 0 || field === undefined) return undefined;
+  if (field === "metrics" && Array.isArray(value) && value.every((name) => typeof name === "string")) {
+    return { ...config, metrics: value.map((name) => builtInPart("metric", name) as unknown as Part<Metric>) };
+  }
+  if (!Object.hasOwn(partFields, field) || typeof value !== "string") return undefined;
+  const key = field as keyof typeof partFields;
+  const part = builtInPart(partFields[key], value);
+  const before = config[key];
+  const options = before?.options ?? {};
+  const whole = { ...part, options };
+  if (takes(whole)) return { ...config, [key]: whole };
+  const left = Object.keys(options).join(", ");
+  tell(
+    `warning: --set ${field}=${value}: "${value}" has its default options; it does not take those of "${before!.name}" (${left}).`,
+  );
+  return { ...config, [key]: part };
+}
+
+function takes(part: Part<{ name: string }>): boolean {
+  try {
+    makePart(part);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** An error with the option that it comes from. */

@@ -1,9 +1,10 @@
 /** Progress for people: a live line on a terminal, a line per epoch, and the results at the end. */
 
 import type { Emitter } from "mitt";
-import { percent } from "../core/format.js";
+import { counted, percent } from "../core/format.js";
 import type { Events, MetricsRecord, SummaryRecord } from "../core/loop/events.js";
 import type { Progress } from "../core/loop/types.js";
+import { monitorName } from "../core/monitor.js";
 import {
   colorsFor,
   columns,
@@ -103,6 +104,10 @@ export function showProgress(events: Emitter<Events>): void {
             },
           ]
         : []),
+      ...Object.entries(validation?.more ?? {}).map(([name, value]) => ({
+        weight: 3,
+        forms: [`${plain(name)} ${value.toFixed(3)}`, ""],
+      })),
       { weight: 1, forms: [`lr ${Number(epoch.learningRate.toPrecision(3))}`, ""] },
       { weight: 2, forms: [`${Math.round(epoch.imagesPerSecond)} img/s`, ""] },
       { weight: 3, forms: [duration(seconds), compact(seconds)] },
@@ -178,6 +183,10 @@ interface ResultsContext {
   report?: string;
 }
 
+/** "3 epochs, 48 steps"; "2 steps" of a run that ended in its first epoch. */
+const lengthOf = ({ epochs, steps }: SummaryRecord): string =>
+  [...(epochs > 0 ? [counted(epochs, "epoch")] : []), counted(steps, "step")].join(", ");
+
 /** Formats the results: accuracies, time, and the cost of each plugin. */
 export function formatResults(summary: SummaryRecord, { classes, folder, report }: ResultsContext = {}): string {
   const top5 = classes === undefined || classes > 5;
@@ -204,11 +213,11 @@ export function formatResults(summary: SummaryRecord, { classes, folder, report 
       : [],
   );
   const colors = colorsFor(process.stdout);
+  const { best } = summary;
   const costs = Object.entries(summary.costs).filter(([, { millisecondsPerStep }]) => millisecondsPerStep > 0);
   const lines = [
     "",
-    `${colors.bold(plain(summary.preset))}: ended after ${summary.epochs} epochs and ${summary.steps} steps ` +
-      `(${plain(summary.stopReason)})`,
+    `${colors.bold(plain(summary.preset))}: ended after ${lengthOf(summary)} (${plain(summary.stopReason)})`,
     `training took ${duration(summary.seconds)}, ${Math.round(summary.imagesPerSecond)} images/s`,
   ];
   if (rows.length > 0)
@@ -216,6 +225,10 @@ export function formatResults(summary: SummaryRecord, { classes, folder, report 
       "",
       table([["", "top-1", ...(top5 ? ["top-5"] : []), "loss", ...more.map(plain), "weights"], ...rows], "  "),
     );
+  if (best && summary.epochs > 1) {
+    const value = best.metric === "top1" || best.metric === "top5" ? percent(best.value) : best.value.toFixed(4);
+    lines.push(`best epoch ${best.epoch + 1}: ${plain(monitorName(best.metric))} ${value}`);
+  }
   if (costs.length > 0) {
     const cells = costs.map(([name, { millisecondsPerStep, share }]) => [
       name,

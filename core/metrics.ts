@@ -32,7 +32,7 @@ export function countTop1(values: Float32Array, classes: number, labels: Int32Ar
 
 /** A figure of an evaluation beside loss, top-1 and top-5. */
 export interface Metric {
-  /** As tables and records name it, and as `earlyStopping({ metric })` finds it. */
+  /** As tables and records name it, and as the config's `monitor` finds it. */
   readonly name: string;
   readonly options: Readonly<Record<string, unknown>>;
   /** Which way is better. Default "higher". */
@@ -50,7 +50,7 @@ interface ClassCounts {
 }
 
 /** A row's prediction: the largest class, the first of several; a tie with the true class is a mistake, as in top-1. */
-function predictedIn(values: Float32Array, row: number, classes: number, label: number): number {
+export function predictedIn(values: Float32Array, row: number, classes: number, label: number): number {
   if (rankOf(values, row, classes, label) === 0) return label;
   let best = label === 0 ? 1 : 0;
   for (let other = best + 1; other < classes; other++) {

@@ -117,7 +117,7 @@ export async function exportRun(run: string, options: ExportOptions & OpenOption
   const wanted = [options.to ?? "onnx"].flat() as Format[];
   checkQuantization(wanted, quantize);
   const withPage = formatsWithPage(wanted, options.page, log);
-  const files = await openFolder(run, options, quantize === "int8" ? "evaluate" : "predict");
+  const files = await openFolder(run, options, quantize === "int8" ? "images" : "predict");
   const { trainer } = files;
   await loadBackend({ name: "tensorflow", log: (message) => trainer.events.emit("warning", { message }) });
   const network = openNetwork(trainer, files.weights, files.weightsPath, "float32");

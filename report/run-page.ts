@@ -2,9 +2,10 @@
 
 import { homedir } from "node:os";
 import { basename } from "node:path";
-import { counted } from "../core/format.js";
+import { counted, percent } from "../core/format.js";
 import { heatColours } from "../core/interpret/overlay.js";
 import type { EpochRecord, MetricsRecord, SummaryRecord } from "../core/loop/events.js";
+import { improves, type Monitor, monitored, monitorName } from "../core/monitor.js";
 import { toJson } from "../run/json.js";
 import { configIn, type RunConfigRecord } from "../run/record.js";
 import type { Block, Cell, Clock, Format, Live, Page, Series } from "./blocks.js";
@@ -90,7 +91,7 @@ export function runPage(parts: RunParts): Page {
         ...results(summary),
       ]),
       ...headed("Curves", charts(history)),
-      ...headed("Epochs", epochs(history.epochs)),
+      ...headed("Epochs", epochs(history.epochs, record)),
       ...Object.entries(kept.splits).flatMap(([split, each]) => headed(capital(split), classes(split, each, parts))),
       ...headed("Training images", strip(kept.augmented, parts)),
       ...headed("Record", [
@@ -146,7 +147,7 @@ type Tile = Extract<Block, { kind: "tiles" }>["items"][number];
 function tiles({ summary, history, record }: RunParts): Block[] {
   const last = history.epochs.findLast(({ validation }) => validation !== undefined);
   const validation = summary ? summary.validation : last?.validation;
-  const best = bestEpoch(history.epochs);
+  const best = bestEpoch(history.epochs, record?.monitor);
   const tile = (label: string, format: Format, value: Cell | undefined, note?: string): Tile[] =>
     value === undefined || value === null ? [] : [{ label, format, value, ...(note === undefined ? {} : { note }) }];
   const of = (metrics: MetricsRecord | undefined): string | undefined =>
@@ -157,7 +158,7 @@ function tiles({ summary, history, record }: RunParts): Block[] {
     ...tile("Test accuracy", "percent", accuracy(summary?.test), of(summary?.test)),
     ...tile("Validation accuracy", "percent", accuracy(validation), of(validation)),
     ...(best && history.epochs.length > 1
-      ? tile("Best epoch", "percent", best.top1, `validation accuracy of epoch ${best.epoch + 1}`)
+      ? tile("Best epoch", "integer", best.epoch + 1, `${monitorName(best.metric)} ${shown(best.metric, best.value)}`)
       : []),
     ...tile(
       "Validation loss",
@@ -177,13 +178,33 @@ function tiles({ summary, history, record }: RunParts): Block[] {
   return items.length > 0 ? [{ kind: "tiles", title: "Headline figures", items }] : [];
 }
 
-function bestEpoch(epochs: readonly EpochRecord[]): { epoch: number; top1: number } | undefined {
-  let best: { epoch: number; top1: number } | undefined;
-  for (const { epoch, validation } of epochs) {
-    const top1 = validation?.top1;
-    if (typeof top1 === "number" && Number.isFinite(top1) && (!best || top1 > best.top1)) best = { epoch, top1 };
+const shown = (metric: string, value: number): string =>
+  metric === "top1" || metric === "top5" ? percent(value) : String(Number(value.toPrecision(4)));
+
+/** By the run's monitor; runs of versions without one go by the validation loss. */
+function bestEpoch(
+  epochs: readonly EpochRecord[],
+  { metric, direction }: Monitor = { metric: "loss", direction: "lower" },
+): { metric: string; epoch: number; value: number } | undefined {
+  let best: { epoch: number; value: number } | undefined;
+  for (const each of epochs) {
+    const value: unknown = monitored(each, metric); // of a file that anybody may have written
+    if (typeof value === "number" && improves(value, best?.value, direction)) best = { epoch: each.epoch, value };
   }
-  return best;
+  return best && { metric, ...best };
+}
+
+/** Names of the config's metrics that evaluations have, and of figures that plugins add. */
+const moreNames = (all: readonly (MetricsRecord | undefined)[]): string[] => [
+  ...new Set(all.flatMap((metrics) => Object.keys(figuresIn(metrics)))),
+];
+
+/** A record's more figures; "NaN" and infinities are text in JSON. What else a damaged file has there is left out. */
+function figuresIn(metrics: MetricsRecord | undefined): Record<string, number | string> {
+  const entries: [string, unknown][] = Object.entries(metrics?.more ?? {});
+  const isFigure = (value: unknown): value is number | string =>
+    typeof value === "number" || (typeof value === "string" && /^(NaN|-?Infinity)$/.test(value));
+  return Object.fromEntries(entries.filter((entry): entry is [string, number | string] => isFigure(entry[1])));
 }
 
 /** 3 h 05 min, 4 min 10 s, 27 s. */
@@ -236,13 +257,24 @@ function results(summary: SummaryRecord | undefined): Block[] {
     ["validation", summary.validation],
     ["test", summary.test],
   ] as const;
+  const more = moreNames(splits.map(([, metrics]) => metrics));
   const rows = splits.flatMap(([name, metrics]): Cell[][] => {
     if (!metrics) return [];
+    const figures = figuresIn(metrics);
     const { top5, loss, source, singleView, count } = metrics;
     return [
-      [name, accuracy(metrics) ?? null, top5, loss, source],
+      [name, accuracy(metrics) ?? null, top5, loss, ...more.map((each) => figures[each] ?? null), source],
       ...(singleView
-        ? [[`${name}, one view`, accuracy({ ...singleView, count }) ?? null, singleView.top5, singleView.loss, source]]
+        ? [
+            [
+              `${name}, one view`,
+              accuracy({ ...singleView, count }) ?? null,
+              singleView.top5,
+              singleView.loss,
+              ...more.map(() => null),
+              source,
+            ],
+          ]
         : []),
     ];
   });
@@ -256,6 +288,7 @@ function results(summary: SummaryRecord | undefined): Block[] {
         { name: "top-1", format: "percent", bar: true },
         { name: "top-5", format: "percent" },
         { name: "loss", format: "number" },
+        ...more.map((name) => ({ name, format: "number" as const })),
         { name: "weights", format: "text" },
       ],
       rows,
@@ -281,10 +314,10 @@ function ofSteps({ steps }: RunHistory, figure: string, name: string): Series {
   };
 }
 
-/** Figures of evaluations that are finite numbers. */
-export function evaluated(history: RunHistory, figure: "loss" | "top1"): { x: number[]; y: number[] } {
+/** Figures of evaluations that are finite numbers: loss, top-1, or one of `more`. */
+export function evaluated(history: RunHistory, figure: string): { x: number[]; y: number[] } {
   const points = history.epochs.flatMap(({ step, validation }): [number, number][] => {
-    const value = validation?.[figure];
+    const value = figure === "loss" || figure === "top1" ? validation?.[figure] : figuresIn(validation)[figure];
     return typeof value === "number" && Number.isFinite(value) ? [[step, value]] : [];
   });
   return { x: points.map(([step]) => step), y: points.map(([, value]) => value) };
@@ -316,17 +349,29 @@ function charts(history: RunHistory): Block[] {
     yLabel: name,
     series: [{ ...ofSteps(history, figure, name), ...(look ? { look } : {}) }],
   });
+  const metrics = moreNames(history.epochs.map(({ validation }) => validation));
   return [
     learning("Loss", "loss", "training"),
     learning("Accuracy", "top1", "training, augmented"),
+    ...metrics.map(
+      (name): Block => ({
+        ...shared,
+        title: capital(name),
+        format: "number",
+        yLabel: name,
+        series: [{ name: "validation", ...evaluated(history, name), clock: 0 }],
+      }),
+    ),
     plain("Learning rate", "learningRate", "learning rate"),
     plain("Gradient norm", "gradientNorm", "norm of all gradients", "noisy"),
     plain("Throughput", "imagesPerSecond", "images per second", "noisy"),
   ];
 }
 
-function epochs(all: readonly EpochRecord[]): Block[] {
+function epochs(all: readonly EpochRecord[], record: RunConfigRecord | undefined): Block[] {
   if (all.length === 0) return [];
+  const more = moreNames(all.map(({ validation }) => validation));
+  const { metric, direction } = record?.monitor ?? {};
   return [
     {
       kind: "table",
@@ -338,6 +383,11 @@ function epochs(all: readonly EpochRecord[]): Block[] {
         { name: "training top-1", format: "percent", better: "higher" },
         { name: "validation loss", format: "number", better: "lower" },
         { name: "validation top-1", format: "percent", better: "higher" },
+        ...more.map((name) => ({
+          name: `validation ${name}`,
+          format: "number" as const,
+          ...(name === metric && direction ? { better: direction } : {}),
+        })),
         { name: "learning rate", format: "number" },
         { name: "images/s", format: "integer" },
       ],
@@ -349,6 +399,7 @@ function epochs(all: readonly EpochRecord[]): Block[] {
           train.top1,
           validation?.loss ?? null,
           validation?.top1 ?? null,
+          ...more.map((name) => figuresIn(validation)[name] ?? null),
           learningRate,
           imagesPerSecond,
         ]),

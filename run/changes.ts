@@ -14,6 +14,7 @@ export const fieldClasses = {
   optimizer: "fixed",
   loss: "fixed",
   metrics: "fixed", // early stopping may follow one
+  monitor: "fixed", // as it does this one
   learningRate: "fixed",
   epochs: "extendable",
   batchSize: "fixed",

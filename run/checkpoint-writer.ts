@@ -8,7 +8,7 @@ import type { OnResumePoint } from "../core/loop/recovery.js";
 import type { Snapshot } from "../core/loop/snapshot.js";
 import { describeIssue } from "../core/options.js";
 import { placeName } from "./checkpoint-names.js";
-import { type Checkpoint, listCheckpoints, readCheckpoint, saveCheckpoint } from "./checkpoints.js";
+import { type Checkpoint, saveCheckpoint } from "./checkpoints.js";
 import type { MetricsLog } from "./metrics.js";
 import { discardAfter, pruneCheckpoints } from "./retention.js";
 
@@ -34,6 +34,7 @@ const position = z.looseObject({
   rollbacks: z.int().min(0),
   rateFactor: anyNumber,
   validation: z.looseObject({ loss: anyNumber, top1: anyNumber, source: z.string() }).optional(),
+  best: z.looseObject({ metric: z.string(), value: anyNumber, epoch: z.int().min(0), step: z.int().min(0) }).optional(),
   ended: z.string().optional(),
 });
 const snapshotShape = z.looseObject({
@@ -155,33 +156,6 @@ function placeOf({ step, window, batchInEpoch, epoch }: Position): { step: numbe
 /** Whether a checkpoint's place is one where no micro-batch waits for its optimizer step. */
 export const isBetweenSteps = ({ part }: { part: number }): boolean => part < 2;
 
-interface Best {
-  readonly step: number;
-  readonly loss: number;
-}
-
-/** A loss that is not a number is never the best, and takes nothing from the one that is. */
-const better = (best: Best | undefined, step: number, loss = Number.NaN): Best | undefined =>
-  loss < (best?.loss ?? Number.POSITIVE_INFINITY) ? { step, loss } : best;
-
-/** The best epoch whose checkpoint an earlier process left. One that is damaged is no best. */
-function bestOf(folder: string): Best | undefined {
-  let best: Best | undefined;
-  for (const { path } of listCheckpoints(folder)) {
-    const position = positionOf(path);
-    if (position?.batchInEpoch === 0) best = better(best, position.step, position.validation?.loss);
-  }
-  return best;
-}
-
-function positionOf(path: string): Position | undefined {
-  try {
-    return metaOfCheckpoint(readCheckpoint(path)).position;
-  } catch {
-    return undefined; // whoever goes on from it says so
-  }
-}
-
 export interface CheckpointWriterOptions {
   /** `<run>/checkpoints`. */
   folder: string;
@@ -201,8 +175,8 @@ export interface CheckpointWriterOptions {
 }
 
 /**
- * Writes checkpoints: receives the resume points of `fit`. Deletes older ones but for the last two and the best, and those beyond
- * a place that a run goes on from: it has another future.
+ * Writes checkpoints: receives the resume points of `fit`. Deletes older ones but for the last two and that of the best epoch
+ * (by the config's `monitor`), and those beyond a place that a run goes on from: it has another future.
  *
  * @throws TrainerError ERR_IO when one cannot be written; after that it writes no more, so that the failure is said once
  */
@@ -218,17 +192,15 @@ export function createCheckpointWriter({
 }: CheckpointWriterOptions): OnResumePoint {
   let failed = false;
   let kept = -1; // micro-batches done at the last checkpoint, the end of an epoch counted as half a one more
-  let best: Best | undefined;
   let bytes = 0; // of the metrics at the last point: what an interrupted epoch says after it, is said again
   let anchorBytes = (from?.meta as CheckpointMeta | undefined)?.anchor?.metricsBytes ?? 0;
   const goOnFrom = (position: Position): void => {
     for (const path of discardAfter(folder, placeOf(position))) onRemoved?.(path);
-    best = bestOf(folder);
     kept = -1;
   };
   return (snapshot, point) => {
     const { position } = snapshot;
-    const { step, microBatch, batchInEpoch, validation, window } = position;
+    const { step, microBatch, batchInEpoch, best, window } = position;
     if (failed) return;
     try {
       mayWrite?.();
@@ -249,7 +221,6 @@ export function createCheckpointWriter({
       const { meta, ...checkpoint } = toCheckpoint(snapshot, bytes, anchorBytes);
       const saved = saveCheckpoint(folder, { ...checkpoint, meta: config === undefined ? meta : { ...meta, config } });
       kept = place;
-      if (point === "epoch") best = better(best, step, validation?.loss);
       pruneCheckpoints(folder, { keep: 2, best: best?.step });
       onSaved?.({ path: saved.path, step, bytes: saved.bytes });
     } catch (cause) {

@@ -6,10 +6,12 @@ import { type CalibrationBin, calibration, confidences } from "../core/interpret
 import { type ClassFigures, confusion, perClass } from "../core/interpret/confusion.js";
 import { atTemperature } from "../core/interpret/temperature.js";
 import { wilson } from "../core/interpret/wilson.js";
-import { evaluate, scores } from "../core/loop/evaluate.js";
+import { evaluate, lossOfEach, scores } from "../core/loop/evaluate.js";
 import { metricsRecord } from "../core/loop/summary.js";
 import type { Trainer } from "../core/loop/trainer.js";
 import type { Metrics, Outputs } from "../core/loop/types.js";
+import type { Metric } from "../core/metrics.js";
+import type { Loss } from "../core/nn/losses.js";
 import { weightsFromSafetensors } from "../core/nn/weights-file.js";
 import { finalEvaluation } from "./network.js";
 import type { RunConfigRecord } from "./record.js";
@@ -26,7 +28,7 @@ export interface EvaluateOptions {
 
 /** A figure and its interval of 95 %. */
 export interface Figure extends Interval {
-  /** "top-1", "top-5", "loss", "ECE". */
+  /** "top-1", "top-5", "loss", "ECE", and the names of the config's metrics. */
   readonly name: string;
   readonly value: number;
 }
@@ -47,6 +49,8 @@ export interface SplitOutputs {
   readonly metrics: Metrics;
   readonly outputs: Outputs;
   readonly classes: readonly string[];
+  /** The run's own. */
+  readonly config: { readonly loss: Loss; readonly metrics: readonly Metric[] };
   /** Whether the images are others than the run was trained with. */
   readonly dataChanged: boolean;
 }
@@ -88,7 +92,7 @@ export async function outputsOf(
       loss: trainer.config.loss,
       metrics: trainer.config.metrics,
     }))!;
-    return { metrics, outputs: metrics.outputs!, classes, dataChanged };
+    return { metrics, outputs: metrics.outputs!, classes, config: trainer.config, dataChanged };
   } finally {
     for (const value of weights.values()) value.dispose();
   }
@@ -96,7 +100,7 @@ export async function outputsOf(
 
 /** All figures of one evaluation, at the run's temperature too where it has one. */
 export function evaluationOf(
-  { metrics, outputs, classes, dataChanged }: SplitOutputs,
+  { metrics, outputs, classes, config, dataChanged }: SplitOutputs,
   { split = "test", top = 5, resamples = 1000 }: EvaluateOptions,
   temperature?: number,
 ): RunEvaluation {
@@ -108,32 +112,51 @@ export function evaluationOf(
     split,
     dataChanged,
     ...metricsRecord(metrics)!,
-    figures: figuresOf(outputs, classes.length, top, resamples),
+    figures: figuresOf(outputs, classes.length, config, { top, resamples }),
     perClass: named,
     calibration: calibration(confidences(outputs, classes.length)).bins,
     ...(temperature !== undefined && { calibrated: calibratedFigures(outputs, classes.length, temperature) }),
   };
 }
 
-/** Top-1, top-k, loss and expected calibration error. */
-function figuresOf(outputs: Outputs, classes: number, top: number, resamples: number): Figure[] {
-  const { loss, rank } = scores(outputs, classes);
+/** Top-1, top-k, loss, expected calibration error, and the config's metrics. */
+function figuresOf(
+  outputs: Outputs,
+  classes: number,
+  { loss: ofRun, metrics }: SplitOutputs["config"],
+  { top, resamples }: { top: number; resamples: number },
+): Figure[] {
+  const { rank } = scores(outputs, classes);
+  const loss = lossOfEach(outputs, classes, ofRun);
   const seen = confidences(outputs, classes);
   const ks = [...new Set([1, top])].filter((k) => k === 1 || k < classes); // of k classes the right one is among k
-  const names = [...ks.map((k) => `top-${k}`), "loss", "ECE"];
+  const names = [...ks.map((k) => `top-${k}`), "loss", "ECE", ...metrics.map(({ name }) => name)];
   const all = Int32Array.from(rank, (_, at) => at);
   const of = (places: Int32Array): number[] => {
     const mean = (value: (place: number) => number): number =>
       places.reduce((sum, place) => sum + value(place), 0) / places.length;
     const { ece } = calibration(seen, { places });
-    return [...ks.map((k) => mean((place) => Number(rank[place]! < k))), mean((place) => loss[place]!), ece];
+    const drawn = metrics.length > 0 ? outputsAt(outputs, classes, places) : outputs;
+    return [
+      ...ks.map((k) => mean((place) => Number(rank[place]! < k))),
+      mean((place) => loss[place]!),
+      ece,
+      ...metrics.map((metric) => metric.compute(drawn, classes)),
+    ];
   };
   const values = of(all);
   const intervals = bootstrap(rank.length, of, { resamples });
   return names.map((name, at) => ({ name, value: values[at]!, ...intervals[at]! }));
 }
 
-/** Mean loss and calibration error of probabilities at a temperature. */
+/** The outputs of these images, with repeats. */
+function outputsAt({ probabilities, labels }: Outputs, classes: number, places: Int32Array): Outputs {
+  const rows = new Float32Array(places.length * classes);
+  places.forEach((place, at) => rows.set(probabilities.subarray(place * classes, (place + 1) * classes), at * classes));
+  return { probabilities: rows, labels: places.map((place) => labels[place]!) };
+}
+
+/** Mean cross entropy and calibration error of probabilities at a temperature. */
 export function calibratedFigures(
   { probabilities, labels }: Outputs,
   classes: number,

@@ -90,20 +90,23 @@ function holdsSomething(folder: string): boolean {
 /** Why a new run cannot start in a folder, and what to do: nobody is told to remove a run. */
 function occupied(path: string): TrainerError {
   const other = "choose another folder with --out";
+  if (isHeld(path)) {
+    const message = `The run's folder ${path} holds a run that is under way. Wait for its end, or ${other}.`;
+    return new TrainerError("ERR_LOCKED", message);
+  }
   const advice = !existsSync(join(path, runFiles.config))
     ? `is not empty and holds no run. Please ${other}.`
-    : isHeld(path)
-      ? `holds a run that is under way. Wait for its end, or ${other}.`
-      : existsSync(join(path, runFiles.summary))
-        ? `holds a run. Resume or extend it with --resume ${path}, or ${other}.`
-        : `holds an unfinished run. Resume it with --resume ${path}, or ${other}.`;
+    : existsSync(join(path, runFiles.summary))
+      ? `holds a run. Resume or extend it with --resume ${path}, or ${other}.`
+      : `holds an unfinished run. Resume it with --resume ${path}, or ${other}.`;
   return new TrainerError("ERR_OUTPUT", `The run's folder ${path} ${advice}`);
 }
 
 /**
  * Creates `out`, or the next free `runs/<name>-<number>`.
  *
- * @throws TrainerError ERR_OUTPUT when it cannot be created, cannot be written, or holds something already
+ * @throws TrainerError ERR_OUTPUT when it cannot be created, cannot be written, or holds something already; ERR_LOCKED when a
+ *   run is under way in it
  */
 export function createRunFolder({
   out,

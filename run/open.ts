@@ -18,7 +18,7 @@ import { suggestion } from "../core/options.js";
 import { type Calibration, type CalibrationResult, readCalibration } from "./calibration.js";
 import type { EvaluateOptions, RunEvaluation } from "./evaluate.js";
 import { classify, type ImageSource, type Network, networkInput, openNetwork, readImage } from "./network.js";
-import { configOfRun, inEvaluation, inNetwork } from "./origin.js";
+import { configOfRun, inEvaluation, inImages, inNetwork } from "./origin.js";
 import { type Answer, answers, type Prediction, type PredictOptions } from "./predict.js";
 import { type RunConfigRecord, runFiles } from "./record.js";
 import { olderNote, readRecord, readSummary } from "./record-files.js";
@@ -139,7 +139,7 @@ export interface RunFiles {
 export async function openFolder(
   folder: string,
   { config: own, data, watch }: OpenOptions = {},
-  purpose: "predict" | "evaluate" = "predict",
+  purpose: "predict" | "images" | "evaluate" = "predict",
 ): Promise<RunFiles> {
   const path = resolve(folder);
   const record = readRecord(path);
@@ -152,7 +152,7 @@ export async function openFolder(
       `${path} is not a finished run: it has no ${basename(file)}. Finish it with trainer --resume ${folder}`,
     );
   }
-  const needed = { predict: inNetwork, evaluate: inEvaluation }[purpose](record);
+  const needed = { predict: inNetwork, images: inImages, evaluate: inEvaluation }[purpose](record);
   const config = await configOfRun({ folder: path, record }, { own, data, needed });
   const trainer = new Trainer(config);
   watch?.(trainer.events);

@@ -120,8 +120,14 @@ export const inNetwork =
   ({ kind, name }) =>
     kind === "model" || (kind === "plugin" && (inference === undefined || inference.includes(name)));
 
-/** The same and the data: what evaluating needs. */
-export const inEvaluation =
+/** The same and the data: what drawing the run's images, or quantizing by them, needs. */
+export const inImages =
   (record: RunConfigRecord): Needed =>
   (part) =>
     part.kind === "data set" || inNetwork(record)(part);
+
+/** The same, loss and metrics: what evaluating needs. */
+export const inEvaluation =
+  (record: RunConfigRecord): Needed =>
+  (part) =>
+    part.kind === "loss" || part.kind === "metric" || inImages(record)(part);

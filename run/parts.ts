@@ -11,6 +11,7 @@ import { metricsByName } from "../core/metrics.js";
 import { models } from "../core/models/index.js";
 import { lossesByName } from "../core/nn/losses.js";
 import { optimizers } from "../core/nn/optimizers-by-name.js";
+import { suggestion } from "../core/options.js";
 import { type Given, isOfFactory, makePart, type Part } from "../core/parts.js";
 import { plugins } from "../plugins/index.js";
 import { toJson } from "./json.js";
@@ -30,6 +31,20 @@ const builtIn: Readonly<Record<PartKind, Factories>> = {
   metric: metricsByName as Factories,
   plugin: plugins as unknown as Record<string, PluginFactory>,
 };
+
+/**
+ * A built-in part by the name that records give it.
+ *
+ * @throws TrainerError ERR_UNKNOWN_NAME
+ */
+export function builtInPart(kind: PartKind, name: string): Part<PartRecord> {
+  const names = Object.keys(builtIn[kind]);
+  if (names.includes(name)) return builtIn[kind][name]!(undefined as never);
+  throw new TrainerError(
+    "ERR_UNKNOWN_NAME",
+    `There is no built-in ${kind} "${name}"${suggestion(name, names)}. There are ${names.join(", ")}.`,
+  );
+}
 
 /** A part that a record cannot make again. */
 export interface OwnPart extends PartRecord {
@@ -162,8 +177,7 @@ export function configFromRecord(record: RunConfigRecord, own?: TrainerConfig, d
     if (!part) missing.push(each);
     return { ...wanted, part: part ?? absent(wanted) };
   });
-  const gone = (kind: PartKind, name: string): boolean =>
-    missing.some((each) => each.kind === kind && each.name === name);
+  const gone = (name: string): boolean => missing.some((each) => each.kind === "plugin" && each.name === name);
   const one = <T>(kind: PartKind): T => made.find((each) => each.kind === kind)!.part as T;
   return {
     missing,
@@ -173,8 +187,8 @@ export function configFromRecord(record: RunConfigRecord, own?: TrainerConfig, d
       model: one("model"),
       optimizer: one("optimizer"),
       loss: one("loss"),
-      metrics: made.flatMap(({ kind, name, part }) => (kind === "metric" && !gone(kind, name) ? [part as never] : [])),
-      plugins: made.flatMap(({ kind, name, part }) => (kind === "plugin" && !gone(kind, name) ? [part as never] : [])),
+      metrics: made.flatMap(({ kind, part }) => (kind === "metric" ? [part as never] : [])),
+      plugins: made.flatMap(({ kind, name, part }) => (kind === "plugin" && !gone(name) ? [part as never] : [])),
     },
   };
 }
@@ -189,6 +203,12 @@ function movedTo(path: string, data: OwnPart): OwnPart {
     "ERR_OPTION",
     `--data does not go with ${named([data])}, which is not built in. Give the new path to it in your config.`,
   );
+}
+
+/** Before runs had a monitor, early stopping watched the validation loss by an option of its own. */
+function withMonitor({ name, options }: PartRecord): PartRecord {
+  const { metric, ...others } = options;
+  return { name, options: name === "early-stopping" && metric === "loss" ? others : options };
 }
 
 /**
@@ -211,6 +231,6 @@ export function asOfNow(record: RunConfigRecord): RunConfigRecord {
     optimizer: filled("optimizer", record.optimizer),
     loss: filled("loss", record.loss ?? { name: "cross-entropy", options: {} }),
     metrics: (record.metrics ?? []).map((metric) => filled("metric", metric)),
-    plugins: record.plugins.map((plugin) => filled("plugin", plugin)),
+    plugins: record.plugins.map((plugin) => filled("plugin", record.monitor ? plugin : withMonitor(plugin))),
   };
 }

@@ -12,6 +12,8 @@ import { type RunConfigRecord, readPreprocessing, runFiles } from "./record.js";
 
 const part = z.looseObject({ name: z.string(), options: z.record(z.string(), z.unknown()) });
 
+const monitor = z.looseObject({ metric: z.string(), direction: z.enum(["lower", "higher"]) });
+
 /** What this program takes from the file beside the config's own fields, which are checked as a config is. */
 export const recordShape = z.looseObject({
   name: z.string(),
@@ -24,6 +26,7 @@ export const recordShape = z.looseObject({
   loss: part.default({ name: "cross-entropy", options: {} }),
   metrics: z.array(part).default([]),
   plugins: z.array(part),
+  monitor: monitor.optional(),
   id: z.string().optional(),
   inference: z.array(z.string()).optional(),
   source: z.looseObject({ path: z.string(), sha256: z.string() }).optional(),
@@ -55,6 +58,7 @@ export const summaryShape = z.looseObject({
   stopReason: z.string(),
   validation: views.optional(),
   test: views.optional(),
+  best: monitor.extend({ value: figure, epoch: z.number(), step: z.number() }).optional(),
   costs: z.record(z.string(), z.object({ millisecondsPerStep: z.number(), share: z.number() })),
 });
 

@@ -163,11 +163,11 @@ const bugs = [
     "the end of a run",
   ],
   [
-    "early stopping takes NaN for the best",
-    "plugins/early-stopping/patience.ts",
-    "  if (!Number.isFinite(value)) return false;\n",
-    "",
-    "tests/plugins/early-stopping.test.ts",
+    "NaN is the best",
+    "core/monitor.ts",
+    "  if (value === undefined || !Number.isFinite(value)) return false;\n",
+    "  if (value === undefined) return false;\n",
+    "tests/core/monitor.test.ts",
   ],
   [
     "a tie counts for the model",

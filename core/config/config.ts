@@ -4,6 +4,7 @@ import type { DataSource } from "../data/dataset.js";
 import { TrainerError } from "../errors.js";
 import type { Plugin } from "../loop/plugin.js";
 import type { Metric } from "../metrics.js";
+import { type Monitor, monitorOf } from "../monitor.js";
 import { type Loss, losses } from "../nn/losses.js";
 import type { ModelSource } from "../nn/model.js";
 import { type Optimizer, sgd } from "../nn/optimizers.js";
@@ -26,6 +27,12 @@ export interface TrainerConfig {
   loss?: Given<Loss>;
   /** More figures of every evaluation: `metrics.macroRecall()`, `metrics.balancedAccuracy()`, `metrics.f1()` or your own. */
   metrics?: readonly Given<Metric>[];
+  /**
+   * What the best epoch is measured by: "loss" (the default), "top1" or "top5" of validation, "train-loss", or the name of one of
+   * `metrics`. The best epoch's checkpoint stays, `early-stopping` waits for it, and `summary.json` names it. A metric
+   * says itself which way is better, unless `direction` does.
+   */
+  monitor?: string | { metric: string; direction?: Monitor["direction"] };
   /** Base rate, before schedules and group factors. */
   learningRate: number;
   epochs: number;
@@ -169,14 +176,16 @@ export function resolveConfig(config: TrainerConfig): ResolvedConfig {
   const parsed = attempt(() => parseOptions("the config", configSchema, config));
   for (const part of partsOf(config)) attempt(() => makePart(part));
   if (!parsed || mistakes.length > 0) throw allOf(mistakes);
-  const { data, model, optimizer, loss, metrics, plugins } = parsed;
+  const { data, model, optimizer, loss, plugins } = parsed;
+  const metrics = parsed.metrics.map(makePart);
   return {
     ...parsed,
+    monitor: monitorOf(parsed.monitor, metrics),
     data: makePart(data),
     model: makePart(model),
     optimizer: makePart(optimizer ?? sgd()),
     loss: makePart(loss ?? losses.crossEntropy()),
-    metrics: metrics.map(makePart),
+    metrics,
     plugins: plugins.map(makePart),
   };
 }

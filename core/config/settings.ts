@@ -2,6 +2,7 @@
 import { z } from "zod";
 import type { DataSource } from "../data/dataset.js";
 import type { Metric } from "../metrics.js";
+import type { Monitor } from "../monitor.js";
 import type { Loss } from "../nn/losses.js";
 import type { ModelSource } from "../nn/model.js";
 import type { Optimizer } from "../nn/optimizers.js";
@@ -17,6 +18,11 @@ const onDivergence = z.union(
   { error: 'expected "halt", { skip: 3 } or { rollback: 2, factor: 0.5 }' },
 );
 export type DivergencePolicy = z.output<typeof onDivergence>;
+
+const monitor = z.union(
+  [z.string().min(1), z.strictObject({ metric: z.string().min(1), direction: z.enum(["lower", "higher"]).optional() })],
+  { error: 'expected the name of a metric, or { metric: "f1", direction: "higher" }' },
+);
 
 /** Everything of a config but its parts, with the defaults. `TrainerConfig` documents each field. */
 export const settingsSchema = z.strictObject({
@@ -48,6 +54,11 @@ export const settingsSchema = z.strictObject({
     .default(true)
     .describe("run the computations of a step as TensorFlow graphs; same bits, less time"),
   evaluateEvery: count.default(1).describe("epochs between two evaluations; the last epoch always has one"),
+  monitor: monitor
+    .default({ metric: "loss", direction: "lower" })
+    .describe(
+      "what the best epoch is measured by: loss, top1 or top5 of validation, train-loss, or one of the metrics",
+    ),
   onDivergence: onDivergence
     .default("halt")
     .describe(
@@ -72,7 +83,8 @@ export interface PartRecord {
 }
 
 /** A checked config as plugins see it: the settings, the parts, and the other plugins by name and options. */
-export type RunConfig = Settings & {
+export type RunConfig = Omit<Settings, "monitor"> & {
+  readonly monitor: Monitor;
   readonly data: DataSource;
   readonly model: ModelSource;
   readonly optimizer: Optimizer;

@@ -1,5 +1,5 @@
 /** Calibration: how well a network's probabilities match its accuracy (Guo et al. 2017). */
-import type { Outputs } from "../loop/types.js";
+import { type Outputs, rankOf } from "../metrics.js";
 import { saidOf } from "./confusion.js";
 
 export interface CalibrationBin {
@@ -22,7 +22,7 @@ export interface Calibration {
 export interface Confidences {
   /** The largest probability of each image. */
   readonly confidence: Float32Array;
-  /** 1 where the predicted class is the true one. */
+  /** 1 where the true class has the largest probability, alone. */
   readonly correct: Uint8Array;
 }
 
@@ -33,7 +33,7 @@ export function confidences({ probabilities, labels }: Outputs, classes: number)
   labels.forEach((label, row) => {
     const said = saidOf(probabilities, row, classes);
     confidence[row] = probabilities[row * classes + said]!;
-    correct[row] = Number(said === label);
+    correct[row] = Number(rankOf(probabilities, row, classes, label) === 0);
   });
   return { confidence, correct };
 }

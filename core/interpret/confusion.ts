@@ -1,5 +1,5 @@
 /** The confusion matrix, and precision and recall from it. */
-import type { Outputs } from "../loop/types.js";
+import { type Outputs, predictedIn } from "../metrics.js";
 
 /** Number of images, [true class, predicted class] row by row. */
 export type Confusion = Float64Array;
@@ -13,11 +13,11 @@ export function saidOf(probabilities: Float32Array, row: number, classes: number
   return said;
 }
 
-/** Rows with NaN predict nothing and are not counted. */
+/** A tie with the true class is a mistake, as in top-1. Rows with NaN predict nothing and are not counted. */
 export function confusion({ probabilities, labels }: Outputs, classes: number): Confusion {
   const counts = new Float64Array(classes * classes);
   labels.forEach((label, row) => {
-    const said = saidOf(probabilities, row, classes);
+    const said = predictedIn(probabilities, row, classes, label);
     if (Number.isFinite(probabilities[row * classes + said]!)) counts[label * classes + said]!++;
   });
   return counts;

@@ -35,7 +35,7 @@ export const explodes = (loss: number, lowest: number): boolean => !Number.isFin
 export interface RateSuggestion {
   /** The rate with the steepest fall of the loss over the logarithm of the rate. */
   readonly steepest: number;
-  /** A tenth of the rate with the lowest smoothed loss: the largest that is still safe. */
+  /** A tenth of the largest rate whose loss is still within a tenth of its fall above the lowest one. */
   readonly safe: number;
 }
 
@@ -46,6 +46,9 @@ export interface RateProblem {
   readonly lowest: number;
   readonly needed: number;
 }
+
+/** How far above the lowest loss, in shares of the fall, the floor of the curve reaches. */
+const floorShare = 0.1;
 
 /** A smaller fall is noise, or the network only learns to guess: it calibrates its outputs. */
 const leastFall = 0.05;
@@ -77,7 +80,25 @@ export function suggestRates(
     if (here < slope) [steepest, slope] = [at, here];
   }
   if (steepest < 0) return { problem: "flat", ...found };
-  return { steepest: points[steepest]!.rate, safe: points[lowest]!.rate / 10 };
+  return { steepest: points[steepest]!.rate, safe: points[endOfFloor(points)]!.rate / 10 };
+}
+
+/**
+ * The last place where the loss is still about its lowest: larger rates begin to diverge. The lowest place itself is no
+ * measure, since the floor is flat over half a decade, and noise decides which of its places is the lowest.
+ */
+function endOfFloor(points: readonly RatePoint[]): number {
+  const half = Math.max(2, Math.floor(points.length / 20));
+  const losses = points.map((_, at) =>
+    mean(points.slice(Math.max(0, at - half), at + half + 1).map(({ loss }) => loss)),
+  );
+  const last = points.length - 1 - half; // behind it the mean lacks the losses that diverge
+  let lowest = Math.min(2 * half, last);
+  for (let at = lowest; at <= last; at++) if (losses[at]! < losses[lowest]!) lowest = at;
+  const ceiling = losses[lowest]! + floorShare * (losses[2 * half]! - losses[lowest]!);
+  let end = lowest;
+  while (end < last && losses[end + 1]! <= ceiling) end++;
+  return end;
 }
 
 /** Least squares, over the logarithm of the rate. */

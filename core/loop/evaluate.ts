@@ -105,22 +105,35 @@ export function figures(outputs: Outputs, classes: number, loss?: Loss): { loss:
 /** Images of one call of a loss. */
 const chunk = 1024;
 
-/** The mean of a loss over all images. Logarithms of probabilities are logits of the same distribution. */
-function lossOf(loss: Loss, { probabilities, labels }: Outputs, classes: number): number {
+/** The mean of a loss over all images. */
+function lossOf(loss: Loss, outputs: Outputs, classes: number): number {
+  const { length } = outputs.labels;
   let sum = 0;
-  for (let start = 0; start < labels.length; start += chunk) {
-    const part = labels.subarray(start, start + chunk);
-    sum += tf.tidy(() => {
-      const rows = probabilities.subarray(start * classes, (start + part.length) * classes);
-      const logits = tf.tensor2d(
-        rows.map((value) => Math.log(Math.max(value, 1e-38))),
-        [part.length, classes],
-      );
-      const targets = tf.cast(tf.oneHot(tf.tensor1d(part, "int32"), classes), "float32");
-      return part.length * (loss.compute(logits, targets).dataSync()[0] as number);
-    });
+  for (let start = 0; start < length; start += chunk) {
+    const end = Math.min(length, start + chunk);
+    sum += (end - start) * lossBetween(loss, outputs, classes, start, end);
   }
-  return sum / labels.length;
+  return sum / length;
+}
+
+/** The loss of each image: cross entropy by its formula, any other in a batch of one. */
+export function lossOfEach(outputs: Outputs, classes: number, loss: Loss): Float64Array {
+  if (loss.name === "cross-entropy") return scores(outputs, classes).loss;
+  return Float64Array.from(outputs.labels, (_, row) => lossBetween(loss, outputs, classes, row, row + 1));
+}
+
+/** The mean of a loss over some rows. Logarithms of probabilities are logits of the same distribution. */
+function lossBetween(loss: Loss, outputs: Outputs, classes: number, from: number, to: number): number {
+  return tf.tidy(() => {
+    const rows = outputs.probabilities.subarray(from * classes, to * classes);
+    const logits = tf.tensor2d(
+      rows.map((value) => Math.log(Math.max(value, 1e-38))),
+      [to - from, classes],
+    );
+    const labels = tf.tensor1d(outputs.labels.subarray(from, to), "int32");
+    const targets = tf.cast(tf.oneHot(labels, classes), "float32");
+    return loss.compute(logits, targets).dataSync()[0]!;
+  });
 }
 
 const moreFigures = (outputs: Outputs, classes: number, metrics: readonly Metric[]): Record<string, number> =>

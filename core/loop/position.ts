@@ -4,8 +4,10 @@
  */
 import type { RawBatch } from "../data/loader.js";
 import { TrainerError } from "../errors.js";
+import { type BestEpoch, improves, type Monitor, monitored } from "../monitor.js";
 import type { MetricsRecord } from "./events.js";
 import type { StepResult } from "./step.js";
+import type { EpochSummary } from "./types.js";
 
 export interface Sums {
   /** Micro-batches. */
@@ -40,6 +42,8 @@ export interface Position {
   rateFactor: number;
   /** Of the last evaluation on validation images. */
   validation?: MetricsRecord;
+  /** By the config's `monitor`. */
+  best?: BestEpoch;
   /** Why a plugin ended the run; a run that was interrupted has none and goes on. */
   ended?: string;
 }
@@ -121,6 +125,12 @@ export function leaveOut(position: Position, closes: boolean): void {
   position.microBatch++;
   position.batchInEpoch++;
   if (closes) position.window = nothing();
+}
+
+/** The best epoch, the one that ends here included. */
+export function bestOf({ best, step }: Position, summary: EpochSummary, monitor: Monitor): BestEpoch | undefined {
+  const value = monitored(summary, monitor.metric);
+  return improves(value, best?.value, monitor.direction) ? { ...monitor, value, epoch: summary.epoch, step } : best;
 }
 
 /** To the next epoch. */

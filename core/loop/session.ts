@@ -9,6 +9,7 @@ import { divide, limit, splitNotes, subset } from "../data/holdout.js";
 import { loadData } from "../data/load.js";
 import { createLoader, type Loader } from "../data/loader.js";
 import { TrainerError } from "../errors.js";
+import { monitorName } from "../monitor.js";
 import {
   forward,
   initialWeights,
@@ -86,6 +87,13 @@ export async function createSession(
   for (const note of splitNotes(available.labels, split, data.classes, data.validation ? 1 : holdout)) warn(note);
   const train = split.validation.length === 0 ? available : subset(available, split.train);
   const held = split.validation.length > 0 ? subset(available, split.validation) : undefined;
+  const { metric } = config.monitor;
+  if (!held && metric !== "loss" && metric !== "train-loss") {
+    throw new TrainerError(
+      "ERR_OPTION",
+      `monitor watches the ${monitorName(metric)}, and the run has no validation images. Set holdout above 0, or monitor: "train-loss".`,
+    );
+  }
   const test = data.test && limitTest !== undefined ? limit(data.test, limitTest, seed) : data.test;
 
   const dropLast = leavesOneValue(model.layer, inputSize, train.length, batchSize);

@@ -18,7 +18,7 @@ export function fitSummary(
   config: ResolvedConfig,
   { backend, parameters }: Session,
   costs: ReadonlyMap<string, ReadonlyMap<HookName, TapCost>>,
-  { epoch, step, seconds, samplesSeen, validation }: Position,
+  { epoch, step, seconds, samplesSeen, validation, best }: Position,
   { test, stopReason }: Pick<FitSummary, "test" | "stopReason">,
   since: Pick<Position, "step" | "seconds">,
 ): FitSummary {
@@ -35,6 +35,7 @@ export function fitSummary(
     seconds,
     validation,
     test,
+    best,
     stopReason,
     imagesPerSecond: seconds > 0 ? samplesSeen / seconds : 0,
     costs: pluginCosts(costs, step - since.step, seconds - since.seconds),

@@ -23,7 +23,7 @@ import { createHooks, type HookSet } from "./hook-set.js";
 import { formatPlan, makePlan } from "./plan.js";
 import type { Plugin } from "./plugin.js";
 import { type AppliedPlugin, applyPlugins, disposePlugins } from "./plugin-instances.js";
-import { advance, mustBeNext, nextEpoch } from "./position.js";
+import { advance, bestOf, mustBeNext, nextEpoch } from "./position.js";
 import { createSession, type Session } from "./session.js";
 import { cloned, disposeAll } from "./snapshot.js";
 import { disposeState, replaceWeights, runStep, type StepContext, type StepResult } from "./step.js";
@@ -197,6 +197,7 @@ export class Trainer {
       due && !isInterrupted(fit) ? await this.#evaluate(fit, this.#choose(fit, "validation"), "validation") : undefined;
     const summary = epochSummary(progressOf(fit), position, whole, validation);
     position.validation = metricsRecord(validation);
+    position.best = bestOf(position, summary, this.config.monitor);
     if (whole) nextEpoch(position);
     await call.onEpochEnd(summary);
     this.events.emit("epoch:end", epochRecord(summary));

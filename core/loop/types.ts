@@ -4,6 +4,7 @@ import type { Backend } from "../backend/index.js";
 import type { RunConfig } from "../config/settings.js";
 import type { Data } from "../data/dataset.js";
 import type { Outputs } from "../metrics.js";
+import type { BestEpoch } from "../monitor.js";
 import type { Weights } from "../nn/layer.js";
 
 import type { Model } from "../nn/model.js";
@@ -169,6 +170,8 @@ export interface FitSummary {
   readonly stopReason: string;
   readonly validation?: Metrics;
   readonly test?: Metrics;
+  /** The best epoch by the config's `monitor`; none where no epoch had that figure. */
+  readonly best?: BestEpoch;
   /** Plugin -> milliseconds a step, and the share of the training time. */
   readonly costs: Readonly<Record<string, { millisecondsPerStep: number; share: number }>>;
 }

@@ -1,16 +1,26 @@
 /** Early stopping (Prechelt 1998): ends a run that no longer improves, and restores its best weights. */
 import * as tf from "@tensorflow/tfjs-core";
 import { z } from "zod";
-import { definePlugin, type Evaluation, type FitContext, type RunConfig } from "../../core/index.js";
-import { builtIn, type Cycles, exhausted, figureOf, fresh, next, type Patience } from "./patience.js";
+import {
+  definePlugin,
+  type Evaluation,
+  type FitContext,
+  type Monitor,
+  monitored,
+  monitorOf,
+  type RunConfig,
+} from "../../core/index.js";
+import { type Cycles, exhausted, fresh, next, type Patience } from "./patience.js";
 
 const options = z.strictObject({
   patience: z.int().min(0).default(5).describe("evaluations without improvement before the run stops"),
   metric: z
     .string()
-    .default("loss")
-    .describe("what must improve: loss, top1 or top5 of validation, train-loss, or a metric of the config"),
-  direction: z.enum(["lower", "higher"]).optional().describe("which way is better; as the metric says by default"),
+    .optional()
+    .describe(
+      "what must improve: loss, top1 or top5 of validation, train-loss, or a metric; the config's monitor if left out",
+    ),
+  direction: z.enum(["lower", "higher"]).optional().describe("which way is better; as the metric says if left out"),
   minDelta: z.number().min(0).default(0).describe("least change that counts as an improvement"),
 });
 
@@ -18,10 +28,13 @@ const options = z.strictObject({
 const cyclesOf = ({ plugins }: RunConfig): Cycles | undefined =>
   plugins.find(({ name }) => name === "cosine-restarts")?.options as Cycles | undefined;
 
-/** Which way a figure is better: one that every run has, or one of the config's metrics. */
-function directionOf(metric: string, { metrics }: RunConfig): "lower" | "higher" {
-  if (Object.hasOwn(builtIn, metric)) return builtIn[metric as keyof typeof builtIn];
-  return metrics.find(({ name }) => name === metric)?.better ?? "higher";
+/** A metric of the plugin's own, or the run's. @throws TrainerError ERR_OPTION for one that no evaluation has */
+function watched(
+  { metric, direction }: { metric?: string | undefined; direction?: Monitor["direction"] | undefined },
+  { metrics, monitor }: RunConfig,
+): Monitor {
+  if (metric !== undefined) return monitorOf({ metric, direction }, metrics, "early-stopping");
+  return { metric: monitor.metric, direction: direction ?? monitor.direction };
 }
 
 type Kept = ReadonlyMap<string, tf.Tensor>;
@@ -33,12 +46,8 @@ export const earlyStopping = definePlugin({
   name: "early-stopping",
   summary: "Stops when validation no longer improves, and restores the best weights",
   options,
-  check({ patience, metric }, config) {
-    const names = [...Object.keys(builtIn), ...config.metrics.map(({ name }) => name)];
-    if (!names.includes(metric)) {
-      const text = `early-stopping watches "${metric}", which no evaluation has. Known: ${names.join(", ")}.`;
-      return [{ level: "error", text }];
-    }
+  check({ patience, ...given }, config) {
+    const { metric } = watched(given, config);
     if (metric !== "train-loss" && config.holdout === 0) {
       const text = `early-stopping watches validation ${metric}, but holdout is 0. Set holdout, or metric: "train-loss".`;
       return [{ level: "error", text }];
@@ -49,8 +58,9 @@ export const earlyStopping = definePlugin({
       `the count: with patience ${patience}, no cycle under ${2 * Math.max(1, patience)} epochs can stop the run.`;
     return [{ level: "hint", text }];
   },
-  apply({ patience, metric, direction, minDelta }, { hooks, config }) {
-    const rule = { patience, minDelta, rising: (direction ?? directionOf(metric, config)) === "higher" };
+  apply({ patience, minDelta, ...given }, { hooks, config }) {
+    const { metric, direction } = watched(given, config);
+    const rule = { patience, minDelta, direction };
     let state: Patience = fresh;
     let source = "current";
     let best: Kept = new Map();
@@ -70,7 +80,7 @@ export const earlyStopping = definePlugin({
       return { ...evaluation, weights: best, source: `best of epoch ${state.best.epoch + 1}${of}` };
     });
     hooks.onEpochEnd.tap((summary) => {
-      const value = figureOf(summary, metric);
+      const value = monitored(summary, metric);
       const before = state;
       if (value !== undefined) state = next(state, value, summary.epoch, rule, cyclesOf(config));
       if (state.best !== before.best) {

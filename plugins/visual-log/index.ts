@@ -95,8 +95,13 @@ function evaluationEntries({ purpose, step, loss, top1, top5, more = {} }: Event
 
 /** Hyperparameters to compare runs by: plain settings, and each plugin with its options. */
 function hyperparametersOf(run: FitContext): Record<string, Hyperparameter> {
-  const { model, optimizer, plugins, data, ...rest } = configRecord(run.config);
-  const found: Record<string, Hyperparameter> = { data: data.name, model: model.name, optimizer: optimizer.name };
+  const { model, optimizer, loss, plugins, data, ...rest } = configRecord(run.config);
+  const found: Record<string, Hyperparameter> = {
+    data: data.name,
+    model: model.name,
+    optimizer: optimizer.name,
+    loss: loss.name,
+  };
   const add = (prefix: string, values: Readonly<Record<string, unknown>>): void => {
     for (const [name, value] of Object.entries(values)) {
       if (["number", "string", "boolean"].includes(typeof value)) found[prefix + name] = value as Hyperparameter;

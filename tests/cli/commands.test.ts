@@ -50,7 +50,7 @@ describe("fit", () => {
     for (const epoch of [1, 2]) expect(first.stderr).toMatch(new RegExp(`^epoch ${epoch}/2  train .*val .*img/s`, "m"));
     expect(first.stderr, "no live line where there is no terminal").not.toContain("\r");
     const { test, validation } = json(join(run, "summary.json"));
-    expect(first.stdout).toMatch(/^micro: ended after 2 epochs and 8 steps \(epochs\)$/m);
+    expect(first.stdout).toMatch(/^micro: ended after 2 epochs, 8 steps \(epochs\)$/m);
     expect(first.stdout).toMatch(new RegExp(`validation +${(validation.top1 * 100).toFixed(1)} % .*best of epoch`));
     expect(first.stdout).toMatch(new RegExp(`test +${(test.top1 * 100).toFixed(1)} % .* ${test.loss.toFixed(4)} `));
     expect(first.stdout).toMatch(/test, one view /);
@@ -91,6 +91,27 @@ describe("fit", () => {
     );
     expect(events.at(-1)).toMatchObject({ preset: "micro", steps: 8, test: { count: 12 } });
     expect(stderr).toMatch(/^epoch 2\/2/m);
+  });
+
+  it("takes other built-in parts by name, with the options before them or a line that says they are left out", async () => {
+    const few = ["--preset", "quickstart", "--limit-train", "40", "--limit-test", "10", "--max-steps", "1", "--quiet"];
+    const made = async (out: string, ...words: string[]) => {
+      const { code, stderr } = await trainer(...few, ...words, "--out", join(base, out));
+      expect({ code, stderr }).toMatchObject({ code: 0 });
+      return { stderr, config: json(join(base, out, "config.resolved.json")) };
+    };
+    const larger = await made("larger", "--set", "model=resnet34");
+    expect(larger.config.model).toMatchObject({ name: "resnet34", options: { width: 8, stem: "cifar" } });
+    expect(larger.stderr).not.toContain("--set");
+    const other = await made("other", "--set", "optimizer=adamw", "--set", 'metrics=["f1"]', "--set", "monitor=f1");
+    expect(other.stderr).toContain(
+      'warning: --set optimizer=adamw: "adamw" has its default options; it does not take those of "sgd" (momentum, nesterov).',
+    );
+    expect(other.config).toMatchObject({
+      optimizer: { name: "adamw" },
+      metrics: [{ name: "f1" }],
+      monitor: { metric: "f1", direction: "higher" },
+    });
   });
 
   it("gives what it is told to the run", async () => {

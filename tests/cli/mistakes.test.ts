@@ -87,6 +87,12 @@ const mistakes: [string, string[], number, RegExp][] = [
     /--set epochs: Expected key=value, such as epochs=20/,
   ],
   ["a setting of nothing", [...quick, "--set", "lr=0.1"], 2, /unknown option "lr" \(did you mean "learningRate"\?\)/],
+  [
+    "a model that is not built in",
+    [...quick, "--set", "model=resnt34"],
+    2,
+    /no built-in model "resnt34" \(did you mean "resnet34"\?\)/,
+  ],
   ["a setting of another plugin", [...quick, "--set", "plugins.cutmx.alpha=1"], 2, /no plugin "cutmx" \(/],
   [
     "a value of a setting",

@@ -185,6 +185,13 @@ describe("an epoch's line", () => {
     expect(text().trimEnd().split("\n").at(-1)).toBe(line);
   });
 
+  it("shows the config's metrics", () => {
+    const { events, text } = watch(false, 30);
+    const line = epoch(0, 0.5);
+    events.emit("epoch:end", { ...line, validation: { ...line.validation!, more: { f1: 0.4321 } } });
+    expect(text()).toContain("val 2.100 50.0 %  f1 0.432  lr");
+  });
+
   it("shows training accuracy without validation, and whole lines without a terminal", () => {
     const narrow = watch(true, 30);
     narrow.events.emit("epoch:end", epoch(0, undefined));
@@ -352,6 +359,30 @@ describe("words", () => {
     expect(formatResults(summary, { classes: 6 })).toMatch(/top-1 +top-5[^]*50\.0 % +100\.0 %/);
   });
 
+  it("metrics of the config, and the best epoch by the monitor", () => {
+    const metrics = { count: 2, loss: 1, top1: 0.5, top5: 1, source: "current", more: { f1: 0.4321 } };
+    const text = formatResults({
+      preset: "p",
+      seed: 1,
+      backend: "wasm",
+      backendVersion: "1",
+      precision: "float32",
+      threads: 2,
+      parameters: 1,
+      epochs: 2,
+      steps: 4,
+      seconds: 0,
+      imagesPerSecond: 0,
+      stopReason: "epochs",
+      costs: {},
+      validation: metrics,
+      best: { metric: "top1", direction: "higher", value: 0.5, epoch: 1, step: 4 },
+    });
+    expect(text).toMatch(/top-1 +top-5 +loss +f1 +weights\n.*validation +50\.0 % +100\.0 % +1\.0000 +0\.4321 +current/);
+    expect(text).toContain("ended after 2 epochs, 4 steps (epochs)");
+    expect(text).toContain("best epoch 2: validation top-1 50.0 %");
+  });
+
   it("results of a run that measured nothing", () => {
     const text = formatResults({
       preset: "p",
@@ -368,6 +399,6 @@ describe("words", () => {
       stopReason: "interrupted (SIGINT)",
       costs: {},
     });
-    expect(text).toBe("\np: ended after 0 epochs and 1 steps (interrupted (SIGINT))\ntraining took 0 s, 0 images/s");
+    expect(text).toBe("\np: ended after 1 step (interrupted (SIGINT))\ntraining took 0 s, 0 images/s");
   });
 });

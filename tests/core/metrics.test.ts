@@ -72,8 +72,8 @@ describe("early stopping", () => {
 
   it("refuses a metric that no evaluation has", async () => {
     await expect(fit({ metric: "f2" })).rejects.toMatchObject({
-      code: "ERR_COMPOSITION",
-      message: expect.stringMatching(/watches "f2".*Known: loss, top1, top5, train-loss, macro-recall/),
+      code: "ERR_OPTION",
+      message: expect.stringMatching(/watches "f2".*Expected loss, top1, top5, train-loss, macro-recall/),
     });
   });
 });

@@ -14,14 +14,16 @@ beforeAll(async () => {
     .toFile(cat);
 });
 
-/** What is needed of a run's own parts: by predict and gradcam of files, by evaluate and gradcam, and by all else. */
+/** What needs a run's own parts: predict and gradcam of files; gradcam of the run's images; evaluate. All else needs each. */
 const kinds = {
-  data: { predict: false, evaluate: true },
-  model: { predict: true, evaluate: true },
-  optimizer: { predict: false, evaluate: false },
-  branch: { predict: true, evaluate: true },
-  step: { predict: false, evaluate: false },
-  watcher: { predict: false, evaluate: false },
+  data: { predict: false, images: true, evaluate: true },
+  model: { predict: true, images: true, evaluate: true },
+  optimizer: { predict: false, images: false, evaluate: false },
+  loss: { predict: false, images: false, evaluate: true },
+  metric: { predict: false, images: false, evaluate: true },
+  branch: { predict: true, images: true, evaluate: true },
+  step: { predict: false, images: false, evaluate: false },
+  watcher: { predict: false, images: false, evaluate: false },
 } as const;
 
 const commands: Record<string, (run: string) => string[]> = {
@@ -39,7 +41,8 @@ const commands: Record<string, (run: string) => string[]> = {
 const needs = (command: string, kind: keyof typeof kinds): boolean => {
   if (command === "compare" || command === "report") return false;
   if (["predict", "gradcam of a file", "export"].includes(command)) return kinds[kind].predict;
-  if (["evaluate", "gradcam", "export in int8"].includes(command)) return kinds[kind].evaluate;
+  if (["gradcam", "export in int8"].includes(command)) return kinds[kind].images;
+  if (command === "evaluate") return kinds[kind].evaluate;
   return true;
 };
 

@@ -4,13 +4,13 @@ import { type Evaluation, type FitContext, loadBackend, type Plugin, plainView }
 import { epochEnd, fitWeights, microConfig, mountPlugin, progressAt, weightsHash } from "../../core/testing/index.js";
 import { cosineRestarts } from "../../plugins/cosine-restarts/index.js";
 import { earlyStopping } from "../../plugins/early-stopping/index.js";
-import { type Cycles, exhausted, figureOf, fresh, next, type Rule } from "../../plugins/early-stopping/patience.js";
+import { type Cycles, exhausted, fresh, next, type Rule } from "../../plugins/early-stopping/patience.js";
 
 beforeAll(async () => void (await loadBackend()));
 
 /** The epoch, from 0, after which a sequence of figures stops; undefined when it never does. */
 function stopsAt(figures: readonly number[], rule: Partial<Rule>, cycles?: Cycles): number | undefined {
-  const full = { patience: 2, minDelta: 0, rising: false, ...rule };
+  const full = { patience: 2, minDelta: 0, direction: "lower" as const, ...rule };
   let state = fresh;
   for (const [epoch, figure] of figures.entries()) {
     state = next(state, figure, epoch, full, cycles);
@@ -38,21 +38,13 @@ describe("patience", () => {
   it("asks for more than minDelta, and for larger figures where they are better", () => {
     expect(stopsAt([1, 0.95, 0.92], { minDelta: 0.1 })).toBe(2);
     expect(stopsAt([1, 0.95, 0.89, 0.85, 0.8], { minDelta: 0.1 })).toBe(4);
-    expect(stopsAt([0.1, 0.2, 0.3, 0.3, 0.2], { rising: true })).toBe(4);
+    expect(stopsAt([0.1, 0.2, 0.3, 0.3, 0.2], { direction: "higher" })).toBe(4);
   });
 
   it("never takes NaN or infinity for the best, the first figure included", () => {
     expect(stopsAt([NaN, NaN], {})).toBe(1);
     expect(stopsAt([Infinity, 5, NaN, 4, NaN, NaN], {})).toBe(5);
-    expect(next(fresh, NaN, 0, { patience: 2, minDelta: 0, rising: true }).best).toBeNull();
-  });
-
-  it("takes the training loss of whole epochs alone, also where steps were left out", () => {
-    const left = epochEnd(3, undefined, { step: 70, train: { loss: 0.7, top1: 0.5 } }); // of 80
-    expect(figureOf(left, "train-loss")).toBe(0.7);
-    expect(figureOf({ ...left, whole: false }, "train-loss")).toBeUndefined();
-    expect(figureOf(left, "loss")).toBeUndefined();
-    expect(figureOf(epochEnd(3, { loss: 0.4 }, { whole: false }), "loss")).toBe(0.4);
+    expect(next(fresh, NaN, 0, { patience: 2, minDelta: 0, direction: "higher" }).best).toBeNull();
   });
 
   describe("beside restarts", () => {
@@ -65,7 +57,7 @@ describe("patience", () => {
     });
 
     it("sets the count to zero also when the restart's own epochs had no figure", () => {
-      const rule = { patience: 3, minDelta: 0, rising: false };
+      const rule = { patience: 3, minDelta: 0, direction: "lower" } as const;
       let state = next(fresh, 1, 0, rule, cycles);
       for (const epoch of [2, 3, 10, 11]) state = next(state, 1, epoch, rule, cycles);
       expect(state.wait).toBe(2);

@@ -135,7 +135,7 @@ describe("the page", () => {
       ({ value }) => value as { low: number; high: number },
     );
     expect(test!.high - test!.low).toBeGreaterThan(validation!.high - validation!.low);
-    expect(of("Best epoch")).toMatchObject({ value: 0.95, note: "validation accuracy of epoch 1" });
+    expect(of("Best epoch")).toMatchObject({ value: 1, note: "validation loss 1" });
     expect(of("Training time").value).toBe("3 min 20 s");
     expect(items.map(({ label }) => label)).toEqual([
       "Test accuracy",
@@ -146,6 +146,40 @@ describe("the page", () => {
       "Images per second",
       "Parameters",
     ]);
+  });
+
+  it("has a column and a chart for each metric of the config, and the best epoch by the monitor", () => {
+    const metrics = (loss: number, f1: number | string) => ({ count: 200, loss, top1: 0.9, top5: 1, more: { f1 } });
+    const history = historyOf(
+      step(2, 1),
+      epoch(0, 2, metrics(0.9, 0.4)),
+      epoch(1, 4, metrics(0.8, 0.7)),
+      epoch(2, 6, metrics(0.7, "NaN")),
+    );
+    const summary = {
+      stopReason: "epochs",
+      epochs: 3,
+      steps: 6,
+      seconds: 2,
+      imagesPerSecond: 12.3,
+      parameters: 1234,
+      validation: { ...metrics(0.7, 0.65), source: "current", singleView: { loss: 0.75, top1: 0.8, top5: 1 } },
+      costs: {},
+    } as unknown as NonNullable<RunParts["summary"]>;
+    const record = { name: "net", model: {}, data: {}, monitor: { metric: "f1", direction: "higher" } };
+    const page = runPage(
+      partsOf({ history, summary, record: record as unknown as RunParts["record"], status: "ended" }),
+    );
+    const best = block(page, "Headline figures", "tiles").items.find(({ label }) => label === "Best epoch");
+    expect(best).toMatchObject({ value: 2, note: "validation f1 0.7" });
+    const { columns, rows } = block(page, "Epochs", "table");
+    const at = columns.findIndex(({ name }) => name === "validation f1");
+    expect(columns[at]).toEqual({ name: "validation f1", format: "number", better: "higher" });
+    expect(rows.map((row) => row[at])).toEqual(["NaN", 0.7, 0.4]);
+    expect(block(page, "F1", "chart").series).toEqual([{ name: "validation", x: [2, 4], y: [0.4, 0.7], clock: 0 }]);
+    const results = block(page, "Results", "table");
+    expect(results.columns.map(({ name }) => name)).toEqual(["split", "top-1", "top-5", "loss", "f1", "weights"]);
+    expect(results.rows.map((row) => row[4])).toEqual([0.65, null]);
   });
 
   it("of a run under way says how far it is, from the pace of its last quarter, and ends with the config's last step", () => {

@@ -37,6 +37,7 @@ const others: Record<ConfigField, Partial<TrainerConfig>> = {
   optimizer: { optimizer: adamw() },
   loss: { loss: losses.focal() },
   metrics: { metrics: [metrics.f1()] },
+  monitor: { monitor: "top1" },
   learningRate: { learningRate: 0.06 },
   epochs: { epochs: 2 },
   batchSize: { batchSize: 4 },
@@ -194,11 +195,20 @@ describe("a continuation", () => {
     });
 
     it.each(
-      defaults.filter(([field]) => fieldClasses[field] === "fixed" && field !== "precision" && field !== "plugins"),
+      defaults.filter(
+        ([field]) => fieldClasses[field] === "fixed" && !["precision", "plugins", "monitor"].includes(field),
+      ),
     )("is refused another %s, shown beside the default", (field, value) => {
       const other = others[field as keyof typeof others];
       expect(forbiddenChanges(older(field), recordOf(other))).toEqual([
         { path: field, before: value, after: recordOf(other)[field as ConfigField] },
+      ]);
+    });
+
+    it("and another monitor, by its parts", () => {
+      expect(forbiddenChanges(older("monitor"), recordOf({ monitor: "top1" }))).toEqual([
+        { path: "monitor.metric", before: "loss", after: "top1" },
+        { path: "monitor.direction", before: "lower", after: "higher" },
       ]);
     });
 

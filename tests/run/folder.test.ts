@@ -100,6 +100,7 @@ describe("--out", () => {
     const lock = lockRun(root);
     const error = refusal(() => createRunFolder({ out: root, name: "a" }));
     lock.release();
+    expect(error).toMatchObject({ code: "ERR_LOCKED", exitCode: 75 });
     expect(error.message).toContain("holds a run that is under way. Wait for its end");
   });
 

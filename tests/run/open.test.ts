@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { openRun, type Prediction, type Run, tf, train } from "../../run/index.js";
+import { losses, metrics, openRun, type Prediction, type Run, tf, train } from "../../run/index.js";
 import { imageConfig } from "../support/image-config.js";
 import { trainer } from "../support/run-cli.js";
 
@@ -189,6 +189,22 @@ it("evaluate gives the figures that the run ended with", async () => {
     count: 24,
   });
   expect(figures.map(({ name }) => name)).toEqual(["top-1", "loss", "ECE"]);
+});
+
+it("evaluate has the run's own loss and metrics, with intervals", async () => {
+  const config = { ...imageConfig(images), loss: losses.focal({ gamma: 3 }), metrics: [metrics.f1()], monitor: "f1" };
+  const run = await train(config, { folder: join(base, "focal") });
+  const { figures, loss, more } = await run.evaluate({ resamples: 50 });
+  run.dispose();
+  expect(figures.map(({ name }) => name)).toEqual(["top-1", "loss", "ECE", "f1"]);
+  const of = (name: string) => figures.find((each) => each.name === name)!;
+  expect(of("loss").value).toBeCloseTo(loss, 5);
+  expect(of("f1").value).toBe(more!.f1);
+  for (const name of ["loss", "f1"]) {
+    expect(of(name).low).toBeLessThan(of(name).value);
+    expect(of(name).high).toBeGreaterThan(of(name).value);
+  }
+  expect(run.summary).toMatchObject({ best: { metric: "f1" }, test: { more: { f1: more!.f1 } } });
 });
 
 it("export writes what trainer export writes, after training and after opening", async () => {

@@ -1,5 +1,5 @@
 /** A run of milliseconds with one part of one's own: which, `OWN` says. */
-import { defineConfig, definePlugin, layers, makePart, sgd, type TrainerConfig, z } from "fitloop";
+import { defineConfig, definePlugin, layers, losses, makePart, metrics, sgd, type TrainerConfig, z } from "fitloop";
 import { shapes } from "fitloop/data";
 import { resnet9 } from "fitloop/models";
 import { bias } from "./own-parts.js";
@@ -39,6 +39,8 @@ const own: Record<string, Partial<TrainerConfig>> = {
   data: { data: { ...makePart(data), name: "own-data" } },
   model: { model: { ...makePart(model), name: "own-model" } },
   optimizer: { optimizer: { ...makePart(optimizer), name: "own-optimizer" } },
+  loss: { loss: { ...makePart(losses.focal()), name: "own-loss" } },
+  metric: { metrics: [{ ...makePart(metrics.f1()), name: "own-metric" }], monitor: "own-metric" },
   branch: { plugins: [branch()] },
   step: { plugins: [step()] },
   watcher: { plugins: [watcher()] },
