@@ -1,5 +1,5 @@
 /** A run of a second or two with every kind of randomness and state, for tests that do something to its process. */
-import { defineConfig, definePlugin, sgd } from "fitloop";
+import { adamw, defineConfig, definePlugin, sgd } from "fitloop";
 import { shapes } from "fitloop/data";
 import { resnet18 } from "fitloop/models";
 import {
@@ -9,13 +9,20 @@ import {
   earlyStopping,
   ema,
   gradientAccumulation,
+  gradientClipping,
   labelSmoothing,
+  mixup,
+  progressiveResizing,
   randomCropFlip,
+  stochasticDepth,
+  testTimeAugmentation,
   visualLog,
 } from "fitloop/plugins";
 import { z } from "zod";
 
-const { APPETITE } = process.env;
+const { APPETITE, EVERYTHING } = process.env;
+/** More plugins, another optimizer and bfloat16, for TensorFlow. */
+const everything = EVERYTHING !== undefined;
 
 /** Takes memory at its seventh step until there is none, when it is "hungry". */
 const eater = definePlugin({
@@ -34,15 +41,24 @@ export default defineConfig({
   name: "process",
   data: shapes({ classes: 4, size: 8, train: 80, test: 12 }),
   model: resnet18({ width: 2, stem: "cifar" }),
-  optimizer: sgd({ momentum: 0.9 }),
-  learningRate: 0.05,
+  optimizer: everything ? adamw() : sgd({ momentum: 0.9 }),
+  learningRate: everything ? 0.01 : 0.05,
+  precision: everything ? "bfloat16" : "float32",
   epochs: 12,
   batchSize: 8,
   holdout: 0.2,
   plugins: [
     dropout({ rate: 0.2 }),
     randomCropFlip({ padding: 1 }),
-    cutmix({ probability: 0.5 }),
+    ...(everything
+      ? [
+          mixup({ alpha: 0.4 }),
+          progressiveResizing({ from: 0.5, fullFor: 0.3 }),
+          gradientClipping({}),
+          stochasticDepth(),
+          testTimeAugmentation({ flip: true }),
+        ]
+      : [cutmix({ probability: 0.5 })]),
     labelSmoothing(),
     gradientAccumulation({ factor: 2 }),
     cosineRestarts({ firstCycle: 2, factor: 1 }),
