@@ -110,7 +110,10 @@ cpSync(join(root, "core/backend/install/quiet-loader.cc"), join(out, "native", "
 cpSync(join(packageFolder("@tensorflow/tfjs-node-gpu"), "binding"), join(out, "native", "binding"), {
   recursive: true,
 });
-cpSync(join(packageFolder("node-api-headers"), "include"), join(out, "native", "include"), { recursive: true });
+// include/ and, for Windows' linker, def/
+for (const name of ["include", "def"]) {
+  cpSync(join(packageFolder("node-api-headers"), name), join(out, "native", name), { recursive: true });
+}
 
 const esbuild = JSON.parse(readFileSync(join(packageFolder("esbuild"), "package.json"), "utf8"));
 const vendor = join(out, "vendor", "esbuild");

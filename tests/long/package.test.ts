@@ -39,6 +39,7 @@ test("packed again, it has the same bytes", async () => {
 /** Each command, in the order of a project's life: its words, and a file that it must have written. */
 const uses: readonly [command: string, words: readonly string[], written?: string][] = [
   ["backend install", []],
+  ["backend check", []],
   ["backend status", []],
   ["presets", []],
   ["plugins", []],

@@ -19,10 +19,12 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { deflateRawSync } from "node:zlib";
 import { vi } from "vitest";
-import { compileFlags } from "../../core/backend/install/build.js";
-import { addonName, entryName, type Manifest, manifestName } from "../../core/backend/install/cache.js";
+import { entryName, type Manifest, manifestName } from "../../core/backend/install/cache.js";
 import { hashSources, type NativeSources } from "../../core/backend/install/native-sources.js";
-import { headers, libraries, type Recipe } from "../../core/backend/install/recipe.js";
+import { headers, type Recipe } from "../../core/backend/install/recipe.js";
+import { toolchainOf } from "../../core/backend/install/toolchain.js";
+
+const { addon: addonName, libraries } = toolchainOf("linux-x64");
 
 export type Files = Record<string, string | Buffer>;
 
@@ -211,7 +213,7 @@ export function openWorkshop(): Workshop {
 
 /** The name of the cache entry that a recipe and these sources make. */
 export function nameOf(recipe: Recipe, sources: NativeSources): string {
-  return entryName(recipe, hashSources(sources, compileFlags));
+  return entryName(recipe, hashSources(sources, toolchainOf(recipe.platform).flags));
 }
 
 /** Writes a whole entry by hand: these files, and a manifest that fits them. */

@@ -16,6 +16,7 @@ import { z } from "zod";
 import { TrainerError } from "../../errors.js";
 import { hashFile } from "./hash-file.js";
 import type { Recipe } from "./recipe.js";
+import { toolchainOf } from "./toolchain.js";
 
 const manifestSchema = z.object({
   format: z.literal(1),
@@ -42,7 +43,6 @@ export interface BackendLocation {
 }
 
 export const manifestName = "manifest.json";
-export const addonName = "tfjs_binding.node";
 /** Loads the addon quietly: see `quiet-load.ts`. */
 export const loaderName = "quiet_loader.node";
 
@@ -94,7 +94,7 @@ export async function readEntry(directory: string): Promise<BackendLocation | { 
   }
   const manifest = parseManifest(text);
   if (!manifest) return { problem: `${manifestName} is damaged` };
-  const location = { directory, addon: join(directory, addonName), manifest };
+  const location = { directory, addon: join(directory, toolchainOf(manifest.platform).addon), manifest };
   const problem = await damagedFile(location, async (path, file) => (await stat(path)).size === file.bytes);
   return problem === undefined ? location : { problem };
 }

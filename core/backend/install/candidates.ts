@@ -3,10 +3,10 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { compileFlags } from "./build.js";
 import { cacheRoot, entryName, notInstalled, readEntry } from "./cache.js";
 import { findNativeSources, hashSources, packageRoot } from "./native-sources.js";
 import { recipeFor, type Variant } from "./recipe.js";
+import { toolchainOf } from "./toolchain.js";
 
 /** An addon to load, or why a place has none. */
 export type Candidate = { place: string } & ({ addon: string; note?: string } | { problem: string });
@@ -22,7 +22,7 @@ async function cachedAddon(variant: Variant): Promise<Candidate> {
   try {
     place += ` in ${cacheRoot()}`;
     const recipe = recipeFor(variant);
-    const name = entryName(recipe, hashSources(findNativeSources(), compileFlags));
+    const name = entryName(recipe, hashSources(findNativeSources(), toolchainOf(recipe.platform).flags));
     const entry = await readEntry(join(cacheRoot(), name));
     return "problem" in entry ? { place, problem: entry.problem } : { place, addon: entry.addon };
   } catch (error) {

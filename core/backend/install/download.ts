@@ -105,6 +105,7 @@ export async function pinProblem(path: string, pin: Pin, signal?: AbortSignal): 
 
 /** pip compares platform tags as they are written, and older manylinux wheels run on newer systems too. */
 function acceptedTags(tag: string): string[] {
+  if (!tag.startsWith("manylinux")) return [tag];
   const architecture = tag.replace(/^manylinux_\d+_\d+_/, "");
   const older = ["manylinux_2_17", "manylinux2014"].map((name) => `${name}_${architecture}`);
   return [tag, ...older.filter((name) => name !== tag)];

@@ -6,16 +6,27 @@
  * through the user's pip, two libraries and 14 headers are taken out of it, and the binding is compiled against them.
  */
 
-import { access, constants, link, mkdir, mkdtemp, open, rename, rm, statfs, writeFile } from "node:fs/promises";
+import {
+  access,
+  constants,
+  copyFile,
+  link,
+  mkdir,
+  mkdtemp,
+  open,
+  rename,
+  rm,
+  statfs,
+  writeFile,
+} from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 
 import { TrainerError } from "../../errors.js";
 import { makeFolders } from "../../files.js";
 import { megabytes } from "../../format.js";
 import { waitForLock } from "../../lock/waiting.js";
-import { buildAddon, compileFlags } from "./build.js";
+import { buildAddon, cudaLibrary } from "./build.js";
 import {
-  addonName,
   type BackendLocation,
   type CachedFile,
   cacheRoot,
@@ -29,12 +40,13 @@ import {
   removeLeftovers,
   verifyEntry,
 } from "./cache.js";
-import { downloadPinnedWheel, downloadWheel, type Fetch, pinProblem } from "./download.js";
+import { downloadPinnedWheel, type Fetch, pinProblem } from "./download.js";
 import { hashFile } from "./hash-file.js";
 import { findNativeSources, hashSources, type NativeSources } from "./native-sources.js";
-import { headers, libraries, type Recipe, recipeFor } from "./recipe.js";
-import { findCompiler, findPython } from "./tools.js";
-import { extractWheel, readWheelInfo } from "./wheel.js";
+import { headers, type Pin, type Recipe, recipeFor } from "./recipe.js";
+import { toolchainOf, windowsPython } from "./toolchain.js";
+import { findCompiler, findPython, runTool } from "./tools.js";
+import { extractWheel } from "./wheel.js";
 
 export interface InstallOptions {
   /** The CUDA variant. Never tried on a GPU. */
@@ -52,7 +64,7 @@ export async function installBackend({ gpu = false, ...options }: InstallOptions
 
 /** The cache entry for a recipe and this package's binding, or why it cannot be used. */
 export function findEntry(recipe: Recipe, sources: NativeSources, root = cacheRoot()) {
-  return readEntry(join(root, entryName(recipe, hashSources(sources, compileFlags))));
+  return readEntry(join(root, entryName(recipe, hashSources(sources, toolchainOf(recipe.platform).flags))));
 }
 
 /** `installBackend` for any recipe; tests give a small one. */
@@ -115,10 +127,19 @@ async function buildEntry(
   { from, log, signal }: Omit<InstallOptions, "gpu">,
 ): Promise<BackendLocation> {
   const relative = await findSameLibraries(recipe, root);
+  const { addon, flags, quietLoader, ...toolchain } = toolchainOf(recipe.platform);
   // Both tools are tried before 274 MB are fetched.
-  const compiler = await findCompiler(sources.nodeApi);
-  const python = relative || (from && recipe.variant === "cpu") ? undefined : await findPython();
-  if (!relative) await checkDiskSpace(root, recipe.diskBytes);
+  const compiler = await findCompiler(sources.nodeApi, toolchain);
+  const needsPython = !relative && (!from || recipe.cuda !== undefined || isWindows(recipe));
+  const python = needsPython ? await findPython(isWindows(recipe) ? recipe.pythonVersion : undefined) : undefined;
+  if (!relative) {
+    await checkDiskSpace(root, recipe.diskBytes);
+    const { cuda } = recipe;
+    if (cuda) {
+      const size = megabytes(downloadBytes([...(from ? [] : [recipe.wheel]), ...cuda]));
+      log(`${size} to download; ${megabytes(recipe.diskBytes)} of disk while it installs`);
+    }
+  }
 
   const temporary = await mkdtemp(join(root, "tmp-"));
   try {
@@ -129,8 +150,9 @@ async function buildEntry(
       ? await linkLibraries(relative, directory, log)
       : await unpackLibraries(recipe, directory, fetch, from);
     log(`compiling the binding with ${compiler} (about 10 s)`);
-    const compilerName = await buildAddon({ compiler, sources, directory, signal });
-    const bindingHash = hashSources(sources, compileFlags);
+    const compilerName = await buildAddon({ compiler, platform: recipe.platform, sources, directory, signal });
+    const bindingHash = hashSources(sources, flags);
+    const built = quietLoader ? [addon, loaderName] : [addon];
     const manifest: Manifest = {
       format: 1,
       tensorflow: recipe.tensorflow,
@@ -140,7 +162,7 @@ async function buildEntry(
       compiler: compilerName,
       wheel: content.wheel,
       installedAt: new Date().toISOString(),
-      files: [...content.files, await describeFile(directory, addonName), await describeFile(directory, loaderName)],
+      files: [...content.files, ...(await Promise.all(built.map((name) => describeFile(directory, name))))],
     };
     await writeFile(join(directory, manifestName), `${JSON.stringify(manifest, null, 2)}\n`, { flush: true });
     const target = join(root, entryName(recipe, bindingHash));
@@ -148,7 +170,7 @@ async function buildEntry(
     await rename(directory, target);
     await syncFolder(root);
     log(`installed ${megabytes(totalBytes(manifest.files))} in ${target}`);
-    return { directory: target, addon: join(target, addonName), manifest };
+    return { directory: target, addon: join(target, addon), manifest };
   } finally {
     await rm(temporary, { recursive: true, force: true, maxRetries: 3 });
   }
@@ -173,7 +195,8 @@ async function findSameLibraries(recipe: Recipe, root: string): Promise<BackendL
 
 async function linkLibraries(from: BackendLocation, directory: string, log: InstallOptions["log"]): Promise<Content> {
   log(`taking the libraries of ${basename(from.directory)}, which has another binding`);
-  const files = from.manifest.files.filter(({ path }) => path !== addonName && path !== loaderName);
+  const { addon } = toolchainOf(from.manifest.platform);
+  const files = from.manifest.files.filter(({ path }) => path !== addon && path !== loaderName);
   for (const { path } of files) {
     await mkdir(dirname(join(directory, path)), { recursive: true });
     await link(join(from.directory, path), join(directory, path));
@@ -191,6 +214,7 @@ async function unpackLibraries(
   from: string | undefined,
 ): Promise<Content> {
   const { log, signal } = fetch;
+  const { libraries } = toolchainOf(recipe.platform);
   const wheel = from ? await checkLocalWheel(from, recipe, fetch) : await download(recipe, fetch);
   log(`unpacking ${libraries.length} libraries and ${headers.length} headers from ${basename(wheel.path)}`);
   const needed = new Set([
@@ -202,13 +226,14 @@ async function unpackLibraries(
   if (missing.length > 0) {
     throw new TrainerError("ERR_DOWNLOAD", `${wheel.path} lacks ${missing.join(", ")}. Is it a TensorFlow wheel?`);
   }
-  const cuda = recipe.variant === "gpu" ? await unpackCuda(wheel.path, recipe, directory, fetch) : [];
+  const more = await unpackCuda(recipe, directory, fetch);
+  if (isWindows(recipe)) more.push(await copyPython(directory, withPython(fetch).python));
   if (!from) {
     await rm(wheel.path);
     log(`deleted the wheel; ${megabytes(totalBytes(files))} of it are kept`);
   }
   const { path, pinned, sha256 } = wheel;
-  return { wheel: { name: basename(path), pinned, sha256 }, files: [...files, ...cuda] };
+  return { wheel: { name: basename(path), pinned, sha256 }, files: [...files, ...more] };
 }
 
 interface CheckedWheel {
@@ -260,27 +285,31 @@ async function checkLocalWheel(
   return { path, sha256, pinned: false };
 }
 
-/** The CUDA libraries that TensorFlow's wheel asks for in its `and-cuda` extra, one wheel at a time. */
-async function unpackCuda(wheel: string, recipe: Recipe, directory: string, fetch: Fetching): Promise<CachedFile[]> {
-  const metadata = await readWheelInfo(wheel, "METADATA");
-  const requirements = metadata.matchAll(/^Requires-Dist: (nvidia-[^;\s]+)\s*; extra == "and-cuda"/gm);
+/** NVIDIA's libraries, one wheel at a time; of each only what TensorFlow loads. */
+async function unpackCuda(recipe: Recipe, directory: string, fetch: Fetching): Promise<CachedFile[]> {
+  const { cuda = [] } = recipe;
   const files: CachedFile[] = [];
-  for (const [, requirement] of requirements) {
-    const folder = join(fetch.folder, requirement!.replaceAll(/[^\w-].*$/g, ""));
-    fetch.log(`fetching ${requirement} with pip into ${folder} (not pinned; checked against its own record)`);
-    const path = await downloadWheel(requirement!, recipe, withPython({ ...fetch, folder }));
-    files.push(...(await extractWheel(path, directory, isCudaLibrary, fetch.signal)));
+  for (const pin of cuda) {
+    const folder = join(fetch.folder, pin.project);
+    const one = { ...recipe, project: pin.project, tensorflow: pin.version, wheel: pin };
+    const { path } = await download(one, { ...fetch, folder });
+    const kept = await extractWheel(path, directory, (name) => cudaLibrary.test(name), fetch.signal);
+    if (kept.length === 0) throw new TrainerError("ERR_INTERNAL", `${pin.name} has no library that TensorFlow loads.`);
+    files.push(...kept);
     await rm(folder, { recursive: true });
-  }
-  if (files.length === 0) {
-    throw new TrainerError("ERR_DOWNLOAD", `${wheel} requires no CUDA libraries. Is it the wheel for GPUs?`);
   }
   return files;
 }
 
-/** Shared libraries of NVIDIA's wheels; the pattern also keeps a name from leaving the folder. */
-function isCudaLibrary(name: string): boolean {
-  return /^nvidia\/\w+\/lib\/lib[\w.+-]+\.so[\w.]*$/.test(name);
+const downloadBytes = (pins: readonly Pin[]): number => pins.reduce((sum, { bytes = 0 }) => sum + bytes, 0);
+
+const isWindows = ({ platform }: Recipe): boolean => platform.startsWith("win32-");
+
+/** Puts the library of Python 3.11 beside TensorFlow's, which is linked against it. It is loaded, but never started. */
+async function copyPython(directory: string, python: string): Promise<CachedFile> {
+  const folder = (await runTool(python, ["-c", "import sys; print(sys.base_prefix)"])).trim();
+  await copyFile(join(folder, basename(windowsPython)), join(directory, windowsPython));
+  return describeFile(directory, windowsPython);
 }
 
 function withPython({ python, ...fetch }: Fetching): Fetch {

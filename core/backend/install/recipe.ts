@@ -6,6 +6,7 @@
  */
 
 import { TrainerError } from "../../errors.js";
+import { type CudaPin, cudaWheels } from "./cuda-wheels.js";
 
 export const tensorflowVersion = "2.21.0";
 
@@ -21,6 +22,8 @@ export interface Recipe {
   pythonVersion: string;
   platformTag: string;
   wheel: Pin;
+  /** NVIDIA's libraries, each in a wheel of its own. */
+  cuda?: readonly CudaPin[];
   /** Free bytes needed while installing, the wheel beside its unpacked libraries. */
   diskBytes: number;
 }
@@ -33,7 +36,7 @@ export interface Pin {
   bytes?: number;
 }
 
-const pins: Record<string, Pick<Recipe, "project" | "platformTag" | "wheel" | "diskBytes">> = {
+const pins: Record<string, Pick<Recipe, "project" | "platformTag" | "wheel" | "cuda" | "diskBytes">> = {
   "cpu linux-x64": {
     project: "tensorflow-cpu",
     platformTag: "manylinux_2_27_x86_64",
@@ -54,16 +57,41 @@ const pins: Record<string, Pick<Recipe, "project" | "platformTag" | "wheel" | "d
     },
     diskBytes: 1.2e9,
   },
+  "cpu darwin-arm64": {
+    project: "tensorflow",
+    platformTag: "macosx_12_0_arm64",
+    wheel: {
+      name: "tensorflow-2.21.0-cp311-cp311-macosx_12_0_arm64.whl",
+      sha256: "51f46f4806139d01fc7920cc72a4c75876f80649bf40ff083ab6212ceb43ca88",
+      bytes: 223_405_849,
+    },
+    diskBytes: 1.2e9,
+  },
+  "cpu win32-x64": {
+    project: "tensorflow-cpu",
+    platformTag: "win_amd64",
+    wheel: {
+      name: "tensorflow_cpu-2.21.0-cp311-cp311-win_amd64.whl",
+      sha256: "6fc992a9c8700e18c178b0525f4e7697e58fce88df0dcb95db4dd3c7ad5f4651",
+      bytes: 350_834_051,
+    },
+    diskBytes: 1.6e9,
+  },
   "gpu linux-x64": {
     project: "tensorflow",
     platformTag: "manylinux_2_27_x86_64",
     wheel: {
       name: "tensorflow-2.21.0-cp311-cp311-manylinux_2_27_x86_64.whl",
       sha256: "9056fbc9ba04235810b71ae6cbd958a196e8804fb53bbcffbf3e23b56155f124",
+      bytes: 572_440_367,
     },
-    diskBytes: 9e9,
+    cuda: cudaWheels,
+    diskBytes: 6.5e9,
   },
 };
+
+/** Platforms whose wheels were unpacked and linked against, and on which nothing was run yet. */
+export const untried: readonly string[] = ["darwin-arm64", "win32-x64", "linux-arm64"];
 
 /** This machine in the words of the table above. */
 export const thisPlatform = `${process.platform}-${process.arch}`;
@@ -81,9 +109,6 @@ export function recipeFor(variant: Variant, platform = thisPlatform): Recipe {
   }
   return { tensorflow: tensorflowVersion, variant, platform, pythonVersion: "3.11", ...entry };
 }
-
-/** The two libraries of the wheel that the binding links. */
-export const libraries = ["libtensorflow_cc.so.2", "libtensorflow_framework.so.2"] as const;
 
 /** The 14 headers that the binding's source reaches, below the wheel's `tensorflow/include`. */
 export const headers = [

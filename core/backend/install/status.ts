@@ -8,6 +8,8 @@ import { bfloat16Instructions } from "../processor.js";
 import { intraOpThreads } from "../threads.js";
 import { cacheRoot, listEntries, readEntry, verifyEntry } from "./cache.js";
 import { findCandidates } from "./candidates.js";
+import { type GpuStatus, gpuStatus } from "./gpu.js";
+import { untried } from "./recipe.js";
 
 /** One installed TensorFlow. */
 export interface InstalledEntry {
@@ -37,6 +39,7 @@ export interface BackendStatus {
   readonly tried: readonly { place: string; addon?: string; problem?: string }[];
   /** What a run without --backend would use. */
   readonly use: Backend;
+  readonly gpu: GpuStatus;
   /** Why TensorFlow could not be loaded, where it could not. */
   readonly failure?: string;
 }
@@ -46,6 +49,7 @@ export async function backendStatus({ verify = false }: { verify?: boolean } = {
   const path = cacheRoot();
   const entries = await Promise.all((await listEntries(path)).map((entry) => describeEntry(entry, verify)));
   const { use, failure } = await usable();
+  const installed = entries.some(({ name, problem }) => name.includes("-gpu-") && problem === undefined);
   return {
     node: process.version,
     platform: `${process.platform}-${process.arch}`,
@@ -54,6 +58,7 @@ export async function backendStatus({ verify = false }: { verify?: boolean } = {
     cache: { path, bytes: entries.reduce((sum, { bytes }) => sum + bytes, 0), entries },
     tried: await findCandidates(),
     use,
+    gpu: await gpuStatus({ backend: use, installed }),
     ...(failure === undefined ? {} : { failure }),
   };
 }
@@ -90,18 +95,27 @@ const describeBfloat16 = (instructions: readonly string[]): string =>
     ? `the processor has ${instructions.join(" and ")}: --precision bfloat16 is faster, on TensorFlow`
     : "the processor has no instructions for it: --precision bfloat16 is slower";
 
+function describeGpu({ devices, driver, cuda, unused }: GpuStatus): string[] {
+  const found = devices.map(({ name, memory }) => `${name}, ${memory}`);
+  const installed = driver === undefined ? [] : [`driver ${driver}${cuda === undefined ? "" : `, CUDA ${cuda}`}`];
+  return [...found, ...installed, ...(unused === undefined ? ["in use"] : [unused])];
+}
+
 const comparison = {
   sizes: "all sizes as installed (--verify compares every byte)",
   sha256: "every byte as installed (SHA-256)",
 } as const;
 
 /** The status for people. */
-export function formatStatus({ node, platform, threads, bfloat16, cache, tried, use, failure }: BackendStatus): string {
+export function formatStatus(status: BackendStatus): string {
+  const { node, platform, threads, bfloat16, cache, tried, use, gpu, failure } = status;
   const name = use.name === "tensorflow" ? "TensorFlow" : "WebAssembly (tf.js)";
   const rows: [heading: string, text: string][] = [
     ["in use", `${name} ${use.version} on ${use.device}, ${counted(use.threads, "thread")}`],
     ...[...use.notes, ...(failure === undefined ? [] : [failure])].map((text): [string, string] => ["", text]),
     ["node", `${node} on ${platform}; TensorFlow would use ${counted(threads, "thread")} (TF_NUM_INTRAOP_THREADS)`],
+    ...(untried.includes(platform) ? [["", "TensorFlow was not yet tried on such a machine"] as [string, string]] : []),
+    ...describeGpu(gpu).map((text, index): [string, string] => [index === 0 ? "gpu" : "", text]),
     ["bfloat16", bfloat16 === undefined ? "whether the processor gains is not known" : describeBfloat16(bfloat16)],
     ["cache", `${cache.path}, ${megabytes(cache.bytes)}`],
     ...cache.entries.map(({ name, bytes, installedAt, compared, problem }): [string, string] => {

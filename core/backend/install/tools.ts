@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 
 import { TrainerError } from "../../errors.js";
+import type { Toolchain } from "./toolchain.js";
 
 export interface ToolRun {
   cwd?: string;
@@ -28,15 +29,17 @@ export async function runTool(command: string, args: readonly string[], options:
   }
 }
 
-/** The name of a Python 3 that has pip. */
-export async function findPython(env: NodeJS.ProcessEnv = process.env): Promise<string> {
+/** The name of a Python 3 that has pip; of exactly this version, if one is given (`3.11`). */
+export async function findPython(version?: string, env: NodeJS.ProcessEnv = process.env): Promise<string> {
   let found = false;
+  const fits = version ? `"%d.%d" % sys.version_info[:2] == "${version}"` : "sys.version_info >= (3, 8)";
   for (const name of ["python3", "python"]) {
-    if (!(await works(name, ["-c", "import sys; sys.exit(sys.version_info < (3, 8))"], env))) continue;
+    if (!(await works(name, ["-c", `import sys; sys.exit(not (${fits}))`], env))) continue;
     found = true;
     if (await works(name, ["-m", "pip", "--version"], env)) return name;
   }
-  const what = found ? "Python's pip is missing" : "Python 3.8 or later (python3) with pip is missing";
+  const wanted = version ? `Python ${version} (its folder in PATH)` : "Python 3.8 or later (python3)";
+  const what = found ? "Python's pip is missing" : `${wanted} with pip is missing`;
   throw new TrainerError(
     "ERR_BACKEND",
     `${what}; it fetches the TensorFlow library. Install it (Debian, Ubuntu: apt install python3-pip; ` +
@@ -44,8 +47,12 @@ export async function findPython(env: NodeJS.ProcessEnv = process.env): Promise<
   );
 }
 
-/** The first C++17 compiler of `$CXX`, g++, c++ and clang++ that builds a small program against `node_api.h`. */
-export async function findCompiler(nodeApi: string, env: NodeJS.ProcessEnv = process.env): Promise<string> {
+/** The first C++17 compiler of `$CXX` and the platform's that builds a small program against `node_api.h`. */
+export async function findCompiler(
+  nodeApi: string,
+  { compilers, compilerHint }: Pick<Toolchain, "compilers" | "compilerHint">,
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "fitloop-compiler-"));
   let failure: unknown;
   try {
@@ -54,7 +61,7 @@ export async function findCompiler(nodeApi: string, env: NodeJS.ProcessEnv = pro
       source,
       "#include <memory>\n#include <node_api.h>\nint main() { return std::unique_ptr<int>() ? 1 : 0; }\n",
     );
-    for (const name of [env.CXX, "g++", "c++", "clang++"]) {
+    for (const name of [env.CXX, ...compilers]) {
       if (!name) continue;
       try {
         await runTool(name, ["-std=c++17", `-I${nodeApi}`, "-c", source, "-o", join(folder, "probe.o")], { env });
@@ -69,8 +76,7 @@ export async function findCompiler(nodeApi: string, env: NodeJS.ProcessEnv = pro
   throw new TrainerError(
     "ERR_BACKEND",
     `${failure ? "The C++ compiler found here cannot build a small program" : "A C++ compiler is missing"}; it builds ` +
-      "the 100 KB addon that connects Node and TensorFlow. Install one (Debian, Ubuntu: apt install g++; Fedora: " +
-      "dnf install gcc-c++), or name it in CXX.",
+      `the 100 KB addon that connects Node and TensorFlow. Install one (${compilerHint}), or name it in CXX.`,
     { cause: failure },
   );
 }

@@ -64,18 +64,6 @@ export async function extractWheel(
   }
 }
 
-/** The text of the wheel's `*.dist-info/<name>`; empty if there is none. */
-export async function readWheelInfo(wheel: string, name: string): Promise<string> {
-  const zip = await open(wheel);
-  try {
-    const entries = await readEntries(zip, (path) => isInfo(path, name));
-    const entry = entries.find(({ fileName }) => isInfo(fileName, name));
-    return entry ? await text(await zip.openReadStreamPromise(entry)) : "";
-  } finally {
-    zip.close();
-  }
-}
-
 async function open(wheel: string): Promise<ZipFile> {
   try {
     return await openPromise(wheel, { autoClose: false });

@@ -77,20 +77,36 @@ describe("candidates", () => {
 });
 
 describe("the recipe", () => {
-  it.each(["cpu linux-x64", "cpu linux-arm64", "gpu linux-x64"] as const)("for %s pins its wheel", (key) => {
+  const keys = ["cpu linux-x64", "cpu linux-arm64", "cpu darwin-arm64", "cpu win32-x64", "gpu linux-x64"] as const;
+  it.each(keys)("for %s pins its wheel", (key) => {
     const [variant, platform] = key.split(" ") as ["cpu" | "gpu", string];
     const { project, tensorflow, platformTag, wheel } = recipeFor(variant, platform);
     expect(wheel.name).toBe(`${project.replace("-", "_")}-${tensorflow}-cp311-cp311-${platformTag}.whl`);
     expect(wheel.sha256).toMatch(/^[0-9a-f]{64}$/);
   });
 
+  it("for GPUs pins NVIDIA's wheels, with the sizes that an install says beforehand", () => {
+    const { cuda = [], wheel } = recipeFor("gpu", "linux-x64");
+    expect(cuda.map(({ project }) => project)).toEqual(
+      ["cublas", "cuda-cupti", "cuda-nvrtc", "cuda-runtime", "cudnn", "cufft", "curand", "cusolver", "cusparse", "nccl"]
+        .concat("nvjitlink")
+        .map((name) => `nvidia-${name}-cu12`),
+    );
+    for (const { project, version, name, sha256 } of cuda) {
+      expect(name.startsWith(`${project.replaceAll("-", "_")}-${version}-py3-none-manylinux`)).toBe(true);
+      expect(sha256).toMatch(/^[0-9a-f]{64}$/);
+    }
+    const sizes = [wheel, ...cuda].map(({ bytes }) => bytes!);
+    expect(sizes.reduce((sum, bytes) => sum + bytes)).toBe(3_338_536_619);
+  });
+
   it("says for which machines there is one", () => {
-    expect(() => recipeFor("cpu", "darwin-arm64")).toThrowError(
+    expect(() => recipeFor("cpu", "sunos-x64")).toThrowError(
       expect.objectContaining({
         code: "ERR_BACKEND",
         message:
-          "There is no TensorFlow library for darwin-arm64 (cpu); there is one for linux-x64 and linux-arm64. " +
-          "Train with --backend wasm here.",
+          "There is no TensorFlow library for sunos-x64 (cpu); there is one for linux-x64 and linux-arm64 and " +
+          "darwin-arm64 and win32-x64. Train with --backend wasm here.",
       }),
     );
   });

@@ -5,16 +5,12 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import {
-  addonName,
-  type BackendLocation,
-  loaderName,
-  readEntry,
-  verifyEntry,
-} from "../../../../core/backend/install/cache.js";
+import { type BackendLocation, loaderName, readEntry, verifyEntry } from "../../../../core/backend/install/cache.js";
+import type { CudaPin } from "../../../../core/backend/install/cuda-wheels.js";
 import { installRecipe } from "../../../../core/backend/install/install.js";
 import { findNativeSources, type NativeSources } from "../../../../core/backend/install/native-sources.js";
-import { libraries, type Recipe } from "../../../../core/backend/install/recipe.js";
+import type { Recipe } from "../../../../core/backend/install/recipe.js";
+import { toolchainOf } from "../../../../core/backend/install/toolchain.js";
 import { type ErrorCode, TrainerError } from "../../../../core/errors.js";
 import {
   type Files,
@@ -30,6 +26,7 @@ import {
 } from "../../../support/workshop.js";
 
 const root = fileURLToPath(new URL("../../../..", import.meta.url));
+const { addon: addonName, libraries } = toolchainOf("linux-x64");
 const wheel = wheelOf();
 const recipe = recipeOf(wheel);
 const pinned = { name: recipe.wheel.name, bytes: wheel };
@@ -412,40 +409,51 @@ describe("another binding", () => {
 });
 
 describe("the variant for GPUs", () => {
-  const metadata = [
-    "Requires-Dist: numpy>=1.26",
-    'Requires-Dist: nvidia-tiny-cu12<13.0,>=12.5; extra == "and-cuda"',
-    'Requires-Dist: nvidia-tools-cu12<13.0,>=12.5; extra == "and-cuda"',
-  ].join("\n");
-  const bigFiles = { ...wheelFiles, "tensorflow-9.9.9.dist-info/METADATA": metadata };
-  const cuda = { "nvidia/tiny/lib/libcudart.so.12": "cuda", "nvidia/tiny/lib/readme.txt": "unwanted" };
-  const serveGpu = (main: Buffer): Recipe => {
-    const of = recipeOf(main, { variant: "gpu", project: "tensorflow" });
-    shop.serve(
-      { name: of.wheel.name, bytes: main },
-      { name: "nvidia_tiny.whl", bytes: wheelOf(cuda) },
-      { name: "nvidia_tools.whl", bytes: wheelOf({ "nvidia/tools/bin/ptxas": "a tool" }) },
-    );
-    return of;
+  const tiny = wheelOf(
+    {
+      "nvidia/tiny/lib/libcudart.so.12": "cuda",
+      "nvidia/tiny/lib/libcudnn_ops.so.9": "opened by cuDNN",
+      "nvidia/tiny/lib/libcusolverMg.so.11": "unwanted",
+      "nvidia/tiny/include/cuda.h": "unwanted",
+    },
+    undefined,
+    true,
+  );
+  const pin = (name: string, bytes: Buffer): CudaPin => {
+    const sha = sha256(bytes).toString("hex");
+    return { project: name, version: "1.2", name: `${name}.whl`, sha256: sha, bytes: bytes.length };
+  };
+  const gpuRecipe = (cuda: CudaPin[], recordFirst = false): { of: Recipe; main: Buffer } => {
+    const main = wheelOf(wheelFiles, undefined, recordFirst);
+    return { of: recipeOf(main, { variant: "gpu", project: "tensorflow", cuda }), main };
   };
 
-  it.each([
-    ["before", false],
-    ["after", true],
-  ])("brings the CUDA libraries that the wheel names %s its record, and links them", async (_, recordFirst) => {
-    const wheel = wheelOf(bigFiles, undefined, recordFirst);
-    const { directory, addon, manifest } = await install({ of: serveGpu(wheel) });
-    await expectWhole({ directory, addon, manifest }, { ...wheelFiles, "nvidia/tiny/lib/libcudart.so.12": "cuda" });
-    expect(shop.calls("pip").map((call) => call.split(" ").at(-1))).toEqual([
-      "tensorflow==9.9.9",
-      "nvidia-tiny-cu12<13.0,>=12.5",
-      "nvidia-tools-cu12<13.0,>=12.5",
-    ]);
-    expect(shop.calls("compiler")[0]).toMatch(/-rpath,\$ORIGIN\/nvidia\/tiny\/lib .* -l:libcudart\.so\.12$/);
-  });
+  it.each([false, true])(
+    "brings the libraries that TensorFlow loads, and links them (record first: %s)",
+    async (first) => {
+      const { of, main } = gpuRecipe([pin("nvidia-tiny", tiny)], first);
+      shop.serve({ name: of.wheel.name, bytes: main }, { name: "nvidia-tiny.whl", bytes: tiny });
+      await expectWhole(await install({ of }), {
+        ...wheelFiles,
+        "nvidia/tiny/lib/libcudart.so.12": "cuda",
+        "nvidia/tiny/lib/libcudnn_ops.so.9": "opened by cuDNN",
+      });
+      expect(log[0]).toMatch(/^\S+ MB to download; \S+ MB of disk while it installs$/);
+      expect(shop.calls("pip").map((call) => call.split(" ").at(-1))).toEqual([
+        "tensorflow==9.9.9",
+        "nvidia-tiny==1.2",
+      ]);
+      expect(shop.calls("compiler")[0]).toMatch(/-rpath,\$ORIGIN\/nvidia\/tiny\/lib .* -l:libcudart\.so\.12$/);
+    },
+  );
 
-  it("refuses a wheel that names none", async () => {
-    expect((await failure({ of: serveGpu(wheel) })).message).toMatch(/requires no CUDA libraries/);
+  it("refuses a wheel of NVIDIA's that is not the pinned one, twice, and leaves nothing", async () => {
+    const { of, main } = gpuRecipe([pin("nvidia-tiny", tiny)]);
+    const other = { name: "nvidia-tiny.whl", bytes: Buffer.from("another file") };
+    shop.serve({ name: of.wheel.name, bytes: main }, other, other);
+    const { code, message } = await failure({ of });
+    expect(code).toBe("ERR_DOWNLOAD");
+    expect(message).toMatch(/^nvidia-tiny==1\.2 came out different from the pinned file twice/);
     expect(shop.left()).toEqual([]);
   });
 });
