@@ -2,6 +2,7 @@
 import { type Command, Option } from "commander";
 import { dataSource, formatVerify, verifyData } from "../core/data/index.js";
 import { toJson } from "../run/json.js";
+import { addDataCheck } from "./data-check.js";
 import { whole } from "./options.js";
 import { addPreview } from "./preview.js";
 import { print, tell, tellWarning } from "./terminal.js";
@@ -37,5 +38,6 @@ export function addData(program: Command): void {
       const report = await verifyData(dataSource(kinds[kind], options), { log: tell, warn: tellWarning });
       print(json ? toJson(report) : formatVerify(report));
     });
+  addDataCheck(data);
   addPreview(data);
 }

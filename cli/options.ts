@@ -19,6 +19,7 @@ export interface RunOptions {
   preset?: string;
   config?: string;
   data?: string;
+  exclude?: string;
   weights?: string;
   epochs?: number;
   maxSteps?: number;
@@ -74,6 +75,7 @@ export function addRunOptions(command: Command): Command {
     .option("--preset <name>", "built-in recipe; `trainer presets` lists them")
     .option("--config <file>", "your config; default: trainer.config.ts, here or in a parent")
     .option("--data <path>", "data set: an archive or a folder; alone, it is enough")
+    .option("--exclude <csv>", "images of a folder to leave out: a list of `trainer data check`")
     .option("--weights <file>", "pretrained weights: safetensors, or hf:owner/name")
     .option("--epochs <n>", "passes over the training images", whole(1))
     .option("--max-steps <n>", "stop after n optimizer steps", whole(1))
@@ -147,7 +149,7 @@ export async function configFrom(options: RunOptions, otherwise?: () => Promise<
   );
   if (!options.capture) Object.assign(overrides, { capture: false });
   const changed = changedBy(options, { ...base, ...overrides });
-  return { config: withWeights(changed, options.weights), source };
+  return { config: withWeights(withExcluded(changed, options.exclude), options.weights), source };
 }
 
 /** What `--with`, `--without` and `--set` change, in this order. @throws TrainerError that names the option */
@@ -250,6 +252,10 @@ async function fromFile({ config: given, data, quiet }: RunOptions): Promise<Nam
 
 function withData(config: TrainerConfig, path: string | undefined): TrainerConfig {
   return path === undefined ? config : named("--data", () => setOption(config, ["data", "path"], path));
+}
+
+function withExcluded(config: TrainerConfig, list: string | undefined): TrainerConfig {
+  return list === undefined ? config : named("--exclude", () => setOption(config, ["data", "exclude"], list));
 }
 
 /** `--weights` is the plugin finetune, the first, or its path where the config has one. */

@@ -61,6 +61,8 @@ export interface Decoder {
   decodeRegion(source: Source, region: Rectangle, header: ImageHeader, size: number): Promise<Image>;
   /** All of a file's pixels. */
   decodeWhole(file: string): Promise<Image>;
+  /** A copy of a file whose longer side has at most `side` pixels. */
+  thumbnail(file: string, side: number): Promise<Image>;
   /** Reads a file's header only; rejects if there is no image behind it. */
   readHeader(file: string): Promise<ImageHeader>;
 }
@@ -135,6 +137,8 @@ export async function openDecoder({
           .resize(size, size, fill),
       );
     },
+    thumbnail: (file, side) =>
+      read(open(file).autoOrient().resize(side, side, { fit: "inside", withoutEnlargement: true, kernel: "linear" })),
     decodeWhole: (file) => read(open(file).autoOrient()),
     async readHeader(file) {
       const { autoOrient, format, channels, depth, space, hasProfile } = await sharp(file, inputOptions).metadata();

@@ -9,6 +9,7 @@ import { createHash } from "node:crypto";
 import { relative, resolve } from "node:path";
 import { z } from "zod";
 
+import { TrainerError } from "../errors.js";
 import { type Part, partFactory } from "../parts.js";
 import {
   type Data,
@@ -32,13 +33,16 @@ import {
   reasonsAlone,
   shrinkFactor,
 } from "./decode.js";
-import { type ClassFolder, scanFolder } from "./folder-scan.js";
+import { readExcluded } from "./exclude.js";
+import { type ClassFolder, type FolderScan, scanFolder } from "./folder-scan.js";
 import { checkImages } from "./image-checks.js";
 
 export interface ImageFolderOptions extends DecodeLimits, Partial<Decoding> {
   path: string;
   /** Height and width that every image is scaled and cut to. Default: 224. */
   size?: number;
+  /** A CSV file with a column `file`: images to leave out (`trainer data check` writes one). */
+  exclude?: string;
   /** Megabytes of decoded images that are kept in memory, so that later epochs decode fewer. Default: 512. */
   cache?: number;
   /**
@@ -72,6 +76,7 @@ const schema = z.strictObject({
     .boolean()
     .default(defaultDecoding.colorProfiles)
     .describe("convert embedded colour profiles to sRGB; torchvision, timm and Keras ignore them"),
+  exclude: z.string().min(1).optional().describe("CSV with a column file: images to leave out; data check writes one"),
   cache: z.int().min(0).default(512).describe("megabytes of decoded images to keep in memory"),
   validateAll: z.boolean().default(true).describe("decode every image once before training"),
   mean: channels(z.number())
@@ -92,14 +97,17 @@ export const imageFolder: (options: ImageFolderOptions) => Part<DataSource> = pa
   (options) => {
     const { size, validateAll, crop, interpolation, colorProfiles, mean, deviation } = options;
     const path = resolve(options.path);
+    const exclude = options.exclude === undefined ? undefined : resolve(options.exclude);
     return {
       name: "imageFolder",
-      options: { ...options, path },
+      options: { ...options, path, ...(exclude !== undefined && { exclude }) },
       async load({ log = () => {}, warn = () => {} }) {
-        const { train, validation = [], test, layout, unused, hidden } = await scanFolder(path);
+        const scan = await scanFolder(path);
+        const { layout, unused, hidden } = scan;
         log(layout);
         if (unused) warn(unused);
         if (hidden) log(hidden);
+        const { train, validation = [], test } = exclude === undefined ? scan : await without(scan, path, exclude, log);
         const classes = train.map(({ name }) => name);
         const folders = [...train, ...validation, ...(test ?? [])];
         const files = folders.flatMap((folder) => folder.files);
@@ -133,6 +141,29 @@ export const imageFolder: (options: ImageFolderOptions) => Part<DataSource> = pa
     };
   },
 );
+
+type Splits = Pick<FolderScan, "train" | "validation" | "test">;
+
+/** What a list of files leaves. @throws TrainerError ERR_DATA where a class has no training image any more */
+async function without(splits: Splits, root: string, list: string, log: (line: string) => void): Promise<Splits> {
+  const excluded = await readExcluded(list);
+  let count = 0;
+  const kept = (folders: readonly ClassFolder[] | undefined): ClassFolder[] | undefined =>
+    folders?.map(({ name, files }) => {
+      const left = files.filter((file) => !excluded.has(relative(root, file)));
+      count += files.length - left.length;
+      return { name, files: left };
+    });
+  const train = kept(splits.train)!;
+  const others = { validation: kept(splits.validation), test: kept(splits.test) };
+  log(`left out by ${list}: ${count} image${count === 1 ? "" : "s"}`);
+  const empty = train.filter(({ files }) => files.length === 0).map(({ name }) => name);
+  if (empty.length === 0) return { train, ...others };
+  throw new TrainerError(
+    "ERR_DATA",
+    `exclude: ${list} leaves no training image of ${empty.join(", ")}. Remove rows from it.`,
+  );
+}
 
 /** Decodes when read. */
 function folderSplit(

@@ -45,6 +45,7 @@ const uses: readonly [command: string, words: readonly string[], written?: strin
   ["plugins", []],
   ["plugins", ["cutmix"]],
   ["data verify", ["--kind", "image-folder", "--data", "photos"]],
+  ["data check", ["photos"], "data-check.html"],
   ["data preview", ["--preset", "quickstart", "--out", "augmented.png"], "augmented.png"],
   ["plan", ["--preset", "quickstart"]],
   ["lr-find", ["--preset", "quickstart", "--steps", "20"]],
