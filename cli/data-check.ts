@@ -8,7 +8,7 @@ import { dataCheckPage } from "../report/data-page.js";
 import { pageHtml } from "../report/html.js";
 import { toJson } from "../run/json.js";
 import { writing } from "../run/output.js";
-import { plain, print, table, tell, tellWarning } from "./terminal.js";
+import { print, table, tell, tellWarning } from "./terminal.js";
 
 interface CheckOptions {
   page: string;
@@ -64,7 +64,7 @@ function asText({ images, classes, issues }: FolderInspection, { page, csv }: Ch
   const left = new Set(issues.flatMap(({ file, exclude }) => (exclude ? [file] : []))).size;
   return [
     `${images} images of ${classes.length} classes`,
-    plain(table([["issue", "images", "first"], ...rows])),
+    table([["issue", "images", "first"], ...rows]),
     `${left} files to leave out: --exclude ${csv}`,
     page,
   ].join("\n");
