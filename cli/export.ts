@@ -15,6 +15,7 @@ interface ExportCommandOptions {
   quantize?: Quantization;
   calibrate: number;
   share: number;
+  keepFloat?: string[];
   output: "probabilities" | "logits";
   input: "float32" | "uint8";
   page?: boolean;
@@ -37,6 +38,7 @@ export function addExport(program: Command): void {
     )
     .option("--calibrate <n>", "training images behind the ranges of int8", whole(1), 256)
     .option("--share <fraction>", "share of a value's numbers that its int8 range holds", fraction, 1)
+    .option("--keep-float <layers...>", "layers that int8 leaves in float32, such as conv1, layer4 or logits")
     .addOption(
       new Option("--output <kind>", "what the model answers")
         .choices(["probabilities", "logits"])
@@ -64,6 +66,7 @@ TensorFlow: run trainer backend install.
 Examples:
   trainer export runs/cats-1                            model.onnx
   trainer export runs/cats-1 --to litert --quantize int8
+  trainer export runs/cats-1 --to litert --quantize int8 --keep-float conv1 logits
   trainer export runs/cats-1 --to tfjs,onnx --out models`,
     )
     .action(exportCommand);

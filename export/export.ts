@@ -11,6 +11,7 @@ import { type Content, writeFileAtomic } from "../core/files.js";
 import { wilson } from "../core/interpret/wilson.js";
 import { forward } from "../core/nn/layer.js";
 import * as ops from "../core/nn/ops.js";
+import { suggestion } from "../core/options.js";
 import { stream } from "../core/rng.js";
 import { withoutZeroChannels } from "../core/trace/channels.js";
 import { type Graph, multiplyAdds } from "../core/trace/graph.js";
@@ -26,7 +27,7 @@ import { litert } from "./formats/litert.js";
 import { onnx } from "./formats/onnx.js";
 import { savedModel } from "./formats/saved-model.js";
 import { tfjs } from "./formats/tfjs.js";
-import { calibrate, quantizedValues, simulator } from "./quantize.js";
+import { calibrate, type LayerError, layerErrors, quantizedValues, simulator } from "./quantize.js";
 import { checkRuntime, hasRuntime, runtimePackages, type WebFormat, webFiles } from "./web.js";
 
 export const formats = ["litert", "onnx", "tfjs", "savedmodel"] as const;
@@ -53,6 +54,10 @@ export interface ExportOptions {
   calibrate?: number;
   /** Share of a value's numbers that its int8 range holds. Default 1: the extremes. */
   share?: number;
+  /**
+   * Layers that "int8" leaves in float32, by their names in the run: "conv1", "layer4" with all that is in it, or "logits" for the last. Default: none.
+   */
+  keepFloat?: readonly string[];
   /** Default "probabilities". */
   output?: "probabilities" | "logits";
   /** Type of the image's values, 0 to 255 in both. Default "float32". */
@@ -74,6 +79,8 @@ export interface Comparison {
   readonly agreement: number;
   readonly float: Accuracy;
   readonly quantized: Accuracy;
+  /** The layers that int8 changes most, each given float32 values before it: what to leave in float32 first. */
+  readonly worst: readonly LayerError[];
 }
 
 export interface Accuracy {
@@ -102,6 +109,9 @@ export interface ExportResult {
 const tolerance = 1e-4;
 /** Below this agreement int8 is worth a warning. */
 const fairAgreement = 0.95;
+/** Training images that errors of layers come from, and how many layers are named. */
+const errorImages = 64;
+const namedLayers = 5;
 /** Images of the validation split that int8 is compared on, at most. */
 const comparedImages = 2000;
 
@@ -115,7 +125,7 @@ const comparedImages = 2000;
 export async function exportRun(run: string, options: ExportOptions & OpenOptions = {}): Promise<ExportResult> {
   const { quantize, output = "probabilities", input = "float32", log = () => {} } = options;
   const wanted = [options.to ?? "onnx"].flat() as Format[];
-  checkQuantization(wanted, quantize);
+  checkQuantization(wanted, options);
   const withPage = formatsWithPage(wanted, options.page, log);
   const files = await openFolder(run, options, quantize === "int8" ? "images" : "predict");
   const { trainer } = files;
@@ -182,13 +192,16 @@ export async function exportRun(run: string, options: ExportOptions & OpenOption
   }
 }
 
-function checkQuantization(wanted: readonly Format[], quantize: Quantization | undefined): void {
+function checkQuantization(wanted: readonly Format[], { quantize, keepFloat }: ExportOptions): void {
   const unknown = wanted.filter((format) => !formats.includes(format));
   if (unknown.length > 0 || wanted.length === 0) {
     throw new TrainerError(
       "ERR_OPTION",
       `Export: expected one or more of ${formats.join(", ")}, got ${unknown.join(", ") || "none"}.`,
     );
+  }
+  if (keepFloat && keepFloat.length > 0 && quantize !== "int8") {
+    throw new TrainerError("ERR_OPTION", `"keepFloat" is for "int8", got ${quantize ?? "float32"}.`);
   }
   if (quantize === undefined) return;
   for (const format of wanted) {
@@ -299,8 +312,9 @@ async function quantizeGraph(
   graph: Graph,
   { trainer }: RunFiles,
   { preprocessing }: Pick<Network, "preprocessing">,
-  { calibrate: count = 256, share = 1, log = () => {} }: ExportOptions,
+  { calibrate: count = 256, share = 1, keepFloat = [], log = () => {} }: ExportOptions,
 ): Promise<{ precision: Precision; comparison: Comparison }> {
+  const kept = valuesOfLayers(graph, keepFloat);
   const { data, trainIndices, validationIndices } = await trainer.prepare(log);
   const spread = (indices: Int32Array, most: number): number[] => {
     const taken = Math.min(most, indices.length);
@@ -316,7 +330,7 @@ async function quantizeGraph(
       'int8 is compared with float32 on validation images, and this run has none. Train with a "holdout", or choose "int8-dynamic".',
     );
   }
-  const simulate = simulator(graph, values);
+  const simulate = simulator(graph, values, kept);
   const images = await data.train.read(places);
   const answers = { float: [] as number[], quantized: [] as number[] };
   for (const batch of batchesOf(images, preprocessing)) {
@@ -338,13 +352,40 @@ async function quantizeGraph(
     float: accuracy(answers.float),
     quantized: accuracy(answers.quantized),
   };
+  const worst = layerErrors(graph, values, batchesOf(seen.slice(0, errorImages), preprocessing, 8))
+    .filter(({ layer }) => !kept.has(layer))
+    .slice(0, namedLayers);
   if (comparison.agreement < fairAgreement) {
+    const names = worst.map(({ layer, error }) => `${layer} (${(100 * error).toFixed(0)} %)`);
     log(
       `int8 agrees with float32 on ${(100 * comparison.agreement).toFixed(1)} % of ${labels.length} validation images. ` +
-        'Try a "share" of 0.9999, more images to calibrate with, or "int8-dynamic".',
+        `It changes these layers most: ${names.join(", ")}. Leave layers in float32 with --keep-float, ` +
+        'or choose "int8-dynamic".',
     );
   }
-  return { precision: { kind: "int8", values }, comparison };
+  return { precision: { kind: "int8", values, kept }, comparison: { ...comparison, worst } };
+}
+
+/**
+ * The values that layers make: those of the layer of that name and of all below it.
+ *
+ * @throws TrainerError ERR_UNKNOWN_NAME for a layer that the graph does not have
+ */
+export function valuesOfLayers(graph: Graph, names: readonly string[]): Set<string> {
+  const layers = graph.nodes.map(({ out }) => out);
+  const kept = new Set<string>();
+  for (const name of names) {
+    // A layer that makes several values has them numbered: "layer1.0", "layer1.0_1".
+    const own = layers.filter((each) => each.startsWith(name) && /^(_\d+)?(\.|$)/.test(each.slice(name.length)));
+    if (own.length === 0) {
+      throw new TrainerError(
+        "ERR_UNKNOWN_NAME",
+        `"--keep-float": the graph has no layer "${name}"${suggestion(name, layers)}.`,
+      );
+    }
+    for (const each of own) kept.add(each);
+  }
+  return kept;
 }
 
 /** Images as the exported model takes them, [batch, size, size, 3], 0 to 255; the tensors are the caller's. */

@@ -3,7 +3,7 @@
  * biases int32. real = scale · (q - zero), q in [-128, 127].
  */
 import * as tf from "@tensorflow/tfjs-core";
-import type { Constant, Graph } from "../core/trace/graph.js";
+import { type Constant, type Graph, inputsOf, type Node, withInputs } from "../core/trace/graph.js";
 import { interpret } from "../core/trace/interpret.js";
 
 export interface Quantized {
@@ -131,10 +131,14 @@ function roundHalfEven(x: number): number {
   return Math.abs(x % 1) === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
 }
 
-/** The graph with its weights rounded to int8: what the simulation runs. */
-function withRoundedWeights(graph: Graph, quantized: ReadonlyMap<string, Quantized>): Graph {
+/** The graph with its weights rounded to int8: what the simulation runs. Kept layers stay as they are. */
+function withRoundedWeights(
+  graph: Graph,
+  quantized: ReadonlyMap<string, Quantized>,
+  kept: ReadonlySet<string> = new Set(),
+): Graph {
   const nodes = graph.nodes.map((node) => {
-    if (!("weight" in node)) return node;
+    if (!("weight" in node) || kept.has(node.out)) return node;
     const channels = node.bias.length;
     const inputScale = quantized.get(node.x)!.scale;
     const { data, scales, bias } = quantizeWeights(node.weight, node.bias, inputScale);
@@ -144,13 +148,84 @@ function withRoundedWeights(graph: Graph, quantized: ReadonlyMap<string, Quantiz
   return { ...graph, nodes };
 }
 
-/** A function from images to the logits of the int8 model, every value rounded as its kernels would: before anything is written. */
-export function simulator(graph: Graph, quantized: ReadonlyMap<string, Quantized>): (images: tf.Tensor) => tf.Tensor {
-  const rounded = withRoundedWeights(graph, quantized);
+/** A value of a kept layer and the same value in int8 are two values: the second is what quantized layers see. */
+function withConversions(
+  graph: Graph,
+  quantized: ReadonlyMap<string, Quantized>,
+  kept: ReadonlySet<string>,
+): { graph: Graph; quantized: Map<string, Quantized> } {
+  const shapes = new Map(graph.shapes);
+  const all = new Map(quantized);
+  const converted = (value: string): string => `${value}/int8`;
+  const seenInInt8 = new Set(graph.nodes.filter(({ out }) => !kept.has(out)).flatMap(inputsOf));
+  const nodes = graph.nodes.flatMap((node): Node[] => {
+    const { out } = node;
+    if (!kept.has(out)) return [withInputs(node, (value) => (kept.has(value) ? converted(value) : value))];
+    if (!seenInInt8.has(out)) return [node];
+    const shape = shapes.get(out)!;
+    shapes.set(converted(out), shape);
+    all.set(converted(out), quantized.get(out)!);
+    return [node, { op: "reshape", x: out, shape, out: converted(out), activation: "none" }];
+  });
+  return { graph: { ...graph, nodes, shapes }, quantized: all };
+}
+
+function rounded(tensor: tf.Tensor, { scale, zero }: Quantized): tf.Tensor {
+  const q = tf.clipByValue(tf.add(tf.round(tf.div(tensor, scale)), zero), -128, 127);
+  return tf.mul(tf.sub(q, zero), scale);
+}
+
+/**
+ * A function from images to the logits of the int8 model, every value rounded as its kernels would: before anything is written.
+ *
+ * @param kept values that are computed in float32
+ */
+export function simulator(
+  graph: Graph,
+  quantized: ReadonlyMap<string, Quantized>,
+  kept: ReadonlySet<string> = new Set(),
+): (images: tf.Tensor) => tf.Tensor {
+  const mixed = withConversions(graph, quantized, kept);
+  const whole = withRoundedWeights(mixed.graph, mixed.quantized, kept);
   return (images) =>
-    interpret(rounded, images, (value, tensor) => {
-      const { scale, zero } = quantized.get(value)!;
-      const q = tf.clipByValue(tf.add(tf.round(tf.div(tensor, scale)), zero), -128, 127);
-      return tf.mul(tf.sub(q, zero), scale);
-    });
+    interpret(whole, images, (value, tensor) =>
+      kept.has(value) ? tensor : rounded(tensor, mixed.quantized.get(value)!),
+    );
+}
+
+export interface LayerError {
+  readonly layer: string;
+  /** Root mean square of what int8 changes in the layer's output, over that of the output. */
+  readonly error: number;
+}
+
+/** What int8 changes in each layer alone, given the float32 values before it; the largest error first. */
+export function layerErrors(
+  graph: Graph,
+  quantized: ReadonlyMap<string, Quantized>,
+  batches: Iterable<tf.Tensor>,
+): LayerError[] {
+  const whole = withRoundedWeights(graph, quantized);
+  const sums = new Map<string, { changed: number; all: number }>();
+  const square = (tensor: tf.Tensor): number => tf.sum(tf.square(tensor)).dataSync()[0]!;
+  for (const images of batches) {
+    const plain = new Map<string, tf.Tensor>();
+    const note = (value: string, tensor: tf.Tensor): tf.Tensor => {
+      plain.set(value, tf.keep(tensor.clone()));
+      return tensor;
+    };
+    const compare = (value: string, tensor: tf.Tensor): tf.Tensor => {
+      const wanted = plain.get(value)!;
+      const sum = sums.get(value) ?? { changed: 0, all: 0 };
+      sums.set(value, sum);
+      sum.changed += square(tf.sub(rounded(tensor, quantized.get(value)!), wanted));
+      sum.all += square(wanted);
+      return wanted.clone();
+    };
+    tf.dispose([interpret(graph, images, note), interpret(whole, images, compare)]);
+    tf.dispose([...plain.values(), images]);
+  }
+  return [...sums]
+    .map(([layer, { changed, all }]) => ({ layer, error: all > 0 ? Math.sqrt(changed / all) : 0 }))
+    .sort((a, b) => b.error - a.error);
 }

@@ -18,7 +18,12 @@ export interface Description {
 /** How numbers are stored: "int8-dynamic" has int8 weights and float32 activations. */
 export type Precision =
   | { readonly kind: "float32" | "float16" | "int8-dynamic" }
-  | { readonly kind: "int8"; readonly values: ReadonlyMap<string, Quantized> };
+  | {
+      readonly kind: "int8";
+      readonly values: ReadonlyMap<string, Quantized>;
+      /** Values that are computed in float32. */
+      readonly kept?: ReadonlySet<string>;
+    };
 
 /** The bytes of an array's numbers, as they lie in memory (little-endian on every platform of Node). */
 export const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array =>

@@ -79,7 +79,9 @@ function lower(graph: Graph, precision: Precision, { input, output, size, classe
   const buffers: Uint8Array[] = [new Uint8Array()]; // the first must be empty
   const list: Operator[] = [];
   const places = new Map<string, number>(); // value -> tensor
-  const values = precision.kind === "int8" ? precision.values : undefined;
+  const { values: all, kept } = precision.kind === "int8" ? precision : {};
+  /** Of the operation that is written; undefined where it computes in float32. */
+  let values = all;
   const nonNegative = new Set(
     graph.nodes
       .filter((each) => each.activation !== "none" || each.op === "relu" || each.op === "relu6")
@@ -103,7 +105,29 @@ function lower(graph: Graph, precision: Precision, { input, output, size, classe
     places.set(name, place);
     return place;
   };
-  const at = (name: string): number => places.get(name)!;
+  const converted = new Map<string, number>(); // value -> tensor of the other type
+  /** The tensor of a value, in the type of the operation that is written. */
+  const at = (name: string): number => {
+    const place = places.get(name)!;
+    const wanted = values ? "int8" : "float32";
+    if (tensors[place]!.type === wanted) return place;
+    let made = converted.get(name);
+    if (made === undefined) {
+      const parameters = values?.get(name);
+      made = tensor(`${name}/${wanted}`, shapeOf(graph, name), wanted, {
+        quantization: parameters && whole(parameters),
+      });
+      converted.set(name, made);
+      list.push({
+        name: values ? "QUANTIZE" : "DEQUANTIZE",
+        version: values ? 1 : 2,
+        inputs: [place],
+        outputs: [made],
+        options: {},
+      });
+    }
+    return made;
+  };
   const add = (
     name: OperatorName,
     version: { float: number; int8?: number },
@@ -272,7 +296,11 @@ function lower(graph: Graph, precision: Precision, { input, output, size, classe
   } else {
     first = value(graph.input, shape);
   }
-  graph.nodes.forEach(lowerNode);
+  for (const node of graph.nodes) {
+    values = kept?.has(node.out) ? undefined : all;
+    lowerNode(node);
+  }
+  values = kept?.has(graph.output) ? undefined : all;
   let last = graph.output;
   if (output === "probabilities") {
     last = "probabilities";

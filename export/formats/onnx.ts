@@ -37,7 +37,9 @@ export function onnx(graph: Graph, precision: Precision, description: Descriptio
 function lower(graph: Graph, precision: Precision, { input, output }: Description) {
   const nodes: OnnxNode[] = [];
   const initializers: Initializer[] = [];
-  const values = precision.kind === "int8" ? precision.values : undefined;
+  const { values: all, kept } = precision.kind === "int8" ? precision : {};
+  /** Of the operation that is written; undefined where it computes in float32. */
+  let values = all;
   const nchw = `${graph.input}/nchw`;
 
   const add = (op: string, inputs: readonly string[], out: string, attributes: OnnxNode["attributes"] = {}): string => {
@@ -55,10 +57,10 @@ function lower(graph: Graph, precision: Precision, { input, output }: Descriptio
   };
 
   const nameOf = (value: string): string => (value === graph.input ? nchw : value);
-  const parametersOf = (value: string): Quantized => values!.get(value === nchw ? graph.input : value)!;
+  const parametersOf = (value: string): Quantized => all!.get(value === nchw ? graph.input : value)!;
   const dequantized = new Map<string, string>();
-  /** A value as its users see it: through uint8 where the model is quantized. */
-  const seen = (value: string, parameters = values && parametersOf(value)): string => {
+  /** A value as its users see it: through uint8 where the model is quantized, and its maker or its user is. */
+  const seen = (value: string, parameters = all && (values || !kept?.has(value)) && parametersOf(value)): string => {
     if (!parameters) return value;
     const known = dequantized.get(value);
     if (known !== undefined) return known;
@@ -159,7 +161,7 @@ function lower(graph: Graph, precision: Precision, { input, output }: Descriptio
           break;
         }
         const pooled = add("GlobalAveragePool", [seen(x)], `${out}/pooled`);
-        add("Flatten", [seen(pooled, values && parametersOf(out))], linear, { axis: 1 });
+        add("Flatten", [values ? seen(pooled, parametersOf(out)) : pooled], linear, { axis: 1 });
         break;
       }
       case "max-pool":
@@ -208,7 +210,11 @@ function lower(graph: Graph, precision: Precision, { input, output }: Descriptio
   const image =
     input === "uint8" ? add("Cast", [graph.input], `${graph.input}/float`, { to: types.float }) : graph.input;
   add("Transpose", [image], nchw, { perm: [0, 3, 1, 2] });
-  graph.nodes.forEach(lowerNode);
+  for (const node of graph.nodes) {
+    values = kept?.has(node.out) ? undefined : all;
+    lowerNode(node);
+  }
+  values = kept?.has(graph.output) ? undefined : all;
   const logits = seen(graph.output);
   const last =
     output === "probabilities"

@@ -66,6 +66,17 @@ describe("trainer export", () => {
     expect(difference).toBeLessThan(1e-4);
   });
 
+  it("leaves layers in float32, and names those that int8 changes most", async () => {
+    const words = ["export", run, "--to", "litert", "--quantize", "int8", "--no-page", "--json"];
+    const whole = JSON.parse((await trainer(...words, "--out", join(base, "whole"))).stdout);
+    expect(whole.comparison.worst.length).toBe(5);
+    const [{ layer, error }, next] = whole.comparison.worst;
+    expect(error).toBeGreaterThanOrEqual(next.error);
+    const kept = JSON.parse((await trainer(...words, "--keep-float", layer, "--out", join(base, "kept"))).stdout);
+    expect(kept.files[0].bytes).not.toBe(whole.files[0].bytes);
+    expect(kept.comparison.worst.map((each: { layer: string }) => each.layer)).not.toContain(layer);
+  });
+
   it("writes the same bytes again", async () => {
     const written = async (name: string): Promise<Buffer> => {
       await trainer("export", run, "--to", "onnx", "--quantize", "float16", "--out", join(base, name));
@@ -83,6 +94,8 @@ describe("trainer export", () => {
     ],
     [["--to", "savedmodel", "--quantize", "float16"], 2, /It holds float32 only/],
     [["--to", "onnx", "--page"], 2, /A page needs the format "tfjs" or "litert", got onnx/],
+    [["--quantize", "int8", "--keep-float", "logitz"], 2, /the graph has no layer "logitz" \(did you mean "logits"\?\)/],
+    [["--keep-float", "logits"], 2, /"keepFloat" is for "int8", got float32/],
     [["--share", "0.2"], 2, /expected a number above 0.5, at most 1, got 0.2/],
   ])("refuses %j, and writes nothing", async (words, expected, message) => {
     const out = join(base, "refused");

@@ -6,6 +6,7 @@ import { interpret } from "../../core/trace/interpret.js";
 import {
   calibrate,
   innerRange,
+  layerErrors,
   quantizedRange,
   quantizedValues,
   quantizeWeights,
@@ -111,5 +112,35 @@ describe("a calibrated graph", () => {
     }) as unknown as [number, number];
     expect(apart).toBeGreaterThan(0);
     expect(apart / largest).toBeLessThan(0.1);
+  });
+
+  it("is the float32 graph where all layers are kept, and nearer to it where some are", () => {
+    const values = quantizedValues(everyOperation, calibrate(everyOperation, batches));
+    const apart = (kept: readonly string[]): number =>
+      tf.tidy(() => {
+        const x = tf.tensor4d(pixels(4), [4, 12, 12, 3]);
+        const found = simulator(everyOperation, values, new Set(kept))(x);
+        return tf.max(tf.abs(tf.sub(found, interpret(everyOperation, x)))).dataSync()[0]!;
+      }) as unknown as number;
+    const all = everyOperation.nodes.map(({ out }) => out);
+    expect(apart(all)).toBe(0);
+    expect(apart(all.slice(1))).toBeLessThan(apart([]));
+  });
+
+  it("says which layer int8 changes most, and frees what it made", () => {
+    const values = quantizedValues(everyOperation, calibrate(everyOperation, batches));
+    const before = tf.memory().numTensors;
+    const plain = layerErrors(everyOperation, values, batches());
+    const coarse = layerErrors(everyOperation, new Map(values).set("depth", { scale: 4, zero: -128 }), batches());
+    expect(tf.memory().numTensors).toBe(before);
+    expect(plain.map(({ layer }) => layer).sort()).toEqual(
+      ["image", ...everyOperation.nodes.map(({ out }) => out)].sort(),
+    );
+    expect(plain.find(({ layer }) => layer === "image")!.error).toBe(0);
+    expect(Math.max(...plain.map(({ error }) => error))).toBeLessThan(0.1);
+    expect(coarse[0]).toMatchObject({ layer: "depth" });
+    expect(coarse[0]!.error).toBeGreaterThan(0.3);
+    // Given float32 values before it, no other layer changes for the one that is coarse.
+    expect(coarse.find(({ layer }) => layer === "logits")).toEqual(plain.find(({ layer }) => layer === "logits"));
   });
 });

@@ -20,24 +20,28 @@ const ranges = new Map<string, Range>([
 
 export const quantized = quantizedValues(everyOperation, ranges);
 
+/** Layers that stay in float32 in "int8-kept": in front of, between and behind quantized ones. */
+export const kept: ReadonlySet<string> = new Set(["gelu", "gate.conv", "gate", "gated", "logits"]);
+
 export async function filesToRead(): Promise<Record<string, Uint8Array>> {
   await tf.ready();
-  const precisions: Precision[] = [
-    { kind: "float32" },
-    { kind: "float16" },
-    { kind: "int8-dynamic" },
-    { kind: "int8", values: quantized },
+  const precisions: [string, Precision][] = [
+    ["float32", { kind: "float32" }],
+    ["float16", { kind: "float16" }],
+    ["int8-dynamic", { kind: "int8-dynamic" }],
+    ["int8", { kind: "int8", values: quantized }],
+    ["int8-kept", { kind: "int8", values: quantized, kept }],
   ];
   return Object.fromEntries(
-    precisions.flatMap((precision) => [
-      [`${precision.kind}.onnx`, onnx(everyOperation, precision, description)],
-      [`${precision.kind}.tflite`, litert(everyOperation, precision, description)],
+    precisions.flatMap(([name, precision]) => [
+      [`${name}.onnx`, onnx(everyOperation, precision, description)],
+      [`${name}.tflite`, litert(everyOperation, precision, description)],
       [
-        `${precision.kind}-bytes.onnx`,
+        `${name}-bytes.onnx`,
         onnx(everyOperation, precision, { ...description, input: "uint8", output: "probabilities" }),
       ],
       [
-        `${precision.kind}-bytes.tflite`,
+        `${name}-bytes.tflite`,
         litert(everyOperation, precision, { ...description, input: "uint8", output: "probabilities" }),
       ],
     ]),

@@ -26,7 +26,7 @@ import { litert } from "../../../export/formats/litert.js";
 import { onnx } from "../../../export/formats/onnx.js";
 import { simulator } from "../../../export/quantize.js";
 import { description, everyOperation, pixels } from "../../support/every-operation.js";
-import { filesToRead, quantized } from "../../support/exported-files.js";
+import { filesToRead, kept, quantized } from "../../support/exported-files.js";
 import { readersPython } from "../../support/readers-python.js";
 
 const folder = mkdtempSync(join(tmpdir(), "fitloop-exports-"));
@@ -70,19 +70,27 @@ describe("a graph with every operation", () => {
     const files = await filesToRead();
     const images = pixels(16);
     const found = read(files, images, [16, 12, 12, 3]);
-    const [logits, probabilities, int8] = tf.tidy(() => {
+    const [logits, probabilities, int8, mixed] = tf.tidy(() => {
       const x = tf.tensor4d(images, [16, 12, 12, 3]);
       const all = interpret(everyOperation, x);
       return [
         all.dataSync(),
         tf.softmax(all as tf.Tensor2D).dataSync(),
         simulator(everyOperation, quantized)(x).dataSync(),
+        simulator(everyOperation, quantized, kept)(x).dataSync(),
       ];
-    }) as unknown as [Float32Array, Float32Array, Float32Array];
-    const tolerances: Record<string, number> = { float32: 1e-5, float16: 1e-2, "int8-dynamic": 0.1, int8: 0.25 };
+    }) as unknown as [Float32Array, Float32Array, Float32Array, Float32Array];
+    const tolerances: Record<string, number> = {
+      float32: 1e-5,
+      float16: 1e-2,
+      "int8-dynamic": 0.1,
+      int8: 0.25,
+      "int8-kept": 0.25,
+    };
+    const simulated: Record<string, Float32Array> = { int8, "int8-kept": mixed };
     for (const [name, { answers }] of Object.entries(found)) {
       const kind = name.replace(/(-bytes)?\.\w+$/, "");
-      const wanted = name.includes("-bytes") ? probabilities : kind === "int8" ? int8 : logits;
+      const wanted = name.includes("-bytes") ? probabilities : (simulated[kind] ?? logits);
       expect(apart(answers, wanted), name).toBeLessThan(tolerances[kind]!);
     }
     expect(JSON.parse(found["float32.onnx"]!.metadata!["fitloop.classes"]!)).toEqual(description.classes);
@@ -93,6 +101,8 @@ describe("a graph with every operation", () => {
     expect(found["int8.onnx"]!.operations).toMatchObject({ QLinearConv: 4 });
     expect(found["int8.onnx"]!.operations).not.toHaveProperty("Conv");
     expect(found["int8.tflite"]!.operations).toMatchObject({ QUANTIZE: 1, DEQUANTIZE: 1, GELU: 1 });
+    expect(found["int8-kept.onnx"]!.operations).toMatchObject({ QLinearConv: 3, Conv: 1 });
+    expect(found["int8-kept.tflite"]!.operations).toMatchObject({ QUANTIZE: 3, DEQUANTIZE: 4 });
     if (process.env.FITLOOP_ACCEPT_EXPORTS) {
       const hashes = Object.entries(files).map(([name, bytes]) => [
         name,
