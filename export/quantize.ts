@@ -75,10 +75,14 @@ export function innerRange(counts: Float64Array, [low, high]: Range, share: numb
   return [low + first * width, low + (last + 1) * width];
 }
 
-/** Zero is exact, since padding and ReLU make it. */
-export function quantizedRange([low, high]: Range): Quantized {
+/**
+ * Zero is exact, since padding and ReLU make it.
+ *
+ * @param least smallest scale that the value may have
+ */
+export function quantizedRange([low, high]: Range, least = 1e-8): Quantized {
   const [from, to] = [Math.min(low, 0), Math.max(high, 0)];
-  const scale = Math.fround((to - from) / 255) || 1e-8;
+  const scale = Math.max(Math.fround((to - from) / 255), Math.fround(least));
   return { scale, zero: Math.max(-128, Math.min(127, Math.round(-128 - from / scale))) };
 }
 
@@ -92,10 +96,24 @@ export function quantizedValues(graph: Graph, ranges: ReadonlyMap<string, Range>
     if (node.op === "sigmoid") all.set(node.out, probabilities);
     else if (node.op === "max-pool" || node.op === "reshape" || node.op === "relu" || node.op === "relu6")
       all.set(node.out, all.get(node.x)!);
-    else all.set(node.out, quantizedRange(ranges.get(node.out)!));
+    else all.set(node.out, quantizedRange(ranges.get(node.out)!, leastScale(node, ranges.get(node.out)!, all)));
   }
   return all;
 }
+
+/**
+ * XNNPACK refuses a convolution whose sums have steps of 256 of its output's steps or more: that of a value which is zero for
+ * all images, or all but constant. Such a value gets larger steps, which cost it nothing.
+ */
+function leastScale(node: Node, [low, high]: Range, values: ReadonlyMap<string, Quantized>): number | undefined {
+  if (!("x" in node)) return undefined;
+  const input = values.get(node.x)!.scale;
+  if (low === 0 && high === 0) return input;
+  if (node.op === "affine") return (input * Math.max(...node.scale.map(Math.abs))) / 127 / mostSteps;
+  if (!("weight" in node)) return input / mostSteps;
+  return (input * Math.max(...quantizeWeights(node.weight, node.bias, input).scales)) / mostSteps;
+}
+const mostSteps = 250;
 
 /** Weights and bias of a convolution or product; the output channel is the innermost axis. */
 export interface QuantizedWeights {

@@ -94,7 +94,11 @@ describe("trainer export", () => {
     ],
     [["--to", "savedmodel", "--quantize", "float16"], 2, /It holds float32 only/],
     [["--to", "onnx", "--page"], 2, /A page needs the format "tfjs" or "litert", got onnx/],
-    [["--quantize", "int8", "--keep-float", "logitz"], 2, /the graph has no layer "logitz" \(did you mean "logits"\?\)/],
+    [
+      ["--quantize", "int8", "--keep-float", "logitz"],
+      2,
+      /the graph has no layer "logitz" \(did you mean "logits"\?\)/,
+    ],
     [["--keep-float", "logits"], 2, /"keepFloat" is for "int8", got float32/],
     [["--share", "0.2"], 2, /expected a number above 0.5, at most 1, got 0.2/],
   ])("refuses %j, and writes nothing", async (words, expected, message) => {

@@ -114,6 +114,20 @@ describe("a calibrated graph", () => {
     expect(apart / largest).toBeLessThan(0.1);
   });
 
+  it("gives a value that is always zero steps that XNNPACK takes", () => {
+    const ranges = calibrate(everyOperation, batches);
+    for (const dead of ["wide", "gate.conv", "norm", "features"]) ranges.set(dead, [0, 0]);
+    ranges.set("logits", [0, 1e-9]);
+    const values = quantizedValues(everyOperation, ranges);
+    const ratios = everyOperation.nodes.flatMap((node) => {
+      if (!("weight" in node)) return [];
+      const { scales } = quantizeWeights(node.weight, node.bias, values.get(node.x)!.scale);
+      return [...scales].map((scale) => (scale * values.get(node.x)!.scale) / values.get(node.out)!.scale);
+    });
+    expect(Math.max(...ratios)).toBeLessThan(256);
+    expect(Math.max(...ratios)).toBeGreaterThan(240); // no larger steps than must be
+  });
+
   it("is the float32 graph where all layers are kept, and nearer to it where some are", () => {
     const values = quantizedValues(everyOperation, calibrate(everyOperation, batches));
     const apart = (kept: readonly string[]): number =>

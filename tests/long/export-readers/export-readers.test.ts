@@ -24,7 +24,7 @@ import { simplify, withNormalising } from "../../../core/trace/passes.js";
 import { trace } from "../../../core/trace/trace.js";
 import { litert } from "../../../export/formats/litert.js";
 import { onnx } from "../../../export/formats/onnx.js";
-import { simulator } from "../../../export/quantize.js";
+import { calibrate, quantizedValues, simulator } from "../../../export/quantize.js";
 import { description, everyOperation, pixels } from "../../support/every-operation.js";
 import { filesToRead, kept, quantized } from "../../support/exported-files.js";
 import { readersPython } from "../../support/readers-python.js";
@@ -167,6 +167,30 @@ describe("networks", () => {
       expect(apart(answers, wanted) / largest, file).toBeLessThan(1e-4);
     }
   });
+});
+
+it("a network with squeeze units that are always zero runs in int8 on XNNPACK", () => {
+  const size = 96;
+  const { layer } = makePart(modelByName("resnet18", { width: 8, stem: "imagenet" })).build({
+    classes: 5,
+    buildBlock: (branch, { channels }) => append(branch, "se", squeezeExcite({ channels, squeezed: channels / 4 })),
+    buildHead: (head) => head,
+  });
+  const weights = initialWeights(layer, 3);
+  const graph = withNormalising(simplify(trace(layer, weights, size)), { mean: [0, 0, 0], deviation: [1, 1, 1] });
+  const random = stream(4, "images");
+  const images = Float32Array.from({ length: 8 * size * size * 3 }, () => random.int(256));
+  const batch = (): tf.Tensor => tf.tensor4d(images, [8, size, size, 3]);
+  const ranges = calibrate(graph, () => [batch()]);
+  expect([...ranges.values()].filter(([low, high]) => low === high).length).toBeGreaterThan(0);
+  const values = quantizedValues(graph, ranges);
+  const files = { "dead.tflite": litert(graph, { kind: "int8", values }, { ...description, size }) };
+  const { answers, operations } = read(files, images, [8, size, size, 3])["dead.tflite"]!;
+  expect(operations.CONV_2D).toBeGreaterThan(30);
+  const wanted = tf.tidy(() => simulator(graph, values)(batch()).dataSync());
+  const largest = Math.max(...Array.from(wanted, Math.abs));
+  expect(apart(answers, wanted) / largest).toBeLessThan(0.1);
+  tf.dispose([...weights.values()]);
 });
 
 /** Running statistics as training leaves them: thirty batches of noise move them a tenth of the way each. */
