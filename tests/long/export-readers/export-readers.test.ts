@@ -173,6 +173,7 @@ it("a network with squeeze units that are always zero runs in int8 on XNNPACK", 
   const size = 96;
   const { layer } = makePart(modelByName("resnet18", { width: 8, stem: "imagenet" })).build({
     classes: 5,
+    inputSize: size,
     buildBlock: (branch, { channels }) => append(branch, "se", squeezeExcite({ channels, squeezed: channels / 4 })),
     buildHead: (head) => head,
   });
