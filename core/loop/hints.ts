@@ -76,6 +76,10 @@ function frozenHint({ config, hooks }: Hinted, session: Session): string[] {
     }
   }
   if (never.size === 0) return [];
-  const stages = session.model.stages.flat().filter((part) => [...never].some((name) => name.startsWith(`${part}.`)));
+  const stages = session.model.stages.flat().flatMap((part) => {
+    const all = [...session.parameters.keys()].filter((name) => name.startsWith(`${part}.`));
+    const frozen = all.filter((name) => never.has(name)).length;
+    return frozen === 0 ? [] : [frozen < all.length ? `${part} (in part)` : part];
+  });
   return [`In no epoch of the run do these train, whatever their rate: ${stages.join(", ")}.`];
 }
