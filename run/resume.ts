@@ -71,10 +71,7 @@ export function checkContinues(
 ): void {
   const unknown = allowed.find((each) => !allowable.includes(each));
   if (unknown !== undefined) {
-    throw new TrainerError(
-      "ERR_OPTION",
-      `--allow-change ${unknown}: unknown field${suggestion(unknown, allowable)}. There are ${allowable.join(", ")}.`,
-    );
+    throw new TrainerError("ERR_OPTION", `--allow-change ${unknown}: unknown field${suggestion(unknown, allowable)}.`);
   }
   if (source && !allowed.includes("config")) mustBeTheFile(record, source);
   const before = asOfNow(record);
