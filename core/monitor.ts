@@ -38,8 +38,8 @@ export function monitorOf(
     const known = [...Object.keys(builtIn), ...metrics.map(({ name }) => name)];
     throw new TrainerError(
       "ERR_OPTION",
-      `${who} watches "${metric}", which no evaluation has${suggestion(metric, known)}. Expected ${known.join(", ")}. ` +
-        "Other metrics must be in the config's metrics.",
+      `${who} watches "${metric}", which no evaluation has${suggestion(metric, known)}. ` +
+        "Add it to the config's metrics, or watch another.",
     );
   }
   const usual = own ? (own.better ?? "higher") : builtIn[metric as keyof typeof builtIn];

@@ -40,7 +40,7 @@ describe("a monitor", () => {
 
   it("of a metric that the run does not have is refused, with what it has", () => {
     expect(() => defineConfig(microConfig({ monitor: "eror-rate", metrics: [errorRate] }))).toThrow(
-      /monitor watches "eror-rate", which no evaluation has \(did you mean "error-rate"\?\)\. Expected loss, top1, top5, train-loss, error-rate/,
+      /monitor watches "eror-rate", which no evaluation has \(did you mean "error-rate"\?\)\. Add it to the config's metrics, or watch another/,
     );
     expect(() => new Trainer(microConfig({ plugins: [earlyStopping({ metric: "f1" })] }))).toThrow(
       /early-stopping watches "f1", which no evaluation has/,
