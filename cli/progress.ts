@@ -21,13 +21,22 @@ import {
 /** Epochs in the sparkline of an epoch's line, and on a narrow terminal. */
 const [sparkEpochs, fewEpochs] = [16, 8];
 
+/** A run longer than this says so after its first steps, in seconds. */
+const longRun = 24 * 3600;
+
+export interface ProgressOptions {
+  /** What to say beside the time of a run that takes more than a day. */
+  advice?: string;
+}
+
 /** Shows a run's progress on standard error until it ends. */
-export function showProgress(events: Emitter<Events>): void {
+export function showProgress(events: Emitter<Events>, { advice }: ProgressOptions = {}): void {
   const live = liveLine();
   const colors = colorsFor(process.stderr);
   const started = performance.now();
   const left = createEstimate();
   let lastStep = Number.POSITIVE_INFINITY;
+  let counted = 0; // steps of this process
   const accuracies: number[] = []; // validation of each epoch, or training without validation
   const say = (line: string, paint?: (line: string) => string): void => {
     live.clear();
@@ -58,8 +67,16 @@ export function showProgress(events: Emitter<Events>): void {
   events.on("step", (step) => {
     const { steps, epochs } = planned(step);
     left.step(step, performance.now() / 1000);
+    const seconds = left.seconds({ steps: steps - step.step, epochs: epochs - step.epoch });
+    // The first step is slower than the others.
+    if (++counted === 2 && seconds > longRun) {
+      const days = Math.round(seconds / longRun);
+      const more = advice === undefined ? "" : ` ${advice}`;
+      say(
+        `At the speed of its first steps, this run takes about ${days === 1 ? "a day" : `${days} days`} here.${more}`,
+      );
+    }
     live.draw((width) => {
-      const seconds = left.seconds({ steps: steps - step.step, epochs: epochs - step.epoch });
       // Padded to one width, so that the layout stays the same from draw to draw.
       const [epoch, at] = [step.epoch + 1, step.step].map((value, place) => {
         const of = String([epochs, steps][place]);

@@ -40,6 +40,7 @@ import { randomResizedCrop } from "./random-resized-crop/index.js";
 import { squeezeExcite } from "./squeeze-excite/index.js";
 import { step } from "./step/index.js";
 import { stochasticDepth } from "./stochastic-depth/index.js";
+import { swa } from "./swa/index.js";
 import { sixViews, testTimeAugmentation } from "./test-time-augmentation/index.js";
 import { trapezoid } from "./trapezoid/index.js";
 import { trivialAugment } from "./trivial-augment/index.js";
@@ -90,6 +91,7 @@ export {
   squeezeExcite,
   step,
   stochasticDepth,
+  swa,
   testTimeAugmentation,
   trapezoid,
   trivialAugment,
@@ -141,6 +143,7 @@ export const plugins = {
   "squeeze-excite": squeezeExcite,
   step,
   "stochastic-depth": stochasticDepth,
+  swa,
   "test-time-augmentation": testTimeAugmentation,
   trapezoid,
   "trivial-augment": trivialAugment,

@@ -82,6 +82,7 @@ const neutral: Record<string, Neutral> = {
   "squeeze-excite": { none: "its gates are parameters, which the network without it does not have" },
   step: { options: { gamma: 1 } },
   "stochastic-depth": { options: { rate: 0 } },
+  swa: { options: {}, micro: { start: 0.5 } }, // ends with other weights, and leaves those that train alone
   "test-time-augmentation": { options: {} }, // looks at images more often in evaluation, and trains as ever
   trapezoid: { options: { warmUp: 0, coolDown: 0 } },
   "trivial-augment": { options: { probability: 0 } },

@@ -85,6 +85,8 @@ const refusedPairs = [
   "cosine-restarts + step",
   "cosine-restarts + trapezoid",
   "cutmix + mixup",
+  "early-stopping + swa",
+  "ema + swa",
   "linear + multi-step",
   "linear + one-cycle",
   "linear + plateau",

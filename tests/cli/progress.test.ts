@@ -64,6 +64,7 @@ function watch(
   isTTY: boolean,
   width: number,
   now = 0,
+  options: Parameters<typeof showProgress>[1] = {},
 ): { events: ReturnType<typeof createEvents>; text: () => string; at(time: number): void } {
   let written = "";
   let clock = now;
@@ -72,10 +73,31 @@ function watch(
   const before = { isTTY: process.stderr.isTTY, columns: process.stderr.columns };
   Object.assign(process.stderr, { isTTY, columns: width });
   const events = createEvents();
-  showProgress(events);
+  showProgress(events, options);
   onTestFinished(() => void Object.assign(process.stderr, before));
   return { events, text: () => written, at: (time) => void (clock = time) };
 }
+
+describe("a run of days", () => {
+  it("says so after its first steps, once, and what to take instead", () => {
+    const { events, text, at } = watch(false, 80, 0, { advice: "Quicker: small." });
+    const long = { stepsPerEpoch: 13_200, totalSteps: 26_400, samples: 512, imagesPerSecond: 512 / 86 };
+    for (const done of [1, 2, 3, 4]) {
+      at(86_000 * done);
+      events.emit("step", step(done, long));
+    }
+    expect(text()).toBe("At the speed of its first steps, this run takes about 26 days here. Quicker: small.\n");
+  });
+
+  it("says nothing where it takes hours", () => {
+    const { events, text, at } = watch(false, 80);
+    for (const done of [1, 2, 3]) {
+      at(1000 * done);
+      events.emit("step", step(done, { imagesPerSecond: 128 }));
+    }
+    expect(text()).toBe("");
+  });
+});
 
 describe("the live line", () => {
   it("fits every width, and gives up what has least weight first", () => {
