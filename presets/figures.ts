@@ -10,6 +10,8 @@ export interface Figures {
   /** A time by calculation, of a preset that was not measured. */
   readonly estimate?: string;
   readonly date?: string;
+  /** Where it was measured, if not on the machine of the others. */
+  readonly machine?: string;
 }
 
 export const { machine } = results;

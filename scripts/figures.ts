@@ -8,7 +8,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Figures, figures, machine } from "../presets/figures.js";
+import { type Figures, figures, machine as usualMachine } from "../presets/figures.js";
 
 type Accuracy = NonNullable<Figures["top1"]>;
 
@@ -19,10 +19,11 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const read = (file: string): string => readFileSync(join(root, file), "utf8");
 const seedsOf = ({ seeds }: Accuracy): string =>
   seeds.length === 1 ? `seed ${seeds[0]}` : `seeds ${seeds[0]} to ${seeds.at(-1)}`;
-const accuracy = (top1: Accuracy): string => `${top1.mean.toFixed(1)} ± ${top1.deviation.toFixed(1)} %`;
+const accuracy = ({ mean, deviation, seeds }: Accuracy): string =>
+  seeds.length === 1 ? `${mean.toFixed(1)} %` : `${mean.toFixed(1)} ± ${deviation.toFixed(1)} %`;
 
 /** The sentence in a preset's header. */
-export function reached({ top1, time, date, estimate }: Figures): string {
+export function reached({ top1, time, date, estimate, machine = usualMachine }: Figures): string {
   if (top1) {
     return `Reached: ${accuracy(top1)} top-1 on the test set (${seedsOf(top1)}), ${time} on ${machine}, ${date}.`;
   }
@@ -35,7 +36,7 @@ export function presetTable(shown = Object.entries(presets)): string {
     `\`${name}\``,
     preset.task,
     preset.top1 ? `${accuracy(preset.top1)} (${seedsOf(preset.top1)})` : "not yet measured",
-    preset.time ?? preset.estimate ?? "",
+    [preset.time ?? preset.estimate ?? "", ...(preset.machine ? [preset.machine] : [])].join(", "),
   ]);
   const lines = [["preset", "task", "test top-1", "time"], ["---", "---", "---", "---"], ...rows];
   return lines.map((cells) => `| ${cells.join(" | ")} |`.replaceAll("|  |", "| |")).join("\n");

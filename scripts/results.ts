@@ -1,6 +1,6 @@
 /**
- * Adds finished runs to results/runs.csv, one line a run: `npm run results -- RUN…`. A run of a preset also brings
- * results/presets.json up to date; `npm run figures` writes its figures into README, documentation and headers.
+ * Adds finished runs to results/runs.csv, one line a run: `npm run results -- [--commit HASH] RUN…`. The commit is the one that
+ * trained the run; default: the one checked out.
  *
  * PFLOP is calculated: 6 × multiply-adds × training images at the size of each epoch (Kaplan et al. 2020 count so:
  * 2 for a multiply-add, once forward and twice backward). A line with the same preset, seed and commit is replaced.
@@ -9,6 +9,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 import * as tf from "@tensorflow/tfjs-core";
 import { loadBackend, Trainer } from "../core/index.js";
 import { buildModel } from "../core/loop/build-model.js";
@@ -150,10 +151,14 @@ function rowOf(folder: string, commit: string, date: string): ResultRow {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const folders = process.argv.slice(2);
-  if (folders.length === 0) throw new Error("Usage: npm run results -- RUN…");
+  const { values, positionals: folders } = parseArgs({
+    options: { commit: { type: "string" } },
+    allowPositionals: true,
+  });
+  if (folders.length === 0) throw new Error("Usage: npm run results -- [--commit HASH] RUN…");
   await loadBackend();
-  const commit = execFileSync("git", ["rev-parse", "--short", "HEAD"], { cwd: root, encoding: "utf8" }).trim();
+  const wanted = values.commit ?? "HEAD";
+  const commit = execFileSync("git", ["rev-parse", "--short", wanted], { cwd: root, encoding: "utf8" }).trim();
   const date = new Date().toISOString().slice(0, 10);
   const added = folders.map((folder) => rowOf(folder, commit, date));
   const rows = merged(existsSync(csv) ? parseRows(readFileSync(csv, "utf8")) : [], added);
