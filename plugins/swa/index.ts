@@ -19,6 +19,10 @@ export function meanWith(average: Values, weights: Values, count: number): Value
   );
 }
 
+/** Clones share their values with the originals and outlive them: the loop replaces weights at every step. */
+const copied = (weights: Values): Values =>
+  new Map([...weights].map(([name, value]) => [name, tf.keep(value.clone())]));
+
 const disposeAll = (values: Values): void => {
   for (const value of values.values()) value.dispose();
 };
@@ -116,16 +120,16 @@ export const swa = definePlugin({
       disposeAll(average);
       average = next;
     };
-    hooks.onFitStart.tap((started) => void (run = started));
+    // Late: after plugins that load weights. Held from the start, so that a run that fits into the memory fits to its end.
+    hooks.onFitStart.tap({ stage: "late" }, (started) => {
+      run = started;
+      if (average.size === 0) replace(copied(started.weights()));
+    });
     hooks.onEpochEnd.tap(async ({ epoch, epochs, whole }) => {
       if (!whole || epoch + 1 <= start * epochs) return;
       const weights = run!.weights();
       count++;
-      replace(
-        count === 1
-          ? new Map([...weights].map(([name, value]) => [name, tf.keep(value.clone())]))
-          : meanWith(average, weights, count),
-      );
+      replace(count === 1 ? copied(weights) : meanWith(average, weights, count));
       if (epoch + 1 < epochs) return;
       const statistics = await recomputed(run!, average, stream(epoch));
       for (const name of statistics.keys()) average.get(name)!.dispose();
