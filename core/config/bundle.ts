@@ -6,7 +6,7 @@
  * instance, wherever it is installed: a second copy would have tensors and parts of its own. No tsconfig.json is read.
  */
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
+import { readFile, realpath } from "node:fs/promises";
 import { isBuiltin, SourceMap, type SourceMapping } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -54,7 +54,7 @@ const runningKey = "fitloop.running";
  * @throws TrainerError ERR_CONFIG for a syntax error, a missing file or package, or an unknown name, with its line
  */
 export async function bundleConfig(file: string): Promise<ConfigBundle> {
-  const folder = dirname(file);
+  const folder = await realpath(dirname(file)); // esbuild names files by their real paths, relative to this
   const modules = await runningModules();
   Object.defineProperty(globalThis, Symbol.for(runningKey), { value: modules, configurable: true });
   const built = await build({
@@ -88,7 +88,7 @@ export async function bundleConfig(file: string): Promise<ConfigBundle> {
   const map = new SourceMap(JSON.parse(built.outputFiles.find(({ path }) => path.endsWith(".map"))!.text));
   return {
     url,
-    hash: await hashOf(file, Object.keys(built.metafile.inputs)),
+    hash: await hashOf(file, folder, Object.keys(built.metafile.inputs)),
     placeOf({ stack = "" }) {
       const found = placeIn(stack.replaceAll(url, named), named, map);
       return found && { line: found.line, file: found.file === entry ? file : resolve(folder, found.file) };
@@ -146,10 +146,10 @@ function localFiles(modules: Readonly<Record<string, object>>): Plugin {
 }
 
 /** Names are relative to the config, so that a project may move. */
-async function hashOf(file: string, inputs: readonly string[]): Promise<string> {
+async function hashOf(file: string, folder: string, inputs: readonly string[]): Promise<string> {
   const hash = createHash("sha256");
   for (const input of inputs.filter((each) => !each.startsWith("running:")).sort()) {
-    const content = await readFile(input === entry ? file : resolve(dirname(file), input));
+    const content = await readFile(input === entry ? file : resolve(folder, input));
     hash.update(`${input}\0${createHash("sha256").update(content).digest("hex")}\n`);
   }
   return hash.digest("hex");

@@ -8,6 +8,7 @@ import {
   realpathSync,
   renameSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -72,6 +73,13 @@ it("a config loads from a folder that nobody may write to", async () => {
   for (const each of ["parts", "."]) chmodSync(join(folder, each), 0o555);
   expect((await loadConfig(undefined, { from: folder })).config).toMatchObject({ epochs: 1 });
   for (const each of ["parts", "."]) chmodSync(join(folder, each), 0o755);
+});
+
+it("a config loads through a link to its folder, with the same hash", async () => {
+  const folder = project("real");
+  symlinkSync(folder, join(base, "linked"));
+  expect(await hashIn(join(base, "linked"))).toBe(await hashIn(folder));
+  expect((await loadConfig(join(base, "linked", "trainer.config.ts"))).config.epochs).toBe(1);
 });
 
 describe("a working folder", () => {
