@@ -43,8 +43,8 @@ An arm is the name of a plugin or a setting:
 
 The figure is top-1 on validation images after the last epoch. It needs a config
 with validation (or --holdout). The seed fixes first weights, order and
-validation images, so differences are paired by seed. The 95 % intervals hold for
-all arms at once (Bonferroni), with one deviation for all arms.
+validation images, so differences are paired by seed. The 95 % intervals hold
+for all arms at once (Bonferroni), with one deviation for all arms.
 
 Every run has its own folder. The same command continues where it was stopped,
 and writes compare.html into --out at the end.

@@ -66,7 +66,7 @@ TensorFlow: run trainer backend install.
 Examples:
   trainer export runs/cats-1                            model.onnx
   trainer export runs/cats-1 --to litert --quantize int8
-  trainer export runs/cats-1 --to litert --quantize int8 --keep-float conv1 logits
+  trainer export runs/cats-1 --quantize int8 --keep-float conv1 logits
   trainer export runs/cats-1 --to tfjs,onnx --out models`,
     )
     .action(exportCommand);

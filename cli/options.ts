@@ -89,12 +89,7 @@ export function addRunOptions(command: Command): Command {
         "bfloat16",
       ]),
     )
-    .option(
-      "--set <key=value>",
-      "set a config value: plugins.cutmix.alpha=0.2, model=resnet34; repeatable",
-      repeated,
-      [],
-    )
+    .option("--set <key=value>", "set a value: plugins.cutmix.alpha=0.2, model=resnet34; repeatable", repeated, [])
     .option("--with <plugin>", "add a plugin at the end; repeatable", repeated, [])
     .option("--without <plugin>", "remove a plugin; repeatable", repeated, [])
     .option("--holdout <fraction>", "share of the training images for validation", fraction)

@@ -41,16 +41,17 @@ A range in --set is one of
   choice(a,b,c)  one of these values
 Any other --set holds for all trials.
 
-The best trial has the highest top-1 on validation images; it needs a config with
-validation (or --holdout). With --halving 3 all trials train for a few epochs,
-the better third goes on to three times as many, and so on. A trial is paused and
-resumed: its schedule is that of the whole run. Trials share one seed.
+The best trial has the highest top-1 on validation images; it needs a config
+with validation (or --holdout). With --halving 3 all trials train for a few
+epochs, the better third goes on to three times as many, and so on. A trial is
+paused and resumed: its schedule is that of the whole run. Trials share a seed.
 
 The same command continues where it was stopped, and writes compare.html into
 --out at the end. A trial that diverges counts as the worst.
 
 Example:
-  trainer sweep --preset quickstart --set "learningRate=log(0.005,0.5)" --trials 9 --halving 3`,
+  trainer sweep --preset quickstart --trials 9 --halving 3 \\
+    --set "learningRate=log(0.005,0.5)"`,
     )
     .action(sweep);
 }

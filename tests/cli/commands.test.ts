@@ -278,7 +278,7 @@ describe("evaluate", () => {
     });
     expect(await altered("parts", () => ({}))).toMatchObject({
       code: 65,
-      stderr: expect.stringMatching(/damaged, was changed or is not of this program: "name"/),
+      stderr: expect.stringMatching(/damaged, was changed or was not written by fitloop: "name"/),
     });
     const cut = join(base, "parts", "weights.safetensors");
     writeFileSync(cut, readFileSync(cut).subarray(0, 500));
