@@ -9,7 +9,7 @@ import type { Image } from "../core/data/dataset.js";
 import { TrainerError } from "../core/errors.js";
 import { type Content, writeFileAtomic } from "../core/files.js";
 import { wilson } from "../core/interpret/wilson.js";
-import { forward } from "../core/nn/layer.js";
+import { forward, type Weights } from "../core/nn/layer.js";
 import * as ops from "../core/nn/ops.js";
 import { suggestion } from "../core/options.js";
 import { stream } from "../core/rng.js";
@@ -17,6 +17,7 @@ import { withoutZeroChannels } from "../core/trace/channels.js";
 import { type Graph, multiplyAdds } from "../core/trace/graph.js";
 import { interpret } from "../core/trace/interpret.js";
 import { simplify, withNormalising } from "../core/trace/passes.js";
+import { trainedRanges } from "../core/trace/ranges.js";
 import { trace } from "../core/trace/trace.js";
 import { type Network, openNetwork } from "../run/network.js";
 import { type OpenOptions, openFolder, type RunFiles } from "../run/open.js";
@@ -27,7 +28,7 @@ import { litert } from "./formats/litert.js";
 import { onnx } from "./formats/onnx.js";
 import { savedModel } from "./formats/saved-model.js";
 import { tfjs } from "./formats/tfjs.js";
-import { calibrate, type LayerError, layerErrors, quantizedValues, simulator } from "./quantize.js";
+import { calibrate, type LayerError, layerErrors, quantizedValues, type Range, simulator } from "./quantize.js";
 import { checkRuntime, hasRuntime, runtimePackages, type WebFormat, webFiles } from "./web.js";
 
 export const formats = ["litert", "onnx", "tfjs", "savedmodel"] as const;
@@ -151,7 +152,8 @@ export async function exportRun(run: string, options: ExportOptions & OpenOption
         `The run's accuracy is a mean of ${views.length} views of each image; an exported model sees the plain image only.`,
       );
     }
-    const quantized = quantize === "int8" ? await quantizeGraph(graph, files, network, options) : undefined;
+    const quantized =
+      quantize === "int8" ? await quantizeGraph(graph, files, network, options, temperature) : undefined;
     const precision: Precision = quantized?.precision ?? { kind: (quantize ?? "float32") as "float32" };
     const description: Description = {
       classes,
@@ -307,12 +309,23 @@ function differenceOf(
   });
 }
 
+/** The ranges that `quantize-aware` trained, for every value of the graph; undefined where the run did not get there. */
+function rangesOfTraining(graph: Graph, weights: Weights, temperature: number): Map<string, Range> | undefined {
+  const trained = trainedRanges(weights);
+  if (trained.size === 0) return undefined;
+  const [low, high] = trained.get(graph.output)!;
+  return new Map<string, Range>(trained)
+    .set(graph.output, [low / temperature, high / temperature])
+    .set(graph.input, [0, 255]);
+}
+
 /** Ranges from training images, and the int8 network beside the float one on images that neither was made from. */
 async function quantizeGraph(
   graph: Graph,
   { trainer }: RunFiles,
-  { preprocessing }: Pick<Network, "preprocessing">,
+  { preprocessing, weights }: Pick<Network, "preprocessing" | "weights">,
   { calibrate: count = 256, share = 1, keepFloat = [], log = () => {} }: ExportOptions,
+  temperature = 1,
 ): Promise<{ precision: Precision; comparison: Comparison }> {
   const kept = valuesOfLayers(graph, keepFloat);
   const { data, trainIndices, validationIndices } = await trainer.prepare(log);
@@ -321,7 +334,9 @@ async function quantizeGraph(
     return Array.from({ length: taken }, (_, at) => indices[Math.floor((at * indices.length) / taken)]!);
   };
   const seen = await data.train.read(spread(trainIndices, count));
-  const ranges = calibrate(graph, () => batchesOf(seen, preprocessing), { share });
+  const trained = rangesOfTraining(graph, weights, temperature);
+  if (trained) log("The ranges are those of training (plugin quantize-aware).");
+  const ranges = trained ?? calibrate(graph, () => batchesOf(seen, preprocessing), { share });
   const values = quantizedValues(graph, ranges);
   const places = spread(validationIndices, comparedImages);
   if (places.length === 0) {

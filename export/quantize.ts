@@ -150,7 +150,7 @@ function roundHalfEven(x: number): number {
 }
 
 /** The graph with its weights rounded to int8: what the simulation runs. Kept layers stay as they are. */
-function withRoundedWeights(
+export function withRoundedWeights(
   graph: Graph,
   quantized: ReadonlyMap<string, Quantized>,
   kept: ReadonlySet<string> = new Set(),

@@ -31,6 +31,7 @@ import { plateau } from "./plateau/index.js";
 import { polynomial } from "./polynomial/index.js";
 import { progressiveResizing } from "./progressive-resizing/index.js";
 import { prune } from "./prune/index.js";
+import { quantizeAware } from "./quantize-aware/index.js";
 import { randAugment } from "./rand-augment/index.js";
 import { randomAffine } from "./random-affine/index.js";
 import { randomCropFlip } from "./random-crop-flip/index.js";
@@ -81,6 +82,7 @@ export {
   polynomial,
   progressiveResizing,
   prune,
+  quantizeAware,
   randAugment,
   randomAffine,
   randomCropFlip,
@@ -134,6 +136,7 @@ export const plugins = {
   polynomial,
   "progressive-resizing": progressiveResizing,
   prune,
+  "quantize-aware": quantizeAware,
   "rand-augment": randAugment,
   "random-affine": randomAffine,
   "random-crop-flip": randomCropFlip,

@@ -5,6 +5,7 @@ import { cifar100Baseline } from "./cifar100-baseline.js";
 import { cifar100Fast } from "./cifar100-fast.js";
 import { cifar100Native } from "./cifar100-native.js";
 import { cifar100Small } from "./cifar100-small.js";
+import { cifar100SmallMobile } from "./cifar100-small-mobile.js";
 import { cifar100Strong, type StrongOptions } from "./cifar100-strong.js";
 import { figures } from "./figures.js";
 import { type FromScratchOptions, fromScratch } from "./from-scratch.js";
@@ -18,6 +19,7 @@ export {
   cifar100Fast,
   cifar100Native,
   cifar100Small,
+  cifar100SmallMobile,
   cifar100Strong,
   type FromScratchOptions,
   fromScratch,
@@ -47,6 +49,10 @@ export const presets = {
   "cifar100-fast": {
     summary: figures["cifar100-fast"].task,
     create: cifar100Fast,
+  },
+  "cifar100-small-mobile": {
+    summary: figures["cifar100-small-mobile"].task,
+    create: cifar100SmallMobile,
   },
   "cifar100-baseline": {
     summary: figures["cifar100-baseline"].task,

@@ -73,6 +73,7 @@ const neutral: Record<string, Neutral> = {
   polynomial: { options: { minimum: rate } },
   "progressive-resizing": { options: { from: 1 } },
   prune: { options: { target: 0 } },
+  "quantize-aware": { none: "its ranges are weights, which the network without it does not have" },
   "rand-augment": { options: { operations: 0 } },
   "random-affine": { options: { probability: 0 } },
   "random-crop-flip": { options: { padding: 0, flip: 0 } },

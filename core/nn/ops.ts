@@ -11,6 +11,7 @@ import { defineNative, execute, type NativeBackend, onTensorflow } from "./nativ
 
 export { type BatchNormOptions, batchNorm, batchNormInference, type Statistics } from "./batch-norm.js";
 export { type ConvolutionOptions, conv2d, depthwiseConv2d } from "./convolution.js";
+export { fakeQuantize, fakeQuantizeFilter } from "./fake-quantize.js";
 export type { Precision } from "./precision.js";
 
 const nativeRelu = defineNative(

@@ -17,6 +17,8 @@ export type Activation = "none" | "relu" | "relu6";
 interface Operation {
   /** The value that the operation makes. */
   readonly out: string;
+  /** Values of the traced graph that became this one, in their order: a convolution, its norm, their ReLU. */
+  readonly parts?: readonly string[];
   readonly activation: Activation;
 }
 

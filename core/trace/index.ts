@@ -2,4 +2,5 @@
 export { type ChannelGroup, channelGroups, multiplyAddsOf, withoutZeroChannels } from "./channels.js";
 export { type Activation, type Constant, type Graph, multiplyAdds, type Node, type Pads } from "./graph.js";
 export { simplify } from "./passes.js";
-export { type Operands, type Traced, trace } from "./trace.js";
+export { rangeName } from "./ranges.js";
+export { type Operands, structureOf, type Traced } from "./trace.js";

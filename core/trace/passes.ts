@@ -41,7 +41,7 @@ export function fused(graph: Graph, names: Map<string, string>): Graph {
   const nodes: Node[] = [];
   const shapes = new Map(graph.shapes);
   for (const each of graph.nodes) {
-    const node = withInputs(each, (value) => joined.get(value) ?? value);
+    const node = { parts: [each.out], ...withInputs(each, (value) => joined.get(value) ?? value) };
     const alone = "x" in each && uses.get(each.x) === 1;
     const place = "x" in node && alone ? made.get(node.x) : undefined;
     const before = place === undefined ? undefined : nodes[place]!;
@@ -50,7 +50,7 @@ export function fused(graph: Graph, names: Map<string, string>): Graph {
       made.set(node.out, nodes.push(node) - 1);
       continue;
     }
-    nodes[place!] = merged;
+    nodes[place!] = { ...merged, parts: [...before.parts!, ...node.parts] };
     if (node.op === "reshape") shapes.set(merged.out, node.shape);
     joined.set(node.out, merged.out);
     const name = names.get(node.out);

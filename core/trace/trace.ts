@@ -5,7 +5,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { currentNativeCalls } from "../backend/graph/native-calls.js";
 import { TrainerError } from "../errors.js";
-import { forward, type Layer, type Weights } from "../nn/layer.js";
+import { forward, type Layer, type Weights, zeroWeights } from "../nn/layer.js";
 import type { Constant, Graph, Node, Pads } from "./graph.js";
 
 interface Recorded {
@@ -101,6 +101,8 @@ function record(layer: Layer, weights: Weights, shape: number[]): Recording {
 export interface Operands {
   /** Full names, in the order of the operation's inputs; of a norm: scale, shift, running mean and variance. */
   readonly names: readonly string[];
+  /** TensorFlow's name of the operation. */
+  readonly operation: string;
   /** Of a norm: added to the variance. */
   readonly epsilon?: number;
 }
@@ -131,6 +133,16 @@ export function trace(layer: Layer, weights: Weights, size: number): Traced {
   const translator = createTranslator(two, three, size);
   for (const place of two.operations.keys()) translator.translate(place);
   return { graph: translator.graph(), layers: two.layers, operands: translator.operands };
+}
+
+/** The graph of a network whose values do not matter: of zeros. */
+export function structureOf(layer: Layer, size: number): Traced {
+  const weights = zeroWeights(layer);
+  try {
+    return trace(layer, weights, size);
+  } finally {
+    tf.dispose([...weights.values()]);
+  }
 }
 
 /** What an operation's translation works with. */
@@ -209,7 +221,7 @@ function createTranslator(two: Recording, three: Recording, size: number) {
     const { name, out } = operation;
     shapes.set(out, shape);
     const names = operation.inputs.flatMap((input) => weightNames.get(input!) ?? []);
-    if (names.length > 0) operands.set(out, { names, epsilon: attributes.epsilon });
+    if (names.length > 0) operands.set(out, { names, operation: name, epsilon: attributes.epsilon });
     const push = (node: Node): void => void nodes.push(node);
     const base = { out, activation: "none" } as const;
     switch (name) {

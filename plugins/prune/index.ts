@@ -114,10 +114,9 @@ export const prune = definePlugin({
       layer = { network: built, inputSize };
       return built;
     });
-    // Late: a network of other weights has other constants, and the same structure.
-    hooks.onFitStart.tap({ stage: "late" }, ({ weights }) => {
+    hooks.onFitStart.tap(() => {
       if (target === 0) return;
-      const traced = graph.trace(layer!.network, weights(), layer!.inputSize);
+      const traced = graph.structureOf(layer!.network, layer!.inputSize);
       const groups = graph.channelGroups(traced.graph);
       const layouts = namedParameters(layer!.network);
       network = { structure: traced.graph, groups, prunable: prunableGroups(traced, groups), layouts };

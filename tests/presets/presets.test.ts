@@ -53,6 +53,7 @@ const options: Record<Name, PresetOptions> = {
   "cifar100-baseline": { data },
   "cifar100-native": { data },
   "cifar100-strong": { data },
+  "cifar100-small-mobile": { data },
   "cifar100-augmented": { data },
   transfer: { data: images, weights },
   "from-scratch": { data: images },
