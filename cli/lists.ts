@@ -5,7 +5,7 @@ import { TrainerError } from "../core/errors.js";
 import type { PluginDefinition } from "../core/loop/plugin.js";
 import { show, suggestion } from "../core/options.js";
 import { plugins } from "../plugins/index.js";
-import { type Figures, figures, machine } from "../presets/figures.js";
+import { type Figures, figures } from "../presets/figures.js";
 import { presets } from "../presets/index.js";
 import { print, table } from "./terminal.js";
 
@@ -21,6 +21,9 @@ const definitions: ReadonlyMap<string, PluginDefinition<z.ZodObject>> = new Map(
   ]),
 );
 
+const accuracy = ({ mean, deviation, seeds }: NonNullable<Figures["top1"]>): string =>
+  `${mean.toFixed(1)}${seeds.length === 1 ? "" : ` ± ${deviation.toFixed(1)}`} %`;
+
 export function addLists(program: Command): void {
   program
     .command("presets")
@@ -29,8 +32,8 @@ export function addLists(program: Command): void {
     .action(({ json }: { json?: boolean }) => {
       const rows = Object.entries(presets).map(([name, { summary }]) => ({ name, summary, ...figuresOf(name) }));
       const line = ({ name, top1, summary }: (typeof rows)[number]): string =>
-        `${name.padEnd(20)}${(top1 ? `${top1.mean.toFixed(1)} ± ${top1.deviation.toFixed(1)} %` : "").padEnd(14)}${summary}`;
-      const note = `Accuracy: test top-1 over seeds, on ${machine}. See docs/presets.md.`;
+        `${name.padEnd(22)}${(top1 ? accuracy(top1) : "").padEnd(14)}${summary}`;
+      const note = "Accuracy: test top-1 over seeds. docs/presets.md has machines and times.";
       print(json ? JSON.stringify(rows) : [...rows.map(line), "", note].join("\n"));
     });
   program

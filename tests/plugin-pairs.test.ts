@@ -119,18 +119,34 @@ const refusedPairs = [
  * weight.
  */
 const orderMatters = [
+  "auto-augment + blur: beforeSample (normal)",
   "auto-augment + color-jitter: beforeSample (normal)",
+  "auto-augment + grayscale: beforeSample (normal)",
   "auto-augment + random-affine: beforeSample (normal)",
   "auto-augment + random-crop-flip: beforeSample (normal)",
+  "auto-augment + random-flip: beforeSample (normal)",
+  "blur + color-jitter: beforeSample (normal)",
+  "blur + rand-augment: beforeSample (normal)",
+  "blur + random-affine: beforeSample (normal)",
+  "blur + random-crop-flip: beforeSample (normal)",
+  "blur + trivial-augment: beforeSample (normal)",
+  "color-jitter + grayscale: beforeSample (normal)",
   "color-jitter + rand-augment: beforeSample (normal)",
   "color-jitter + random-affine: beforeSample (normal)",
   "color-jitter + random-crop-flip: beforeSample (normal)",
   "color-jitter + trivial-augment: beforeSample (normal)",
+  "grayscale + rand-augment: beforeSample (normal)",
+  "grayscale + random-affine: beforeSample (normal)",
+  "grayscale + trivial-augment: beforeSample (normal)",
   "rand-augment + random-affine: beforeSample (normal)",
   "rand-augment + random-crop-flip: beforeSample (normal)",
+  "rand-augment + random-flip: beforeSample (normal)",
   "random-affine + random-crop-flip: beforeSample (normal)",
+  "random-affine + random-flip: beforeSample (normal)",
   "random-affine + trivial-augment: beforeSample (normal)",
+  "random-crop-flip + random-flip: beforeSample (normal)",
   "random-crop-flip + trivial-augment: beforeSample (normal)",
+  "random-flip + trivial-augment: beforeSample (normal)",
 ];
 
 beforeAll(async () => {

@@ -170,7 +170,7 @@ describe("a continuation", () => {
       "The run was made with another config. Changed fields:\n" +
         "  seed: 1 -> 2\n" +
         '  plugins.(order): "label-smoothing, ema" -> "ema, label-smoothing"\n' +
-        "Leave these as they were, or allow it with --allow-change seed --allow-change plugins.",
+        "Restore them, or allow the change with --allow-change seed --allow-change plugins.",
     );
   });
 

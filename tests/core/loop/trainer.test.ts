@@ -271,6 +271,8 @@ describe("the loop", () => {
         "buildNetwork",
         "onFitStart",
         "resolveParamGroups",
+        "resolveOrder",
+        "resolveCrop",
         "beforeSample",
         "beforeBatch",
         "afterLoss",

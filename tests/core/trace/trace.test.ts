@@ -142,7 +142,7 @@ describe("what cannot be exported is one error", () => {
     [
       "an operation that no format knows, with its place",
       (x: tf.Tensor) => tf.sin(x),
-      /Sin, in or after the layer "conv": no format has been taught/,
+      /Sin, in or after the layer "conv": no format has this operation/,
     ],
     ["a mean over other axes", (x: tf.Tensor) => tf.add(x, tf.mean(x, [3], true)), /Mean.*a mean over the axes 3/],
     [
