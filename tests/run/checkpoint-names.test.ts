@@ -28,7 +28,7 @@ describe("a place's name", () => {
     { step: 1, part: -1 },
     { step: 1, part: 0.5 },
   ])("is none for %j", (place) => {
-    const refused = { code: "ERR_INTERNAL", message: expect.stringMatching(/whole numbers, and .+ came/) as string };
+    const refused = { code: "ERR_INTERNAL", message: expect.stringMatching(/whole numbers, got .+/) as string };
     expect(() => placeName(place)).toThrow(expect.objectContaining(refused));
   });
 

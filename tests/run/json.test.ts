@@ -56,22 +56,22 @@ describe("exact JSON", () => {
   });
 
   it.each<[string, unknown, string]>([
-    ["nothing", undefined, "meta is of type undefined"],
-    ["nothing in a list", { a: [1, undefined] }, "meta.a[1] is of type undefined"],
-    ["a hole", { a: new Array(2) }, "meta.a[0] is of type undefined"],
-    ["a function", { toJSON: () => 1 }, "meta.toJSON is of type function"],
-    ["a big integer", [{ n: 1n }], "meta[0].n is of type bigint"],
-    ["a symbol", { s: Symbol("s") }, "meta.s is of type symbol"],
-    ["a date", { when: new Date() }, "meta.when is of type Date"],
-    ["a map", { m: new Map() }, "meta.m is of type Map"],
-    ["typed numbers", { m: new Float32Array(1) }, "meta.m is of type Float32Array"],
-    ["a boxed number", { n: new Number(1) }, "meta.n is of type Number"],
+    ["nothing", undefined, "meta has type undefined"],
+    ["nothing in a list", { a: [1, undefined] }, "meta.a[1] has type undefined"],
+    ["a hole", { a: new Array(2) }, "meta.a[0] has type undefined"],
+    ["a function", { toJSON: () => 1 }, "meta.toJSON has type function"],
+    ["a big integer", [{ n: 1n }], "meta[0].n has type bigint"],
+    ["a symbol", { s: Symbol("s") }, "meta.s has type symbol"],
+    ["a date", { when: new Date() }, "meta.when has type Date"],
+    ["a map", { m: new Map() }, "meta.m has type Map"],
+    ["typed numbers", { m: new Float32Array(1) }, "meta.m has type Float32Array"],
+    ["a boxed number", { n: new Number(1) }, "meta.n has type Number"],
     [
       "an object of no class",
       { x: Object.create(Object.create(null) as object) as object },
-      "meta.x is of type object",
+      "meta.x has type object",
     ],
-    ["an instance", { x: new (class Mine {})() }, "meta.x is of type Mine"],
+    ["an instance", { x: new (class Mine {})() }, "meta.x has type Mine"],
   ])("refuses %s", (_, value, message) => {
     expect(() => toExactJson(value, "meta")).toThrow(expect.objectContaining({ code: "ERR_INTERNAL" }));
     expect(() => toExactJson(value, "meta")).toThrow(message);

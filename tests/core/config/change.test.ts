@@ -43,7 +43,7 @@ describe("a setting", () => {
 describe("setting", () => {
   it("a field, a nested field, an option of each part, and an item of a list", () => {
     expect(resolved("epochs=7", "onDivergence.skip=2")).toMatchObject({ epochs: 7, onDivergence: { skip: 2 } });
-    expect(resolved("model.width=4").model.options).toMatchObject({ width: 4, stem: "cifar" });
+    expect(resolved("model.width=4").model.options).toMatchObject({ width: 4, stem: "auto" });
     expect(resolved("optimizer.momentum=0.5").optimizer).toMatchObject({ name: "sgd", options: { momentum: 0.5 } });
     expect(resolved("data.train=40").data.options).toMatchObject({ train: 40, size: 8 });
     expect(resolved("plugins.cutmix.alpha=0.2", "plugins.0.smoothing=0.3").plugins).toMatchObject([

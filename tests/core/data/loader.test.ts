@@ -234,7 +234,7 @@ describe("reading ahead", () => {
 describe("what cannot be", () => {
   it("is refused when the loader is made or started", async () => {
     for (const batchSize of [0, -1, 2.5, NaN]) {
-      expect(() => loaderOf({ batchSize })).toThrow("expected a whole number from 1 on");
+      expect(() => loaderOf({ batchSize })).toThrow("expected a whole number from 1 as batch size");
     }
     expect(() => loaderOf({ batchSize: 24, dropLast: true })).toThrow(
       "expected at least one batch of 24 images, got 23 images",

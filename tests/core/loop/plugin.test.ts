@@ -62,7 +62,7 @@ describe("composition", () => {
 
   it("refuses the name of a plugin that the run itself adds", () => {
     expect(() => new Trainer(microConfig({ plugins: [plain("run-record")] }), [plain("run-record")])).toThrow(
-      'Plugin "run-record" has a name that the run itself uses. Give it another.',
+      'Plugin "run-record" has a name that the run itself uses. Rename it.',
     );
   });
 
@@ -73,7 +73,7 @@ describe("composition", () => {
       options: {},
       load: () => ((loaded = true), Promise.reject(new Error("no"))),
     };
-    expect(() => new Trainer(microConfig({ data, plugins: [plain("a"), plain("a")] }))).toThrow("is there twice");
+    expect(() => new Trainer(microConfig({ data, plugins: [plain("a"), plain("a")] }))).toThrow("was added twice");
     expect(loaded).toBe(false);
   });
 });
