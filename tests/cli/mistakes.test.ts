@@ -53,7 +53,12 @@ const mistakes: [string, string[], number, RegExp][] = [
   // Names that are not there.
   ["a preset", ["--preset", "quikstart"], 2, /Unknown preset "quikstart" \(did you mean "quickstart"\?\)/],
   ["a preset in capitals", ["--preset", "CIFAR100-Small"], 2, /did you mean "cifar100-small"\?/],
-  ["a preset like nothing", ["--preset", "zzzzzzzzzzzz"], 2, /there are: quickstart, cifar100-small, .*transfer, from-scratch\)/],
+  [
+    "a preset like nothing",
+    ["--preset", "zzzzzzzzzzzz"],
+    2,
+    /there are: quickstart, cifar100-small, .*transfer, from-scratch\)/,
+  ],
   ["a preset named like a property", ["--preset", "constructor"], 2, /Unknown preset "constructor"/],
   ["a command", ["evalute", "runs/a"], 2, /Unknown command "evalute" \(did you mean "evaluate"\?\)/],
   ["a command before options", ["plna", ...quick], 2, /did you mean "plan"\?/],

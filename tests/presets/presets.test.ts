@@ -97,6 +97,8 @@ describe.each(Object.keys(presets) as Name[])("%s", (name) => {
     expect({ ...recipe, plan: essence(await planOf(name)) }).toMatchSnapshot();
   });
 
+  // Two of the largest networks at 224 px: tests/long/presets.test.ts.
+  if (name === "cifar100-strong" || name === "cifar100-augmented") return;
   it("trains", async () => {
     const config = {
       ...presets[name].create({ ...options[name], batchSize: 4 }),

@@ -66,11 +66,7 @@ describe("exact JSON", () => {
     ["a map", { m: new Map() }, "meta.m has type Map"],
     ["typed numbers", { m: new Float32Array(1) }, "meta.m has type Float32Array"],
     ["a boxed number", { n: new Number(1) }, "meta.n has type Number"],
-    [
-      "an object of no class",
-      { x: Object.create(Object.create(null) as object) as object },
-      "meta.x has type object",
-    ],
+    ["an object of no class", { x: Object.create(Object.create(null) as object) as object }, "meta.x has type object"],
     ["an instance", { x: new (class Mine {})() }, "meta.x has type Mine"],
   ])("refuses %s", (_, value, message) => {
     expect(() => toExactJson(value, "meta")).toThrow(expect.objectContaining({ code: "ERR_INTERNAL" }));
