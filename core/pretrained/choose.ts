@@ -93,7 +93,7 @@ export function firstWeights(
     ];
     const message =
       `${taken.length} of ${all.length} weights are from ${where}${how.length > 0 ? ` (${how.join(", ")})` : ""}. ` +
-      `New: ${all.filter(isNew).join(", ") || "none"}. Not used: ${[...found.unexpected, ...inFile].join(", ") || "none"}.`;
+      `New: ${shortList(all.filter(isNew)) || "none"}. Not used: ${shortList([...found.unexpected, ...inFile]) || "none"}.`;
     return { weights, message };
   } finally {
     for (const value of found.weights.values()) value.dispose();
