@@ -57,6 +57,11 @@ describe("a monitor", () => {
   });
 
   it("never takes an equal value, nothing, NaN or infinity for better", () => {
+    const odd = [undefined, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+    for (const direction of ["lower", "higher"] as const) {
+      expect(odd.map((each) => improves(each, undefined, direction))).toEqual([false, false, false, false]);
+      expect(odd.map((each) => improves(each, 2, direction))).toEqual([false, false, false, false]);
+    }
     expect([undefined, Number.NaN, Number.POSITIVE_INFINITY, 2, 3].map((each) => improves(each, 2, "lower"))).toEqual(
       new Array(5).fill(false),
     );
