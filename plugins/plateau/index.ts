@@ -1,6 +1,6 @@
 /** Plateau schedule: lowers the learning rate when a metric no longer improves. Part of a checkpoint, so it resumes. */
 import { z } from "zod";
-import { definePlugin, type EpochSummary } from "../../core/index.js";
+import { definePlugin, monitored, monitorOf } from "../../core/index.js";
 
 const options = z.strictObject({
   metric: z
@@ -42,14 +42,6 @@ export function observed(
     : { best, bad, cooling, drops: state.drops };
 }
 
-const falling = ["loss", "train-loss"];
-
-function figureOf({ validation, whole, train }: EpochSummary, metric: string): number | undefined {
-  if (metric === "train-loss") return whole ? train.loss : undefined;
-  if (metric === "loss" || metric === "top1" || metric === "top5") return validation?.[metric];
-  return validation?.more?.[metric];
-}
-
 export const plateau = definePlugin({
   name: "plateau",
   summary: "Lowers the learning rate when a metric no longer improves",
@@ -67,13 +59,13 @@ export const plateau = definePlugin({
   },
   apply(given, { hooks, config }) {
     const { metric, direction, factor, minimum } = given;
-    const known = falling.includes(metric)
-      ? "lower"
-      : (config.metrics.find(({ name }) => name === metric)?.better ?? "higher");
-    const rule = { ...given, rising: (direction ?? known) === "higher" };
+    const rule = {
+      ...given,
+      rising: monitorOf({ metric, direction }, config.metrics, "plateau").direction === "higher",
+    };
     let state = noPlateau;
     hooks.onEpochEnd.tap((summary) => {
-      const value = figureOf(summary, metric);
+      const value = monitored(summary, metric);
       if (value !== undefined) state = observed(state, value, rule);
     });
     hooks.resolveLearningRate.tap((rate) =>
