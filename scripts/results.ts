@@ -15,6 +15,7 @@ import { loadBackend, Trainer } from "../core/index.js";
 import { buildModel } from "../core/loop/build-model.js";
 import type { SummaryRecord } from "../core/loop/events.js";
 import { forward, zeroWeights } from "../core/nn/layer.js";
+import { deviation, mean } from "../core/statistics.js";
 import { sizeAt } from "../plugins/progressive-resizing/index.js";
 import { visitMetrics } from "../run/metrics.js";
 import { configFromRecord } from "../run/parts.js";
@@ -71,12 +72,10 @@ export function merged(rows: readonly ResultRow[], added: readonly ResultRow[]):
 /** Mean and sample deviation over rows, to a tenth of a per cent; of one row the deviation is 0. */
 export function accuracyOf(rows: readonly ResultRow[]): { mean: number; deviation: number; seeds: number[] } {
   const values = rows.map(({ test_top1 }) => Number(test_top1));
-  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
   const tenth = (value: number): number => Math.round(10 * value) / 10;
   return {
-    mean: tenth(mean),
-    deviation: tenth(Math.sqrt(squares / Math.max(1, values.length - 1))),
+    mean: tenth(mean(values)),
+    deviation: values.length === 1 ? 0 : tenth(deviation(values)),
     seeds: rows.map(({ seed }) => Number(seed)).sort((a, b) => a - b),
   };
 }
