@@ -1,6 +1,6 @@
-"""torchvision's half of data.ts: reads a task's name a line, answers pictures a second and processor time for each way.
+"""torchvision's half of data.ts: reads a task's name a line, answers images a second and processor time for each way.
 
-Ways: version 1 of its transforms on Pillow pictures, version 2 on tensors (files are decoded by Pillow for both), each under a DataLoader without workers and
+Ways: version 1 of its transforms on Pillow images, version 2 on tensors (files are decoded by Pillow for both), each under a DataLoader without workers and
 with two.
 """
 
@@ -31,7 +31,7 @@ STATISTICS = ([0.5] * 3, [0.25] * 3)
 
 
 class Memory(Dataset):
-    """Pictures in memory, as torchvision's CIFAR100 hands them out, or as tensors."""
+    """Images in memory, as torchvision's CIFAR100 hands them out, or as tensors."""
 
     def __init__(self, transform, tensors):
         self.transform, self.tensors = transform, tensors
@@ -41,8 +41,8 @@ class Memory(Dataset):
         return COUNT
 
     def __getitem__(self, index):
-        picture = self.pixels[index]
-        return self.transform(picture if self.tensors else Image.fromarray(picture)), index % 2
+        image = self.pixels[index]
+        return self.transform(image if self.tensors else Image.fromarray(image)), index % 2
 
 
 def dataset(task, tensors):
@@ -68,12 +68,12 @@ def processor():
 
 def measure(task, tensors, workers):
     loader = DataLoader(dataset(task, tensors), batch_size=BATCH, shuffle=True, num_workers=workers)
-    since, before, pictures = time.perf_counter(), processor(), 0
+    since, before, count = time.perf_counter(), processor(), 0
     for images, _ in loader:
-        pictures += len(images)
+        count += len(images)
     seconds = time.perf_counter() - since
     del loader  # workers are waited for, and counted
-    return {"imagesPerSecond": pictures / seconds, "milliseconds": 1000 * (processor() - before) / pictures * BATCH}
+    return {"imagesPerSecond": count / seconds, "milliseconds": 1000 * (processor() - before) / count * BATCH}
 
 
 if __name__ == "__main__":

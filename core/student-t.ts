@@ -59,7 +59,7 @@ export interface ArmDifference {
 }
 
 /**
- * Differences of arms from a baseline over the same seeds, paired: a seed fixes first weights, order and held-out images. The
+ * Differences of arms from a baseline over the same seeds, paired: a seed fixes first weights, order and validation images. The
  * model is arm + seed + noise with one deviation of the noise (a randomised block design), which has arms · (seeds - 1)
  * degrees of freedom. The intervals hold all at once with 95 % at least (Bonferroni): each is one of 1 - 0.05 / arms.
  *

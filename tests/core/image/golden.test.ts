@@ -22,7 +22,7 @@ import * as color from "../../../core/image/color.js";
 import * as geometry from "../../../core/image/geometry.js";
 
 interface Golden {
-  pictures: { name: string; height: number; width: number }[];
+  images: { name: string; height: number; width: number }[];
   policy: [string, number, number | null][][];
   tables: Record<string, { bins: number; operations: Record<string, { signed: boolean; magnitudes: number[] }> }>;
   cases: { function: string; arguments: unknown[] }[];
@@ -33,7 +33,7 @@ const golden = JSON.parse(readFileSync(new URL("golden.json", folder), "utf8")) 
 const blob = gunzipSync(readFileSync(new URL("golden.bin.gz", folder)));
 let position = 0;
 const take = (length: number): Uint8Array => blob.subarray(position, (position += length));
-const images = golden.pictures.map(({ name, height, width }) => ({
+const images = golden.images.map(({ name, height, width }) => ({
   name,
   image: { pixels: take(height * width * 3), height, width },
 }));

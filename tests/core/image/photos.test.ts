@@ -21,7 +21,7 @@ const golden = JSON.parse(readFileSync(new URL("../../golden/image/photos.json",
 
 const height = 45;
 const width = 61;
-const picture: Image = {
+const testImage: Image = {
   height,
   width,
   pixels: Uint8Array.from({ length: height * width * 3 }, (_, at) => {
@@ -61,20 +61,20 @@ describe("within one grey level of torchvision:", () => {
   });
 
   it.each(golden.crops)("$region scaled to $size, in memory and by the decoder", async ({ region, size, pixels }) => {
-    expect(difference(resizeRegion(picture, region, { height: size, width: size }), pixels)).toBeLessThanOrEqual(1);
+    expect(difference(resizeRegion(testImage, region, { height: size, width: size }), pixels)).toBeLessThanOrEqual(1);
     const header = { height, width, format: "png", plain: true };
     // Where it shrinks, libvips repeats the edge and torchvision leaves it out: the outermost pixels differ more.
-    const decoded = await decoder.decodeRegion(picture, region, header, size);
+    const decoded = await decoder.decodeRegion(testImage, region, header, size);
     // Inside, its weights are those of 64 places between two pixels: 2 at a jump of 256 levels, which this image has.
     expect(difference(decoded, pixels, 1)).toBeLessThanOrEqual(2);
     expect(difference(decoded, pixels)).toBeLessThanOrEqual(20);
   });
 
   it.each(golden.blurs)("a blur of $size pixels, sigma $sigma", ({ size, sigma, pixels }) => {
-    expect(difference(gaussianBlur(picture, sigma, size), pixels)).toBeLessThanOrEqual(1);
+    expect(difference(gaussianBlur(testImage, sigma, size), pixels)).toBeLessThanOrEqual(1);
   });
 });
 
 it("an image that has the size already is scaled to itself", () => {
-  expect(resizeRegion(picture, { top: 0, left: 0, height, width }, { height, width })).toBe(picture);
+  expect(resizeRegion(testImage, { top: 0, left: 0, height, width }, { height, width })).toBe(testImage);
 });

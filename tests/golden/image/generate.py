@@ -1,9 +1,9 @@
-"""Writes golden.json and golden.bin.gz: what torchvision makes of four small pictures.
+"""Writes golden.json and golden.bin.gz: what torchvision makes of four small images.
 
     python generate.py        needs torch and torchvision; made with torch 2.13.0, torchvision 0.28.0 (CPU)
 
-golden.json lists the pictures and the cases; golden.bin.gz holds their bytes, [height, width, 3] each: first
-the pictures, then for every case its result on each picture, in the order of the lists.
+golden.json lists the images and the cases; golden.bin.gz holds their bytes, [height, width, 3] each: first
+the images, then for every case its result on each image, in the order of the lists.
 """
 
 import gzip
@@ -31,8 +31,8 @@ GRAY = [128, 128, 128]
 COLORS = [124, 7, 255]
 
 
-def pictures():
-    """Noise of every value; a smooth ramp; hard-edged shapes; a dull picture whose red is constant."""
+def test_images():
+    """Noise of every value; a smooth ramp; hard-edged shapes; a dull image whose red is constant."""
     noise = np.random.default_rng(20).integers(0, 256, (16, 40, 3), dtype=np.uint8)
     y, x = np.mgrid[0:32, 0:32]
     ramp = np.stack([x * 8, y * 8 + 3, (x + y) * 4], -1)
@@ -143,7 +143,7 @@ def cases():
         for level, sign in ((2, 1), (9, 1), (6, -1)):
             if sign < 0 and not signed:
                 sign = 1
-            # The sizes differ, so a translation is meant in pixels of the square pictures.
+            # The sizes differ, so a translation is meant in pixels of the square images.
             magnitude = sign * float(magnitudes(10, 32, 32)[level])
             yield "applyOperation", [operation, magnitude * 255 if operation == "Solarize" else magnitude, {}]
         if operation.startswith("Shear") or operation == "Rotate":
@@ -151,7 +151,7 @@ def cases():
 
 
 def tables():
-    """Every magnitude of the three methods, without sign, for pictures of height 16 and width 40."""
+    """Every magnitude of the three methods, without sign, for images of height 16 and width 40."""
     methods = {
         "autoAugment": (transforms.AutoAugment, 10),
         "randAugment": (transforms.RandAugment, 31),
@@ -173,7 +173,7 @@ def tables():
 def main():
     torch.set_num_threads(1)
     inputs = {
-        name: torch.tensor(pixels.astype(np.uint8)).permute(2, 0, 1) for name, pixels in pictures().items()
+        name: torch.tensor(pixels.astype(np.uint8)).permute(2, 0, 1) for name, pixels in test_images().items()
     }
     blob = [image.permute(1, 2, 0).contiguous().numpy().tobytes() for image in inputs.values()]
     index = []
@@ -184,7 +184,7 @@ def main():
     golden = {
         "torch": torch.__version__.split("+")[0],
         "torchvision": torchvision.__version__.split("+")[0],
-        "pictures": [
+        "images": [
             {"name": name, "height": image.shape[1], "width": image.shape[2]}
             for name, image in inputs.items()
         ],

@@ -25,7 +25,7 @@ HERE = pathlib.Path(__file__).parent
 HEIGHT, WIDTH = 45, 61
 
 
-def picture():
+def test_image():
     """Every value of it is a function of its place; photos.test.ts makes the same."""
     y, x, c = torch.meshgrid(torch.arange(HEIGHT), torch.arange(WIDTH), torch.arange(3), indexing="ij")
     return ((x * (3 + c) + y * 5 + (x * y) // 7 + 90 * ((x // 9 + y // 6) % 2)) % 256).to(torch.uint8)
@@ -58,7 +58,7 @@ if __name__ == "__main__":
                 uniforms = [round(value, 6) for value in uniforms]
                 region = drawn(uniforms, size, scale, ratio)
                 draws.append({"size": size, "scale": scale, "ratio": ratio, "uniforms": uniforms, "region": region})
-    image = picture().permute(2, 0, 1)
+    image = test_image().permute(2, 0, 1)
     crops = [
         {"region": dict(zip(("top", "left", "height", "width"), box)), "size": size,
          "pixels": encoded(F.resized_crop(image, *box, [size, size], antialias=True))}
