@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import type { Command } from "commander";
 import { TrainerError } from "../core/errors.js";
-import { presets } from "../presets/index.js";
+import type { presets } from "../presets/index.js";
 import { createReport } from "../report/observer.js";
 import { reportFile } from "../report/read.js";
 import { toJson } from "../run/json.js";
@@ -112,15 +112,15 @@ async function fit(options: FitOptions): Promise<void> {
 const resumeHint = (folder: string): string => `To resume it: trainer --resume ${nearPath(folder)}`;
 
 /** Presets of days, and what to take instead. */
-const quicker: Readonly<Record<string, readonly string[]>> = {
+const quicker: Readonly<Record<string, readonly (keyof typeof presets)[]>> = {
   "cifar100-strong": ["cifar100-native", "cifar100-fast"],
   "cifar100-augmented": ["cifar100-native", "cifar100-fast"],
   "cifar100-native": ["cifar100-fast"],
 };
 
 function quickerThan(preset: string | undefined): string | undefined {
-  const names = quicker[preset ?? ""]?.filter((name) => Object.hasOwn(presets, name)) ?? [];
-  return names.length > 0 ? `Quicker presets for CIFAR-100: ${names.join(", ")}.` : undefined;
+  const names = quicker[preset ?? ""];
+  return names && `Quicker presets for CIFAR-100: ${names.join(", ")}.`;
 }
 
 /** Where a run's page is, as one would type it from here; nothing where it could not be written. */

@@ -9,7 +9,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { type Browser, chromium, type Page as Tab } from "playwright-core";
+import type { Browser, Page as Tab } from "playwright-core";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Prediction } from "../../browser/index.js";
@@ -18,9 +18,9 @@ import { resnet9 } from "../../core/models/index.js";
 import { stream } from "../../core/rng.js";
 import { exportRun } from "../../export/index.js";
 import { openRun, type Run, train } from "../../run/index.js";
+import { launchChromium } from "../support/chromium.js";
 
 const base = mkdtempSync(join(tmpdir(), "fitloop-export-page-"));
-const path = process.env.FITLOOP_CHROMIUM ?? "/usr/bin/chromium";
 const size = 64;
 /** A class that would be code if a page took it for HTML. */
 const square = "<img src=x onerror=alert(1)> & square";
@@ -68,8 +68,6 @@ async function draw(
 }
 
 beforeAll(async () => {
-  if (!existsSync(path))
-    throw new Error(`These tests need Chromium, and ${path} is not there. Install it, or name it in FITLOOP_CHROMIUM.`);
   const photos = join(base, "photos");
   for (const [shape, name] of [
     ["disc", "disc"],
@@ -96,15 +94,7 @@ beforeAll(async () => {
     await exportRun(join(base, "run"), { to, page: true, ...options, folder });
   }
   const cameraOfNobody = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"];
-  const quiet = [
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-  ];
-  const args = ["--no-sandbox", "--disable-gpu", ...quiet, ...cameraOfNobody];
-  browser = await chromium.launch({ executablePath: path, args });
+  browser = await launchChromium(...cameraOfNobody);
   // Imported by the page itself: vitest would put an import of its own in the place of one in a test.
   const load = 'globalThis.own = await import(location.search.slice(1) + "/classifier.js");';
   writeFileSync(join(base, "own.html"), `<!doctype html><title>own</title><script type="module">${load}</script>`);

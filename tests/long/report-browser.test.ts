@@ -3,11 +3,11 @@
  * Reports in a real browser: what they draw, that they ask nobody for anything, and that no name from data, config or
  * files becomes code. FITLOOP_CHROMIUM names the browser; without one the tests fail, they do not skip.
  */
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { type Browser, chromium, type Page as Tab } from "playwright-core";
+import type { Browser, Page as Tab } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadBackend, Trainer } from "../../core/index.js";
 import { microConfig } from "../../core/testing/index.js";
@@ -20,23 +20,14 @@ import { createRunHistory } from "../../report/run-history.js";
 import { type RunParts, runPage } from "../../report/run-page.js";
 import { toCheckedJson } from "../../run/checked-json.js";
 import { createRunRecord } from "../../run/record.js";
+import { launchChromium } from "../support/chromium.js";
 
 const base = mkdtempSync(join(tmpdir(), "fitloop-browser-"));
-const path = process.env.FITLOOP_CHROMIUM ?? "/usr/bin/chromium";
 let browser: Browser;
 let run: string;
 
 beforeAll(async () => {
-  if (!existsSync(path))
-    throw new Error(`These tests need Chromium, and ${path} is not there. Install it, or name it in FITLOOP_CHROMIUM.`);
-  const quiet = [
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-  ];
-  browser = await chromium.launch({ executablePath: path, args: ["--no-sandbox", "--disable-gpu", ...quiet] });
+  browser = await launchChromium();
   await loadBackend();
   run = mkdtempSync(join(base, "run-"));
   await new Trainer(microConfig({ epochs: 4 }), [createRunRecord().plugin, createReport()]).fit({ folder: run });
