@@ -8,6 +8,7 @@ import { dataCheckPage } from "../report/data-page.js";
 import { pageHtml } from "../report/html.js";
 import { toJson } from "../run/json.js";
 import { writing } from "../run/output.js";
+import { csvLine } from "./csv.js";
 import { print, table, tell, tellWarning } from "./terminal.js";
 
 interface CheckOptions {
@@ -70,9 +71,6 @@ function asText({ images, classes, issues }: FolderInspection, { page, csv }: Ch
   ].join("\n");
 }
 
-/** A cell of CSV (RFC 4180). */
-const quoted = (cell: string): string => (/[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);
-
 export function issuesCsv(issues: readonly FolderIssue[]): string {
   const rows = issues.map(({ file, split, class: name, kind, detail, exclude }) => [
     file,
@@ -83,5 +81,5 @@ export function issuesCsv(issues: readonly FolderIssue[]): string {
     exclude ? "yes" : "no",
   ]);
   const head = ["file", "split", "class", "issue", "detail", "exclude"];
-  return [head, ...rows].map((cells) => `${cells.map(quoted).join(",")}\n`).join("");
+  return [head, ...rows].map((cells) => `${csvLine(cells)}\n`).join("");
 }

@@ -6,6 +6,7 @@ import { percent } from "../core/format.js";
 import { toJson } from "../run/json.js";
 import { openRun } from "../run/open.js";
 import type { Answer } from "../run/predict.js";
+import { csvLine } from "./csv.js";
 import { imageFiles } from "./images.js";
 import { whole } from "./options.js";
 import { addConfigOption, ownConfig } from "./own-config.js";
@@ -75,8 +76,5 @@ function asCsv(answer: Answer<string>): string {
     "error" in answer
       ? [[answer.image, "", "", "", answer.error.message]]
       : answer.predictions.map((each, at) => [answer.image, `${at + 1}`, each.class, `${each.probability}`, ""]);
-  return rows.map((cells) => cells.map(quoted).join(",")).join("\n");
+  return rows.map(csvLine).join("\n");
 }
-
-/** A cell of CSV (RFC 4180). */
-const quoted = (cell: string): string => (/[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);
