@@ -19,6 +19,7 @@ import { Trainer } from "../core/loop/trainer.js";
 import { rateChartSvg } from "../report/rate-chart.js";
 import { toJson } from "../run/json.js";
 import { writing } from "../run/output.js";
+import { openTrainedNetwork } from "../run/trained-network.js";
 import { addRunOptions, configFrom, positive, type RunOptions, whole } from "./options.js";
 import { columns, liveLine, print, shortened, table, tell, tellWarnings } from "./terminal.js";
 
@@ -102,7 +103,11 @@ async function lrFind({ from, to, steps, out, ...options }: LrFindOptions): Prom
     if (step >= planned || explodes(now, lowest)) stop.abort("tested"); // nothing is evaluated
   });
   try {
-    await trainer.fit({ signal: stop.signal, log: options.quiet ? undefined : tell });
+    await trainer.fit({
+      signal: stop.signal,
+      log: options.quiet ? undefined : tell,
+      openNetwork: openTrainedNetwork,
+    });
   } catch (error) {
     if (!diverged || points.length === 0) throw error;
   } finally {

@@ -17,6 +17,7 @@ import * as ops from "../core/nn/ops.js";
 import { makePart } from "../core/parts.js";
 import { toJson } from "../run/json.js";
 import { writing } from "../run/output.js";
+import { openTrainedNetwork } from "../run/trained-network.js";
 import { addRunOptions, configFrom, type RunOptions, whole } from "./options.js";
 import { plain, print, tell, tellWarnings } from "./terminal.js";
 
@@ -169,5 +170,6 @@ function runOf({ config }: Trainer, session: Session): Parameters<Trainer["hooks
     plan: () => "",
     weights: () => new Map(),
     replaceWeights: () => {},
+    openNetwork: openTrainedNetwork,
   };
 }

@@ -10,6 +10,7 @@ import { percent } from "../core/format.js";
 import { Trainer } from "../core/loop/trainer.js";
 import { toJson } from "../run/json.js";
 import { writing } from "../run/output.js";
+import { openTrainedNetwork } from "../run/trained-network.js";
 import { addRunOptions, configFrom, type RunOptions, whole } from "./options.js";
 import { print, table, tell, tellWarnings } from "./terminal.js";
 
@@ -139,7 +140,7 @@ async function measure(
   hooks.onFitStart.tap((run) => void ({ backend } = run));
   hooks.onStep.tap({ stage: "last" }, () => void (after = pluginMilliseconds(trainer)));
   try {
-    await trainer.fit({ signal: stop.signal, log: quiet ? undefined : tell });
+    await trainer.fit({ signal: stop.signal, log: quiet ? undefined : tell, openNetwork: openTrainedNetwork });
   } finally {
     timing?.discard();
     timing?.stop();

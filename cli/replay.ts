@@ -13,6 +13,7 @@ import { configOfRun } from "../run/origin.js";
 import { compareData, runFiles } from "../run/record.js";
 import { type Replayed, watchedPlugins } from "../run/replay.js";
 import { findRun, type Resumable } from "../run/resume.js";
+import { openTrainedNetwork } from "../run/trained-network.js";
 import { whole } from "./options.js";
 import { addConfigOption, ownConfig } from "./own-config.js";
 import { print, table, tell, tellWarning, tellWarnings } from "./terminal.js";
@@ -92,6 +93,7 @@ async function replay(path: string, { step, json, allowChange, config: file }: R
     await trainer.fit({
       signal: stop.signal,
       checkData: (data) => compareData({ record: run.record, allowed: allowChange }, data, tellWarning),
+      openNetwork: openTrainedNetwork,
       from: checkpoint && (() => fromCheckpoint(checkpoint)),
     });
   } catch (error) {

@@ -60,10 +60,13 @@ export type {
   FitSummary,
   Gradients,
   Metrics,
+  NetworkWeights,
+  OpenNetwork,
   Outputs,
   ParamGroup,
   Progress,
   Step,
+  TrainedNetwork,
   TrainFigures,
   View,
 } from "./loop/types.js";

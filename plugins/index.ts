@@ -10,6 +10,7 @@ import { cosineRestarts } from "./cosine-restarts/index.js";
 import { cutmix } from "./cutmix/index.js";
 import { cutout } from "./cutout/index.js";
 import { differentialLr } from "./differential-lr/index.js";
+import { distill } from "./distill/index.js";
 import { dropout } from "./dropout/index.js";
 import { earlyStopping } from "./early-stopping/index.js";
 import { ema } from "./ema/index.js";
@@ -61,6 +62,7 @@ export {
   cutmix,
   cutout,
   differentialLr,
+  distill,
   dropout,
   earlyStopping,
   ema,
@@ -115,6 +117,7 @@ export const plugins = {
   cutmix,
   cutout,
   "differential-lr": differentialLr,
+  distill,
   dropout,
   "early-stopping": earlyStopping,
   ema,

@@ -40,6 +40,7 @@ const freeOptions: readonly string[] = [
   "data.options.maxPixels",
   "data.options.maxSeconds",
   "plugins.finetune.path",
+  "plugins.distill.teacher", // its weights are compared
 ];
 
 export type ConfigField = keyof typeof fieldClasses;

@@ -20,6 +20,7 @@ import { checkNames, ownParts } from "./parts.js";
 import { type ConfigSource, compareData, createRunRecord, runFiles } from "./record.js";
 import { olderNote } from "./record-files.js";
 import { checkContinues, findRun, type Resumable, type ResumePoint, resumePoint } from "./resume.js";
+import { openTrainedNetwork } from "./trained-network.js";
 
 export interface TrainOptions {
   /** The run's own folder. Default: `runs/<name>-<number>`, the next number that is free. */
@@ -88,6 +89,7 @@ export async function train(config: TrainerConfig, options: TrainOptions = {}): 
         return folder;
       },
       log: options.log,
+      openNetwork: openTrainedNetwork,
       checkData:
         before &&
         ((data) => {

@@ -21,7 +21,7 @@ import {
 import type { OnResumePoint } from "../core/loop/recovery.js";
 import { initialWeights } from "../core/nn/layer.js";
 import { type Given, makePart } from "../core/parts.js";
-import { type Fitted, fitWeights, microConfig, mountPlugin } from "../core/testing/index.js";
+import { type Fitted, fitWeights, microConfig, microNetworkFor, mountPlugin } from "../core/testing/index.js";
 import * as entry from "../plugins/index.js";
 import { fromCheckpoint, toCheckpoint } from "../run/checkpoint-writer.js";
 import type { Checkpoint } from "../run/checkpoints.js";
@@ -51,6 +51,7 @@ const neutral: Record<string, Neutral> = {
   cutmix: { options: { probability: 0 } },
   cutout: { options: { size: 0 } },
   "differential-lr": { options: { bottom: 1, head: 1 } },
+  distill: { options: { teacher: "runs/teacher-1", alpha: 0 }, micro: { teacher: "runs/teacher-1" } },
   dropout: { options: { rate: 0 } },
   "early-stopping": { options: { patience: 1000 } },
   ema: { options: {} }, // evaluates other weights, and leaves those that train alone
@@ -203,7 +204,8 @@ describe.each(names)("%s", (name) => {
       limitTest: 8,
       maxSteps: 2,
     };
-    expect((await new Trainer(short).fit({ folder: runFolder() })).summary.steps).toBe(2);
+    const openNetwork = microNetworkFor(short); // for cards that name a run
+    expect((await new Trainer(short).fit({ folder: runFolder(), openNetwork })).summary.steps).toBe(2);
   });
 
   it("has options of plain JSON that make the same plugin again", () => {

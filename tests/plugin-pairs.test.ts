@@ -18,7 +18,7 @@ import {
 } from "../core/index.js";
 import { initialWeights } from "../core/nn/layer.js";
 import { type Given, makePart } from "../core/parts.js";
-import { fitWeights, microConfig, mountPlugin } from "../core/testing/index.js";
+import { fitWeights, microConfig, microNetworkFor, mountPlugin } from "../core/testing/index.js";
 import * as entry from "../plugins/index.js";
 
 const folder = mkdtempSync(join(tmpdir(), "fitloop-pairs-"));
@@ -26,6 +26,7 @@ const file = join(folder, "weights.safetensors");
 
 /** Settings under which a plugin shows within a few steps, where its defaults would not. */
 const settings: Record<string, Record<string, unknown>> = {
+  distill: { teacher: "runs/teacher-1" },
   ema: { decay: 0.5 },
   finetune: { path: file, partial: true }, // beside squeeze-excite, whose gates the file lacks
   "gradient-accumulation": { factor: 2 },
@@ -181,7 +182,7 @@ describe("every two plugins", () => {
     for (const [first, second] of together.filter(([first]) => first === name)) {
       const before = tf.memory().numTensors;
       const config = microConfig({ batchSize: 4, plugins: [make(first), make(second)], maxSteps: 2 });
-      const { summary, dispose } = await new Trainer(config).fit();
+      const { summary, dispose } = await new Trainer(config).fit({ openNetwork: microNetworkFor(config) });
       dispose();
       expect([first, second, summary.steps]).toEqual([first, second, 2]);
       expect(Number.isFinite(summary.test!.loss)).toBe(true);

@@ -56,6 +56,8 @@ const batch: Check<Batch> = (next, previous) => {
   if (next.labels !== previous.labels || next.indices !== previous.indices) {
     return "labels and indices name the true images. Pass them on unchanged, and change targets instead.";
   }
+  const lost = Object.keys(previous.more ?? {}).find((name) => !next.more?.[name]);
+  if (lost !== undefined) return `the batch has lost "${lost}" of its "more". Return { ...batch, images, targets }.`;
   return undefined;
 };
 

@@ -9,7 +9,7 @@ import { createRecovery, type OnResumePoint, type Recovery, type RecoveryOptions
 import type { Session } from "./session.js";
 import { resumeFrom, type Snapshot } from "./snapshot.js";
 import { disposeState, type TrainState } from "./step.js";
-import type { FitSummary, Metrics, Progress } from "./types.js";
+import type { FitSummary, Metrics, OpenNetwork, Progress } from "./types.js";
 
 export interface FitOptions {
   /** Stops the run after the step under way. */
@@ -19,6 +19,8 @@ export interface FitOptions {
   /** The run's folder, for plugins that write. Read before each use: a getter may throw once the folder is lost. */
   folder?: string;
   log?: (line: string) => void;
+  /** Opens the network of another run, for plugins that use one. `train` and the command line give it. */
+  openNetwork?: OpenNetwork;
   /** Where to resume instead of starting anew. Called once the backend is loaded; the snapshot is the trainer's then. */
   from?: () => Snapshot;
   /** Receives every point from which the run can resume. */

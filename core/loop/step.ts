@@ -201,7 +201,8 @@ function differentiated({ weights }: TrainState, step: Step): Tensors {
     `${trained.has(name) ? "trained" : "weight"}/${name}`,
     value,
   ]);
-  return { images: step.batch!.images, targets: step.batch!.targets, ...Object.fromEntries(values) };
+  const { images, targets, more = {} } = step.batch!;
+  return { images, targets, ...prefixed("more/", Object.entries(more)), ...Object.fromEntries(values) };
 }
 
 /**

@@ -28,7 +28,7 @@ import { createSession, type Session } from "./session.js";
 import { cloned, disposeAll } from "./snapshot.js";
 import { disposeState, replaceWeights, runStep, type StepContext, type StepResult } from "./step.js";
 import { epochRecord, epochSummary, fitEndRecord, fitSummary, metricsRecord } from "./summary.js";
-import type { Evaluation, FitContext, FitSummary, Metrics } from "./types.js";
+import type { Evaluation, FitContext, FitSummary, Metrics, OpenNetwork } from "./types.js";
 
 const fitsOnce = "A Trainer fits once. To train again, make a new Trainer of the same config.";
 
@@ -296,6 +296,7 @@ export class Trainer {
       plan: () => (plan ??= formatPlan(makePlan(this, session))),
       weights: () => state.weights,
       replaceWeights: (weights) => replaceWeights(state, weights, progressOf(fit)),
+      openNetwork: fit.options.openNetwork ?? refuseToOpen,
     };
   }
 
@@ -303,6 +304,14 @@ export class Trainer {
     this.events.emit("warning", { message });
   }
 }
+
+/** A bare trainer reads and writes no run. */
+const refuseToOpen: OpenNetwork = (folder) => {
+  throw new TrainerError(
+    "ERR_PLUGIN",
+    `A Trainer alone opens no run such as ${folder}. Use train of fitloop, or give fit the option openNetwork.`,
+  );
+};
 
 /** A run that ends with weights that give no finite answer has failed. @throws TrainerError ERR_DIVERGED */
 function mustBeFinite(split: string, loss: number | undefined): void {

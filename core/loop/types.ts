@@ -21,6 +21,11 @@ export interface Batch {
   readonly labels: Int32Array;
   /** Place of each image in the training split. */
   readonly indices: Int32Array;
+  /**
+   * Tensors of plugins, by names such as "distill/targets": made in `beforeBatch` and used in `afterLoss`, where a step that
+   * runs as a graph takes no others.
+   */
+  readonly more?: Readonly<Record<string, tf.Tensor>>;
 }
 
 /** Parameter's full name -> gradient of the parameter's shape. */
@@ -176,6 +181,36 @@ export interface FitSummary {
   readonly costs: Readonly<Record<string, { millisecondsPerStep: number; share: number }>>;
 }
 
+/** A network that a finished run trained, for plugins that use one beside their own: a teacher, say. */
+export interface TrainedNetwork {
+  readonly model: Model;
+  /** They belong to the caller, who frees them. */
+  readonly weights: Weights;
+  /** Which weights they are: "final", "best of epoch 12". */
+  readonly source: string;
+  readonly classes: readonly string[];
+  /** Side in pixels of the images that it was trained on, and how these were normalised. */
+  readonly inputSize: number;
+  readonly mean: readonly number[];
+  readonly deviation: readonly number[];
+  /** Of its weights file: another one is another network. */
+  readonly sha256: string;
+}
+
+/** Which weights of a run: what it ended with, those of its best epoch or its last one, or the averages of `ema`. */
+export type NetworkWeights = "final" | "best" | "last" | "ema";
+
+/** Opens the network of a finished run. @throws TrainerError for a folder that has none, and for damaged files */
+export type OpenNetwork = (
+  folder: string,
+  options: {
+    readonly weights: NetworkWeights;
+    readonly precision: RunConfig["precision"];
+    /** Receives what there is to say of the run, a sentence each. */
+    readonly warn?: (message: string) => void;
+  },
+) => Promise<TrainedNetwork>;
+
 /** The fit under way, as `onFitStart` sees it. Valid until `onFitEnd` is over. */
 export interface FitContext {
   readonly config: RunConfig;
@@ -198,6 +233,12 @@ export interface FitContext {
    * @throws TrainerError ERR_PLUGIN once a step was made, or for a name or shape that the model does not have
    */
   replaceWeights(weights: ReadonlyMap<string, tf.Tensor>): void;
+  /**
+   * Opens the network of another run. Loading is slow: do it once, in `onFitStart`.
+   *
+   * @throws TrainerError ERR_PLUGIN where the fit was not given `openNetwork`: a bare `Trainer` reads no run
+   */
+  openNetwork: OpenNetwork;
   /** The run's folder, where it has one. Read it before each write: a run that has lost its folder throws here. */
   readonly folder?: string;
 }

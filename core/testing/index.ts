@@ -7,6 +7,7 @@
 import { createHash } from "node:crypto";
 import type * as tf from "@tensorflow/tfjs-core";
 import { resolveConfig, type TrainerConfig } from "../config/config.js";
+import { loadData } from "../data/load.js";
 import { shapes } from "../data/shapes.js";
 import { checkComposition } from "../loop/composition.js";
 import { createEvents } from "../loop/events.js";
@@ -15,9 +16,10 @@ import { createHooks, type HookCalls, type TapInfo } from "../loop/hook-set.js";
 import type { Plugin, PluginInstance } from "../loop/plugin.js";
 import { applyPlugins, disposePlugins } from "../loop/plugin-instances.js";
 import { Trainer } from "../loop/trainer.js";
-import type { EpochSummary, FitContext, FitSummary, Metrics, Progress, Step } from "../loop/types.js";
+import type { EpochSummary, FitContext, FitSummary, Metrics, OpenNetwork, Progress, Step } from "../loop/types.js";
+import { initialWeights } from "../nn/layer.js";
 import { sgd } from "../nn/optimizers.js";
-import type { Given } from "../parts.js";
+import { type Given, makePart } from "../parts.js";
 import { microNet } from "./micro-net.js";
 
 export type { HookCalls } from "../loop/hook-set.js";
@@ -132,6 +134,22 @@ export function weightsHash(weights: ReadonlyMap<string, tf.Tensor>): string {
   return hash.digest("hex");
 }
 
+/**
+ * Gives every run that a plugin opens the same stand-in: a micro net of random weights, for the data of a config. For tests of
+ * plugins that use another run's network.
+ */
+export const microNetworkFor =
+  (config: Pick<TrainerConfig, "data" | "inputSize">): OpenNetwork =>
+  async (_, { weights: which }) => {
+    const { classes, height, mean, deviation } = await loadData(makePart(config.data), { warn: () => {} });
+    const through = <T>(layer: T): T => layer;
+    const inputSize = config.inputSize ?? height;
+    const context = { inputSize, classes: classes.length, buildBlock: through, buildHead: through };
+    const model = makePart(microNet({ width: 8 })).build(context);
+    const weights = initialWeights(model.layer, 99);
+    return { model, weights, source: which, classes, inputSize, mean, deviation, sha256: "of no file" };
+  };
+
 export interface Fitted {
   readonly summary: FitSummary;
   /** Of the weights that training ended with, running statistics included. */
@@ -139,7 +157,10 @@ export interface Fitted {
   readonly weights: Readonly<Record<string, readonly number[]>>;
 }
 
-/** Trains a config to its end and gives the weights that training left, whichever were evaluated. */
+/**
+ * Trains a config to its end and gives the weights that training left, whichever were evaluated. A plugin that opens a run gets
+ * the network of `microNetworkFor`, unless `openNetwork` is given.
+ */
 export async function fitWeights(
   config: TrainerConfig,
   { before, ...options }: FitOptions & { before?: (trainer: Trainer) => void } = {},
@@ -162,7 +183,7 @@ export async function fitWeights(
   };
   const trainer = new Trainer({ ...config, plugins: [...(config.plugins ?? []), probe] });
   before?.(trainer);
-  const { summary, dispose } = await trainer.fit(options);
+  const { summary, dispose } = await trainer.fit({ openNetwork: microNetworkFor(config), ...options });
   dispose();
   return { summary, ...fitted! };
 }
