@@ -7,7 +7,7 @@ import { TrainerError } from "../core/errors.js";
 import { makeFolders, writeFileAtomic } from "../core/files.js";
 import { percent } from "../core/format.js";
 import { comparePage } from "../report/compare-page.js";
-import { type ComparedFigure, compared, figureOf, groupsOf, leftOut, unfinishedIn } from "../report/groups.js";
+import { type Compared, comparedIn, figureOf, groupsOf, leftOut, unfinishedIn } from "../report/groups.js";
 import { pageHtml } from "../report/html.js";
 import { readRun, writeReport } from "../report/read.js";
 import { mustHoldNoLinks } from "../run/folder.js";
@@ -83,18 +83,18 @@ function compare(given: string[], { out, force, json }: { out: string; force?: b
   const parts = runs.map(readParts);
   const groups = groupsOf(parts);
   for (const sentence of leftOut(groups)) tell(`warning: ${sentence}`);
-  const figures = Object.keys(compared) as ComparedFigure[];
+  const figures = comparedIn(parts);
   if (json) {
     const rows = groups.map((group) => ({
       runs: group.runs.map(({ folder }) => folder),
       unfinished: unfinishedIn(group).map(({ folder }) => folder),
-      figures: Object.fromEntries(figures.map((figure) => [figure, figureOf(group, figure)])),
+      figures: Object.fromEntries(figures.map((figure) => [figure.name, figureOf(group, figure)])),
     }));
     print(toJson(rows));
     return;
   }
-  const shown = (figure: ComparedFigure, value: number): string =>
-    compared[figure].format === "percent" ? percent(value) : String(Number(value.toPrecision(4)));
+  const shown = ({ format }: Compared, value: number): string =>
+    format === "percent" ? percent(value) : String(Number(value.toPrecision(4)));
   const rows = groups.map((group) => [
     group.name,
     ...figures.map((figure) => {
@@ -109,5 +109,5 @@ function compare(given: string[], { out, force, json }: { out: string; force?: b
     accessSync(folder, constants.W_OK);
   });
   writeFileAtomic(page, pageHtml(comparePage(parts)));
-  print(`${table([["", ...figures], ...rows])}\n\n${page}`);
+  print(`${table([["", ...figures.map(({ name }) => name)], ...rows])}\n\n${page}`);
 }

@@ -1,9 +1,9 @@
 /** Several runs on one page: figures, curves over each other, and results against hyperparameters. */
 import { mean } from "../core/statistics.js";
-import type { Block, Cell, Page, Series } from "./blocks.js";
+import type { Block, Cell, Chart, Column, Page, Series } from "./blocks.js";
 import {
-  type ComparedFigure,
-  compared,
+  type Compared,
+  comparedIn,
   countOf,
   type DataSet,
   dataSetsOf,
@@ -17,9 +17,7 @@ import {
   seedsOf,
   stateOf,
 } from "./groups.js";
-import { clockOf, evaluated, type RunParts, withoutHome } from "./run-page.js";
-
-const figures = Object.keys(compared) as ComparedFigure[];
+import { clockOf, evaluated, moreNames, type RunParts, withoutHome } from "./run-page.js";
 
 export function comparePage(runs: readonly RunParts[]): Page {
   const nameOf = namesOf(runs);
@@ -51,12 +49,13 @@ function ofData({ name, runs }: DataSet, naming: Naming): Block[] {
   const suffix = naming.several ? `: ${name}` : "";
   const groups = groupsOf(runs, naming.nameOf);
   const differing = differences(runs);
+  const figures = comparedIn(runs);
   return [
     { kind: "heading", title: `Results${suffix}` },
-    groupTable(groups, suffix),
+    groupTable(groups, figures, suffix),
     { kind: "heading", title: `Curves${suffix}` },
     ...curveBlocks(groups, naming, suffix),
-    ...scatterBlocks(runs, groups, differing, naming, suffix),
+    ...scatterBlocks(runs, groups, differing, figures, naming, suffix),
     { kind: "heading", title: `Runs${suffix}` },
     ...(differing.length > 0
       ? [
@@ -75,24 +74,22 @@ function ofData({ name, runs }: DataSet, naming: Naming): Block[] {
       columns: [
         { name: "run", format: "text" },
         { name: "seed", format: "integer" },
-        ...figures.map((figure) => ({
-          name: figure,
-          format: compared[figure].format,
-          better: compared[figure].better,
-        })),
+        ...figures.map(columnOf),
         { name: "state", format: "text" },
       ],
       rows: runs.map((run) => [
         naming.nameOf(run),
         run.record?.seed ?? null,
-        ...figures.map((figure) => compared[figure].of(run) ?? null),
+        ...figures.map(({ of }) => of(run) ?? null),
         stateOf(run),
       ]),
     },
   ];
 }
 
-function groupTable(groups: readonly Group[], suffix: string): Block {
+const columnOf = ({ name, format, better }: Compared): Column => ({ name, format, ...(better ? { better } : {}) });
+
+function groupTable(groups: readonly Group[], figures: readonly Compared[], suffix: string): Block {
   return {
     kind: "table",
     title: `Groups of seeds${suffix}`,
@@ -105,14 +102,14 @@ function groupTable(groups: readonly Group[], suffix: string): Block {
       { name: "runs", format: "text" },
       { name: "seeds", format: "integer" },
       { name: "finished", format: "integer" },
-      ...figures.map((figure) => ({ name: figure, format: compared[figure].format, better: compared[figure].better })),
+      ...figures.map(columnOf),
     ],
     rows: groups.map((group): Cell[] => {
       const found = figures.map((figure) => figureOf(group, figure));
       return [
         group.name,
         seedsOf(group).length,
-        countOf(group, found),
+        countOf(group, figures),
         ...found.map(({ mean: value, deviation }) =>
           value === undefined ? null : { value, ...(deviation === undefined ? {} : { deviation }) },
         ),
@@ -171,7 +168,7 @@ function curveBlocks(groups: readonly Group[], naming: Naming, suffix: string): 
   const runs = groups.flatMap((group) => group.runs);
   const chart = (
     title: string,
-    figure: "loss" | "top1",
+    { format, best, yLabel }: Pick<Chart, "format" | "best" | "yLabel">,
     points: (run: RunParts) => Points,
     look?: "noisy",
   ): Block[] => {
@@ -182,16 +179,15 @@ function curveBlocks(groups: readonly Group[], naming: Naming, suffix: string): 
       .map((run): Series => ({ name: naming.nameOf(run), ...points(run), clock: naming.clock(run), ...drawn }));
     if (single.length === 0) return [];
     const averages = means.some(({ low }) => low !== undefined);
-    const isLoss = figure === "loss";
     return [
       {
         kind: "chart",
         title: `${title}${suffix}`,
         ...(averages ? { note: "Line: mean over seeds. Band: lowest to highest seed." } : {}),
-        format: isLoss ? "number" : "percent",
-        best: isLoss ? "least" : "greatest",
+        format,
+        ...(best ? { best } : {}),
         xLabel: "step",
-        yLabel: isLoss ? "loss" : "top-1 accuracy",
+        yLabel,
         series: averages
           ? [
               ...means.map((each) => ({ ...each, ...drawn, view: ofGroups })),
@@ -201,13 +197,18 @@ function curveBlocks(groups: readonly Group[], naming: Naming, suffix: string): 
       },
     ];
   };
-  return (["top1", "loss"] as const).flatMap((figure) => {
-    const word = figure === "loss" ? "loss" : "accuracy";
-    return [
-      ...chart(`Validation ${word}`, figure, ({ history }) => evaluated(history, figure)),
-      ...chart(`Training ${word}`, figure, (run) => ofSteps(run, figure), "noisy"),
-    ];
-  });
+  const accuracy = { format: "percent", best: "greatest", yLabel: "top-1 accuracy" } as const;
+  const loss = { format: "number", best: "least", yLabel: "loss" } as const;
+  const metrics = moreNames(runs.flatMap(({ history }) => history.epochs.map(({ validation }) => validation)));
+  return [
+    ...chart("Validation accuracy", accuracy, ({ history }) => evaluated(history, "top1")),
+    ...chart("Training accuracy", accuracy, (run) => ofSteps(run, "top1"), "noisy"),
+    ...chart("Validation loss", loss, ({ history }) => evaluated(history, "loss")),
+    ...chart("Training loss", loss, (run) => ofSteps(run, "loss"), "noisy"),
+    ...metrics.flatMap((name) =>
+      chart(`Validation ${name}`, { format: "number", yLabel: name }, ({ history }) => evaluated(history, name)),
+    ),
+  ];
 }
 
 /** Results of finished runs over each field in which their configs differ, the seed apart. */
@@ -215,6 +216,7 @@ function scatterBlocks(
   runs: readonly RunParts[],
   groups: readonly Group[],
   differing: ReturnType<typeof differences>,
+  figures: readonly Compared[],
   { nameOf }: Naming,
   suffix: string,
 ): Block[] {
@@ -227,11 +229,11 @@ function scatterBlocks(
     }))
     .filter(({ values }) => new Set(values).size > 1);
   const results = figures
-    .map((figure) => ({
-      name: figure,
-      format: compared[figure].format,
+    .map(({ name, format, of }) => ({
+      name,
+      format,
       values: finished.map((run) => {
-        const value = compared[figure].of(run);
+        const value = of(run);
         return typeof value === "number" && Number.isFinite(value) ? value : null;
       }),
     }))

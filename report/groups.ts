@@ -1,10 +1,12 @@
 /** Runs in groups: which belong together, what they come to, and what their configs differ in. */
 import { sep } from "node:path";
+import { metricsByName } from "../core/metrics.js";
+import { makePart } from "../core/parts.js";
 import { deviation, mean } from "../core/statistics.js";
 import { toJson } from "../run/json.js";
 import { configIn, type RunConfigRecord } from "../run/record.js";
 import type { Column, Format } from "./blocks.js";
-import type { RunParts } from "./run-page.js";
+import { figuresIn, moreNames, type RunParts } from "./run-page.js";
 
 /** Runs whose configs differ in the seed alone. */
 export interface Group {
@@ -20,21 +22,49 @@ export interface GroupFigure {
   readonly deviation?: number;
 }
 
-interface Compared {
+/** A figure that runs are compared by. */
+export interface Compared {
+  readonly name: string;
   readonly format: Format;
   readonly better?: Column["better"];
   of(run: RunParts): number | undefined;
 }
 
-/** Figures that runs are compared by. */
-export const compared = {
-  "test top-1": { format: "percent", better: "higher", of: ({ summary }) => summary?.test?.top1 },
-  "validation top-1": { format: "percent", better: "higher", of: ({ summary }) => summary?.validation?.top1 },
-  "validation loss": { format: "number", better: "lower", of: ({ summary }) => summary?.validation?.loss },
-  "images/s": { format: "number", better: "higher", of: ({ summary }) => summary?.imagesPerSecond },
-  "training, s": { format: "number", better: "lower", of: ({ summary }) => summary?.seconds },
-} as const satisfies Record<string, Compared>;
-export type ComparedFigure = keyof typeof compared;
+const accuracies: readonly Compared[] = [
+  { name: "test top-1", format: "percent", better: "higher", of: ({ summary }) => summary?.test?.top1 },
+  { name: "validation top-1", format: "percent", better: "higher", of: ({ summary }) => summary?.validation?.top1 },
+  { name: "validation loss", format: "number", better: "lower", of: ({ summary }) => summary?.validation?.loss },
+];
+const speeds: readonly Compared[] = [
+  { name: "images/s", format: "number", better: "higher", of: ({ summary }) => summary?.imagesPerSecond },
+  { name: "training, s", format: "number", better: "lower", of: ({ summary }) => summary?.seconds },
+];
+
+/** What these runs can be compared by: what every run has, and what the metrics of their configs came to. */
+export function comparedIn(runs: readonly RunParts[]): readonly Compared[] {
+  const own = (["test", "validation"] as const).flatMap((split) =>
+    moreNames(runs.map(({ summary }) => summary?.[split])).map((metric): Compared => {
+      const better = betterOf(metric, runs);
+      return {
+        name: `${split} ${metric}`,
+        format: "number",
+        ...(better ? { better } : {}),
+        of: ({ summary }) => {
+          const value = figuresIn(summary?.[split])[metric];
+          return typeof value === "number" ? value : undefined; // "NaN" is text
+        },
+      };
+    }),
+  );
+  const taken = new Set([...accuracies, ...speeds].map(({ name }) => name));
+  return [...accuracies, ...own.filter(({ name }) => !taken.has(name)), ...speeds];
+}
+
+/** Which way a metric is better: built-in ones say so, and so does a run whose monitor watches it. Of others nobody knows. */
+function betterOf(metric: string, runs: readonly RunParts[]): Column["better"] {
+  if (Object.hasOwn(metricsByName, metric)) return makePart(metricsByName[metric as keyof typeof metricsByName]()).better;
+  return runs.map(({ record }) => record?.monitor).find((monitor) => monitor?.metric === metric)?.direction;
+}
 
 /** Of each run the shortest end of its folder's path that no other has. */
 export function namesOf(runs: readonly RunParts[]): (run: RunParts) => string {
@@ -128,10 +158,10 @@ export function leftOut(groups: readonly Group[]): string[] {
 export const unfinishedIn = ({ runs }: Pick<Group, "runs">): RunParts[] => runs.filter((run) => !isFinished(run));
 
 /** Each seed counts once, with the first of its finished runs that has the figure. */
-export function figureOf(group: Pick<Group, "runs">, figure: ComparedFigure): GroupFigure {
+export function figureOf(group: Pick<Group, "runs">, figure: Compared): GroupFigure {
   const isFigure = (value: unknown): value is number => typeof value === "number" && Number.isFinite(value);
   const values = seedsOf(group)
-    .map((runs) => runs.filter(isFinished).map(compared[figure].of).find(isFigure))
+    .map((runs) => runs.filter(isFinished).map(figure.of).find(isFigure))
     .filter(isFigure);
   return {
     count: values.length,
@@ -141,10 +171,12 @@ export function figureOf(group: Pick<Group, "runs">, figure: ComparedFigure): Gr
 }
 
 /** How many runs a group's means are of; a figure that only some of them have is named. */
-export function countOf({ runs }: Group, found: readonly GroupFigure[]): number | string {
-  const finished = seedsOf({ runs: runs.filter(isFinished) }).length;
-  const names = Object.keys(compared);
-  const fewer = found.flatMap(({ count }, at) => (count > 0 && count < finished ? [`${names[at]} of ${count}`] : []));
+export function countOf(group: Group, figures: readonly Compared[]): number | string {
+  const finished = seedsOf({ runs: group.runs.filter(isFinished) }).length;
+  const fewer = figures.flatMap((figure) => {
+    const { count } = figureOf(group, figure);
+    return count > 0 && count < finished ? [`${figure.name} of ${count}`] : [];
+  });
   return fewer.length === 0 ? finished : [finished, ...fewer].join("; ");
 }
 

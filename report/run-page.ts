@@ -195,12 +195,12 @@ function bestEpoch(
 }
 
 /** Names of the config's metrics that evaluations have, and of figures that plugins add. */
-const moreNames = (all: readonly (MetricsRecord | undefined)[]): string[] => [
+export const moreNames = (all: readonly (MetricsRecord | undefined)[]): string[] => [
   ...new Set(all.flatMap((metrics) => Object.keys(figuresIn(metrics)))),
 ];
 
 /** A record's more figures; "NaN" and infinities are text in JSON. What else a damaged file has there is left out. */
-function figuresIn(metrics: MetricsRecord | undefined): Record<string, number | string> {
+export function figuresIn(metrics: MetricsRecord | undefined): Record<string, number | string> {
   const entries: [string, unknown][] = Object.entries(metrics?.more ?? {});
   const isFigure = (value: unknown): value is number | string =>
     typeof value === "number" || (typeof value === "string" && /^(NaN|-?Infinity)$/.test(value));

@@ -2,7 +2,16 @@
 import { describe, expect, it } from "vitest";
 import type { Block, Chart, Measured } from "../../report/blocks.js";
 import { comparePage, meanOf } from "../../report/compare-page.js";
-import { dataSetsOf, differences, figureOf, flattened, groupsOf, leftOut, namesOf } from "../../report/groups.js";
+import {
+  comparedIn,
+  dataSetsOf,
+  differences,
+  figureOf as figureOfGroup,
+  flattened,
+  groupsOf,
+  leftOut,
+  namesOf,
+} from "../../report/groups.js";
 import { createRunHistory } from "../../report/run-history.js";
 import type { RunParts } from "../../report/run-page.js";
 
@@ -33,6 +42,9 @@ const runOf = (name: string, record: object | undefined, top1?: number): RunPart
 });
 const isTable = (block: Block): block is Extract<Block, { kind: "table" }> => block.kind === "table";
 const isChart = (block: Block): block is Chart & { title: string } => block.kind === "chart";
+/** By its name among those that the runs have. */
+const figureOf = (group: { runs: readonly RunParts[] }, name: string) =>
+  figureOfGroup(group, comparedIn(group.runs).find((each) => each.name === name)!);
 const sizes = (runs: RunParts[]): number[] => groupsOf(runs).map(({ runs: members }) => members.length);
 
 describe("groups", () => {
@@ -281,6 +293,87 @@ describe("results", () => {
     ]);
     const same = comparePage([runs[0]!, runs[1]!]);
     expect(same.blocks.some(({ kind }) => kind === "scatter")).toBe(false); // they differ in the seed alone
+  });
+});
+
+describe("a user's own metrics", () => {
+  /** A run whose evaluations have these figures beside top-1. */
+  const measured = (name: string, record: object, more: Record<string, unknown>): RunParts => {
+    const run = evaluatedRun(name, record, [0.5]);
+    const figures = { top1: 0.5, top5: 1, loss: 1, source: "current", more };
+    run.history.add({
+      event: "epoch:end",
+      epoch: 0,
+      step: 10,
+      train: { loss: 1, top1: 0.5 },
+      validation: { loss: 1, top1: 0.5, more },
+      learningRate: 0.1,
+      imagesPerSecond: 9,
+    } as never);
+    return { ...run, summary: { ...run.summary!, test: figures, validation: figures } as never };
+  };
+  const monitor = { metric: "cost", direction: "lower" };
+  const runs = [
+    measured("a", { seed: 1, monitor }, { f1: 0.4, cost: 3, odd: 1 }),
+    measured("b", { seed: 2, monitor }, { f1: 0.6, cost: 5, odd: "NaN" }),
+    measured("c", { epochs: 3 }, { f1: 0.9 }),
+    evaluatedRun("without", { epochs: 4 }, [0.5]),
+  ];
+
+  it("are columns of both splits, between the losses and the speeds, and say which way is better where it is known", () => {
+    const figures = comparedIn(runs).map(({ name, better }) => [name, better]);
+    expect(figures).toEqual([
+      ["test top-1", "higher"],
+      ["validation top-1", "higher"],
+      ["validation loss", "lower"],
+      ["test f1", "higher"],
+      ["test cost", "lower"],
+      ["test odd", undefined],
+      ["validation f1", "higher"],
+      ["validation cost", "lower"],
+      ["validation odd", undefined],
+      ["images/s", "higher"],
+      ["training, s", "lower"],
+    ]);
+    expect(comparedIn([runs[3]!])).toHaveLength(5);
+  });
+
+  it("have means over seeds; what is no number counts for nothing", () => {
+    const figure = { count: 2, mean: expect.closeTo(0.5, 12), deviation: expect.any(Number) };
+    expect(figureOf({ runs: runs.slice(0, 2) }, "test f1")).toEqual(figure);
+    expect(figureOf({ runs: runs.slice(0, 2) }, "test odd")).toEqual({ count: 1, mean: 1 });
+  });
+
+  it("do not take the place of a figure that every run has", () => {
+    const [named] = [measured("d", {}, { "top-1": 0.1, loss: 7 })];
+    expect(comparedIn([named!]).map(({ name }) => name)).toEqual([
+      "test top-1",
+      "validation top-1",
+      "validation loss",
+      "test loss",
+      "images/s",
+      "training, s",
+    ]);
+    expect(figureOf({ runs: [named!] }, "test top-1").mean).toBe(0.5);
+  });
+
+  it("stand in both tables, in curves of their own and among the results to draw", () => {
+    const { blocks } = comparePage(runs);
+    for (const table of blocks.filter(isTable).filter(({ title }) => /^(Groups|Single)/.test(title)))
+      expect(table.columns.map(({ name }) => name)).toEqual(expect.arrayContaining(["test f1", "validation cost"]));
+    const groups = blocks.find(isTable)!;
+    const at = (name: string): number => groups.columns.findIndex((column) => column.name === name);
+    expect(groups.rows.map((row) => row[at("test f1")])).toEqual([
+      { value: 0.5, deviation: expect.closeTo(0.2 / Math.SQRT2, 12) },
+      { value: 0.9 },
+      null,
+    ]);
+    expect(groups.rows[0]![at("test odd")]).toEqual({ value: 1 });
+    expect(groups.rows[0]![at("finished")]).toBe("2; test odd of 1; validation odd of 1");
+    const curve = blocks.filter(isChart).find(({ title }) => title === "Validation f1")!;
+    expect(curve.series.map(({ name, y }) => [name, y])).toContainEqual(["c", [0.9]]);
+    const scatter = blocks.find((block) => block.kind === "scatter")!;
+    expect(scatter.y.find(({ name }) => name === "test f1")!.values).toEqual([0.4, 0.6, 0.9, null]);
   });
 });
 

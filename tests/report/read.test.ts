@@ -20,7 +20,7 @@ import { loadBackend, type Plugin, Trainer } from "../../core/index.js";
 import { microConfig } from "../../core/testing/index.js";
 import type { Block } from "../../report/blocks.js";
 import { comparePage } from "../../report/compare-page.js";
-import { differences, figureOf, groupsOf } from "../../report/groups.js";
+import { comparedIn, differences, figureOf, groupsOf } from "../../report/groups.js";
 import { pageHtml } from "../../report/html.js";
 import { createReport } from "../../report/observer.js";
 import { imageReader, readRun, writeReport } from "../../report/read.js";
@@ -387,10 +387,11 @@ describe("several runs", () => {
     const groups = groupsOf(runs);
     expect(groups.map(({ runs: members }) => members.length)).toEqual([2, 1]);
     const [first, second] = runs.map(({ history }) => history.epochs.at(-1)!.validation!.loss) as [number, number];
-    const figure = figureOf(groups[0]!, "validation loss");
+    const validationLoss = comparedIn(runs).find(({ name }) => name === "validation loss")!;
+    const figure = figureOf(groups[0]!, validationLoss);
     expect(figure.mean).toBeCloseTo((first + second) / 2, 12);
     expect(figure.deviation).toBeCloseTo(Math.abs(first - second) / Math.SQRT2, 12);
-    expect(figureOf(groups[1]!, "validation loss").deviation).toBeUndefined();
+    expect(figureOf(groups[1]!, validationLoss).deviation).toBeUndefined();
     expect(differences(runs)).toEqual([
       ["learningRate", expect.any(String), expect.any(String), "0.001"],
       ["seed", "1", "2", "1"],
