@@ -62,7 +62,8 @@ export function comparedIn(runs: readonly RunParts[]): readonly Compared[] {
 
 /** Which way a metric is better: built-in ones say so, and so does a run whose monitor watches it. Of others nobody knows. */
 function betterOf(metric: string, runs: readonly RunParts[]): Column["better"] {
-  if (Object.hasOwn(metricsByName, metric)) return makePart(metricsByName[metric as keyof typeof metricsByName]()).better;
+  if (Object.hasOwn(metricsByName, metric))
+    return makePart(metricsByName[metric as keyof typeof metricsByName]()).better;
   return runs.map(({ record }) => record?.monitor).find((monitor) => monitor?.metric === metric)?.direction;
 }
 

@@ -1,7 +1,7 @@
 // @ts-check
-import { bestPlace, converted, smoothed, spacedOut, timeUnit, zoomed } from "./curves.js";
+import { bestPlace, converted, nearest, smoothed, spacedOut, timeUnit, zoomed } from "./curves.js";
 import { announce, button, choice, colour, csvButton, make, memory, view } from "./dom.js";
-import { csv, shown } from "./format.js";
+import { csv, shown, tick } from "./format.js";
 
 /** @import { Chart, Clock, Series } from "../blocks.js" */
 /** @typedef {{ hidden: string[], logX: boolean, logY: boolean, range: [number, number] | null, view: string | null }} State */
@@ -9,6 +9,25 @@ import { csv, shown } from "./format.js";
 
 /** Pixels of a chart's height, and between two marks of epochs. */
 const [height, apart] = [260, 34];
+
+/** Series have so many colours; the next ones are dashed, the ones after them dotted. */
+const colours = 8;
+/** @type {(number[] | undefined)[]} */
+const dashes = [undefined, [8, 4], [2, 3]];
+
+/**
+ * Charts of curves, which share cursor and zoom.
+ *
+ * @type {Map<Element, { axisName: () => string, follow: () => void, draw: () => void }>}
+ */
+const linked = new Map();
+
+/** @param {string} axis @param {Element} except */
+const others = (axis, except) =>
+  [...linked].flatMap(([element, chart]) => {
+    if (!element.isConnected) linked.delete(element);
+    return element.isConnected && element !== except && chart.axisName() === axis ? [chart] : [];
+  });
 
 /** @type {Map<string, string>} axes besides steps, and their names */
 const otherAxes = new Map([
@@ -24,6 +43,7 @@ export function chart({ title, format, xLabel, yLabel, series, best, logX, logY,
   const start = { hidden: [], logX: logX === true, logY: logY === true, range: null, view: null };
   const state = /** @type {State} */ ({ ...start, ...memory.get(`chart ${title}`) });
   const remember = () => memory.set(`chart ${title}`, state);
+  const isLinked = series.some(({ clock }) => clock !== undefined);
   const scattered = series.every(({ look }) => look === "points");
   const views = [...new Set(series.flatMap((each) => each.view ?? []))];
   if (!views.includes(state.view ?? "")) state.view = views[0] ?? null;
@@ -47,6 +67,8 @@ export function chart({ title, format, xLabel, yLabel, series, best, logX, logY,
   /** @type {Curve[]} */
   let curves = [];
   let unit = { name: "", seconds: 1 };
+  /** @type {string | null} a series that a reader points at in the legend */
+  let emphasis = null;
 
   /** @param {Series} each */
   function isShown(each) {
@@ -65,8 +87,10 @@ export function chart({ title, format, xLabel, yLabel, series, best, logX, logY,
   }
   /** @param {Series} each @param {number} index */
   function toggleOf({ name, look }, index) {
-    const mark = make("i", { className: look ?? "" });
+    const dash = look === "points" ? undefined : dashOf(index);
+    const mark = make("i", { className: [look ?? "", dash ? "dashed" : ""].join(" ").trim() });
     mark.style.setProperty("--mark", `var(--series-${colourOf(index)})`);
+    if (dash) mark.style.setProperty("--dash", `${dash[0]}px`);
     const label = make("span", { className: "name", textContent: name });
     const toggle = make("button", { type: "button", className: "series" }, mark, label, values[index]);
     toggle.addEventListener("click", () => {
@@ -76,11 +100,27 @@ export function chart({ title, format, xLabel, yLabel, series, best, logX, logY,
       remember();
       draw();
     });
+    // Among several, the one that is pointed at stands out.
+    const emphasise = (/** @type {string | null} */ chosen) => {
+      if (series.length < 3 || chosen === emphasis) return;
+      emphasis = chosen;
+      draw();
+    };
+    for (const come of ["mouseenter", "focus"]) toggle.addEventListener(come, () => emphasise(name));
+    for (const leave of ["mouseleave", "blur"]) toggle.addEventListener(leave, () => emphasise(null));
     return toggle;
   }
   /** Runs and their groups have colours of their own, however many views there are. @param {number} index */
+  function placeOf(index) {
+    return series.filter((each, place) => place < index && each.view === series[index]?.view).length;
+  }
+  /** @param {number} index */
   function colourOf(index) {
-    return series.filter((each, place) => place < index && each.view === series[index]?.view).length % 8;
+    return placeOf(index) % colours;
+  }
+  /** @param {number} index */
+  function dashOf(index) {
+    return dashes[Math.floor(placeOf(index) / colours) % dashes.length];
   }
 
   /** Which axis the page's choice comes to here. */
@@ -88,6 +128,20 @@ export function chart({ title, format, xLabel, yLabel, series, best, logX, logY,
     const key = view.axis === "time" ? "seconds" : "epoch";
     const known = series.every(({ clock }) => clock !== undefined && clocks[clock]?.[key] !== undefined);
     return otherAxes.has(view.axis) && known ? { key, name: otherAxes.get(view.axis) ?? "" } : undefined;
+  }
+  const axisName = () => axis()?.key ?? "step";
+  const range = () => (!isLinked ? state.range : view.range?.axis === axisName() ? view.range.ends : null);
+  /** @param {[number, number] | null} ends */
+  function zoomTo(ends) {
+    if (isLinked) {
+      view.range = ends && { axis: axisName(), ends };
+      memory.set("range", view.range);
+      for (const other of others(axisName(), place)) other.draw();
+    } else {
+      state.range = ends;
+      remember();
+    }
+    draw();
   }
   /** @param {readonly number[]} x @param {Series | undefined} each */
   function onAxis(x, each) {
@@ -102,6 +156,28 @@ export function chart({ title, format, xLabel, yLabel, series, best, logX, logY,
   /** A logarithm has no place for zero. @param {number | null} value */
   const onScale = (value) => (value === null || (state.logY && value <= 0) ? null : value);
 
+  /** @param {number | null} index of a place in the drawn data, which the other charts go to as well */
+  function point(index) {
+    tell(index);
+    if (!isLinked) return;
+    const x = index === null ? undefined : drawn?.data[0][index];
+    view.cursor = x === undefined ? null : { axis: axisName(), x };
+    for (const other of others(axisName(), place)) other.follow();
+  }
+  let following = false;
+  /** Goes to where a reader points in another chart, or pointed before this one was drawn again. */
+  function follow() {
+    if (!drawn) return;
+    const place = sharedPlace();
+    const x = place === null ? undefined : drawn.data[0][place];
+    const left = x === undefined ? -1 : drawn.valToPos(x, "x");
+    following = true;
+    drawn.setCursor(left >= 0 && left <= drawn.over.clientWidth ? { left, top: 0 } : { left: -10, top: -10 });
+    following = false;
+    tell(place);
+  }
+  /** The place in this chart's data that is nearest to where a reader points. */
+  const sharedPlace = () => (drawn && view.cursor?.axis === axisName() ? nearest(drawn.data[0], view.cursor.x) : null);
   /** @param {number | null} index of a place in the drawn data */
   function tell(index) {
     at = index;
@@ -135,7 +211,7 @@ export function chart({ title, format, xLabel, yLabel, series, best, logX, logY,
     const value = x[next];
     if (value === undefined) return;
     drawn.setCursor({ left: drawn.valToPos(value, "x"), top: 0 });
-    tell(next); // of points closer than pixels the cursor finds another
+    point(next); // of points closer than pixels the cursor finds another
     announce(spoken());
   }
   /** @param {number} factor */
@@ -146,15 +222,14 @@ export function chart({ title, format, xLabel, yLabel, series, best, logX, logY,
     const logarithm = state.logX && first > 0;
     const to = (/** @type {number} */ value) => (logarithm ? Math.log(value) : value);
     const from = (/** @type {number} */ value) => (logarithm ? Math.exp(value) : value);
-    const range = state.range ?? [first, last];
+    const before = range() ?? [first, last];
     const inside = at === null ? undefined : x?.[at];
-    const centre = inside !== undefined && inside >= range[0] && inside <= range[1] ? to(inside) : undefined;
-    const ends = /** @type {[number, number]} */ (range.map(to));
+    const centre = inside !== undefined && inside >= before[0] && inside <= before[1] ? to(inside) : undefined;
+    const ends = /** @type {[number, number]} */ (before.map(to));
     const next = zoomed(ends, factor, centre ?? (ends[0] + ends[1]) / 2, [to(first), to(last)]);
-    state.range = next && [from(next[0]), from(next[1])];
-    remember();
-    draw();
-    announce(state.range ? `${title}: ${placeText(state.range[0])} to ${placeText(state.range[1])}` : `${title}: all`);
+    const after = /** @type {[number, number] | null} */ (next?.map(from) ?? null);
+    zoomTo(after);
+    announce(after ? `${title}: ${placeText(after[0])} to ${placeText(after[1])}` : `${title}: all`);
   }
   /** @type {Record<string, () => void>} */
   const moves = {
@@ -193,6 +268,7 @@ export function chart({ title, format, xLabel, yLabel, series, best, logX, logY,
     log.setAttribute("aria-pressed", String(state.logY));
     const { data, lines, bands } = layersOf(curves);
     const cursor = at === null ? undefined : drawn?.data[0][at];
+    const ends = range();
     drawn?.destroy();
     const name = categories
       ? xLabel
@@ -208,7 +284,7 @@ export function chart({ title, format, xLabel, yLabel, series, best, logX, logY,
       labelSize: 18,
     };
     const numbers = (/** @type {unknown} */ _, /** @type {(number | null)[]} */ ticks) =>
-      ticks.map((value) => (value === null ? "" : shown(value, format)));
+      ticks.map((value) => (value === null ? "" : tick(value, format)));
     drawn = new uPlot(
       {
         width: view.printing ? view.paper : Math.max(240, place.clientWidth),
@@ -219,9 +295,12 @@ export function chart({ title, format, xLabel, yLabel, series, best, logX, logY,
           x: {
             time: false,
             distr: state.logX && logX ? 3 : 1,
-            ...(state.range || scattered ? { range: (_, low, high) => state.range ?? padded(low, high) } : {}),
+            ...(ends || scattered ? { range: (_, low, high) => ends ?? padded(low, high) } : {}),
           },
-          y: { distr: state.logY ? 3 : 1 },
+          y: {
+            distr: state.logY ? 3 : 1,
+            range: (_, low, high) => (state.logY ? uPlot.rangeLog(low ?? 1, high ?? 10, 10, false) : room(low, high)),
+          },
         },
         series: /** @type {import("uplot").Series[]} */ ([{ label: name }, ...lines]),
         bands,
@@ -244,16 +323,15 @@ export function chart({ title, format, xLabel, yLabel, series, best, logX, logY,
         ],
         hooks: {
           // Without a place the library speaks of a chart that has just been drawn: the reader's place stays.
-          setCursor: [({ cursor: { idx } }) => (typeof idx === "number" ? tell(idx) : undefined)],
+          setCursor: [({ cursor: { idx } }) => (typeof idx === "number" && !following ? point(idx) : undefined)],
           setSelect: [
             (plot) => {
               const { left, width } = plot.select;
               if (width < 4) return;
-              state.range = [plot.posToVal(left, "x"), plot.posToVal(left + width, "x")];
-              remember();
-              draw();
+              zoomTo([plot.posToVal(left, "x"), plot.posToVal(left + width, "x")]);
             },
           ],
+          ready: [() => (isLinked ? follow() : undefined)],
           drawAxes: [(plot) => drawEpochs(plot)],
           draw: [(plot) => drawMarks(plot)],
         },
@@ -261,11 +339,12 @@ export function chart({ title, format, xLabel, yLabel, series, best, logX, logY,
       /** @type {import("uplot").AlignedData} */ (data),
       place,
     );
-    reset.hidden = state.range === null;
+    reset.hidden = ends === null;
+    if (isLinked) return tell(sharedPlace()); // the line follows when the chart is ready
     const found = cursor === undefined ? -1 : drawn.data[0].indexOf(cursor);
     tell(found < 0 ? null : found);
   }
-  place.addEventListener("mouseleave", () => tell(null));
+  place.addEventListener("mouseleave", () => point(null));
   place.addEventListener("dblclick", () => zoom(Number.POSITIVE_INFINITY));
 
   /** Data and lines as the library takes them: of each curve its band's edges, its points, and the smoothed line. */
@@ -275,12 +354,16 @@ export function chart({ title, format, xLabel, yLabel, series, best, logX, logY,
     /** @type {import("uplot").Band[]} */
     const bands = [];
     const tables = shownCurves.map(({ series: { name, look, low, high }, at: of, x, y }) => {
-      const stroke = colour(`--series-${colourOf(of)}`);
+      const own = colour(`--series-${colourOf(of)}`);
+      const faint = emphasis !== null && emphasis !== name;
+      const stroke = faint ? `${own}33` : own;
+      const dash = dashOf(of);
       const columns = /** @type {unknown[]} */ ([x, y]);
       const noisy = look === "noisy" && view.smoothing > 0;
       lines.push({
         label: name,
-        stroke: noisy ? `${stroke}59` : stroke,
+        stroke: noisy ? `${own}${faint ? "14" : "59"}` : stroke,
+        ...(dash ? { dash } : {}),
         width: noisy || look === "noisy" ? 1 : 2.4,
         spanGaps: true,
         ...(look === "points" ? { paths: () => null } : {}),
@@ -295,11 +378,18 @@ export function chart({ title, format, xLabel, yLabel, series, best, logX, logY,
         columns.push(high.map(onScale), low.map(onScale));
         for (const edge of ["high", "low"])
           lines.push({ label: `${name}, ${edge}`, stroke: "transparent", points: { show: false }, spanGaps: true });
-        bands.push({ series: [lines.length - 1, lines.length], fill: `${stroke}26` });
+        bands.push({ series: [lines.length - 1, lines.length], fill: `${own}${faint ? "0d" : "26"}` });
       }
       if (noisy) {
         columns.push(smoothed(y, view.smoothing));
-        lines.push({ label: `${name}, smoothed`, stroke, width: 1.8, spanGaps: true, points: { show: false } });
+        lines.push({
+          label: `${name}, smoothed`,
+          stroke,
+          ...(dash ? { dash } : {}),
+          width: 1.8,
+          spanGaps: true,
+          points: { show: false },
+        });
       }
       return /** @type {import("uplot").AlignedData} */ (columns);
     });
@@ -390,8 +480,9 @@ export function chart({ title, format, xLabel, yLabel, series, best, logX, logY,
     });
     tools.unshift(show);
   }
+  if (isLinked) linked.set(place, { axisName, follow, draw });
   const under = make("div", { className: "under" }, readout, legend);
-  return { element: make("div", { className: "chart" }, place, under), tools, draw };
+  return { element: make("div", { className: "chart" }, place, under), tools, draw, remove: () => drawn?.destroy() };
 }
 
 /** Room beside single points, which would lie on the frame. @param {number} low @param {number} high @returns {[number, number]} */
@@ -400,6 +491,9 @@ function padded(low, high) {
   const room = 0.06 * (high - low) || 0.1 * Math.abs(high) || 1;
   return [low - room, high + room];
 }
+
+/** A scale's ends; of no values, as where a zoom leaves none of them, from 0 to 1. @param {number | null} low @param {number | null} high @returns {import("uplot").Range.MinMax} */
+const room = (low, high) => (low === null || high === null ? [0, 1] : uPlot.rangeNum(low, high, 0.1, true));
 
 /** @param {string} name */
 const shortName = (name) => (name.length > 18 ? `${name.slice(0, 17)}…` : name);

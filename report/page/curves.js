@@ -71,6 +71,22 @@ export function bestPlace(y, best) {
 }
 
 /**
+ * @param {ArrayLike<number>} places rising
+ * @param {number} x
+ * @returns {number | null} index of the nearest place, the first of two; null where there is none
+ */
+export function nearest(places, x) {
+  let [low, high] = [0, places.length - 1];
+  if (high < 0) return null;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((places[middle] ?? 0) < x) low = middle + 1;
+    else high = middle;
+  }
+  return low > 0 && x - (places[low - 1] ?? 0) <= Math.abs((places[low] ?? 0) - x) ? low - 1 : low;
+}
+
+/**
  * Some of the places, so that no two are closer than a distance.
  *
  * @param {readonly number[]} pixels rising

@@ -68,12 +68,19 @@ export const memory = {
   },
 };
 
-/** Shared by all parts of the page. `paper`: pixels of a printed page's width, whatever its format. */
+/**
+ * Shared by all parts of the page. `paper`: pixels of a printed page's width, whatever its format. `range`: what the
+ * curves of one axis are zoomed to. `cursor`: the place on an axis that a reader points at.
+ *
+ * @typedef {{ axis: string, ends: [number, number] }} Zoom
+ */
 export const view = {
   printing: false,
   paper: 640,
   axis: /** @type {string} */ (memoryOf("axis", "step")),
   smoothing: /** @type {number} */ (memoryOf("smoothing", 0.6)),
+  range: /** @type {Zoom | null} */ (memoryOf("range", null)),
+  cursor: /** @type {{ axis: string, x: number } | null} */ (null),
 };
 
 /** @param {string} key @param {unknown} otherwise */
@@ -81,18 +88,25 @@ function memoryOf(key, otherwise) {
   return typeof document === "undefined" ? otherwise : (memory.get(key) ?? otherwise);
 }
 
-/** @type {(() => void)[]} drawings that need their place to have a size, and again when it or the colours change */
-const drawings = [];
+/** @type {Map<Element, () => void>} drawings that need their place to have a size, and again when it or the colours change */
+const drawings = new Map();
 
-/** @param {() => void} draw called once the page is built, and whenever the drawing may look different */
-export const onDraw = (draw) => void drawings.push(draw);
+/**
+ * @param {Element} element
+ * @param {() => void} draw called once the element is on the page, and whenever the drawing may look different
+ */
+export const onDraw = (element, draw) => void drawings.set(element, draw);
 
-export const drawAll = () => {
-  for (const draw of drawings) draw();
+/** @param {Element} [inside] all of the page, or a part of it */
+export const drawAll = (inside = document.body) => {
+  for (const [element, draw] of drawings) {
+    if (!element.isConnected) drawings.delete(element);
+    else if (inside.contains(element)) draw();
+  }
 };
 
-/** @type {[key: string, read: () => unknown][]} */
-const places = [];
+/** @type {Map<string, () => unknown>} */
+const places = new Map();
 
 /**
  * A place that a reader has come to, asked for when the page goes away.
@@ -102,7 +116,7 @@ const places = [];
  * @returns {any} what it was before, or null
  */
 export function keep(key, read) {
-  places.push([key, read]);
+  places.set(key, read);
   return memory.get(key);
 }
 

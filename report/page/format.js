@@ -28,6 +28,10 @@ export function shown(cell, format) {
   return isMeasured(cell) && cell.deviation !== undefined ? `${text} ± ${spread(cell.deviation, format)}` : text;
 }
 
+/** A number beside an axis: 40 %, and a decimal where the axis has need of it. @param {number} value @param {import("../blocks.js").Format} format */
+export const tick = (value, format) =>
+  format === "percent" ? `${Number((100 * value).toFixed(2))} %` : formats[format](value);
+
 /** Two digits of a deviation say all that few seeds know. @param {number} deviation @param {import("../blocks.js").Format} format */
 const spread = (deviation, format) =>
   format === "number" ? String(Number(deviation.toPrecision(2))) : formats[format](deviation);

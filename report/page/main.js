@@ -20,7 +20,7 @@ const root = /** @type {HTMLElement} */ (document.getElementById("page"));
 /**
  * What a kind of block is drawn as; `draw` is called once it has a place, and whenever it may look different.
  *
- * @typedef {{ element: HTMLElement, tools?: readonly Node[], draw?: () => void }} Part
+ * @typedef {{ element: HTMLElement, tools?: readonly Node[], draw?: () => void, remove?: () => void }} Part
  * @param {Exclude<Block, { kind: "heading" }>} block
  * @returns {Part}
  */
@@ -60,7 +60,7 @@ function card(block) {
   const isWide = isWideTable || wide.includes(block.kind);
   const section = make("section", { className: `is-${block.kind}${isWide ? " wide" : ""}` });
   const { element, tools = [], draw } = partOf(block);
-  if (draw) onDraw(draw);
+  if (draw) onDraw(section, draw);
   const row = tools.length > 0 ? make("div", { className: "tools" }, ...tools) : null;
   if (block.kind === "text" && !block.open) {
     const details = make("details", {}, make("summary", { textContent: block.title }), row, element);
@@ -154,7 +154,7 @@ addEventListener("load", () => {
   else scrollTo(0, scrolled ?? 0);
 });
 addEventListener("pagehide", keepAll);
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawAll());
 let width = innerWidth;
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let pending;
@@ -162,7 +162,7 @@ addEventListener("resize", () => {
   if (innerWidth === width || view.printing) return;
   width = innerWidth;
   clearTimeout(pending);
-  pending = setTimeout(drawAll, 150);
+  pending = setTimeout(() => drawAll(), 150);
 });
 
 /** @type {HTMLDetailsElement[]} */

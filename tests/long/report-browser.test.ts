@@ -92,7 +92,7 @@ const rowsOf = (count: number): Block => ({
   rows: Array.from({ length: count }, (_, at) => [at]),
 });
 
-const chartBlock = (more: Partial<Extract<Block, { kind: "chart" }>> = {}): Block => ({
+const chartBlock = (more: Partial<Extract<Block, { kind: "chart" }>> & { title?: string } = {}): Block => ({
   kind: "chart",
   title: "Loss",
   format: "number",
@@ -439,6 +439,117 @@ describe("a run's report", () => {
     await tab.keyboard.press("+");
     await tab.locator(".u-over").dblclick({ position: { x: 200, y: 80 } });
     expect(await reset.isVisible()).toBe(false);
+    expect(trouble).toEqual([]);
+    await tab.close();
+  });
+
+  /** Two charts of one run's steps, and one of something else. */
+  const linkedPage: Page = {
+    ...curvesPage,
+    blocks: [
+      ...curvesPage.blocks,
+      chartBlock({
+        title: "Rate",
+        series: [{ name: "rate", clock: 0, x: [2, 4, 6, 40], y: [1, 2, 3, 4] }],
+      }),
+      chartBlock({ title: "Apart", series: [{ name: "apart", x: [1, 50], y: [1, 2] }] }),
+    ],
+  };
+
+  it("shows one cursor over all curves, by mouse and by keyboard", async () => {
+    const { tab, trouble } = await open(linkedPage);
+    const readouts = (): Promise<string[]> => tab.locator(".readout").allTextContents();
+    const values = (): Promise<string[]> => tab.locator(".value").allTextContents();
+    const plot = tab.locator(".u-over").first();
+    const { width } = (await plot.boundingBox())!;
+    await plot.hover({ position: { x: (4.1 / 49) * width, y: 50 } });
+    expect(await readouts()).toEqual(["step 5", "step 4", ""]);
+    expect(await values()).toEqual(["4.667", "", "2", ""]);
+    const line = (chart: number): Promise<number> =>
+      tab
+        .locator(".u-cursor-x")
+        .nth(chart)
+        .evaluate((node) => node.getBoundingClientRect().left);
+    const left = (chart: number): Promise<number> =>
+      tab
+        .locator(".u-over")
+        .nth(chart)
+        .evaluate((node) => node.getBoundingClientRect().left);
+    expect((await line(1)) - (await left(1))).toBeGreaterThan(5); // drawn there too
+    await tab.mouse.move(1, 1);
+    await expect.poll(readouts).toEqual(["", "", ""]);
+    const charts = tab.getByRole("application");
+    await charts.nth(1).focus();
+    await tab.keyboard.press("End");
+    expect(await readouts()).toEqual(["step 40", "step 40", ""]);
+    expect(await heard(tab)).toBe("step 40, rate 4"); // of the chart that a reader is at
+    await charts.nth(2).focus();
+    await tab.keyboard.press("Home");
+    expect(await readouts()).toEqual(["step 40", "step 40", "step 1"]);
+    expect(trouble).toEqual([]);
+    await tab.close();
+  });
+
+  it("zooms all curves together, by mouse and by keyboard, and each axis for itself", async () => {
+    const { tab, trouble } = await open(linkedPage);
+    const resets = tab.getByRole("button", { name: "Reset zoom" });
+    const zoomed = (): Promise<boolean[]> =>
+      Promise.all([0, 1, 2].map((at) => tab.locator("section").nth(at).locator("button").first().isVisible()));
+    expect(await zoomed()).toEqual([false, false, false]);
+    const plot = (await tab.locator(".u-over").first().boundingBox())!;
+    await tab.mouse.move(plot.x + 0.5 * plot.width, plot.y + 80);
+    await tab.mouse.down();
+    await tab.mouse.move(plot.x + 0.75 * plot.width, plot.y + 80, { steps: 4 });
+    await tab.mouse.up();
+    expect(await zoomed()).toEqual([true, true, false]);
+    await tab.reload();
+    expect(await zoomed()).toEqual([true, true, false]);
+    await tab.getByLabel("Horizontal axis").selectOption("time");
+    expect(await zoomed()).toEqual([false, false, false]);
+    await tab.getByLabel("Horizontal axis").selectOption("step");
+    expect(await zoomed()).toEqual([true, true, false]);
+    await tab.getByRole("application").nth(1).focus();
+    await tab.keyboard.press("0");
+    expect(await zoomed()).toEqual([false, false, false]);
+    // Where a zoom leaves a chart without values it has an axis from 0 to 1, and no text of numbers that are none.
+    const written = await writing(tab);
+    await tab.getByRole("application").nth(0).focus();
+    await tab.keyboard.press("End");
+    await tab.keyboard.press("+");
+    await tab.keyboard.press("+");
+    await tab.keyboard.press("+");
+    expect((await written()).join(" ")).not.toMatch(/NaN|undefined|Infinity/);
+    await resets.first().click();
+    expect(await zoomed()).toEqual([false, false, false]);
+    expect(trouble).toEqual([]);
+    await tab.close();
+  });
+
+  it("lets the curve stand out whose name is pointed at or has the focus, and dashes those beyond eight", async () => {
+    const many = chartBlock({
+      series: Array.from({ length: 18 }, (_, at) => ({ name: `run ${at}`, x: [1, 2, 3], y: [at, at + 1, at] })),
+    });
+    const { tab, trouble } = await open({ title: "t", summary: "s", blocks: [many] });
+    const plain = await painted(tab);
+    const name = tab.getByRole("button", { name: "run 9" });
+    await name.hover();
+    const bold = await painted(tab);
+    expect(bold).not.toBe(plain);
+    await tab.mouse.move(1, 1);
+    await expect.poll(() => painted(tab)).toBe(plain);
+    await name.focus();
+    expect(await painted(tab)).toBe(bold);
+    await name.blur();
+    expect(await painted(tab)).toBe(plain);
+    const marks = await tab.$$eval(".legend i", (nodes) => nodes.map((node) => node.className));
+    expect(marks.map((mark) => mark === "dashed")).toEqual(Array.from({ length: 18 }, (_, at) => at >= 8));
+    const images = await tab.$$eval(".legend i", (nodes) =>
+      nodes.map((node) => {
+        const { backgroundImage, backgroundColor } = getComputedStyle(node);
+        return backgroundImage + backgroundColor;
+      }),
+    );
+    expect(new Set(images).size).toBe(18); // no two look the same
     expect(trouble).toEqual([]);
     await tab.close();
   });

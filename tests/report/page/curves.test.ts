@@ -1,6 +1,15 @@
 import { describe, expect, it } from "vitest";
 import { tableOf } from "../../../report/page/chart.js";
-import { bestPlace, converted, onLine, smoothed, spacedOut, timeUnit, zoomed } from "../../../report/page/curves.js";
+import {
+  bestPlace,
+  converted,
+  nearest,
+  onLine,
+  smoothed,
+  spacedOut,
+  timeUnit,
+  zoomed,
+} from "../../../report/page/curves.js";
 import { pointsOf } from "../../../report/page/scatter.js";
 
 describe("smoothing", () => {
@@ -9,6 +18,16 @@ describe("smoothing", () => {
     expect(smoothed([1, 2, 3], 0)).toEqual([1, 2, 3]);
     expect(smoothed([7, 7, 7], 0.99).map((value) => value!.toFixed(9))).toEqual(Array(3).fill("7.000000000"));
     expect(smoothed([], 0.6)).toEqual([]);
+  });
+});
+
+describe("the nearest place", () => {
+  it("is that of least distance, the first of two, and none of nothing", () => {
+    const places = [1, 2, 4, 8];
+    const at = (x: number): number | null => nearest(places, x);
+    expect([-5, 1, 1.4, 1.5, 1.6, 3, 3.1, 6, 6.1, 8, 99].map(at)).toEqual([0, 0, 0, 0, 1, 1, 2, 2, 3, 3, 3]);
+    expect(nearest([7], 0)).toBe(0);
+    expect(nearest([], 0)).toBeNull();
   });
 });
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { bestRow, counted, csv, duration, shown, signed, sorted } from "../../../report/page/format.js";
+import { bestRow, counted, csv, duration, shown, signed, sorted, tick } from "../../../report/page/format.js";
 
 describe("a cell", () => {
   it("is shown in its column's format, and text as it is", () => {
@@ -23,6 +23,11 @@ describe("a cell", () => {
 it("words follow their numbers", () => {
   expect([counted(1, "row"), counted(2, "row"), counted(1234, "row")]).toEqual(["1 row", "2 rows", "1,234 rows"]);
   expect([duration(-3), duration(27), duration(240), duration(11_100)]).toEqual(["0 s", "27 s", "4 min", "3 h 5 min"]);
+});
+
+it("numbers beside an axis have no decimals that say nothing", () => {
+  expect([0, 0.4, 0.425, 1].map((value) => tick(value, "percent"))).toEqual(["0 %", "40 %", "42.5 %", "100 %"]);
+  expect([tick(0.25, "number"), tick(1200, "integer")]).toEqual(["0.25", "1,200"]);
 });
 
 describe("rows", () => {
