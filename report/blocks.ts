@@ -134,7 +134,7 @@ export type Block = { readonly title: string; readonly note?: string } & (
 
 /** Of a run under way. */
 export interface Live {
-  /** The page loads itself again after so many seconds. */
+  /** The page asks its file for news every so many seconds. */
   readonly reload: number;
   /** When the page was written, in milliseconds since 1970. */
   readonly written: number;
@@ -151,6 +151,8 @@ export interface Page {
   /** A sentence under the title. */
   readonly summary: string;
   readonly live?: Live;
+  /** Known to pages of this run alone: one that was opened earlier asks the file for its present content with it. */
+  readonly key?: string;
   readonly clocks?: readonly Clock[];
   readonly blocks: readonly Block[];
 }

@@ -1,6 +1,6 @@
 /**
  * A page as one HTML file that needs nothing else and may do nothing else: its content policy names the very scripts and
- * styles it carries by their hashes, images come inside the page, and no request goes anywhere.
+ * styles it carries by their hashes, images come inside the page, and no request goes anywhere but to the file itself.
  */
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -21,6 +21,7 @@ export const pageScripts = [
   "confusion.js",
   "tiles.js",
   "live.js",
+  "parts.js",
   "main.js",
 ] as const;
 
@@ -58,6 +59,8 @@ export function pageHtml(page: Page): string {
     // uPlot sets sizes and colours as style attributes through the DOM, which a policy does not concern.
     `style-src ${styles.map(hashOf).join(" ")}`,
     "img-src data:",
+    // A page of a run under way loads its own file again, in a frame that may do nothing but say what is in it.
+    ...(page.live ? ["frame-src 'self'"] : []),
     "base-uri 'none'",
     "form-action 'none'",
   ].join("; ");

@@ -1,5 +1,6 @@
 /** A run's page, from what the run's folder holds and nothing else. */
 
+import { createHash } from "node:crypto";
 import { homedir } from "node:os";
 import { basename } from "node:path";
 import { counted, percent } from "../core/format.js";
@@ -82,6 +83,7 @@ export function runPage(parts: RunParts): Page {
     title: basename(folder).startsWith(name) ? basename(folder) : `${name}, ${basename(folder)}`, // cifar-3 of cifar says both
     summary: `${state}. Written ${now.toISOString().slice(0, 19).replace("T", " ")} UTC.`,
     ...(status === "running" ? { live: liveOf(parts, now.getTime()) } : {}),
+    ...(record?.id === undefined ? {} : { key: keyOf(record.id) }),
     clocks: [clockOf(history)],
     blocks: [
       ...headed("Overview", [
@@ -102,6 +104,9 @@ export function runPage(parts: RunParts): Page {
     ],
   };
 }
+
+/** The id itself stays in the folder: this machine finds a run's config by it. */
+const keyOf = (id: string): string => createHash("sha256").update(`page ${id}`).digest("hex");
 
 const capital = (name: string): string => name.slice(0, 1).toUpperCase() + name.slice(1);
 

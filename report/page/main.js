@@ -6,15 +6,16 @@
  */
 import { chart } from "./chart.js";
 import { confusion } from "./confusion.js";
-import { choice, copyButton, drawAll, keep, keepAll, make, memory, onDraw, view } from "./dom.js";
-import { liveBar } from "./live.js";
+import { announce, choice, copyButton, drawAll, keep, keepAll, make, memory, onDraw, view } from "./dom.js";
+import { answered, liveBar } from "./live.js";
+import { makeNew, put } from "./parts.js";
 import { scatter } from "./scatter.js";
 import { table } from "./table.js";
 import { facts, images, strip, tiles } from "./tiles.js";
 
 /** @import { Block, Page } from "../blocks.js" */
 
-const page = /** @type {Page} */ (JSON.parse(document.getElementById("data")?.textContent ?? ""));
+let page = /** @type {Page} */ (JSON.parse(document.getElementById("data")?.textContent ?? ""));
 const root = /** @type {HTMLElement} */ (document.getElementById("page"));
 
 /**
@@ -59,8 +60,9 @@ function card(block) {
   const isWideTable = block.kind === "table" && block.columns.length > (block.rows.length > 4 ? 4 : 5);
   const isWide = isWideTable || wide.includes(block.kind);
   const section = make("section", { className: `is-${block.kind}${isWide ? " wide" : ""}` });
-  const { element, tools = [], draw } = partOf(block);
+  const { element, tools = [], draw, remove: end } = partOf(block);
   if (draw) onDraw(section, draw);
+  if (end) removals.set(section, end);
   const row = tools.length > 0 ? make("div", { className: "tools" }, ...tools) : null;
   if (block.kind === "text" && !block.open) {
     const details = make("details", {}, make("summary", { textContent: block.title }), row, element);
@@ -108,43 +110,115 @@ function curveTools() {
   return tools;
 }
 
-/** Ids of headings: of letters and digits alone, and of no other element. @param {string} title @param {number} at */
-const idOf = (title, at) => `part-${title.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-")}-${at}`;
+/** @typedef {Extract<Block, { kind: "heading" }>} Heading */
+/** @typedef {{ heading: Heading | undefined, id: string, blocks: Exclude<Block, { kind: "heading" }>[] }} Section */
 
-function build() {
-  const contents = make("nav", { className: "contents", "aria-label": "Contents" });
-  const body = make("div", { className: "body" });
-  let grid = make("div", { className: "blocks" });
-  body.append(grid);
-  let tooled = false;
-  page.blocks.forEach((block, at) => {
+/** What stands under each heading. @param {readonly Block[]} blocks */
+function sectionsOf(blocks) {
+  /** @type {Section[]} */
+  const sections = [];
+  for (const block of blocks) {
     if (block.kind === "heading") {
-      const id = idOf(block.title, at);
-      contents.append(make("a", { href: `#${id}`, textContent: block.title }));
-      grid = make("div", { className: "blocks" });
-      body.append(make("h2", { id, textContent: block.title }));
-      if (block.note) body.append(make("p", { className: "note", textContent: block.note }));
-      body.append(grid);
-      return;
+      // Of letters and digits alone, and of no other element.
+      const name = `part-${block.title.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-")}`;
+      const same = sections.filter(({ id }) => id.replace(/-\d+$/, "") === name).length;
+      sections.push({ heading: block, id: `${name}-${same}`, blocks: [] });
+    } else {
+      if (sections.length === 0) sections.push({ heading: undefined, id: "part", blocks: [] });
+      sections.at(-1)?.blocks.push(block);
     }
-    if (
-      block.kind === "chart" &&
-      !tooled &&
-      block.series.some(({ look, clock }) => look === "noisy" || clock !== undefined)
-    ) {
-      grid.before(curveTools());
-      tooled = true;
-    }
-    grid.append(card(block));
-  });
-  root.append(make("p", { className: "summary", textContent: page.summary }));
-  if (page.live) root.append(liveBar(page.live));
-  if (contents.childElementCount > 1) root.append(contents);
-  root.append(body);
+  }
+  return sections;
 }
 
-build();
-drawAll();
+/** @param {Block} block */
+const isCurves = (block) =>
+  block.kind === "chart" && block.series.some(({ look, clock }) => look === "noisy" || clock !== undefined);
+
+/** Keys of their own for things of one name. @param {readonly string[]} names */
+const keysOf = (names) =>
+  names.map((name, at) => `${names.slice(0, at).filter((each) => each === name).length} ${name}`);
+
+/** @type {Map<Element, () => void>} */
+const removals = new Map();
+/** @param {Element} gone */
+function remove(gone) {
+  for (const [section, end] of removals) {
+    if (!gone.contains(section)) continue;
+    end();
+    removals.delete(section);
+  }
+}
+
+/** @param {Section} section @returns {import("./parts.js").Wanted[]} */
+function cardsOf({ blocks }) {
+  const keys = keysOf(blocks.map(({ kind, title }) => `${kind} ${title}`));
+  return blocks.map((block, at) => ({ key: keys[at] ?? "", text: JSON.stringify(block), make: () => card(block) }));
+}
+
+const contents = make("nav", { className: "contents", "aria-label": "Contents" });
+const body = make("div", { className: "body" });
+const summary = make("p", { className: "summary" });
+
+/**
+ * Shows the page as it is now. Where it is open already, only what has changed is drawn again.
+ *
+ * @returns {Promise<void>} once images that have come are there to be shown; the first time nothing waits for them
+ */
+async function show() {
+  const sections = sectionsOf(page.blocks);
+  const tooled = sections.find(({ blocks }) => blocks.some(isCurves));
+  const parts = sections.map((section) => ({
+    key: section.id,
+    text: JSON.stringify([section.heading, section === tooled]),
+    make: () => {
+      const { heading, id } = section;
+      return make(
+        "div",
+        { className: "part" },
+        heading ? make("h2", { id, textContent: heading.title }) : null,
+        heading?.note ? make("p", { className: "note", textContent: heading.note }) : null,
+        section === tooled ? curveTools() : null,
+        make("div", { className: "blocks" }),
+      );
+    },
+  }));
+  makeNew(body, parts);
+  const grids = sections.map((section, at) => {
+    const grid = /** @type {HTMLElement} */ (/** @type {any} */ (parts[at]).element.lastElementChild);
+    const cards = cardsOf(section);
+    return { grid, cards, fresh: makeNew(grid, cards) };
+  });
+  const fresh = grids.flatMap((each) => each.fresh.flatMap(({ element }) => element ?? []));
+  if (body.isConnected) {
+    const coming = fresh.flatMap((element) => Array.from(element.querySelectorAll("img")));
+    await Promise.all(coming.map((image) => image.decode().catch(() => {}))); // else the page would jump
+  }
+  summary.textContent = page.summary;
+  put(body, parts, remove);
+  for (const { grid, cards } of grids) put(grid, cards, remove);
+  const links = sections.flatMap(({ heading, id }) => (heading ? [{ heading, id }] : []));
+  if (contents.childElementCount !== links.length)
+    contents.replaceChildren(
+      ...links.map(({ heading, id }) => make("a", { href: `#${id}`, textContent: heading.title })),
+    );
+  contents.hidden = links.length < 2;
+  if (!body.isConnected) {
+    root.append(summary, ...(page.live ? [liveBar({ ...page, live: page.live }, update)] : []), contents, body);
+    drawAll();
+  } else for (const element of fresh) drawAll(element);
+}
+
+/** @param {Page} next */
+async function update(next) {
+  keepAll();
+  const ended = page.live && !next.live;
+  page = next;
+  await show();
+  if (ended) announce(page.summary);
+}
+
+if (!answered(page)) show();
 
 history.scrollRestoration = "manual"; // a browser would restore before the page has its height
 const scrolled = keep("scroll", () => scrollY);

@@ -30,7 +30,10 @@ beforeAll(async () => {
   browser = await launchChromium();
   await loadBackend();
   run = mkdtempSync(join(base, "run-"));
-  await new Trainer(microConfig({ epochs: 4 }), [createRunRecord().plugin, createReport()]).fit({ folder: run });
+  await new Trainer(microConfig({ epochs: 4 }), [
+    createRunRecord({ id: "5f0c-of-this-run" }).plugin,
+    createReport(),
+  ]).fit({ folder: run });
 }, 120_000);
 afterAll(async () => {
   await browser?.close();
@@ -695,8 +698,108 @@ describe("a run's report", () => {
     await tab.close();
   });
 
-  it("loads itself again while the run lasts, keeps where its reader was, and stops when Live is off", async () => {
+  it("shows news of a run under way in place: nothing is loaded again, and the reader's place stays", async () => {
+    const first = runPage(readRun(run, true));
+    const live = { ...first.live!, reload: 1, done: 10, total: 100 };
+    const file = join(base, "news.html");
+    const write = (page: Page): void => writeFileSync(file, pageHtml(page));
+    write({ ...first, live });
+    const { tab, trouble } = await open(file);
+    let loads = 0;
+    tab.on("load", () => loads++);
+    // A mark on each element that a reader sees: what is drawn again has none.
+    const marked = (): Promise<string[]> =>
+      tab.$$eval("section[data-mark]", (nodes) => nodes.map((node) => node.getAttribute("data-mark")!));
+    await tab.$$eval("section", (nodes) => {
+      for (const node of nodes) node.setAttribute("data-mark", node.querySelector("h3, summary")!.textContent!);
+    });
+    const all = await marked();
+    expect(all).toEqual(expect.arrayContaining(["Loss", "Learning rate", "Config", "Epochs"]));
+    const loss = tab.getByRole("application", { name: /^Loss:/ });
+    await loss.focus();
+    await tab.keyboard.press("Home");
+    await tab.locator("details").first().locator("summary").click();
+    await tab.locator(".matrix canvas").first().press("Home");
+    const cell = await tab.locator(".matrix [aria-live]").first().textContent();
+    await tab.getByRole("button", { name: "Loss: logarithmic axis" }).focus();
+    await tab.evaluate(() => scrollTo(0, 500));
+
+    const longer = readRun(run, true);
+    const last = longer.history.steps.buckets.at(-1)!.step;
+    longer.history.add({ event: "step", step: last + 1, loss: 77, learningRate: 0.1 } as never);
+    const { blocks } = runPage(longer);
+    const image =
+      "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+    const coming: Block[] = [
+      { kind: "heading", title: "Coming" },
+      { kind: "images", title: "New images", items: [{ src: image, lines: ["a"] }] },
+    ];
+    const at = blocks.findIndex(({ title }) => title === "Epochs");
+    const next = { ...first, summary: "news", blocks: [...blocks.slice(0, at), ...coming, ...blocks.slice(at)] };
+    write({ ...next, live: { ...live, done: 20 } });
+    await expect.poll(() => tab.locator(".summary").textContent(), { timeout: 10_000 }).toBe("news");
+    expect(await tab.getByRole("progressbar").getAttribute("value")).toBe("20");
+    expect(loads).toBe(0);
+    // Charts have a step more; what says the same is the same element.
+    const stayed = await marked();
+    expect(stayed).not.toContain("Loss");
+    expect(stayed).not.toContain("Learning rate");
+    expect(stayed).toEqual(expect.arrayContaining(["Config", "Epochs", "Throughput"]));
+    expect(await loss.getAttribute("aria-label")).toContain("last 77");
+    expect(await tab.evaluate(() => document.activeElement?.getAttribute("aria-label"))).toBe("Loss: logarithmic axis");
+    expect(await tab.locator(".readout").first().textContent()).toBe("step 1");
+    expect(await tab.locator(".matrix [aria-live]").first().textContent()).toBe(cell);
+    expect(await tab.locator("details").first().getAttribute("open")).not.toBeNull();
+    expect(await tab.evaluate(() => scrollY)).toBe(500);
+    expect(await tab.locator("h2").allTextContents()).toEqual(
+      next.blocks.filter(({ kind }) => kind === "heading").map(({ title }) => title),
+    );
+    expect(await tab.getByRole("navigation").getByRole("link", { name: "Coming" }).count()).toBe(1);
+    expect(await tab.locator(".uplot").count()).toBe(5);
+    expect(await tab.locator("iframe").count()).toBe(0);
+
+    // The end: the switch goes, and who listens to the page is told.
+    const { live: _, ...ended } = next;
+    write({ ...ended, summary: "Ended.", blocks: first.blocks });
+    await expect.poll(() => tab.locator(".live").count(), { timeout: 10_000 }).toBe(0);
+    expect(await heard(tab)).toBe("Ended.");
+    expect(await tab.getByText("New images").count()).toBe(0);
+    expect(loads).toBe(0);
+    expect(trouble).toEqual([]);
+    await tab.close();
+  });
+
+  it("tells nobody but an earlier page of its run what is in it", async () => {
     const page = runPage(readRun(run, true));
+    expect(page.key).toMatch(/^[0-9a-f]{64}$/);
+    expect(JSON.stringify(page)).not.toContain(readRun(run, true).record!.id!);
+    const file = join(base, "framed.html");
+    writeFileSync(file, pageHtml(page));
+    const told = async (hash: string): Promise<number> => {
+      const outer = join(base, "outer.html");
+      writeFileSync(
+        outer,
+        `<script>heard = 0; addEventListener("message", () => heard++)</script><iframe src="framed.html${hash}"></iframe>`,
+      );
+      const tab = await browser.newPage();
+      await tab.goto(pathToFileURL(outer).href);
+      const inner = tab.frames()[1]!;
+      await inner.waitForLoadState("load");
+      const count = await tab.evaluate(() => (window as any).heard as number);
+      expect(await inner.locator("section").count()).toBe(
+        hash === "" ? page.blocks.filter(({ kind }) => kind !== "heading").length : 0,
+      );
+      await tab.close();
+      return count;
+    };
+    expect(await told(`#news-${page.key}`)).toBe(1);
+    expect(await told("#news-")).toBe(0);
+    expect(await told("#news-undefined")).toBe(0);
+    expect(await told("")).toBe(0);
+  });
+
+  it("loads itself again where the browser gives no news, keeps where its reader was, and stops when Live is off", async () => {
+    const { key: _, ...page } = runPage(readRun(run, true)); // as of a version whose runs had no id
     const { tab, trouble } = await open({ ...page, live: { ...page.live!, reload: 1.5 } });
     const details = tab.locator("details").first();
     await details.locator("summary").click();

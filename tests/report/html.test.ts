@@ -27,6 +27,17 @@ describe("the HTML", () => {
       expect(text, name).not.toMatch(/innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|Function\(/);
   });
 
+  it("may load its own file into a frame while the run lasts, and nothing else", () => {
+    const live = { reload: 15, written: 0, done: 1 };
+    const policy = (page: object): string[] =>
+      /Security-Policy" content="([^"]+)"/
+        .exec(pageHtml({ title: "t", summary: "s", blocks: [], ...page }))![1]!
+        .split("; ");
+    const [ended, under] = [policy({}), policy({ live })];
+    expect(under.filter((each) => !ended.includes(each))).toEqual(["frame-src 'self'"]);
+    expect(ended.filter((each) => !under.includes(each))).toEqual([]);
+  });
+
   it("keeps names from ending the element that holds them", () => {
     const name = "</script><script>alert(1)</script><!-- \u2028\u2029 \"'&";
     const html = pageHtml({ title: name, summary: name, blocks: [{ kind: "text", title: name, text: name }] });
