@@ -39,10 +39,13 @@ export async function configForImages(
     log(`Chosen: EfficientNet-Lite0 at 224 px with the weights ${from}, ${epochs} epochs (the preset transfer).`);
     return { ...transfer({ data: path, weights, batchSize, epochs }), name };
   }
-  const epochs = Math.min(60, Math.max(5, Math.round((10 * views) / images)));
+  const epochs = scratchEpochs(images);
   log(`Chosen: ResNet-18 at 64 px from random weights, ${epochs} epochs (the preset from-scratch).`);
   return { ...fromScratch({ data: path, batchSize, epochs }), name };
 }
+
+/** Epochs of a training from random weights at 64 px. */
+export const scratchEpochs = (images: number): number => Math.min(60, Math.max(5, Math.round((10 * views) / images)));
 
 const countOf = (folders: readonly ClassFolder[]): number => folders.reduce((sum, { files }) => sum + files.length, 0);
 
@@ -53,7 +56,7 @@ function nameOf(path: string): string {
 }
 
 /** Downloads the weights if they are not in the cache. A server out of reach is no reason not to train. */
-async function haveWeights(log: (line: string) => void): Promise<boolean> {
+export async function haveWeights(log: (line: string) => void): Promise<boolean> {
   try {
     await repositoryFiles(parseRepository(transferWeights), { log });
     return true;

@@ -1,7 +1,7 @@
 /** The page of `trainer data check`: counts, what was found of each kind with images, and the list that training can leave out. */
 import { join } from "node:path";
 import { openDecoder } from "../core/data/decode.js";
-import { type FolderInspection, type FolderIssue, issueKinds } from "../core/data/inspect.js";
+import type { FolderInspection, FolderIssue } from "../core/data/inspect.js";
 import type { Block, ImageTile, Page } from "./blocks.js";
 
 /** Images of a kind that are shown; the list has all. */
@@ -18,14 +18,17 @@ const notes: Readonly<Record<FolderIssue["kind"], string>> = {
   dark: "Even the brightest pixels are dark.",
   bright: "Even the darkest pixels are bright.",
   blurred: "Nothing in these images is sharp.",
+  "doubted label":
+    "Models that were trained without these images give them another class, the least credible label first. Some are wrong " +
+    "labels, others are hard images: look at each. Move a wrong one to its class, or write yes into the list's column exclude.",
 };
 
 export async function dataCheckPage(inspection: FolderInspection, csv: string): Promise<Page> {
-  const { path, layout, images, classes, issues } = inspection;
+  const { path, layout, images, classes, kinds, issues } = inspection;
   const left = issues.filter(({ exclude }) => exclude).length;
   const counts = classes.map((each) => each.images);
   const of = (kind: FolderIssue["kind"]): FolderIssue[] => issues.filter((each) => each.kind === kind);
-  const found = issueKinds.filter((kind) => of(kind).length > 0);
+  const found = kinds.filter((kind) => of(kind).length > 0);
   return {
     title: "Data check",
     summary: `${layout}. ${images} images, ${issues.length} issues; ${csv} lists them, and --exclude takes that list.`,
@@ -48,7 +51,7 @@ export async function dataCheckPage(inspection: FolderInspection, csv: string): 
           { name: "issue", format: "text" },
           { name: "images", format: "integer" },
         ],
-        rows: issueKinds.map((kind) => [kind, of(kind).length]),
+        rows: kinds.map((kind) => [kind, of(kind).length]),
       },
       ...(await Promise.all(found.map((kind) => blockOf(path, kind, of(kind))))),
     ],

@@ -19,6 +19,7 @@ export const issueKinds = [
   "dark",
   "bright",
   "blurred",
+  "doubted label",
 ] as const;
 export type IssueKind = (typeof issueKinds)[number];
 
@@ -32,6 +33,9 @@ export interface FolderIssue {
   readonly detail: string;
   /** The other file of a pair. */
   readonly other?: string;
+  /** Of a doubted label: the class that fits better, and the probability of the given one, from 0 to 1. */
+  readonly suggested?: string;
+  readonly score?: number;
   /** Whether training is better off without it, beyond doubt: it cannot be read, or its bytes are there already. */
   readonly exclude: boolean;
 }
@@ -41,6 +45,8 @@ export interface FolderInspection {
   readonly layout: string;
   readonly images: number;
   readonly classes: readonly { readonly name: string; readonly images: number }[];
+  /** What was looked for. */
+  readonly kinds: readonly IssueKind[];
   readonly issues: readonly FolderIssue[];
 }
 
@@ -72,10 +78,17 @@ const allPairs = 20_000;
 /** Side of the copy that is measured, in pixels. */
 const side = 64;
 
+export interface InspectOptions {
+  log?: (line: string) => void;
+  warn?: (message: string) => void;
+  /** Looks for doubted labels too: among the images that can be read, whose absolute paths are `files`. */
+  labels?: (images: readonly Seen[], files: readonly string[], classes: readonly string[]) => Promise<FolderIssue[]>;
+}
+
 /** @throws TrainerError ERR_DATA for a folder without a layout */
 export async function inspectFolder(
   path: string,
-  { log = () => {}, warn = () => {} }: { log?: (line: string) => void; warn?: (message: string) => void } = {},
+  { log = () => {}, warn = () => {}, labels }: InspectOptions = {},
 ): Promise<FolderInspection> {
   const scan = await scanFolder(path);
   log(scan.layout);
@@ -99,18 +112,22 @@ export async function inspectFolder(
       unreadable.set(each.file, oneLine((error as Error).message));
     }
   });
-  const read = all.flatMap(({ file }) => seen.get(file) ?? []);
+  const files = all.map(({ file }) => file).filter((file) => seen.has(file));
+  const read = files.map((file) => seen.get(file)!);
   const damaged = all.flatMap((each): FolderIssue[] => {
     const problem = unreadable.get(each.file);
     if (problem === undefined) return [];
     return [{ ...each, file: relative(path, each.file), kind: "unreadable", detail: problem, exclude: true }];
   });
+  const classes = scan.train.map(({ name }) => name);
+  const doubted = labels ? await labels(read, files, classes) : [];
   return {
     path,
     layout: scan.layout,
     images: all.length,
     classes: scan.train.map(({ name, files }: ClassFolder) => ({ name, images: files.length })),
-    issues: [...damaged, ...issuesOf(read)],
+    kinds: issueKinds.filter((kind) => labels !== undefined || kind !== "doubted label"),
+    issues: [...damaged, ...issuesOf(read), ...doubted],
   };
 }
 
