@@ -49,8 +49,8 @@ export function writeAll(file: number, bytes: Uint8Array): void {
   }
 }
 
-/** A file's text or bytes; in pieces where it may be large. */
-export type Content = string | Uint8Array | Iterable<Uint8Array>;
+/** A file's text or bytes; in pieces where it may be large, with their length if it is known. */
+export type Content = string | Uint8Array | (Iterable<Uint8Array> & { readonly length?: number });
 
 const pieces = (content: Content): Iterable<Uint8Array> =>
   typeof content === "string" ? [Buffer.from(content)] : content instanceof Uint8Array ? [content] : content;
@@ -96,8 +96,9 @@ export function writeFileAtomic(path: string, content: Content): void {
     flushFolder(folder);
   } catch (cause) {
     system.rmSync(temporary, { force: true });
-    const whole = typeof content === "string" || content instanceof Uint8Array;
-    throw ioError(`Writing ${path}`, cause, whole ? { bytes: Buffer.byteLength(content), folder } : undefined);
+    const bytes =
+      typeof content === "string" ? Buffer.byteLength(content) : "length" in content ? content.length : undefined;
+    throw ioError(`Writing ${path}`, cause, bytes === undefined ? undefined : { bytes, folder });
   }
 }
 

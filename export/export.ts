@@ -26,6 +26,7 @@ import type { Preprocessing } from "../run/record.js";
 import type { Description, Precision } from "./formats/format.js";
 import { litert } from "./formats/litert.js";
 import { onnx } from "./formats/onnx.js";
+import type { Pieces } from "./formats/pieces.js";
 import { savedModel } from "./formats/saved-model.js";
 import { tfjs } from "./formats/tfjs.js";
 import { calibrate, type LayerError, layerErrors, quantizedValues, type Range, simulator } from "./quantize.js";
@@ -169,7 +170,7 @@ export async function exportRun(run: string, options: ExportOptions & OpenOption
     const pages: string[] = [];
     for (const format of wanted) {
       const contents = filesOf(format, suffix, graph, precision, description);
-      for (const [name, bytes] of contents) write(join(folder, name), bytes);
+      for (const [name, file] of contents) write(join(folder, name), file);
       const bytes = [...contents.values()].reduce((sum, { length }) => sum + length, 0);
       written.push({ format, path: join(folder, [...contents.keys()][0]!), bytes });
       if (!isWeb(format) || !withPage.includes(format)) continue;
@@ -264,14 +265,14 @@ function aboutOf(
   };
 }
 
-/** File name -> bytes, the main one first. */
+/** File name -> file, the main one first. */
 function filesOf(
   format: Format,
   suffix: string,
   graph: Graph,
   precision: Precision,
   description: Description,
-): Map<string, Uint8Array> {
+): Map<string, Pieces> {
   switch (format) {
     case "litert":
       return new Map([[`model${suffix}.tflite`, litert(graph, precision, description)]]);
@@ -281,7 +282,7 @@ function filesOf(
       return new Map([["saved-model/saved_model.pb", savedModel(graph, description)]]);
     case "tfjs": {
       const parts = tfjs(graph, precision.kind as "float32", description);
-      return new Map([...parts].map(([name, bytes]) => [`tfjs${suffix}/${name}`, bytes]));
+      return new Map([...parts].map(([name, file]) => [`tfjs${suffix}/${name}`, file]));
     }
   }
 }

@@ -4,7 +4,7 @@ import { percent } from "../core/format.js";
 import { escapeJson, escapeText, hashOf } from "../core/html.js";
 
 /** A multiple of 3, so that the pieces' base64 can be joined. */
-const pieceBytes = 3 * 2 ** 20;
+const pieceBytes = 3 * 2 ** 16;
 
 /**
  * In pieces, since a model may be large.
@@ -13,7 +13,7 @@ const pieceBytes = 3 * 2 ** 20;
  */
 export function* classifierPage(
   about: ClassifierFile,
-  files: ReadonlyMap<string, Uint8Array>,
+  files: ReadonlyMap<string, Iterable<Uint8Array>>,
   script: string,
   style: string,
 ): Generator<Uint8Array> {
@@ -65,12 +65,28 @@ ${limits(about)
 `);
   for (const [name, bytes] of files) {
     yield Buffer.from(`<script type="application/octet-stream" data-file="${escapeText(name)}">`);
-    for (let from = 0; from < bytes.length; from += pieceBytes) {
-      yield Buffer.from(Buffer.from(bytes.subarray(from, from + pieceBytes)).toString("base64"));
-    }
+    for (const piece of regrouped(bytes)) yield Buffer.from(piece.toString("base64"));
     yield Buffer.from("</script>\n");
   }
   yield Buffer.from(`<script>${inline}</script>\n</body>\n</html>\n`);
+}
+
+/** The same bytes in pieces of `pieceBytes`, the last one shorter. */
+function* regrouped(pieces: Iterable<Uint8Array>): Generator<Buffer> {
+  const group = Buffer.alloc(pieceBytes);
+  let length = 0;
+  for (const piece of pieces) {
+    for (let from = 0; from < piece.length; ) {
+      const part = piece.subarray(from, from + pieceBytes - length);
+      group.set(part, length);
+      from += part.length;
+      length += part.length;
+      if (length < pieceBytes) continue;
+      yield group;
+      length = 0;
+    }
+  }
+  if (length > 0) yield group.subarray(0, length);
 }
 
 function limits({ classes, input, test }: ClassifierFile): string[] {

@@ -117,7 +117,8 @@ const mostSteps = 250;
 
 /** Weights and bias of a convolution or product; the output channel is the innermost axis. */
 export interface QuantizedWeights {
-  readonly data: Int8Array;
+  /** Made when it is asked for, and not kept: it is as long as the weights. */
+  data(): Int8Array;
   /** Per output channel. */
   readonly scales: Float32Array;
   /** In units of the input's scale times the channel's. */
@@ -136,9 +137,13 @@ export function quantizeWeights({ data }: Constant, bias: Float64Array, inputSca
     scales[channel] = Math.max(scales[channel]! / 127, least) || 1;
   }
   return {
-    data: Int8Array.from(data, (each, at) =>
-      Math.max(-127, Math.min(127, roundHalfEven(each / scales[at % channels]!))),
-    ),
+    data() {
+      const whole = new Int8Array(data.length); // `from` would hold all numbers a second time, as a list
+      for (let at = 0; at < data.length; at++) {
+        whole[at] = Math.max(-127, Math.min(127, roundHalfEven(data[at]! / scales[at % channels]!)));
+      }
+      return whole;
+    },
     scales,
     bias: Int32Array.from(bias, (each, channel) => Math.round(each / (inputScale * scales[channel]!))),
   };
@@ -160,7 +165,7 @@ export function withRoundedWeights(
     const channels = node.bias.length;
     const inputScale = quantized.get(node.x)!.scale;
     const { data, scales, bias } = quantizeWeights(node.weight, node.bias, inputScale);
-    const weight = { ...node.weight, data: Float32Array.from(data, (each, at) => each * scales[at % channels]!) };
+    const weight = { ...node.weight, data: Float32Array.from(data(), (each, at) => each * scales[at % channels]!) };
     return { ...node, weight, bias: Float64Array.from(bias, (each, at) => each * inputScale * scales[at]!) };
   });
   return { ...graph, nodes };

@@ -9,6 +9,7 @@ import { build } from "esbuild";
 import type { ClassifierFile } from "../browser/classifier.js";
 import { packageRoot } from "../core/backend/install/native-sources.js";
 import { TrainerError } from "../core/errors.js";
+import { inPieces, type Pieces } from "./formats/pieces.js";
 import { classifierPage } from "./page.js";
 
 export type WebFormat = ClassifierFile["format"];
@@ -54,17 +55,18 @@ export function checkRuntime(format: WebFormat): void {
 }
 
 /**
- * @param model file name -> bytes
- * @returns file name -> bytes or pieces of them, the page first
+ * @param model file name -> its bytes in pieces
+ * @returns the same for what lies beside them, the page first
  */
 export async function webFiles(
   about: ClassifierFile,
-  model: ReadonlyMap<string, Uint8Array>,
-): Promise<Map<string, Uint8Array | Iterable<Uint8Array>>> {
+  model: ReadonlyMap<string, Pieces>,
+): Promise<Map<string, Iterable<Uint8Array>>> {
   const { format } = about;
-  const runtime = runtimeFiles[format].map((specifier): [string, Uint8Array] => {
+  const runtime = runtimeFiles[format].map((specifier): [string, Pieces] => {
     const name = nameOf(specifier);
-    return [specifier.split("/").at(-1)!, readFileSync(join(packageFolder(name)!, specifier.slice(name.length)))];
+    const bytes = readFileSync(join(packageFolder(name)!, specifier.slice(name.length)));
+    return [specifier.split("/").at(-1)!, inPieces([bytes])];
   });
   const [page, opened, loader] = await Promise.all([
     bundle(
@@ -75,11 +77,12 @@ export async function webFiles(
     bundle('export { loadClassifier } from "./index.ts";', "esm"),
   ]);
   const style = readFileSync(join(packageRoot(), "browser", "page.css"), "utf8");
-  return new Map<string, Uint8Array | Iterable<Uint8Array>>([
+  const text = (content: string): Pieces => inPieces([Buffer.from(content)]);
+  return new Map<string, Iterable<Uint8Array>>([
     ["index.html", classifierPage(about, new Map([...model, ...runtime]), page, style)],
-    ["classifier.json", Buffer.from(`${JSON.stringify(about, null, 2)}\n`)],
-    ["classifier.js", Buffer.from(loader)],
-    ["runtime.js", Buffer.from(opened)],
+    ["classifier.json", text(`${JSON.stringify(about, null, 2)}\n`)],
+    ["classifier.js", text(loader)],
+    ["runtime.js", text(opened)],
     ...runtime,
   ]);
 }

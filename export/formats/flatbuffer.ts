@@ -1,5 +1,8 @@
 /** Tables of a FlatBuffer without generated code: fields by their slot, as a schema numbers them. */
 import { Builder } from "flatbuffers";
+import type { Piece } from "./pieces.js";
+
+const alignment = 16;
 
 /** A finished piece of the buffer. */
 export type Offset = number & { readonly brand?: "offset" };
@@ -16,17 +19,24 @@ export interface FlatBuffer {
   ints(values: ArrayLike<number>): Offset;
   longs(values: ArrayLike<number>): Offset;
   floats(values: ArrayLike<number>): Offset;
-  /** Aligned to 16 bytes. */
-  bytes(data: Uint8Array): Offset;
+  /** Aligned to 16 bytes. They lie behind all tables, so that they can be made when they are written. */
+  bytes(data: Piece): Offset;
   list(offsets: readonly Offset[]): Offset;
   /** Slot -> field. */
   table(fields: Readonly<Record<number, Field>>): Offset;
-  finish(root: Offset, identifier: string): Uint8Array;
+  finish(root: Offset, identifier: string): Piece[];
 }
 
-/** @param capacity bytes to begin with */
-export function createFlatBuffer(capacity: number): FlatBuffer {
-  const builder = new Builder(capacity);
+export function createFlatBuffer(): FlatBuffer {
+  const builder = new Builder(4096);
+  builder.prep(alignment, 0); // what is finished is a whole number of these
+  /** What lies behind the builder's tables, from its first byte on. */
+  const behind: Piece[] = [];
+  let behindLength = 0;
+  const append = (piece: Piece): void => {
+    behind.push(piece);
+    behindLength += piece.length;
+  };
   const vector = (size: number, values: ArrayLike<number>, add: (value: number) => void): Offset => {
     builder.startVector(size, values.length, size);
     for (let at = values.length - 1; at >= 0; at--) add(values[at]!);
@@ -39,13 +49,15 @@ export function createFlatBuffer(capacity: number): FlatBuffer {
     floats: (values) => vector(4, values, (value) => builder.addFloat32(value)),
     list: (offsets) => vector(4, offsets, (offset) => builder.addOffset(offset)),
     bytes(data) {
-      builder.startVector(1, data.length, 16);
-      // In one piece: byte by byte, as the library would, takes seconds for a large model.
-      const inner = builder as unknown as { space: number; bb: { setPosition(at: number): void; bytes(): Uint8Array } };
-      inner.space -= data.length;
-      inner.bb.setPosition(inner.space);
-      inner.bb.bytes().set(data, inner.space);
-      return builder.endVector();
+      // The builder counts from its end to the front, so what lies behind has a place below zero: that of the length.
+      append(new Uint8Array(alignment - 4 - (behindLength % alignment)));
+      const place = -behindLength;
+      const length = Buffer.alloc(4);
+      length.writeUInt32LE(data.length);
+      append(length);
+      append(data);
+      append(new Uint8Array((alignment - (data.length % alignment)) % alignment));
+      return place;
     },
     table(fields) {
       const slots = Object.keys(fields).map(Number);
@@ -61,7 +73,7 @@ export function createFlatBuffer(capacity: number): FlatBuffer {
     },
     finish(root, identifier) {
       builder.finish(root, identifier);
-      return builder.asUint8Array().slice();
+      return [builder.asUint8Array().slice(), ...behind];
     },
   };
 }

@@ -19,4 +19,9 @@ export function float16Bits(value: number): number {
   return sign | ((rounded - 0x38000000) >>> 13);
 }
 
-export const toFloat16 = (values: Float32Array): Uint16Array => Uint16Array.from(values, float16Bits);
+/** `from` would hold all numbers a second time, as a list. */
+export function toFloat16(values: Float32Array): Uint16Array {
+  const halves = new Uint16Array(values.length);
+  for (let at = 0; at < values.length; at++) halves[at] = float16Bits(values[at]!);
+  return halves;
+}

@@ -28,3 +28,9 @@ export type Precision =
 /** The bytes of an array's numbers, as they lie in memory (little-endian on every platform of Node). */
 export const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array =>
   new Uint8Array(buffer, byteOffset, byteLength);
+
+/** Numbers in another order. */
+export function ordered<T extends Float32Array | Int8Array>(from: T, into: T, order: (at: number) => number): T {
+  for (let at = 0; at < into.length; at++) into[at] = from[order(at)]!;
+  return into;
+}

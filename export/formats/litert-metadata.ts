@@ -2,12 +2,13 @@
 import { crc32 } from "../../core/crc32.js";
 import { createFlatBuffer } from "./flatbuffer.js";
 import type { Description } from "./format.js";
+import { inPieces, joined, lengthOf, type Piece } from "./pieces.js";
 
 export const labelsFile = "labels.txt";
 
 /** Slots and numbers are the schema's: an RGB image of 0 to 255 in, one number a class out. */
 export function litertMetadata({ size, output, text }: Description): Uint8Array {
-  const file = createFlatBuffer(4096);
+  const file = createFlatBuffer();
   const imageProperties = file.table({ 0: { byte: 1 }, 1: { at: file.table({ 0: { int: size }, 1: { int: size } }) } });
   const normalising = file.table({ 0: { at: file.floats([0]) }, 1: { at: file.floats([1]) } });
   const image = file.table({
@@ -34,11 +35,12 @@ export function litertMetadata({ size, output, text }: Description): Uint8Array 
     3: { at: file.list([graph]) },
     7: { at: file.text("1.0.0") },
   });
-  return file.finish(root, "M001");
+  return joined(inPieces(file.finish(root, "M001")));
 }
 
 /** A zip of one stored file behind the model: readers of zips look from the end, readers of models from the start. */
-export function withAttachedFile(model: Uint8Array, name: string, text: string): Uint8Array {
+export function withAttachedFile(model: readonly Piece[], name: string, text: string): Piece[] {
+  const start = lengthOf(model);
   const data = Buffer.from(text);
   const fileName = Buffer.from(name);
   const common = Buffer.alloc(26); // versions, flags, method "stored", and the first day of 1980
@@ -55,13 +57,13 @@ export function withAttachedFile(model: Uint8Array, name: string, text: string):
   };
   const local = Buffer.concat([signature(0x04034b50), common, fileName, data]);
   const place = Buffer.alloc(14);
-  place.writeUInt32LE(model.length, 10);
+  place.writeUInt32LE(start, 10);
   const central = Buffer.concat([signature(0x02014b50), Buffer.from([20, 0]), common, place, fileName]);
   const end = Buffer.alloc(22);
   end.writeUInt32LE(0x06054b50, 0);
   end.writeUInt16LE(1, 8);
   end.writeUInt16LE(1, 10);
   end.writeUInt32LE(central.length, 12);
-  end.writeUInt32LE(model.length + local.length, 16);
-  return Buffer.concat([model, local, central, end]);
+  end.writeUInt32LE(start + local.length, 16);
+  return [...model, local, central, end];
 }

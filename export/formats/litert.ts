@@ -7,12 +7,15 @@ import { type Constant, type Graph, type Node, type Pads, shapeOf } from "../../
 import { probabilities, type Quantized, quantizeWeights } from "../quantize.js";
 import { createFlatBuffer, type Field, type FlatBuffer, type Offset } from "./flatbuffer.js";
 import { toFloat16 } from "./float16.js";
-import { bytesOf, type Description, type Precision } from "./format.js";
+import { bytesOf, type Description, ordered, type Precision } from "./format.js";
 import { labelsFile, litertMetadata, withAttachedFile } from "./litert-metadata.js";
+import { inPieces, type Piece, type Pieces } from "./pieces.js";
 
 /** schema.fbs: TensorType. */
 const types = { float32: 0, float16: 1, int32: 2, uint8: 3, int8: 9 } as const;
 type Type = keyof typeof types;
+/** Bytes of a number. */
+const sizes = { float32: 4, float16: 2, int32: 4, uint8: 1, int8: 1 } as const;
 
 /** schema.fbs: BuiltinOperator, and the member of BuiltinOptions that goes with it. */
 const operators = {
@@ -64,19 +67,16 @@ interface Operator {
 const worthQuantizing = 1024;
 const worthHalving = 64;
 
-/** The file's bytes. @throws TrainerError ERR_EXPORT for a graph that LiteRT cannot hold */
-export function litert(graph: Graph, precision: Precision, description: Description): Uint8Array {
-  const model = lower(graph, precision, description);
-  return withAttachedFile(
-    pack(model, description),
-    labelsFile,
-    description.classes.map((name) => `${name}\n`).join(""),
-  );
+/** The file. @throws TrainerError ERR_EXPORT for a graph that LiteRT cannot hold */
+export function litert(graph: Graph, precision: Precision, description: Description): Pieces {
+  const model = pack(lower(graph, precision, description), description);
+  const labels = description.classes.map((name) => `${name}\n`).join("");
+  return inPieces(withAttachedFile(model, labelsFile, labels));
 }
 
 function lower(graph: Graph, precision: Precision, { input, output, size, classes }: Description) {
   const tensors: Tensor[] = [];
-  const buffers: Uint8Array[] = [new Uint8Array()]; // the first must be empty
+  const buffers: Piece[] = [new Uint8Array()]; // the first must be empty
   const list: Operator[] = [];
   const places = new Map<string, number>(); // value -> tensor
   const { values: all, kept } = precision.kind === "int8" ? precision : {};
@@ -92,9 +92,15 @@ function lower(graph: Graph, precision: Precision, { input, output, size, classe
     name: string,
     shape: readonly number[],
     type: Type,
-    { data, quantization }: { data?: ArrayBufferView; quantization?: Tensor["quantization"] } = {},
+    {
+      data,
+      quantization,
+    }: { data?: ArrayBufferView | (() => ArrayBufferView); quantization?: Tensor["quantization"] } = {},
   ): number => {
-    const buffer = data === undefined ? 0 : buffers.push(bytesOf(data)) - 1;
+    const length = (): number => shape.reduce((product, each) => product * each, sizes[type]);
+    const stored =
+      typeof data === "function" ? { length: length(), bytes: () => bytesOf(data()) } : data && bytesOf(data);
+    const buffer = stored === undefined ? 0 : buffers.push(stored) - 1;
     const fixed = shape.map((each) => (each === -1 ? 1 : each));
     return tensors.push({ name, shape: fixed, type, buffer, quantization }) - 1;
   };
@@ -140,9 +146,9 @@ function lower(graph: Graph, precision: Precision, { input, output, size, classe
     list.push({ name, version: chosen, inputs, outputs, options, shape });
   };
 
-  const floats = (name: string, shape: readonly number[], data: Float32Array): number => {
-    if (precision.kind !== "float16" || data.length < worthHalving) return tensor(name, shape, "float32", { data });
-    const half = tensor(`${name}/half`, shape, "float16", { data: toFloat16(data) });
+  const floats = (name: string, shape: readonly number[], size: number, data: () => Float32Array): number => {
+    if (precision.kind !== "float16" || size < worthHalving) return tensor(name, shape, "float32", { data });
+    const half = tensor(`${name}/half`, shape, "float16", { data: () => toFloat16(data()) });
     const single = tensor(name, shape, "float32");
     add("DEQUANTIZE", { float: 3 }, [half], [single]);
     return single;
@@ -156,14 +162,14 @@ function lower(graph: Graph, precision: Precision, { input, output, size, classe
     const hybrid = precision.kind === "int8-dynamic" && count >= worthQuantizing;
     const plainBias = (): number => tensor(`${out}/bias`, [bias.length], "float32", { data: Float32Array.from(bias) });
     if (!values && !hybrid) {
-      const data = Float32Array.from({ length: count }, (_, place) => weight.data[order(place)]!);
-      return { inputs: [floats(`${out}/weight`, shape, data), plainBias()], hybrid };
+      const data = (): Float32Array => ordered(weight.data, new Float32Array(count), order);
+      return { inputs: [floats(`${out}/weight`, shape, count, data), plainBias()], hybrid };
     }
     const inputScale = values ? values.get(x)!.scale : 1e3; // a bias in float limits no scale
     const { data, scales, bias: stored } = quantizeWeights(weight, bias, inputScale);
     const zeros = new Array<number>(scales.length).fill(0);
     const kernel = tensor(`${out}/weight`, shape, "int8", {
-      data: Int8Array.from({ length: count }, (_, place) => data[order(place)]!),
+      data: () => ordered(data(), new Int8Array(count), order),
       quantization: { scales, zeros, axis: depthwise ? 3 : 0 },
     });
     if (!values) return { inputs: [kernel, plainBias()], hybrid };
@@ -353,7 +359,7 @@ function pack(
     { name: "TFLITE_METADATA", data: litertMetadata(description) },
   ];
   const all = [...buffers, ...metadata.map(({ data }) => data)];
-  const file = createFlatBuffer(all.reduce((sum, { length }) => sum + length + 64, 1 << 20));
+  const file = createFlatBuffer();
   const data = file.list(all.map((each) => file.table(each.length > 0 ? { 0: { at: file.bytes(each) } } : {})));
   const versions = [...new Set(list.map(({ name, version }) => `${name}:${version}`))];
   const graph = file.table({

@@ -2,15 +2,18 @@
  * ONNX, opset 17. NCHW inside, images [batch, size, size, 3] outside. int8 is written as QuantizeLinear and DequantizeLinear
  * around float operations, with uint8 activations: ONNX Runtime fuses these into integer kernels on x86 and ARM.
  */
-import { PbfWriter } from "pbf";
+import type { PbfWriter } from "pbf";
 import { TrainerError } from "../../core/errors.js";
 import { type Constant, type Graph, type Node, shapeOf } from "../../core/trace/graph.js";
 import { type Quantized, quantizeWeights } from "../quantize.js";
 import { toFloat16 } from "./float16.js";
-import { bytesOf, type Description, type Precision } from "./format.js";
+import { bytesOf, type Description, ordered, type Precision } from "./format.js";
+import { field, fields, inPieces, type Piece, type Pieces } from "./pieces.js";
 
 const types = { float: 1, uint8: 2, int8: 3, int32: 6, int64: 7, float16: 10 } as const;
 type Type = keyof typeof types;
+/** Bytes of a number. */
+const sizes = { float: 4, uint8: 1, int8: 1, int32: 4, int64: 8, float16: 2 } as const;
 
 interface OnnxNode {
   readonly op: string;
@@ -22,14 +25,14 @@ interface Initializer {
   readonly name: string;
   readonly dims: readonly number[];
   readonly type: Type;
-  readonly data: Uint8Array;
+  readonly data: Piece;
 }
 
 /** From this many numbers on, constants are stored as float16. */
 const worthHalving = 64;
 
-/** The file's bytes. */
-export function onnx(graph: Graph, precision: Precision, description: Description): Uint8Array {
+/** The file. */
+export function onnx(graph: Graph, precision: Precision, description: Description): Pieces {
   const { nodes, initializers, output } = lower(graph, precision, description);
   return serialize(graph, nodes, initializers, output, description);
 }
@@ -50,10 +53,27 @@ function lower(graph: Graph, precision: Precision, { input, output }: Descriptio
     initializers.push({ name, dims, type, data: bytesOf(data) });
     return name;
   };
-  const floats = (name: string, dims: readonly number[], data: Float32Array): string => {
-    if (precision.kind !== "float16" || data.length < worthHalving) return constant(name, dims, "float", data);
-    constant(`${name}/half`, dims, "float16", toFloat16(data));
+  /** A constant that is as long as a layer's weights: made when it is written. */
+  const large = (name: string, dims: readonly number[], type: Type, data: () => ArrayBufferView): string => {
+    const length = dims.reduce((product, each) => product * each, sizes[type]);
+    initializers.push({ name, dims, type, data: { length, bytes: () => bytesOf(data()) } });
+    return name;
+  };
+  const floats = (name: string, dims: readonly number[], size: number, data: () => Float32Array): string => {
+    if (precision.kind !== "float16" || size < worthHalving) return large(name, dims, "float", data);
+    large(`${name}/half`, dims, "float16", () => toFloat16(data()));
     return add("Cast", [`${name}/half`], name, { to: types.float });
+  };
+
+  /** Many layers have the same zero points: each is stored once. */
+  const zeros = new Map<string, string>();
+  const zero = (type: "uint8" | "int8", dims: readonly number[], value: number): string => {
+    const key = [type, value, ...dims].join("/");
+    const known = zeros.get(key);
+    if (known !== undefined) return known;
+    const size = dims.reduce((product, each) => product * each, 1);
+    zeros.set(key, constant(`zero/${key}`, dims, type, new Uint8Array(size).fill(value)));
+    return `zero/${key}`;
   };
 
   const nameOf = (value: string): string => (value === graph.input ? nchw : value);
@@ -66,7 +86,7 @@ function lower(graph: Graph, precision: Precision, { input, output }: Descriptio
     if (known !== undefined) return known;
     const pair = [
       constant(`${value}/scale`, [], "float", Float32Array.of(parameters.scale)),
-      constant(`${value}/zero`, [], "uint8", Uint8Array.of(parameters.zero + 128)),
+      zero("uint8", [], parameters.zero + 128),
     ];
     add("QuantizeLinear", [value, ...pair], `${value}/quantized`);
     const made = add("DequantizeLinear", [`${value}/quantized`, ...pair], `${value}/dequantized`);
@@ -78,24 +98,19 @@ function lower(graph: Graph, precision: Precision, { input, output }: Descriptio
   const weightsOf = (node: Node & { weight: Constant; bias: Float64Array; x: string }): string[] => {
     const { weight, bias, out, x } = node;
     const { dims, order } = outputFirst(weight, node.op === "depthwise");
-    const turned = <T extends Float32Array | Int8Array>(from: T, into: T): T => {
-      for (let at = 0; at < into.length; at++) into[at] = from[order(at)]!;
-      return into;
-    };
     const size = weight.data.length;
     if (!values && precision.kind !== "int8-dynamic") {
-      const data = turned(weight.data, new Float32Array(size));
       return [
-        floats(`${out}/weight`, dims, data),
+        floats(`${out}/weight`, dims, size, () => ordered(weight.data, new Float32Array(size), order)),
         constant(`${out}/bias`, [bias.length], "float", Float32Array.from(bias)),
       ];
     }
     const inputScale = values ? parametersOf(x).scale : 1e3; // a bias in float limits no scale
     const { data, scales, bias: whole } = quantizeWeights(weight, bias, inputScale);
     const stored = [
-      constant(`${out}/weight/quantized`, dims, "int8", turned(data, new Int8Array(size))),
+      large(`${out}/weight/quantized`, dims, "int8", () => ordered(data(), new Int8Array(size), order)),
       constant(`${out}/weight/scale`, [scales.length], "float", scales),
-      constant(`${out}/weight/zero`, [scales.length], "int8", new Int8Array(scales.length)),
+      zero("int8", [scales.length], 0), // without it, ONNX Runtime does not fuse the last product
     ];
     const kernel = add("DequantizeLinear", stored, `${out}/weight`, { axis: 0 });
     if (!values) return [kernel, constant(`${out}/bias`, [bias.length], "float", Float32Array.from(bias))];
@@ -107,7 +122,6 @@ function lower(graph: Graph, precision: Precision, { input, output }: Descriptio
         "float",
         scales.map((each) => each * inputScale),
       ),
-      constant(`${out}/bias/zero`, [bias.length], "int32", new Int32Array(bias.length)),
     ];
     return [kernel, add("DequantizeLinear", storedBias, `${out}/bias`, { axis: 0 })];
   };
@@ -252,76 +266,62 @@ function serialize(
   initializers: readonly Initializer[],
   output: string,
   { input, size, classes, text, version }: Description,
-): Uint8Array {
+): Pieces {
   const irVersion = 8;
   const opset = 17;
-  const writer = new PbfWriter();
-  writer.writeVarintField(1, irVersion);
-  writer.writeStringField(2, "fitloop");
-  writer.writeStringField(3, version);
-  writer.writeStringField(6, text);
-  const part = (tag: number, write: (pbf: PbfWriter) => void, into: PbfWriter): void =>
-    into.writeMessage(tag, (_: null, pbf: PbfWriter) => write(pbf), null);
-  part(
-    7,
-    (file) => {
-      for (const node of nodes) part(1, (pbf) => writeNode(node, pbf), file);
-      file.writeStringField(2, "fitloop");
-      for (const each of initializers) {
-        const write = (pbf: PbfWriter): void => {
-          for (const dim of each.dims) pbf.writeVarintField(1, dim);
-          pbf.writeVarintField(2, types[each.type]);
-          pbf.writeStringField(8, each.name);
-          pbf.writeBytesField(9, each.data);
-        };
-        part(5, write, file);
-      }
-      const value = (tag: number, name: string, type: Type, dims: readonly (number | string)[]): void =>
-        part(
-          tag,
-          (pbf) => {
-            pbf.writeStringField(1, name);
-            const shape = (into: PbfWriter): void => {
-              for (const dim of dims) {
-                const size = (d: PbfWriter): void =>
-                  typeof dim === "string" ? d.writeStringField(2, dim) : d.writeVarintField(1, dim);
-                part(1, size, into);
-              }
-            };
-            const tensor = (into: PbfWriter): void => {
-              into.writeVarintField(1, types[type]);
-              part(2, shape, into);
-            };
-            part(2, (into) => part(1, tensor, into), pbf);
-          },
-          file,
-        );
-      value(11, graph.input, input === "uint8" ? "uint8" : "float", ["batch", size, size, 3]);
-      value(12, output, "float", ["batch", classes.length]);
-    },
-    writer,
-  );
-  part(
-    8,
-    (pbf) => {
-      pbf.writeStringField(1, "");
-      pbf.writeVarintField(2, opset);
-    },
-    writer,
-  );
+  const value = (tag: number, name: string, type: Type, dims: readonly (number | string)[]): Piece[] => {
+    const shape = dims.flatMap((dim) =>
+      field(1, [
+        fields((pbf) => (typeof dim === "string" ? pbf.writeStringField(2, dim) : pbf.writeVarintField(1, dim))),
+      ]),
+    );
+    const tensor = [fields((pbf) => pbf.writeVarintField(1, types[type])), ...field(2, shape)];
+    return field(tag, [fields((pbf) => pbf.writeStringField(1, name)), ...field(2, field(1, tensor))]);
+  };
   const metadata = {
     classes: JSON.stringify(classes),
     input: JSON.stringify({ size, layout: "NHWC", color: "RGB", range: [0, 255] }),
   };
-  for (const [key, text] of Object.entries(metadata)) {
-    const entry = (pbf: PbfWriter): void => {
-      pbf.writeStringField(1, `fitloop.${key}`);
-      pbf.writeStringField(2, text);
-    };
-    part(14, entry, writer);
-  }
-  return writer.finish();
+  return inPieces([
+    fields((pbf) => {
+      pbf.writeVarintField(1, irVersion);
+      pbf.writeStringField(2, "fitloop");
+      pbf.writeStringField(3, version);
+      pbf.writeStringField(6, text);
+    }),
+    ...field(7, [
+      ...nodes.flatMap((node) => field(1, [fields((pbf) => writeNode(node, pbf))])),
+      fields((pbf) => pbf.writeStringField(2, "fitloop")),
+      ...initializers.flatMap((each) => field(5, tensorOf(each))),
+      ...value(11, graph.input, input === "uint8" ? "uint8" : "float", ["batch", size, size, 3]),
+      ...value(12, output, "float", ["batch", classes.length]),
+    ]),
+    ...field(8, [
+      fields((pbf) => {
+        pbf.writeStringField(1, "");
+        pbf.writeVarintField(2, opset);
+      }),
+    ]),
+    ...Object.entries(metadata).flatMap(([key, text]) =>
+      field(14, [
+        fields((pbf) => {
+          pbf.writeStringField(1, `fitloop.${key}`);
+          pbf.writeStringField(2, text);
+        }),
+      ]),
+    ),
+  ]);
 }
+
+/** TensorProto; its bytes come last. */
+const tensorOf = ({ name, dims, type, data }: Initializer): Piece[] => [
+  fields((pbf) => {
+    for (const dim of dims) pbf.writeVarintField(1, dim);
+    pbf.writeVarintField(2, types[type]);
+    pbf.writeStringField(8, name);
+  }),
+  ...field(9, [data]),
+];
 
 /** AttributeProto's own types, in field 20. */
 const attributeTypes = { int: 2, ints: 7 } as const;
@@ -329,7 +329,6 @@ const attributeTypes = { int: 2, ints: 7 } as const;
 function writeNode({ op, inputs, output, attributes }: OnnxNode, pbf: PbfWriter): void {
   for (const input of inputs) pbf.writeStringField(1, input);
   pbf.writeStringField(2, output);
-  pbf.writeStringField(3, output);
   pbf.writeStringField(4, op);
   for (const [name, value] of Object.entries(attributes)) {
     pbf.writeMessage(

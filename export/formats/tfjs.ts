@@ -2,6 +2,7 @@
 import { type Graph, shapeOf } from "../../core/trace/graph.js";
 import { toFloat16 } from "./float16.js";
 import { bytesOf, type Description } from "./format.js";
+import { inPieces, lengthOf, type Piece, type Pieces } from "./pieces.js";
 import { type Attribute, lowerToTensorflow, type TensorConstant, type TensorflowNode } from "./tensorflow.js";
 
 /** What a shard holds at most: the size that tf.js' own converter chose, so that browsers can cache it. */
@@ -9,16 +10,16 @@ const shardBytes = 4 * 1024 * 1024;
 /** Weights of fewer numbers are stored as they are. */
 const worthShrinking = 16;
 
-/** File name -> bytes. "float16" and "int8-dynamic" (8 bits a weight) shrink the download; tf.js computes in float32. */
+/** File name -> file. "float16" and "int8-dynamic" (8 bits a weight) shrink the download; tf.js computes in float32. */
 export function tfjs(
   graph: Graph,
   precision: "float32" | "float16" | "int8-dynamic",
   description: Description,
-): Map<string, Uint8Array> {
+): Map<string, Pieces> {
   const { nodes, constants, output } = lowerToTensorflow(graph, description, { fused: true });
   const stored = constants.map((each) => store(each, precision));
-  const weights = Buffer.concat(stored.map(({ bytes }) => bytes));
-  const count = Math.max(1, Math.ceil(weights.length / shardBytes));
+  const weights = stored.map(({ piece }) => piece);
+  const count = Math.max(1, Math.ceil(lengthOf(weights) / shardBytes));
   const paths = Array.from({ length: count }, (_, place) => `group1-shard${place + 1}of${count}.bin`);
   const { size, classes, version, input, text } = description;
   const end = (name: string, type: string, shape: readonly number[]): object => ({
@@ -43,21 +44,39 @@ export function tfjs(
     weightsManifest: [{ paths, weights: stored.map(({ specification }) => specification) }],
   };
   return new Map([
-    ["model.json", Buffer.from(JSON.stringify(model))],
-    ...paths.map((path, place) => [path, weights.subarray(place * shardBytes, (place + 1) * shardBytes)] as const),
+    ["model.json", inPieces([Buffer.from(JSON.stringify(model))])],
+    ...paths.map((path, place) => [path, cut(weights, place * shardBytes, (place + 1) * shardBytes)] as const),
   ]);
 }
 
-function store({ name, shape, type, data }: TensorConstant, precision: "float32" | "float16" | "int8-dynamic") {
+/** Bytes [from, to) of pieces one after another. */
+function cut(pieces: readonly Piece[], from: number, to: number): Pieces {
+  const parts: Piece[] = [];
+  let start = 0;
+  for (const piece of pieces) {
+    const [first, last] = [Math.max(from, start) - start, Math.min(to, start + piece.length) - start];
+    const bytes = (): Uint8Array => (piece instanceof Uint8Array ? piece : piece.bytes()).subarray(first, last);
+    if (first < last) parts.push({ length: last - first, bytes });
+    start += piece.length;
+  }
+  return inPieces(parts);
+}
+
+/** How a constant is described, and its bytes. */
+function store(
+  { name, shape, type, data }: TensorConstant,
+  precision: "float32" | "float16" | "int8-dynamic",
+): { specification: object; piece: Piece } {
   const plain = { name, shape, dtype: type };
   if (type === "int32" || precision === "float32" || data.length < worthShrinking) {
-    return { specification: plain, bytes: bytesOf(data) };
+    return { specification: plain, piece: bytesOf(data) };
   }
   if (precision === "float16") {
     const quantization = { dtype: "float16", original_dtype: "float32" };
-    return { specification: { ...plain, quantization }, bytes: bytesOf(toFloat16(data as Float32Array)) };
+    const bytes = (): Uint8Array => bytesOf(toFloat16(data as Float32Array));
+    return { specification: { ...plain, quantization }, piece: { length: 2 * data.length, bytes } };
   }
-  if (shape.length < 2) return { specification: plain, bytes: bytesOf(data) };
+  if (shape.length < 2) return { specification: plain, piece: bytesOf(data) };
   // With an exact zero, as the converter does: the least value is a whole number of steps below it.
   let [low, high] = [0, 0];
   for (const each of data) {
@@ -66,9 +85,15 @@ function store({ name, shape, type, data }: TensorConstant, precision: "float32"
   }
   const scale = (high - low) / 255 || 1;
   const zero = Math.round(-low / scale);
-  const bytes = Uint8Array.from(data, (each) => Math.max(0, Math.min(255, Math.round(each / scale) + zero)));
+  const bytes = (): Uint8Array => {
+    const whole = new Uint8Array(data.length);
+    for (let at = 0; at < data.length; at++) {
+      whole[at] = Math.max(0, Math.min(255, Math.round(data[at]! / scale) + zero));
+    }
+    return whole;
+  };
   const quantization = { dtype: "uint8", original_dtype: "float32", min: -zero * scale, scale };
-  return { specification: { ...plain, quantization }, bytes };
+  return { specification: { ...plain, quantization }, piece: { length: data.length, bytes } };
 }
 
 const base64 = (text: string): string => Buffer.from(text).toString("base64");

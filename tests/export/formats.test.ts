@@ -13,6 +13,7 @@ import { currentNativeCalls } from "../../core/backend/graph/native-calls.js";
 import { loadBackend } from "../../core/backend/index.js";
 import { interpret } from "../../core/trace/interpret.js";
 import { float16Bits } from "../../export/formats/float16.js";
+import { joined } from "../../export/formats/pieces.js";
 import { savedModel } from "../../export/formats/saved-model.js";
 import { tfjs } from "../../export/formats/tfjs.js";
 import { description, everyOperation, pixels } from "../support/every-operation.js";
@@ -46,9 +47,9 @@ describe("tf.js", () => {
     ["int8-dynamic", 0.3],
   ] as const)("loads a graph model of %s weights and gives the graph's answers", async (precision, tolerance) => {
     const files = tfjs(everyOperation, precision, description);
-    const { modelTopology, weightsManifest, ...rest } = JSON.parse(Buffer.from(files.get("model.json")!).toString());
+    const { modelTopology, weightsManifest, ...rest } = JSON.parse(joined(files.get("model.json")!).toString());
     const paths = weightsManifest.flatMap((group: { paths: string[] }) => group.paths) as string[];
-    const weights = Buffer.concat(paths.map((path) => files.get(path)!));
+    const weights = joined(paths.flatMap((path) => [...files.get(path)!]));
     const model = await tfjsUnion.loadGraphModel({
       load: async () => ({
         modelTopology,
@@ -65,7 +66,7 @@ describe("tf.js", () => {
 
   it("says probabilities where these are asked for, and takes bytes", async () => {
     const files = tfjs(everyOperation, "float32", { ...description, output: "probabilities", input: "uint8" });
-    const model = JSON.parse(Buffer.from(files.get("model.json")!).toString());
+    const model = JSON.parse(joined(files.get("model.json")!).toString());
     expect(Object.keys(model.signature.outputs)).toEqual(["probabilities"]);
     expect(model.signature.inputs.image).toMatchObject({ name: "image_bytes:0", dtype: "DT_UINT8" });
     expect(model.modelTopology.node.at(-1)).toMatchObject({ op: "Softmax", input: ["logits"] });
@@ -78,7 +79,7 @@ describe("SavedModel", () => {
 
   it("is loaded by TensorFlow and gives the graph's answers", () => {
     mkdirSync(join(folder, "plain"));
-    writeFileSync(join(folder, "plain", "saved_model.pb"), savedModel(everyOperation, description));
+    writeFileSync(join(folder, "plain", "saved_model.pb"), joined(savedModel(everyOperation, description)));
     const native = currentNativeCalls()!;
     const backend = tf.backend() as unknown as {
       getInputTensorIds(tensors: tf.Tensor[]): number[];

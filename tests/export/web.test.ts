@@ -15,13 +15,13 @@ const about: ClassifierFile = {
   output: "probabilities",
   temperature: 1,
 };
-const page = (files: Map<string, Uint8Array>, changes: Partial<ClassifierFile> = {}): string =>
+const page = (files: Map<string, Iterable<Uint8Array>>, changes: Partial<ClassifierFile> = {}): string =>
   Buffer.concat([...classifierPage({ ...about, ...changes }, files, 'say("</script>")', "p{}")]).toString();
 
 describe("classifierPage", () => {
   it("has its files as base64, whole also where they come in several pieces", () => {
     const bytes = Uint8Array.from({ length: 7_000_001 }, (_, at) => at * 31);
-    const text = page(new Map([["large.bin", bytes]]));
+    const text = page(new Map([["large.bin", [bytes.subarray(0, 10), bytes.subarray(10, 11), bytes.subarray(11)]]]));
     const found = /data-file="large\.bin">([^<]*)</.exec(text)![1]!;
     expect(Buffer.from(found, "base64").equals(bytes)).toBe(true);
     expect(found.indexOf("=")).toBeGreaterThan(found.length - 3); // padding at the end only

@@ -3,6 +3,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { Precision } from "../../export/formats/format.js";
 import { litert } from "../../export/formats/litert.js";
 import { onnx } from "../../export/formats/onnx.js";
+import { joined } from "../../export/formats/pieces.js";
 import { quantizedValues, type Range } from "../../export/quantize.js";
 import { description, everyOperation } from "./every-operation.js";
 
@@ -23,7 +24,7 @@ export const quantized = quantizedValues(everyOperation, ranges);
 /** Layers that stay in float32 in "int8-kept": in front of, between and behind quantized ones. */
 export const kept: ReadonlySet<string> = new Set(["gelu", "gate.conv", "gate", "gated", "logits"]);
 
-export async function filesToRead(): Promise<Record<string, Uint8Array>> {
+export async function filesToRead(): Promise<Record<string, Buffer>> {
   await tf.ready();
   const precisions: [string, Precision][] = [
     ["float32", { kind: "float32" }],
@@ -32,7 +33,7 @@ export async function filesToRead(): Promise<Record<string, Uint8Array>> {
     ["int8", { kind: "int8", values: quantized }],
     ["int8-kept", { kind: "int8", values: quantized, kept }],
   ];
-  return Object.fromEntries(
+  const files = Object.fromEntries(
     precisions.flatMap(([name, precision]) => [
       [`${name}.onnx`, onnx(everyOperation, precision, description)],
       [`${name}.tflite`, litert(everyOperation, precision, description)],
@@ -46,4 +47,5 @@ export async function filesToRead(): Promise<Record<string, Uint8Array>> {
       ],
     ]),
   );
+  return Object.fromEntries(Object.entries(files).map(([name, file]) => [name, joined(file)]));
 }

@@ -24,6 +24,7 @@ import { simplify, withNormalising } from "../../../core/trace/passes.js";
 import { trace } from "../../../core/trace/trace.js";
 import { litert } from "../../../export/formats/litert.js";
 import { onnx } from "../../../export/formats/onnx.js";
+import { joined, type Pieces } from "../../../export/formats/pieces.js";
 import { calibrate, quantizedValues, simulator } from "../../../export/quantize.js";
 import { description, everyOperation, pixels } from "../../support/every-operation.js";
 import { filesToRead, kept, quantized } from "../../support/exported-files.js";
@@ -42,10 +43,10 @@ interface Read {
 }
 
 /** Runs files on images [count, size, size, 3] in their official runtime; file name -> what was found. */
-function read(files: Record<string, Uint8Array>, images: Float32Array, shape: number[]): Record<string, Read> {
+function read(files: Record<string, Uint8Array | Pieces>, images: Float32Array, shape: number[]): Record<string, Read> {
   writeFileSync(join(folder, "images.f32"), Buffer.from(images.buffer));
   const jobs = Object.entries(files).map(([name, bytes]) => {
-    writeFileSync(join(folder, name), bytes);
+    writeFileSync(join(folder, name), bytes instanceof Uint8Array ? bytes : joined(bytes));
     return { model: join(folder, name), input: join(folder, "images.f32"), shape, output: join(folder, `${name}.f32`) };
   });
   writeFileSync(join(folder, "jobs.json"), JSON.stringify(jobs));
