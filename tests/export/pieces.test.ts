@@ -19,7 +19,7 @@ describe("inPieces", () => {
     const file = inPieces([piece("ant"), Buffer.from("+"), piece("bee")]);
     expect(file.length).toBe(7);
     expect(made).toEqual([]);
-    const pieces = file[Symbol.iterator]();
+    const pieces = file[Symbol.iterator]() as Generator<Uint8Array>;
     pieces.next();
     expect(made).toEqual(["ant"]);
     expect([...pieces].map(String)).toEqual(["+", "bee"]);
