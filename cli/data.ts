@@ -27,7 +27,7 @@ export function addData(program: Command): void {
   data
     .command("verify")
     .description("read every image; check sizes, labels, counts, damage and duplicates")
-    .option("--data <path>", "archive or folder; default for CIFAR: download the official archive")
+    .option("--data <path>", "archive, folder or CSV; default for CIFAR: download the archive")
     .addOption(new Option("--kind <name>", "kind of data set").choices(Object.keys(kinds)).default("cifar100"))
     .option("--size <pixels>", "read image folders at this size", whole(8), 224)
     .option("--json", "print JSON")

@@ -18,7 +18,7 @@ export function addInit(program: Command): void {
     .command("init")
     .description("write trainer.config.ts, .gitignore and a script for a folder of images")
     .summary("write a config for a folder of images")
-    .requiredOption("--data <path>", "a folder with one folder for each class")
+    .requiredOption("--data <path>", "a folder with one folder for each class, or a CSV of path,label")
     .option("--weights <file>", "weights of an EfficientNet-Lite0: a file, or hf:owner/name")
     .addHelpText(
       "after",

@@ -74,7 +74,7 @@ export function addRunOptions(command: Command): Command {
   return command
     .option("--preset <name>", "built-in recipe; `trainer presets` lists them")
     .option("--config <file>", "your config; default: trainer.config.ts, here or in a parent")
-    .option("--data <path>", "data set: an archive or a folder; alone, it is enough")
+    .option("--data <path>", "data set: archive, folder, or CSV of path,label; alone, it is enough")
     .option("--exclude <csv>", "images of a folder to leave out: a list of `trainer data check`")
     .option("--weights <file>", "pretrained weights: safetensors, or hf:owner/name")
     .option("--epochs <n>", "passes over the training images", whole(1))

@@ -1,7 +1,8 @@
 /** `trainer --data FOLDER` without preset or config: what is in the folder, and the config that suits it. */
 import { basename, resolve } from "node:path";
 import type { TrainerConfig } from "../core/config/config.js";
-import { type ClassFolder, type FolderScan, scanFolder } from "../core/data/folder-scan.js";
+import type { ClassFolder, FolderScan } from "../core/data/folder-scan.js";
+import { scanImages } from "../core/data/image-folder.js";
 import { TrainerError } from "../core/errors.js";
 import { repositoryFiles } from "../core/pretrained/repository.js";
 import { parseRepository } from "../core/pretrained/repository-name.js";
@@ -29,7 +30,7 @@ export async function configForImages(
   path: string,
   { weights, batchSize, log = () => {} }: OwnImagesOptions = {},
 ): Promise<TrainerConfig> {
-  const found = await scanFolder(resolve(path));
+  const found = await scanImages(resolve(path));
   for (const line of description(found)) log(line);
   const images = countOf(found.train);
   const name = nameOf(path);
@@ -51,7 +52,9 @@ const countOf = (folders: readonly ClassFolder[]): number => folders.reduce((sum
 
 /** A run's name from a folder's. */
 function nameOf(path: string): string {
-  const name = basename(resolve(path)).replace(/[^\w.-]+/g, "-");
+  const name = basename(resolve(path))
+    .replace(/\.csv$/i, "")
+    .replace(/[^\w.-]+/g, "-");
   return /\w/.test(name) ? name : "images";
 }
 

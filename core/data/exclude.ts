@@ -1,6 +1,7 @@
 /** A list of files that a run leaves out: CSV (RFC 4180) with a column `file`, paths relative to the data's folder. */
 import { readFile } from "node:fs/promises";
 import { TrainerError } from "../errors.js";
+import { csvRows } from "./csv.js";
 
 /**
  * Files whose row says "yes" in the column `exclude`, or all where there is no such column.
@@ -14,7 +15,7 @@ export async function readExcluded(path: string): Promise<ReadonlySet<string>> {
       cause,
     });
   });
-  const [head = [], ...rows] = parseCsv(text);
+  const [head = [], ...rows] = csvRows(text).map(({ cells }) => cells);
   const [file, exclude] = [head.indexOf("file"), head.indexOf("exclude")];
   if (file < 0) {
     throw new TrainerError(
@@ -23,22 +24,4 @@ export async function readExcluded(path: string): Promise<ReadonlySet<string>> {
     );
   }
   return new Set(rows.flatMap((row) => (row[file] && (exclude < 0 || row[exclude] === "yes") ? [row[file]] : [])));
-}
-
-/** Rows of cells; empty lines are left out. */
-export function parseCsv(text: string): string[][] {
-  const rows: string[][] = [];
-  let row: string[] = [];
-  const cell = /(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r\n|\n|$)/gy;
-  const source = text.replace(/^\ufeff/, "");
-  while (cell.lastIndex < source.length) {
-    const match = cell.exec(source);
-    if (!match)
-      throw new TrainerError("ERR_DATA", `CSV: row ${rows.length + 1} has a quote that does not close its cell.`);
-    row.push(match[1]?.replaceAll('""', '"') ?? match[2]!);
-    if (match[3] === ",") continue;
-    if (row.some((each) => each !== "")) rows.push(row);
-    row = [];
-  }
-  return rows;
 }

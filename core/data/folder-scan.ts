@@ -28,7 +28,7 @@ export interface FolderScan {
 }
 
 /** Names of a split's folder, in any case. */
-const splitNames = {
+export const splitNames = {
   train: ["train", "training"],
   validation: ["val", "valid", "validation"],
   test: ["test", "testing"],

@@ -3,10 +3,12 @@
  *
  *     path/train/<class>/…    path/valid/<class>/…    path/test/<class>/…
  *     path/<class>/…                                  all of it for training, no test split
+ *
+ * or in a CSV file of paths and labels.
  */
 
 import { createHash } from "node:crypto";
-import { relative, resolve } from "node:path";
+import { dirname, relative, resolve } from "node:path";
 import { z } from "zod";
 
 import { TrainerError } from "../errors.js";
@@ -36,8 +38,10 @@ import {
 import { readExcluded } from "./exclude.js";
 import { type ClassFolder, type FolderScan, scanFolder } from "./folder-scan.js";
 import { checkImages } from "./image-checks.js";
+import { isLabelFile, scanLabelFile } from "./label-file.js";
 
 export interface ImageFolderOptions extends DecodeLimits, Partial<Decoding> {
+  /** A folder of class folders, or a CSV file with columns path, label and maybe split, its paths relative to it. */
   path: string;
   /** Height and width that every image is scaled and cut to. Default: 224. */
   size?: number;
@@ -61,7 +65,12 @@ export const imageNetStatistics = { mean: [0.485, 0.456, 0.406], deviation: [0.2
 const channels = (each: z.ZodNumber) => z.tuple([each, each, each]);
 
 const schema = z.strictObject({
-  path: z.string().min(1).describe("a folder with one folder a class, or with train/ and test/ that have them"),
+  path: z
+    .string()
+    .min(1)
+    .describe(
+      "a folder with one folder a class, or with train/ and test/ that have them; or a CSV file: path,label[,split]",
+    ),
   size: z.int().min(8).max(4096).default(224).describe("side in pixels that every image is scaled and cut to"),
   crop: z
     .number()
@@ -102,18 +111,19 @@ export const imageFolder: (options: ImageFolderOptions) => Part<DataSource> = pa
       name: "imageFolder",
       options: { ...options, path, ...(exclude !== undefined && { exclude }) },
       async load({ log = () => {}, warn = () => {} }) {
-        const scan = await scanFolder(path);
+        const scan = await scanImages(path);
+        const { root } = scan;
         const { layout, unused, hidden } = scan;
         log(layout);
         if (unused) warn(unused);
         if (hidden) log(hidden);
-        const { train, validation = [], test } = exclude === undefined ? scan : await without(scan, path, exclude, log);
+        const { train, validation = [], test } = exclude === undefined ? scan : await without(scan, root, exclude, log);
         const classes = train.map(({ name }) => name);
         const folders = [...train, ...validation, ...(test ?? [])];
         const files = folders.flatMap((folder) => folder.files);
         const decoder = await openDecoder(options);
         const { hashes, headers, damaged } = await checkImages(files, {
-          root: path,
+          root,
           full: validateAll,
           decode: async (file, full) => {
             if (full) await decoder.decode(file, size);
@@ -124,23 +134,30 @@ export const imageFolder: (options: ImageFolderOptions) => Part<DataSource> = pa
         if (damaged.length) throw damagedError(damaged, files.length);
         const own = train.reduce((sum, folder) => sum + folder.files.length, 0);
         const store = imageStore(decoder, headers, size, options.cache * 1e6);
-        const split = folderSplit(path, [...train, ...validation], classes, store);
+        const split = folderSplit(root, [...train, ...validation], classes, store);
         return {
           classes,
           height: size,
           width: size,
           train: split,
           ...(split.length > own && { validation: Int32Array.from(split.labels.keys()).slice(own) }),
-          ...(test && { test: folderSplit(path, test, classes, store) }),
+          ...(test && { test: folderSplit(root, test, classes, store) }),
           mean,
           deviation,
           decoding: { crop, interpolation, colorProfiles },
-          fingerprint: fingerprintOf(path, files, hashes),
+          fingerprint: fingerprintOf(root, isLabelFile(path) ? { train, validation, test } : {}, files, hashes),
         } satisfies Data;
       },
     };
   },
 );
+
+/** What is below a path, or in a CSV file: `root` is the folder that names of files are relative to. */
+export async function scanImages(path: string): Promise<FolderScan & { readonly root: string }> {
+  return isLabelFile(path)
+    ? { ...(await scanLabelFile(path)), root: dirname(path) }
+    : { ...(await scanFolder(path)), root: path };
+}
 
 type Splits = Pick<FolderScan, "train" | "validation" | "test">;
 
@@ -257,9 +274,17 @@ function imageStore(
   };
 }
 
-/** Of the names and the contents of all images, in their order. */
-function fingerprintOf(path: string, files: readonly string[], hashes: ReadonlyMap<string, string>): string {
+/** Of the names and the contents of all images, in their order; of splits and labels where the names do not say them. */
+function fingerprintOf(
+  path: string,
+  splits: Partial<Splits>,
+  files: readonly string[],
+  hashes: ReadonlyMap<string, string>,
+): string {
   const hash = createHash("sha256");
+  for (const [split, classes = []] of Object.entries(splits)) {
+    for (const { name, files: own } of classes) hash.update(`${split}\0${name}\0${own.length}\n`);
+  }
   for (const file of files) hash.update(`${relative(path, file)}\0${hashes.get(file)!}\n`);
   return hash.digest("hex");
 }

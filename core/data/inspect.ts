@@ -8,7 +8,8 @@ import { relative } from "node:path";
 import { resizeRegion } from "../image/resize.js";
 import type { Image } from "./dataset.js";
 import { inParallel, oneLine, openDecoder } from "./decode.js";
-import { type ClassFolder, scanFolder } from "./folder-scan.js";
+import type { ClassFolder } from "./folder-scan.js";
+import { scanImages } from "./image-folder.js";
 
 export const issueKinds = [
   "unreadable",
@@ -85,12 +86,16 @@ export interface InspectOptions {
   labels?: (images: readonly Seen[], files: readonly string[], classes: readonly string[]) => Promise<FolderIssue[]>;
 }
 
-/** @throws TrainerError ERR_DATA for a folder without a layout */
+/**
+ * @param given a folder, or a CSV file of paths and labels
+ * @throws TrainerError ERR_DATA for a folder without a layout
+ */
 export async function inspectFolder(
-  path: string,
+  given: string,
   { log = () => {}, warn = () => {}, labels }: InspectOptions = {},
 ): Promise<FolderInspection> {
-  const scan = await scanFolder(path);
+  const scan = await scanImages(given);
+  const { root: path } = scan;
   log(scan.layout);
   if (scan.unused) warn(scan.unused);
   if (scan.hidden) log(scan.hidden);

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import sharp from "sharp";
 import { beforeAll, describe, expect, it } from "vitest";
 import { issuesCsv } from "../../../cli/data-check.js";
-import { parseCsv } from "../../../core/data/exclude.js";
+import { csvRows } from "../../../core/data/csv.js";
 import { imageFolder } from "../../../core/data/image-folder.js";
 import { type FolderInspection, inspectFolder, perceptualHash } from "../../../core/data/inspect.js";
 import { makePart } from "../../../core/parts.js";
@@ -78,7 +78,7 @@ describe("a folder's issues", () => {
   it("are a list that training takes: damaged files and copies are left out, and it says so", async () => {
     const path = join(temporaryFolder(), "issues.csv");
     writeFileSync(path, issuesCsv(found.issues));
-    const rows = parseCsv(readFileSync(path, "utf8"));
+    const rows = csvRows(readFileSync(path, "utf8"));
     expect(rows).toHaveLength(1 + found.issues.length);
     await expect(makePart(imageFolder({ path: folder, size: 16 })).load({})).rejects.toThrow(
       "1 of 15 images cannot be read",

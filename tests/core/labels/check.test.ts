@@ -5,7 +5,7 @@ import sharp from "sharp";
 import { beforeAll, describe, expect, it } from "vitest";
 import { issuesCsv } from "../../../cli/data-check.js";
 import { loadBackend } from "../../../core/backend/index.js";
-import { parseCsv } from "../../../core/data/exclude.js";
+import { csvRows } from "../../../core/data/csv.js";
 import { imageFolder } from "../../../core/data/image-folder.js";
 import { type FolderInspection, inspectFolder } from "../../../core/data/inspect.js";
 import { sgd } from "../../../core/index.js";
@@ -88,7 +88,7 @@ describe("labels of a folder", () => {
       }
       expect(tf.memory().numTensors).toBe(before);
 
-      const [head, ...rows] = parseCsv(issuesCsv(doubted));
+      const [head, ...rows] = csvRows(issuesCsv(doubted)).map(({ cells }) => cells);
       expect(head).toEqual(["file", "split", "class", "issue", "detail", "exclude", "suggested", "score"]);
       expect(rows.map((row) => [row[3], row[5]])).toEqual([
         ["doubted label", "no"],

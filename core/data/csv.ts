@@ -1,0 +1,35 @@
+/** CSV (RFC 4180). */
+import { TrainerError } from "../errors.js";
+
+export interface CsvRow {
+  /** In the file, from 1 on: where the row begins. */
+  readonly line: number;
+  readonly cells: readonly string[];
+}
+
+/**
+ * Rows of cells; empty lines are left out.
+ *
+ * @throws TrainerError ERR_DATA for a quote that does not close its cell
+ */
+export function csvRows(text: string): CsvRow[] {
+  const rows: CsvRow[] = [];
+  let cells: string[] = [];
+  let [line, start] = [1, 1];
+  const cell = /(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r\n|\n)/gy;
+  const whole = text.replace(/^\ufeff/, "");
+  const source = whole.endsWith("\n") ? whole : `${whole}\n`;
+  while (cell.lastIndex < source.length) {
+    const match = cell.exec(source);
+    if (!match) {
+      throw new TrainerError("ERR_DATA", `CSV: line ${line} has a quote that does not close its cell.`);
+    }
+    cells.push(match[1]?.replaceAll('""', '"') ?? match[2]!);
+    line += match[0].split("\n").length - 1;
+    if (match[3] === ",") continue;
+    if (cells.some((each) => each !== "")) rows.push({ line: start, cells });
+    cells = [];
+    start = line;
+  }
+  return rows;
+}
