@@ -19,6 +19,8 @@ export interface OwnImagesOptions {
 
 /** Views of images in a training: about two minutes of two cores at 224 px. */
 const views = 3000;
+/** From so many training images on, the backbone learns too. */
+const enoughForBackbone = 500;
 
 /**
  * The config for a folder of images: pretrained weights where they can be had, else a small network from random ones.
@@ -37,8 +39,12 @@ export async function configForImages(
   if (weights !== undefined || (await haveWeights(log))) {
     const epochs = Math.min(30, Math.max(3, Math.round(views / images)));
     const from = weights ?? transferWeights;
-    log(`Chosen: EfficientNet-Lite0 at 224 px with the weights ${from}, ${epochs} epochs (the preset transfer).`);
-    return { ...transfer({ data: path, weights, batchSize, epochs }), name };
+    const backbone = images < enoughForBackbone ? "frozen" : "trains";
+    const learns = backbone === "frozen" ? "only the new head learns" : "all stages learn";
+    log(
+      `Chosen: EfficientNet-Lite0 at 224 px with the weights ${from}, ${epochs} epochs; ${learns} (the preset transfer).`,
+    );
+    return { ...transfer({ data: path, weights, batchSize, epochs, backbone }), name };
   }
   const epochs = scratchEpochs(images);
   log(`Chosen: ResNet-18 at 64 px from random weights, ${epochs} epochs (the preset from-scratch).`);

@@ -1,6 +1,7 @@
 /**
- * transfer: pretrained weights and a folder of your own images. An EfficientNet-Lite0 with ImageNet's weights gets a new head,
- * which learns at 1e-3; earlier layers learn slower, down to 1e-5 at the input. Norms keep ImageNet's statistics.
+ * transfer: pretrained weights and a folder of your own images. An EfficientNet-Lite0 with ImageNet's weights gets a new head.
+ * With a few hundred images the head alone learns, at 3e-3, and the backbone stays ImageNet's; with `backbone: "trains"`, for
+ * more images, earlier layers learn too, from 1e-5 at the input to 1e-3 at the head. Norms keep ImageNet's statistics.
  *
  *     trainer --preset transfer --data photos
  *
@@ -38,6 +39,8 @@ export interface TransferOptions extends PresetOptions {
   deviation?: Channels;
   /** Default 12. */
   epochs?: number;
+  /** "frozen" (default): the head alone learns. "trains": every stage does, which pays with 500 images and more. */
+  backbone?: "frozen" | "trains";
 }
 
 /** @throws TrainerError ERR_OPTION without data */
@@ -49,6 +52,7 @@ export function transfer({
   mean = [0.5, 0.5, 0.5],
   deviation = [0.5, 0.5, 0.5],
   epochs = 12,
+  backbone = "frozen",
   model = efficientNetLite0(weights === undefined ? { pretrained: transferWeights } : { stem: "imagenet" }),
 }: TransferOptions = {}): TrainerConfig {
   if (data === undefined) {
@@ -59,7 +63,7 @@ export function transfer({
     data: imageFolder({ path: data, size, crop: 0.875, interpolation: "bicubic", mean, deviation }),
     model,
     optimizer: adamw({ weightDecay: 0.01 }),
-    learningRate: 1e-3,
+    learningRate: backbone === "frozen" ? 3e-3 : 1e-3,
     epochs,
     batchSize,
     plugins: [
@@ -67,9 +71,10 @@ export function transfer({
       randomResizedCrop({ scale: [0.35, 1] }),
       randomFlip(),
       labelSmoothing({ smoothing: 0.1 }),
-      differentialLr({ form: "absolute", bottom: 1e-5, head: 1e-3, freezeNorms: true }),
       cosine(),
-      ema({ decay: 0.98 }),
+      ...(backbone === "frozen"
+        ? [differentialLr({ freeze: "backbone" })]
+        : [differentialLr({ form: "absolute", bottom: 1e-5, head: 1e-3, freezeNorms: true }), ema({ decay: 0.98 })]),
     ],
   });
 }

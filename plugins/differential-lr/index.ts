@@ -9,7 +9,12 @@ const options = z.strictObject({
     .describe('"factor": bottom and head multiply the learning rate; "absolute": they are learning rates'),
   bottom: z.number().positive().optional().describe("value at the input; default 0.1 as a factor, 1e-5 as a rate"),
   head: z.number().positive().optional().describe("value at the classifier; default 1 as a factor, 1e-3 as a rate"),
-  freeze: z.int().min(0).default(0).describe("number of frozen stages, from the input; includes norm statistics"),
+  freeze: z
+    .union([z.int().min(0), z.literal("backbone")])
+    .default(0)
+    .describe(
+      'number of frozen stages, from the input, or "backbone": all but the classifier; includes norm statistics',
+    ),
   freezeNorms: z
     .boolean()
     .default(false)
@@ -43,11 +48,12 @@ export const differentialLr = definePlugin({
     const unit = form === "absolute" ? config.learningRate : 1;
     hooks.resolveParamGroups.tap((groups, { epoch }) => {
       const stages = stagesOf(groups);
-      if (freeze >= stages) {
-        const text = `expected "freeze" below the model's ${stages} stages, got ${freeze}. The head must train.`;
+      const most = freeze === "backbone" ? stages - 1 : freeze;
+      if (most >= stages) {
+        const text = `expected "freeze" below the model's ${stages} stages, got ${most}. The head must train.`;
         throw new TrainerError("ERR_OPTION", text);
       }
-      const frozen = frozenAt(epoch, { freeze, unfreezeEvery });
+      const frozen = frozenAt(epoch, { freeze: most, unfreezeEvery });
       return groups.map((group) => ({
         ...group,
         rateFactor: (group.rateFactor * rateAt(group.depth, stages, bottom, head)) / unit,

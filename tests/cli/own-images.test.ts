@@ -78,6 +78,7 @@ describe("trainer --data FOLDER", () => {
     putWeights();
     const { code, stderr } = await trainer("--data", photos, "--max-steps", "1", "--out", "run");
     expect(stderr).toContain(`Chosen: EfficientNet-Lite0 at 224 px with the weights ${transferWeights}, 30 epochs`);
+    expect(stderr).toContain("only the new head learns (the preset transfer)");
     expect(stderr).toContain("New: classifier.weight, classifier.bias.");
     expect(code).toBe(0);
     const record = JSON.parse(readFileSync("run/config.resolved.json", "utf8")) as { data: object };

@@ -56,6 +56,11 @@ describe("differential-lr", () => {
     expect(trained[0]).toEqual([false, false, true, true, true, true]);
     expect(trained[1]).toEqual([false, true, true, true, true, true]);
     expect(trained[2]).toEqual([true, true, true, true, true, true]);
+    const backbone = mountPlugin(differentialLr({ freeze: "backbone", unfreezeEvery: 2 }));
+    const trainedIn = (epoch: number): boolean[] =>
+      backbone.call.resolveParamGroups(groups, progressAt({ epoch })).map(({ trains }) => trains);
+    expect(trainedIn(0)).toEqual([false, false, false, false, false, true]);
+    expect(trainedIn(2)).toEqual([false, false, false, false, true, true]);
     const all = mountPlugin(differentialLr({ freeze: 6 }));
     expect(() => all.call.resolveParamGroups(groups, progressAt())).toThrow(
       'expected "freeze" below the model\'s 6 stages, got 6',

@@ -13,7 +13,7 @@ import { efficientNetLite0, resnet101 } from "../../core/models/index.js";
 import { initialWeights } from "../../core/nn/layer.js";
 import { weightsToSafetensors } from "../../core/nn/weights-file.js";
 import { makePart } from "../../core/parts.js";
-import { cifar100Strong, type PresetOptions, presets } from "../../presets/index.js";
+import { cifar100Strong, type PresetOptions, presets, transfer } from "../../presets/index.js";
 import { miniCifar100, temporaryFolder } from "../support/mini-cifar.js";
 
 const data = join(temporaryFolder(), "cifar");
@@ -158,5 +158,14 @@ describe("presets for your own images", () => {
     const { model, plugins } = presets.transfer.create({ data: images });
     expect(model.options).toEqual({ pretrained: "timm/tf_efficientnet_lite0.in1k" });
     expect(plugins!.map(({ name }) => name)).not.toContain("finetune");
+  });
+
+  it("transfer trains the head alone, or every stage with slower ones at the input", () => {
+    const pluginsOf = (backbone?: "frozen" | "trains") =>
+      new Map(transfer({ data: images, weights, backbone }).plugins!.map(({ name, options }) => [name, options]));
+    expect(pluginsOf().get("differential-lr")).toEqual({ freeze: "backbone" });
+    expect(pluginsOf().has("ema")).toBe(false);
+    expect(pluginsOf("trains").get("differential-lr")).toMatchObject({ bottom: 1e-5, head: 1e-3, freezeNorms: true });
+    expect(pluginsOf("trains").has("ema")).toBe(true);
   });
 });
