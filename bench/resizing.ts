@@ -23,9 +23,8 @@ const repeats = whole("repeats", values.repeats);
 const batchSize = whole("batch-size", values["batch-size"]);
 const recipe = cifar100Strong({ data: values.data, batchSize });
 const settings = makePart(progressiveResizing()).options as { from: number; fullFor: number };
-const sides = Array.from({ length: recipe.epochs }, (_, epoch) =>
-  sizeAt(recipe.inputSize!, epoch, recipe.epochs, settings),
-);
+const epochs = recipe.epochs!;
+const sides = Array.from({ length: epochs }, (_, epoch) => sizeAt(recipe.inputSize!, epoch, epochs, settings));
 const distinct = [...new Set(sides)];
 const count = Math.min(whole("sides", values.sides), distinct.length);
 const places = Array.from({ length: count }, (_, at) =>

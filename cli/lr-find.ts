@@ -80,10 +80,15 @@ async function lrFind({ from, to, steps, out, ...options }: LrFindOptions): Prom
       hooks.resolveLearningRate.tap({ stage: "last" }, (_, { step }) => rateAt(step, planned, from, to));
     },
   };
-  const tested = { maxSteps: undefined, evaluateEvery: Number.MAX_SAFE_INTEGER, onDivergence: "halt" } as const;
+  const tested = {
+    maxSteps: undefined,
+    maxTime: undefined,
+    evaluateEvery: Number.MAX_SAFE_INTEGER,
+    onDivergence: "halt",
+  } as const;
   // Early stopping would end the test where the rate becomes too large, which is the point of the test.
   const plugins = (config.plugins ?? []).filter(({ name }) => name !== "early-stopping");
-  const trainer = new Trainer({ ...config, ...tested, plugins }, [growing]);
+  const trainer = new Trainer({ ...config, epochs: config.epochs ?? steps, ...tested, plugins }, [growing]);
   const points: RatePoint[] = [];
   const smooth = createSmoothing();
   let lowest = Number.POSITIVE_INFINITY;

@@ -3,6 +3,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { addPlugin, parseSetting, replacePlugin, setOption } from "../core/config/change.js";
 import type { TrainerConfig } from "../core/config/config.js";
 import { hasConfig, loadConfig } from "../core/config/load.js";
+import { secondsOf } from "../core/config/settings.js";
 import { TrainerError } from "../core/errors.js";
 import type { Plugin } from "../core/loop/plugin.js";
 import type { Metric } from "../core/metrics.js";
@@ -23,6 +24,7 @@ export interface RunOptions {
   weights?: string;
   epochs?: number;
   maxSteps?: number;
+  maxTime?: string;
   batchSize?: number;
   learningRate?: number;
   seed?: number;
@@ -59,6 +61,13 @@ export const positive = (text: string): number => {
   return value;
 };
 
+/** A time that a config takes. */
+const time = (text: string): string => {
+  if (secondsOf(text) === undefined)
+    throw new InvalidArgumentError('It must be a time such as "90s", "60m" or "1h30m".');
+  return text;
+};
+
 const fraction = (text: string): number => {
   const value = Number(text);
   if (text.trim() === "" || !(value >= 0 && value < 1)) {
@@ -79,6 +88,7 @@ export function addRunOptions(command: Command): Command {
     .option("--weights <file>", "pretrained weights: safetensors, or hf:owner/name")
     .option("--epochs <n>", "passes over the training images", whole(1))
     .option("--max-steps <n>", "stop after n optimizer steps", whole(1))
+    .option("--max-time <time>", "train for 90s, 60m or 1h30m instead of epochs", time)
     .option("--bs, --batch-size <n>", "images per micro-batch", whole(1))
     .option("--lr, --learning-rate <x>", "learning rate before the schedule", positive)
     .option("--seed <n>", "seed of all random numbers", whole(0))
@@ -124,11 +134,12 @@ export async function configFrom(options: RunOptions, otherwise?: () => Promise<
         : options.config === undefined && options.data !== undefined && !(await hasConfig())
           ? { config: await fromImages(options.data, options) }
           : await fromFile(options);
-  const overrides = Object.fromEntries(
+  const overrides: Partial<TrainerConfig> = Object.fromEntries(
     (
       [
         "epochs",
         "maxSteps",
+        "maxTime",
         "batchSize",
         "learningRate",
         "seed",
@@ -142,6 +153,13 @@ export async function configFrom(options: RunOptions, otherwise?: () => Promise<
       .filter((key) => options[key] !== undefined)
       .map((key) => [key, options[key]]),
   );
+  const other = options.epochs !== undefined ? "--epochs" : options.maxSteps !== undefined ? "--max-steps" : undefined;
+  if (options.maxTime !== undefined && other) {
+    throw new TrainerError("ERR_OPTION", `expected --max-time or ${other}, got both. Remove one of them.`);
+  }
+  // Each takes the place of the other one in the config.
+  if (options.maxTime !== undefined) Object.assign(overrides, { epochs: undefined, maxSteps: undefined });
+  if (other !== undefined) Object.assign(overrides, { maxTime: undefined });
   if (!options.capture) Object.assign(overrides, { capture: false });
   const changed = changedBy(options, { ...base, ...overrides });
   return { config: withWeights(withExcluded(changed, options.exclude), options.weights), source };

@@ -11,7 +11,7 @@ import { asImage } from "../core/data/normalise.js";
 import { TrainerError } from "../core/errors.js";
 import { makeFolders } from "../core/files.js";
 import { sheet } from "../core/image/sheet.js";
-import { progressAt, type Session } from "../core/loop/session.js";
+import { assumedEpochs, progressAt, type Session } from "../core/loop/session.js";
 import { Trainer } from "../core/loop/trainer.js";
 import * as ops from "../core/nn/ops.js";
 import { makePart } from "../core/parts.js";
@@ -129,7 +129,7 @@ async function variantsOf(
   for (let variant = 0; variant < variants; variant++) {
     for await (const raw of loader.epoch(variant)) {
       // Spread over the run: a plugin's effect may depend on the epoch.
-      const epoch = Math.floor((variant * trainer.config.epochs) / variants);
+      const epoch = Math.floor((variant * (trainer.config.epochs ?? assumedEpochs)) / variants);
       const pixels = tf.tidy(() => {
         const oneHot = tf.oneHot(tf.tensor1d(raw.labels, "int32"), data.classes.length).toFloat() as tf.Tensor2D;
         const inputs = tf.tensor4d(raw.images, [count, data.height, data.width, 3]);
@@ -142,6 +142,7 @@ async function variantsOf(
             batchInEpoch: 0,
             batchesInEpoch: session.loaders.train.batchesInEpoch,
             samples: count,
+            share: variant / variants,
             groups: session.groups,
             weights: new Map(),
           },

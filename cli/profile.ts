@@ -106,7 +106,14 @@ async function measure(
   config: TrainerConfig,
   { steps, quiet, trace }: { steps: number; quiet?: boolean; trace?: Span },
 ): Promise<Measured & { backend: Backend }> {
-  const trainer = new Trainer({ ...config, maxSteps: undefined, evaluateEvery: Number.MAX_SAFE_INTEGER });
+  const { epochs = steps } = config;
+  const trainer = new Trainer({
+    ...config,
+    epochs,
+    maxTime: undefined,
+    maxSteps: undefined,
+    evaluateEvery: Number.MAX_SAFE_INTEGER,
+  });
   const stop = new AbortController();
   const seen = { steps: 0, images: 0, milliseconds: 0 };
   let timing: ReturnType<typeof timeNativeCalls>;

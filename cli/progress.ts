@@ -1,22 +1,11 @@
 /** Progress for people: a live line on a terminal, a line per epoch, and the results at the end. */
 
 import type { Emitter } from "mitt";
-import { counted, percent } from "../core/format.js";
+import { counted, duration, percent } from "../core/format.js";
 import type { Events, MetricsRecord, SummaryRecord } from "../core/loop/events.js";
 import type { Progress } from "../core/loop/types.js";
 import { monitorName } from "../core/monitor.js";
-import {
-  colorsFor,
-  columns,
-  displayWidth,
-  duration,
-  liveLine,
-  plain,
-  shortened,
-  sparkline,
-  table,
-  tell,
-} from "./terminal.js";
+import { colorsFor, columns, displayWidth, liveLine, plain, shortened, sparkline, table, tell } from "./terminal.js";
 
 /** Epochs in the sparkline of an epoch's line, and on a narrow terminal. */
 const [sparkEpochs, fewEpochs] = [16, 8];
@@ -50,11 +39,13 @@ export function showProgress(events: Emitter<Events>, { advice }: ProgressOption
 
   events.on("fit:resume", ({ epoch, step }) => say(`resuming after step ${step}, in epoch ${epoch + 1}`));
   events.on("fit:start", (run) => {
-    lastStep = run.lastStep;
+    lastStep = run.lastStep ?? Number.POSITIVE_INFINITY;
     const length =
-      lastStep < run.totalSteps
-        ? `${lastStep} steps, ${run.stepsPerEpoch} per epoch`
-        : `${run.epochs} epochs of ${run.stepsPerEpoch} steps`;
+      run.lastStep === undefined
+        ? `${run.stepsPerEpoch} steps per epoch, as many as the time allows`
+        : lastStep < run.totalSteps
+          ? `${lastStep} steps, ${run.stepsPerEpoch} per epoch`
+          : `${run.epochs} epochs of ${run.stepsPerEpoch} steps`;
     const name = plain(run.name);
     say(
       `${name}: ${run.parameters.toLocaleString("en")} parameters, ` +

@@ -55,6 +55,10 @@ type Figures = Pick<Events["step"], "step" | "loss" | "learningRate" | "gradient
 async function replay(path: string, { step, json, allowChange, config: file }: ReplayOptions): Promise<void> {
   const run = findRun(path, {})!;
   const config = await configOfRun(run, { own: await ownConfig(run.folder, file), allowChange });
+  if (config.maxTime !== undefined) {
+    const text = `The schedule of ${run.folder} followed measured time (maxTime), so its steps cannot be repeated.`;
+    throw new TrainerError("ERR_OPTION", text);
+  }
   const checkpoint = checkpointBefore(run, step);
   const metrics = readMetrics(join(run.folder, runFiles.metrics));
   if (metrics.problem !== undefined) tellWarning(metrics.problem);

@@ -133,7 +133,11 @@ async function sweep({ trials: count, halving, searchSeed, out, ...options }: Sw
   const { config: base, source } = await configFrom({ ...options, set: fixed });
   const evaluated = halving === undefined ? base : { ...base, evaluateEvery: 1 };
   const folder = out ?? join("runs", `sweep-${base.name ?? "run"}`);
-  const rounds = roundsOf(count, base.epochs, halving);
+  const { epochs = Number.POSITIVE_INFINITY } = base; // of a run that ends after a time
+  if (halving !== undefined && !Number.isFinite(epochs)) {
+    throw new TrainerError("ERR_OPTION", "--halving counts epochs, and --max-time has none. Remove one of them.");
+  }
+  const rounds = roundsOf(count, epochs, halving);
   const ends = listenForEnds();
   const results = new Map<string, Scored>();
   let left = sweepTrials(evaluated, searched, count, searchSeed);

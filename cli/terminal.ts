@@ -136,16 +136,6 @@ export function table(
   return cells.map((row) => (indent + row.slice(0, widths.length).map(padded).join("  ")).trimEnd()).join("\n");
 }
 
-/** 1 h 02 min, 3 min 05 s, 12 s. */
-export function duration(seconds: number): string {
-  if (!Number.isFinite(seconds) || seconds < 0) return "?";
-  const whole = Math.round(seconds);
-  const two = (value: number): string => String(value).padStart(2, "0");
-  if (whole >= 3600) return `${Math.floor(whole / 3600)} h ${two(Math.floor((whole % 3600) / 60))} min`;
-  if (whole >= 60) return `${Math.floor(whole / 60)} min ${two(whole % 60)} s`;
-  return `${whole} s`;
-}
-
 /** One block per number, scaled from the lowest to the highest; empty for fewer than two numbers. */
 export function sparkline(values: readonly number[]): string {
   const known = values.filter(Number.isFinite);

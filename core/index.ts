@@ -40,6 +40,7 @@ export {
 } from "./loop/hooks.js";
 export {
   definePlugin,
+  needsEpochs,
   optionsOf,
   type Plugin,
   type PluginContext,

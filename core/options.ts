@@ -34,7 +34,7 @@ export function describeIssue(issue: z.core.$ZodIssue, schema: z.ZodType, input:
   const unknown =
     issue.code === "unrecognized_keys"
       ? issue.keys
-      : issue.code === "invalid_union" && isPlain(got) // no branch of it has these keys
+      : issue.code === "invalid_union" && isPlain(got) && known.length > 0 // no branch of it has these keys
         ? Object.keys(got).filter((key) => !known.includes(key))
         : [];
   if (unknown.length > 0) {
@@ -68,6 +68,7 @@ const otherWords: Readonly<Record<string, readonly string[]>> = {
   initiallr: ["learningRate"],
   lr: ["learningRate"],
   manualseed: ["seed"],
+  maxduration: ["maxTime"],
   maxepochs: ["epochs"],
   maxiter: ["maxSteps"],
   mixedprecision: ["precision"],

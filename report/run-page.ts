@@ -68,12 +68,16 @@ export interface RunParts {
 /** Seconds between two looks at a run under way. */
 const reload = 15;
 
+/** "8 epochs"; "the epochs of 1 h 00 min" where time ends the run. */
+const lengthOf = ({ epochs, maxTime }: RunConfigRecord): string =>
+  epochs === undefined ? `the epochs of ${duration(maxTime!)}` : counted(epochs, "epoch");
+
 export function runPage(parts: RunParts): Page {
   const { folder, record, history, summary, kept, status, problems = [] } = parts;
   const name = record?.name ?? basename(folder);
   const last = history.epochs.at(-1);
   const state = {
-    running: `Under way: ${last ? last.epoch + 1 : 0} of ${record === undefined ? "? epochs" : counted(record.epochs, "epoch")} done`,
+    running: `Under way: ${last ? last.epoch + 1 : 0} of ${record === undefined ? "? epochs" : lengthOf(record)} done`,
     ended: summary ? `Ended: ${summary.stopReason}` : "Ended",
     "broke off": "Its process was killed. This page shows what it had written",
     "summary damaged": "Its summary is damaged: this page does not know how it ended",
@@ -229,7 +233,15 @@ function facts({ record, summary, kept, folder, history }: RunParts): Block {
     ["network", record?.model.name],
     ["data", record?.data.name],
     ["seed", record && String(record.seed)],
-    ["epochs", summary && `${summary.epochs} of ${record?.epochs ?? "?"}`],
+    [
+      "epochs",
+      summary &&
+        (record?.maxTime === undefined ? `${summary.epochs} of ${record?.epochs ?? "?"}` : `${summary.epochs}`),
+    ],
+    [
+      "time of training",
+      record?.maxTime === undefined ? undefined : `${duration(record.maxTime)}, which the schedule followed`,
+    ],
     ["optimizer steps", (summary?.steps ?? history.steps.buckets.at(-1)?.step ?? 0).toLocaleString("en")],
     [
       "backend",

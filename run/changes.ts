@@ -17,6 +17,7 @@ export const fieldClasses = {
   monitor: "fixed", // as it does this one
   learningRate: "fixed",
   epochs: "extendable",
+  maxTime: "extendable",
   batchSize: "fixed",
   inputSize: "fixed",
   holdout: "fixed",
@@ -70,9 +71,10 @@ export function forbiddenChanges(record: ConfigRecord, after: ConfigRecord, allo
   return fields.flatMap((field) => {
     if (allowed.includes(field) || fieldClasses[field] === "free") return [];
     if (fieldClasses[field] === "extendable") {
-      return Number(after[field]) < Number(before[field])
-        ? [{ path: field, before: before[field], after: after[field] }]
-        : [];
+      const [was, is] = [before[field] as number | undefined, after[field] as number | undefined];
+      return was === is || (was !== undefined && is !== undefined && is > was)
+        ? []
+        : [{ path: field, before: was, after: is }];
     }
     const changes = differences(field, comparable(before, field), comparable(after, field));
     return changes.filter(({ path }) => !freeOptions.includes(path));

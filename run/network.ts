@@ -52,7 +52,7 @@ export function openNetwork(
  * put in their place, are in the weights file already.
  */
 export function finalEvaluation(trainer: Trainer, weights: Weights): Evaluation {
-  const { epochs } = trainer.config;
+  const { epochs = 1 } = trainer.config;
   const evaluation: Evaluation = { purpose: "validation", weights, source: "final", views: [plainView] };
   const progress = { epoch: 0, epochs, step: 0, stepsPerEpoch: 1, totalSteps: epochs };
   return { ...trainer.hooks.call.beforeEvaluate(evaluation, progress), weights, source: "final" };

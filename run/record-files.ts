@@ -18,7 +18,7 @@ const monitor = z.looseObject({ metric: z.string(), direction: z.enum(["lower", 
 export const recordShape = z.looseObject({
   name: z.string(),
   seed: z.number().optional(),
-  epochs: z.number(),
+  epochs: z.number().optional(), // absent with maxTime
   data: part,
   model: part,
   optimizer: part,

@@ -68,6 +68,8 @@ export interface Environment {
 export interface RunConfigRecord extends ConfigRecord {
   /** For people: where the config came from. Never loaded because a record names it. */
   readonly source?: ConfigSource;
+  /** False where another run of the same config, data and seed has other bits: the schedule followed measured time. */
+  readonly repeatable?: false;
   /** Random. This machine remembers by it which config file made the run (`run/origin.ts`). */
   readonly id?: string;
   /** Plugins that take part when the finished run is used: they build the network, or say how it is evaluated. */
@@ -194,6 +196,7 @@ export function createRunRecord({ logEvery = 1, source, id, inference }: RunReco
         const hash = configHash(config);
         const record: RunConfigRecord = {
           ...config,
+          ...(config.maxTime !== undefined && { repeatable: false as const }),
           id,
           inference: inference?.(),
           source,

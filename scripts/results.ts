@@ -115,15 +115,16 @@ function rowOf(folder: string, commit: string, date: string): ResultRow {
   const summary: SummaryRecord = readSummary(folder);
   const { test, validation } = summary;
   if (!test) throw new Error(`${folder} has no test figures.`);
+  const { epochs } = record;
+  if (epochs === undefined)
+    throw new Error(`${folder} followed measured time (maxTime), and the table is of runs that repeat.`);
   const { classes, inputSize } = readPreprocessing(readFileSync(join(folder, runFiles.weights)), folder);
   const resizing = record.plugins.find(({ name }) => name === "progressive-resizing");
-  const sizes = Array.from({ length: record.epochs }, (_, epoch) =>
-    resizing
-      ? sizeAt(inputSize, epoch, record.epochs, resizing.options as { from: number; fullFor: number })
-      : inputSize,
+  const sizes = Array.from({ length: epochs }, (_, epoch) =>
+    resizing ? sizeAt(inputSize, epoch, epochs, resizing.options as { from: number; fullFor: number }) : inputSize,
   );
   const costs = multiplyAdds(record, sizes, classes.length);
-  const flop = imagesByEpoch(folder, record.epochs).reduce(
+  const flop = imagesByEpoch(folder, epochs).reduce(
     (sum, images, epoch) => sum + 6 * images * costs.get(sizes[epoch]!)!,
     0,
   );
@@ -134,7 +135,7 @@ function rowOf(folder: string, commit: string, date: string): ResultRow {
     test_top1: percent(test.top1),
     test_top1_one_view: percent((test.singleView ?? test).top1),
     validation_top1: validation ? percent(validation.top1) : "",
-    epochs: String(record.epochs),
+    epochs: String(epochs),
     pflop: (flop / 1e15).toFixed(3),
     seconds: summary.seconds.toFixed(0),
     images_per_second: summary.imagesPerSecond.toFixed(0),

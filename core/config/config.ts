@@ -35,7 +35,14 @@ export interface TrainerConfig {
   monitor?: string | { metric: string; direction?: Monitor["direction"] };
   /** Base rate, before schedules and group factors. */
   learningRate: number;
-  epochs: number;
+  /** Passes over the training images. A run has `epochs` or `maxTime`. */
+  epochs?: number;
+  /**
+   * Train for so long instead: "90s", "60m", "1h30m", or seconds. The time is that of training steps, over all interruptions;
+   * start, evaluation and checkpoints come on top. A schedule of the whole run ends when the time is over, whatever the
+   * speed. Such a run is not repeatable bit for bit.
+   */
+  maxTime?: number | string;
   /** Images in a micro-batch. Default 128. */
   batchSize?: number;
   /** Images are resized to this many pixels on the device. Default: the data's own size. */
@@ -176,6 +183,7 @@ export function resolveConfig(config: TrainerConfig): ResolvedConfig {
   const parsed = attempt(() => parseOptions("the config", configSchema, config));
   for (const part of partsOf(config)) attempt(() => makePart(part));
   if (!parsed || mistakes.length > 0) throw allOf(mistakes);
+  checkLength(parsed);
   const { data, model, optimizer, loss, plugins } = parsed;
   const metrics = parsed.metrics.map(makePart);
   return {
@@ -188,6 +196,16 @@ export function resolveConfig(config: TrainerConfig): ResolvedConfig {
     metrics,
     plugins: plugins.map(makePart),
   };
+}
+
+/** @throws TrainerError ERR_OPTION for a run without an end, or with two */
+function checkLength({ epochs, maxTime, maxSteps }: Pick<RunConfig, "epochs" | "maxTime" | "maxSteps">): void {
+  const refuse = (problem: string): never => {
+    throw new TrainerError("ERR_OPTION", `The config: ${problem}`);
+  };
+  if (epochs === undefined && maxTime === undefined) refuse("expected epochs or maxTime, got neither.");
+  const other = epochs !== undefined ? "epochs" : maxSteps !== undefined ? "maxSteps" : undefined;
+  if (maxTime !== undefined && other) refuse(`expected maxTime or ${other}, got both. Remove one of them.`);
 }
 
 /** The parts that factories made; none of a config that cannot be read, whose own mistake says so. */

@@ -9,6 +9,16 @@ import type { Optimizer } from "../nn/optimizers.js";
 
 const count = z.number().int().positive();
 
+const units = { d: 86_400, h: 3600, m: 60, min: 60, s: 1 } as const;
+
+/** Seconds of a time above 0 such as "1h30m", "1.5h" or "90 s"; undefined for anything else. */
+export function secondsOf(text: string): number | undefined {
+  const parts = [...text.matchAll(/(\d+(?:\.\d+)?) ?(min|[dhms]) ?/gy)];
+  if (parts.length === 0 || parts.map(([part]) => part).join("") !== text) return undefined;
+  const seconds = parts.reduce((sum, [, number, unit]) => sum + Number(number) * units[unit as keyof typeof units], 0);
+  return seconds > 0 ? seconds : undefined;
+}
+
 const onDivergence = z.union(
   [
     z.literal("halt"),
@@ -18,6 +28,12 @@ const onDivergence = z.union(
   { error: 'expected "halt", { skip: 3 } or { rollback: 2, factor: 0.5 }' },
 );
 export type DivergencePolicy = z.output<typeof onDivergence>;
+
+/** `90s`, `60m`, `1h30m`, or seconds as a record has them. */
+const aTime = { error: 'expected a time such as "90s", "60m" or "1h30m", or a number of seconds above 0' };
+const maxTime = z
+  .union([z.number().positive(), z.string().refine((text) => secondsOf(text) !== undefined, aTime)], aTime)
+  .transform((time) => (typeof time === "string" ? secondsOf(time)! : time));
 
 const monitor = z.union(
   [z.string().min(1), z.strictObject({ metric: z.string().min(1), direction: z.enum(["lower", "higher"]).optional() })],
@@ -32,7 +48,12 @@ export const settingsSchema = z.strictObject({
     .default("run")
     .describe("names the run: its folder is runs/NAME-NUMBER"),
   learningRate: z.number().positive().describe("base rate, before schedules and factors of groups"),
-  epochs: count.describe("passes over the training images"),
+  epochs: count.optional().describe("passes over the training images; a run has epochs or maxTime"),
+  maxTime: maxTime
+    .optional()
+    .describe(
+      'train for so long, such as "90s", "60m" or "1h30m", and let the schedule follow the time; steps alone count, evaluation does not',
+    ),
   batchSize: count.default(128).describe("images in a micro-batch"),
   inputSize: count
     .optional()

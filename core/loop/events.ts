@@ -28,8 +28,8 @@ export type Events = {
     testSamples: number;
     classes: number;
     batchSize: number;
-    /** The step that ends the run, if nothing does before: `totalSteps`, or fewer by `maxSteps`. */
-    lastStep: number;
+    /** The step that ends the run, if nothing does before: `totalSteps`, or fewer by `maxSteps`. None with `maxTime`. */
+    lastStep?: number;
     folder?: string;
   };
   /** Before `fit:start`: where an interrupted run goes on. */

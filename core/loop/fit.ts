@@ -6,7 +6,7 @@ import type { Weights } from "../nn/layer.js";
 import type { AppliedPlugin } from "./plugin-instances.js";
 import { beginning, type Position } from "./position.js";
 import { createRecovery, type OnResumePoint, type Recovery, type RecoveryOptions } from "./recovery.js";
-import type { Session } from "./session.js";
+import { type Session, timedProgress } from "./session.js";
 import { resumeFrom, type Snapshot } from "./snapshot.js";
 import { disposeState, type TrainState } from "./step.js";
 import type { FitSummary, Metrics, OpenNetwork, Progress } from "./types.js";
@@ -71,7 +71,7 @@ export function beginFit(
       events,
       anchor,
     });
-    const stopReason = position.ended ?? enoughSteps(config, position);
+    const stopReason = position.ended ?? enough(config, position);
     return { options, config, session, state, position, since: { ...position }, recovery, stopReason };
   } catch (error) {
     disposeState(state);
@@ -79,12 +79,10 @@ export function beginFit(
   }
 }
 
-export function progressOf({
-  config: { epochs },
-  session: { stepsPerEpoch },
-  position: { epoch, step },
-}: Fit): Progress {
-  return { epoch, epochs, step, stepsPerEpoch, totalSteps: epochs * stepsPerEpoch };
+export function progressOf({ config, session: { stepsPerEpoch }, position }: Fit): Progress {
+  if (config.maxTime !== undefined) return timedProgress(position, config.maxTime, stepsPerEpoch);
+  const epochs = config.epochs!;
+  return { epoch: position.epoch, epochs, step: position.step, stepsPerEpoch, totalSteps: epochs * stepsPerEpoch };
 }
 
 export const isInterrupted = ({ options: { signal } }: Fit): boolean => signal?.aborted ?? false;
@@ -92,6 +90,8 @@ export const isInterrupted = ({ options: { signal } }: Fit): boolean => signal?.
 export const interruption = ({ options: { signal } }: Fit): string | undefined =>
   signal?.aborted ? `interrupted (${signal.reason ?? "stopped"})` : undefined;
 
-/** "max steps" once the config's `maxSteps` are done. */
-export const enoughSteps = ({ maxSteps }: ResolvedConfig, { step }: Position): string | undefined =>
-  maxSteps !== undefined && step >= maxSteps ? "max steps" : undefined;
+/** "max steps" once the config's `maxSteps` are done, "max time" once its `maxTime` is over. */
+export function enough({ maxSteps, maxTime }: ResolvedConfig, { step, seconds }: Position): string | undefined {
+  if (maxSteps !== undefined && step >= maxSteps) return "max steps";
+  return maxTime !== undefined && seconds >= maxTime ? "max time" : undefined;
+}

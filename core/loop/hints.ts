@@ -6,7 +6,7 @@
 import type { ResolvedConfig } from "../config/config.js";
 import { namedBuffers } from "../nn/layer.js";
 import type { HookSet } from "./hook-set.js";
-import { progressAt, type Session } from "./session.js";
+import { assumedEpochs, progressAt, type Session } from "./session.js";
 
 interface Hinted {
   readonly config: ResolvedConfig;
@@ -26,7 +26,7 @@ export function planHints(
 ): string[] {
   const { config } = trainer;
   const perStep = session.stepsAt.indexOf(true) + 1;
-  const totalSteps = config.epochs * session.stepsPerEpoch;
+  const { totalSteps } = progressAt(0, config, session);
   const { maxSteps = totalSteps } = config;
   const reached = rates.filter(({ step }) => step < maxSteps);
   return [
@@ -69,7 +69,7 @@ function scalingHint(highest: number, images: number): string[] {
 /** Groups that train in no epoch: their rates are set and never used. */
 function frozenHint({ config, hooks }: Hinted, session: Session): string[] {
   const never = new Set(session.groups.flatMap(({ parameters }) => parameters));
-  for (let epoch = 0; epoch < config.epochs && never.size > 0; epoch++) {
+  for (let epoch = 0; epoch < (config.epochs ?? assumedEpochs) && never.size > 0; epoch++) {
     const progress = progressAt(epoch * session.stepsPerEpoch, config, session);
     for (const group of hooks.call.resolveParamGroups(session.groups, progress)) {
       if (group.trains && group.rateFactor > 0) for (const name of group.parameters) never.delete(name);

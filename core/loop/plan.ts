@@ -3,12 +3,13 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { ResolvedConfig } from "../config/config.js";
+import { duration } from "../format.js";
 import { heldBytes } from "../nn/backward.js";
 import { countParameters, forward, zeroWeights } from "../nn/layer.js";
 import { planHints } from "./hints.js";
 import type { HookSet, TapInfo } from "./hook-set.js";
 import type { HookName } from "./hooks.js";
-import { progressAt, type Session } from "./session.js";
+import { assumedEpochs, progressAt, type Session } from "./session.js";
 import { initialState } from "./step.js";
 
 export interface Plan {
@@ -18,9 +19,12 @@ export interface Plan {
   readonly backend: string;
   readonly samples: Session["samples"];
   readonly inputSize: number;
-  readonly epochs: number;
+  /** Absent with `maxTime`, and so is `totalSteps`. */
+  readonly epochs?: number;
   readonly stepsPerEpoch: number;
-  readonly totalSteps: number;
+  readonly totalSteps?: number;
+  /** Seconds of training, where time ends the run. */
+  readonly maxTime?: number;
   readonly batchSize: number;
   /** Micro-batches of one optimizer step, where the plugins accumulate. */
   readonly microBatchesPerStep: number;
@@ -55,7 +59,8 @@ const scheduleSamples = 61;
 export function makePlan(trainer: Planned, session: Session): Plan {
   const { config, hooks, hints } = trainer;
   const { model, inputSize, stepsPerEpoch, stepsAt } = session;
-  const totalSteps = config.epochs * stepsPerEpoch;
+  const { maxTime, epochs } = config;
+  const { totalSteps } = progressAt(0, config, session);
   // The values do not matter here, and drawing initial weights of a large network takes a second.
   const state = initialState(zeroWeights(model.layer), session.rules);
   const size = (tensors: Iterable<tf.Tensor>): number => [...tensors].reduce((sum, tensor) => sum + tensor.size, 0);
@@ -91,9 +96,8 @@ export function makePlan(trainer: Planned, session: Session): Plan {
     backend: session.backend.name,
     samples: session.samples,
     inputSize,
-    epochs: config.epochs,
     stepsPerEpoch,
-    totalSteps,
+    ...(maxTime === undefined ? { epochs, totalSteps } : { maxTime }),
     batchSize: config.batchSize,
     microBatchesPerStep: stepsAt.indexOf(true) + 1,
     parameters: countParameters(session.parameters.values()),
@@ -142,7 +146,7 @@ export function formatPlan(plan: Plan, width = 80): string {
     `parameters     ${plan.parameters.toLocaleString("en")}`,
     `multiply-adds  ${scaled(plan.multiplyAdds)} per image of ${plan.inputSize} px`,
     `images         ${samples.train} training, ${samples.validation} validation, ${samples.test} test`,
-    `steps          ${plan.stepsPerEpoch} per epoch, ${plan.totalSteps} in ${plan.epochs} epochs; ` +
+    `steps          ${plan.stepsPerEpoch} per epoch, ${lengthOf(plan)}; ` +
       `${plan.microBatchesPerStep} × ${plan.batchSize} images each`,
     `memory         about ${bytes(memory.total)} (activations ${bytes(memory.activations)}), an estimate`,
     `backend        ${plan.backend}`,
@@ -155,13 +159,16 @@ export function formatPlan(plan: Plan, width = 80): string {
       return `${left.padEnd(52)}${right}`.trimEnd();
     }),
     "",
-    "learning rate",
+    plan.maxTime === undefined ? "learning rate" : `learning rate over the time, drawn for ${assumedEpochs} epochs`,
     ...blockChart(rates, Math.min(width, 72)),
     `  first ${short(rates[0]!)}, highest ${short(Math.max(...rates))}, last ${short(rates.at(-1)!)}`,
   ];
   if (plan.hints.length > 0) lines.push("", "hints", ...plan.hints.map((hint) => `  ${hint}`));
   return lines.join("\n");
 }
+
+const lengthOf = ({ epochs, totalSteps, maxTime }: Plan): string =>
+  maxTime === undefined ? `${totalSteps} in ${epochs} epochs` : `as many as ${duration(maxTime)} of training allow`;
 
 const tapText = ({ plugin, stage }: TapInfo): string => (stage === "normal" ? plugin : `${plugin} (${stage})`);
 

@@ -99,6 +99,14 @@ export function definePlugin<S extends z.ZodObject>(definition: PluginDefinition
   return Object.assign(factory, { definition });
 }
 
+/** The error of a plugin that does something in the last epochs, in a run whose time decides which these are. */
+export function needsEpochs(plugin: string): Remark {
+  const text =
+    `Plugin "${plugin}" must know which epochs are the last, and with maxTime that is not known before the end. ` +
+    `Set epochs instead of maxTime, or remove "${plugin}".`;
+  return { level: "error", text };
+}
+
 /** The options of a plugin in a config, or undefined when it is not there. */
 export function optionsOf<S extends z.ZodObject>(
   config: RunConfig,

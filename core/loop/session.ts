@@ -25,6 +25,7 @@ import { type UpdateRules, updateRules } from "../nn/optimizers.js";
 import { buildModel } from "./build-model.js";
 import type { HookCalls } from "./hook-set.js";
 import type { HookName } from "./hooks.js";
+import type { Position } from "./position.js";
 import { initialState, type TrainState } from "./step.js";
 import type { ParamGroup, Progress } from "./types.js";
 
@@ -179,14 +180,31 @@ function normOverOnePosition(layer: Layer, inputSize: number): string | undefine
 
 const sizesOf = ({ height, width, mean, deviation }: Data) => ({ height, width, mean, deviation });
 
-/** Where a run is after `step` optimizer steps. */
+/** Epochs that a run of a given time is taken to have, before any of its time was measured. */
+export const assumedEpochs = 20;
+
+/** Where a run is after `step` optimizer steps; one of a given time is taken to have `assumedEpochs`. */
 export function progressAt(
   step: number,
-  { epochs }: Pick<ResolvedConfig, "epochs">,
+  { epochs = assumedEpochs }: Pick<ResolvedConfig, "epochs">,
   { stepsPerEpoch }: Pick<Session, "stepsPerEpoch">,
 ): Progress {
   const totalSteps = epochs * stepsPerEpoch;
   return { epoch: Math.floor(step / stepsPerEpoch), epochs, step, stepsPerEpoch, totalSteps };
+}
+
+/**
+ * Where a run of a given time is. Its length is what the measured speed makes of the time, so that step / totalSteps is the
+ * share of the time that is over, and every schedule of the whole run ends with it.
+ */
+export function timedProgress(
+  { epoch, step, seconds }: Pick<Position, "epoch" | "step" | "seconds">,
+  maxTime: number,
+  stepsPerEpoch: number,
+): Progress {
+  const measured = step === 0 || seconds === 0 ? assumedEpochs * stepsPerEpoch : Math.round((step * maxTime) / seconds);
+  const totalSteps = seconds >= maxTime ? step : Math.max(step + 1, measured);
+  return { epoch, epochs: Math.ceil(totalSteps / stepsPerEpoch), step, stepsPerEpoch, totalSteps };
 }
 
 /** Two groups a stage of the model: what decays, and norms and biases, which do not. */
@@ -220,6 +238,7 @@ function stepPlaces(
       batchInEpoch,
       batchesInEpoch,
       samples: Math.min(batchSize, left),
+      share: 0,
       groups,
       weights: new Map(),
     });

@@ -111,6 +111,7 @@ export function runStep(
       batchInEpoch: raw.batchInEpoch,
       batchesInEpoch: raw.batchesInEpoch,
       samples: raw.size,
+      share: at.progress.step / at.progress.totalSteps,
       groups,
       weights: state.weights,
     };
@@ -253,7 +254,7 @@ const differentiate =
   };
 
 /** What differs from step to step, and what of a batch is no tensor. */
-const changing = ["step", "microBatch", "batchInEpoch", "loss", "learningRate"] as const;
+const changing = ["step", "share", "microBatch", "batchInEpoch", "loss", "learningRate"] as const;
 const changingOfBatch = ["labels", "indices"] as const;
 
 /**

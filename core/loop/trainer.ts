@@ -11,7 +11,7 @@ import { evaluate, plainView } from "./evaluate.js";
 import { createEvents, type Events } from "./events.js";
 import {
   beginFit,
-  enoughSteps,
+  enough,
   type Fit,
   type FitOptions,
   type FitResult,
@@ -101,7 +101,8 @@ export class Trainer {
   async #fit(fit: Fit): Promise<FitSummary> {
     try {
       await this.#start(fit);
-      while (fit.position.epoch < this.config.epochs && fit.stopReason === undefined) await this.#epoch(fit);
+      const { epochs = Number.POSITIVE_INFINITY } = this.config;
+      while (fit.position.epoch < epochs && fit.stopReason === undefined) await this.#epoch(fit);
       fit.recovery.stop();
       if (!isInterrupted(fit)) await this.#finalEvaluation(fit);
       return this.#summaryOf(fit);
@@ -118,6 +119,11 @@ export class Trainer {
     const { config, session, options } = fit;
     if (options.from === undefined) await this.#takeFirstWeights(fit);
     await this.hooks.call.onFitStart(this.#contextOf(fit));
+    if (config.maxTime !== undefined) {
+      this.#warn(
+        "With maxTime the schedule follows measured time: no other run has the same bits, nor has a resumed one.",
+      );
+    }
     tf.tidy(() => prepareTapState(this.hooks.afterStepTaps(), fit.state, options.from !== undefined));
     const { parameters, backend, threads, seed } = this.#summaryOf(fit);
     const { totalSteps } = progressOf(fit);
@@ -131,7 +137,7 @@ export class Trainer {
       folder: options.folder,
       batchSize: config.batchSize,
       classes: session.data.classes.length,
-      lastStep: Math.min(totalSteps, config.maxSteps ?? totalSteps),
+      ...(config.maxTime === undefined && { lastStep: Math.min(totalSteps, config.maxSteps ?? totalSteps) }),
       trainSamples: session.samples.train,
       validationSamples: session.samples.validation,
       testSamples: session.samples.test,
@@ -165,7 +171,7 @@ export class Trainer {
       if (outcome === "rolled back") return outcome;
       if (outcome === "skipped") continue;
       await new Promise(setImmediate); // a loop of microtasks never sees a signal or a timer
-      fit.stopReason = interruption(fit) ?? enoughSteps(this.config, position);
+      fit.stopReason = interruption(fit) ?? enough(this.config, position);
       if (fit.stopReason !== undefined) break;
       since = performance.now();
     }

@@ -45,7 +45,10 @@ export interface ParamGroup {
   readonly decayFactor: number;
 }
 
-/** Where the run is, counted in optimizer steps. */
+/**
+ * Where the run is, counted in optimizer steps. With `maxTime`, `epochs` and `totalSteps` are what the measured speed makes of the
+ * time: step / totalSteps is the share of it that is over.
+ */
 export interface Progress {
   /** From 0. */
   readonly epoch: number;
@@ -67,6 +70,8 @@ export interface Step {
   readonly batchesInEpoch: number;
   /** Images in this micro-batch. */
   readonly samples: number;
+  /** Of the run, from 0 to 1: of its steps, or of its time with `maxTime`. */
+  readonly share: number;
   readonly groups: readonly ParamGroup[];
   /** Parameters and running statistics as they are before the optimizer's step; after it in `onStep`. */
   readonly weights: ReadonlyMap<string, tf.Tensor>;

@@ -99,6 +99,7 @@ export function stepAt(overrides: Partial<Step> = {}): Step {
     batchInEpoch: 0,
     batchesInEpoch: 20,
     samples: 8,
+    share: 0,
     groups: [],
     weights: new Map(),
     ...overrides,

@@ -34,6 +34,7 @@ export const cosineRestarts = definePlugin({
   options,
   slot: "schedule",
   check({ firstCycle, factor }, { epochs }) {
+    if (epochs === undefined) return []; // of a given time
     const { start, length } = cycleAt(epochs - 1, firstCycle, factor);
     if (start + length === epochs) return [];
     const ends = [start, start + length].filter((end) => end > 0).join(" or ");

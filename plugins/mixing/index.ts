@@ -1,6 +1,6 @@
 /** MixUp and CutMix in turn, as timm's `Mixup` has them: one of the two for each micro-batch. */
 import { z } from "zod";
-import { type Batch, blend, definePlugin } from "../../core/index.js";
+import { type Batch, blend, definePlugin, needsEpochs } from "../../core/index.js";
 
 const probability = z.number().min(0).max(1);
 
@@ -45,14 +45,17 @@ export const mixing = definePlugin({
   options,
   slot: "mixing",
   check({ plainEpochs }, { epochs }) {
-    if (plainEpochs === 0 || plainEpochs < epochs) return [];
+    if (plainEpochs === 0) return [];
+    if (epochs === undefined) return [needsEpochs("mixing")];
+    if (plainEpochs < epochs) return [];
     return [{ level: "hint", text: `mixing has no effect: plainEpochs ${plainEpochs} of ${epochs} epochs.` }];
   },
   apply({ mixupAlpha, cutmixAlpha, probability, switchProbability, plainEpochs }, { hooks, stream, config }) {
     hooks.beforeBatch.tap((batch, { microBatch, epoch }) => {
       const rng = stream(microBatch);
       const [size, height, width] = batch.images.shape;
-      if (epoch >= config.epochs - plainEpochs || size === 1 || !rng.chance(probability)) return batch;
+      if ((plainEpochs > 0 && epoch >= config.epochs! - plainEpochs) || size === 1 || !rng.chance(probability))
+        return batch;
       if (!rng.chance(switchProbability)) return mixReversed(batch, { share: rng.beta(mixupAlpha, mixupAlpha) });
       const share = rng.beta(cutmixAlpha, cutmixAlpha);
       return mixReversed(batch, { share, centre: { y: rng.int(height), x: rng.int(width) } });

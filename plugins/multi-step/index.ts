@@ -18,6 +18,7 @@ export const multiStep = definePlugin({
   options,
   slot: "schedule",
   check({ milestones }, { epochs }) {
+    if (epochs === undefined) return []; // of a given time
     const never = milestones.filter((milestone) => milestone >= epochs);
     if (never.length === 0) return [];
     return [{ level: "hint", text: `multi-step never reaches ${never.join(", ")}: the run has ${epochs} epochs.` }];

@@ -31,9 +31,11 @@ export const progressiveResizing = definePlugin({
   options,
   apply(settings, { hooks, config }) {
     // Late: mixing sees the full pixels, so that its box and its share of the targets agree.
-    hooks.beforeBatch.tap({ stage: "late" }, (batch, { epoch }) => {
+    hooks.beforeBatch.tap({ stage: "late" }, (batch, { epoch, share }) => {
       const [, height, width] = batch.images.shape;
-      const sides = [height, width].map((side) => sizeAt(side, epoch, config.epochs, settings));
+      // With maxTime, thousandths of the time take the place of epochs.
+      const [done, of] = config.epochs === undefined ? [1000 * share, 1000] : [epoch, config.epochs];
+      const sides = [height, width].map((side) => sizeAt(side, done, of, settings));
       return { ...batch, images: ops.resize(batch.images, sides[0]!, sides[1]!) as tf.Tensor4D };
     });
   },

@@ -54,7 +54,7 @@ export const prune = definePlugin({
         'Plugin "prune" by "taylor" needs the gradients of an epoch. Set "from" to 1 or more.',
       ),
       ...error(
-        from + epochs > config.epochs,
+        config.epochs !== undefined && from + epochs > config.epochs,
         `Plugin "prune" ends after the run: from ${from} + epochs ${epochs}, the run has ${config.epochs}. ` +
           "Channels go at the beginning of an epoch. Set smaller numbers, or train longer.",
       ),

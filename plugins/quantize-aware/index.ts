@@ -1,7 +1,7 @@
 /** Quantization-aware training (Jacob et al. 2018): the network trains with the rounding that int8 brings. */
 import type * as tf from "@tensorflow/tfjs-core";
 import { z } from "zod";
-import { type Buffer, definePlugin, graph, type Layer } from "../../core/index.js";
+import { type Buffer, definePlugin, graph, type Layer, needsEpochs } from "../../core/index.js";
 import { quantizedForward, rangedValues, structureOf } from "./forward.js";
 
 const options = z.strictObject({
@@ -18,6 +18,7 @@ export const quantizeAware = definePlugin({
   summary: "Trains with the rounding of int8, for an export that loses less",
   options,
   check({ from, freeze }, { epochs }) {
+    if (epochs === undefined) return [needsEpochs("quantize-aware")];
     if (from + freeze < epochs) return [];
     const text =
       `Plugin "quantize-aware" finds ranges after epoch ${from} and before the last ${freeze}, and the run has ${epochs}. ` +
@@ -39,7 +40,7 @@ export const quantizeAware = definePlugin({
         buffers: { ...network.buffers, ...ranges },
         forward(x, pass) {
           if (!pass.training || epoch < from) return network.forward(x, pass);
-          return quantizedForward(structure, x, pass, epoch >= config.epochs - freeze);
+          return quantizedForward(structure, x, pass, epoch >= config.epochs! - freeze);
         },
       };
     });

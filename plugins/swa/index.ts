@@ -1,7 +1,15 @@
 /** Stochastic weight averaging (Izmailov et al. 2018): the mean of the weights that the last epochs ended with. */
 import * as tf from "@tensorflow/tfjs-core";
 import { z } from "zod";
-import { createLoader, definePlugin, type FitContext, forward, type Stream, subset } from "../../core/index.js";
+import {
+  createLoader,
+  definePlugin,
+  type FitContext,
+  forward,
+  needsEpochs,
+  type Stream,
+  subset,
+} from "../../core/index.js";
 
 const options = z.strictObject({
   start: z.number().min(0).lt(1).default(0.75).describe("share of the run after which epochs are averaged"),
@@ -111,6 +119,7 @@ export const swa = definePlugin({
   summary: "Ends with the mean of the last epochs' weights, with running statistics of its own",
   options,
   conflicts: ["ema", "early-stopping"],
+  check: (_, { epochs }) => (epochs === undefined ? [needsEpochs("swa")] : []),
   apply({ start }, { hooks, stream }) {
     let average: Values = new Map();
     let count = 0;

@@ -194,7 +194,7 @@ export const visualLog = definePlugin({
       log({ kind: "text", tag: "run/plan", step: 0, text: code(started.plan()) });
       log({ kind: "session", tag: "", step: 0, values: hyperparametersOf(started) });
     });
-    events.on("fit:start", (started) => ({ lastStep } = started));
+    events.on("fit:start", (started) => ({ lastStep = Number.POSITIVE_INFINITY } = started));
     events.on("step", (step) => {
       if (step.step % settings.every === 0) guarded(() => log(...stepEntries(step)));
     });

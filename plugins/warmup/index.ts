@@ -16,7 +16,7 @@ export const warmup = definePlugin({
   summary: "Raises the learning rate linearly over the first epochs, under any schedule",
   options,
   check({ epochs }, config) {
-    if (epochs < config.epochs) return [];
+    if (config.epochs === undefined || epochs < config.epochs) return [];
     const text = `Warm-up of ${epochs} epochs covers the whole run of ${config.epochs}, which reaches the full rate at its end or never. Use fewer epochs of warm-up.`;
     return [{ level: "hint", text }];
   },

@@ -6,7 +6,6 @@ import {
   colorsFor,
   columns,
   displayWidth,
-  duration,
   plain,
   print,
   shortened,
@@ -14,7 +13,7 @@ import {
   table,
   tell,
 } from "../../cli/terminal.js";
-import { percent } from "../../core/format.js";
+import { duration, percent } from "../../core/format.js";
 import { createEvents, type Events } from "../../core/loop/events.js";
 
 const parts: Part[] = [

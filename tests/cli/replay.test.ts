@@ -39,6 +39,14 @@ it("of a step that the run does not come to is one message", async () => {
   expect(stderr).toMatch(/has no step 1000/);
 });
 
+it("of a run that followed measured time is refused", async () => {
+  const run = ["--config", config, "--max-time", "1s", "--out", "timed", "--quiet"];
+  expect(await trainer(...run)).toMatchObject({ code: 0 });
+  const { code, stderr } = await trainer("replay", "timed", "--step", "1");
+  expect(code).toBe(2);
+  expect(stderr).toMatch(/followed measured time \(maxTime\), so its steps cannot be repeated/);
+});
+
 it("of what is no run is bad data", async () => {
   expect(await trainer("replay", "nowhere", "--step", "1")).toMatchObject({ code: 65 });
 });

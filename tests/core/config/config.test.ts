@@ -57,7 +57,10 @@ const slips: [string, (key: string) => string[], boolean][] = [
 /** Every set of options there is: whose, the names it knows, and the attempt to give it another. */
 type Options = [where: string, known: readonly string[], attempt: (options: object) => unknown, depth?: string];
 /** Options without which a part cannot be. */
-const needed: Record<string, object> = { 'plugin "finetune"': { path: "weights.safetensors" } };
+const needed: Record<string, object> = {
+  'plugin "distill"': { teacher: "runs/teacher-1" },
+  'plugin "finetune"': { path: "weights.safetensors" },
+};
 const everywhere: Options[] = [
   ["the config", Object.keys(configSchema.shape), (options) => parseOptions("the config", configSchema, options)],
   ["the config", ["skip", "rollback", "factor"], (options) => resolve({ onDivergence: options }), "onDivergence."],
