@@ -10,6 +10,8 @@ import { toJson } from "../run/json.js";
 import { configOfRun } from "../run/origin.js";
 import { findRun } from "../run/resume.js";
 import { train } from "../run/train.js";
+import { trainOnDevices } from "./devices.js";
+import { inGroup, listed } from "./group.js";
 import { listenForEnds } from "./interrupt.js";
 import { addRunOptions, configFrom, type RunOptions, whole } from "./options.js";
 import { formatResults, showProgress } from "./progress.js";
@@ -22,6 +24,10 @@ interface FitOptions extends RunOptions {
   resume?: string | true;
   allowChange: string[];
   forceUnlock?: boolean;
+  devices?: number;
+  hosts?: string[];
+  port?: number;
+  insecureNetwork?: boolean;
 }
 
 export function addFit(program: Command): void {
@@ -38,6 +44,10 @@ export function addFit(program: Command): void {
       [],
     )
     .option("--force-unlock", "take the lock of a process on another machine")
+    .option("--devices <n>", "train in n processes on this machine", whole(1))
+    .option("--hosts <list>", "machines of the processes, with commas: a,b or host:port for each", listed)
+    .option("--port <n>", "port of the first process on each machine; default 29500", whole(1024))
+    .option("--insecure-network", "allow other machines in --hosts; see docs/distributed.md")
     .addHelpText(
       "after",
       `
@@ -48,6 +58,7 @@ Examples:
   trainer                               trains the trainer.config.ts found here
   trainer --resume runs/quickstart-1    resumes bit-identically
   trainer --preset quickstart --out runs/a --resume   starts or resumes runs/a
+  trainer --devices 2 --data photos     two processes, each half of every batch
 
 The folder of a run holds report.html, weights.safetensors (PyTorch's names and
 layouts), summary.json, metrics.jsonl, config.resolved.json and checkpoints/.
@@ -56,7 +67,8 @@ Ctrl-C stops after the current micro-batch and writes a checkpoint; a second one
 stops at once. Closing the terminal does the same, also under nohup. Use setsid
 to keep a run alive.
 
-Exit codes: 0 done, 2 usage or config, 65 data, 70 plugin failed, 73 output
+Exit codes: 0 done, 2 usage or config, 65 data, 69 another process was lost,
+70 plugin failed, 73 output
 folder, 74 input or output, 75 run is locked, 76 diverged, 129, 130 and 143
 interrupted (SIGHUP, SIGINT, SIGTERM).`,
     )
@@ -64,12 +76,25 @@ interrupted (SIGHUP, SIGINT, SIGTERM).`,
 }
 
 async function fit(options: FitOptions): Promise<void> {
-  const { resume, out: folder, allowChange, quiet, json } = options;
+  const { devices = 1 } = options;
+  if (devices > 1) {
+    process.exitCode = await trainOnDevices(devices, process.argv.slice(2));
+    return;
+  }
+  const { resume, out: folder, allowChange } = options;
   // A run that is named gives its own config; the newest one of a name is found by the config.
   const run =
     resume !== undefined && (resume !== true || folder !== undefined) ? findRun(resume, { folder }) : undefined;
-  const { config, source } = await configFrom(options, run && (() => configOfRun(run, { allowChange })));
+  const named = await configFrom(options, run && (() => configOfRun(run, { allowChange })));
+  const { source } = named;
+  const { config, rank, size } = inGroup(named.config, options, process.env);
+  // Rank 0 speaks for all; the others say why they failed.
+  const quiet = rank > 0 || options.quiet;
+  const json = rank === 0 && options.json;
+  const launched = process.env.FITLOOP_HOSTS !== undefined;
+  const words = [...process.argv.slice(2), ...(launched ? ["--devices", String(size)] : [])];
   const ends = listenForEnds();
+  if (launched) process.once("disconnect", () => process.kill(process.pid, "SIGTERM")); // its launcher was killed
   let saved: { path: string; step: number } | undefined; // the last checkpoint
   try {
     const done = await train(config, {
@@ -81,13 +106,14 @@ async function fit(options: FitOptions): Promise<void> {
       allowChange,
       forceUnlock: options.forceUnlock,
       source,
-      observers: [createReport({ command: typedCommand(process.argv.slice(2)) })],
+      observers: rank > 0 ? [] : [createReport({ command: typedCommand(words) })],
       log: quiet ? undefined : tell,
       watch(events) {
         ends.watch(events);
         events.on("checkpoint:saved", (checkpoint) => void (saved = checkpoint));
         if (json) events.on("*", (event, value) => process.stdout.write(`${toJson({ event, ...value })}\n`));
         // Warnings are reported under --quiet too: nothing is skipped or replaced in silence.
+        if (rank > 0) return;
         if (quiet) tellWarnings(events);
         else showProgress(events, { advice: quickerThan(options.preset) });
       },
@@ -100,7 +126,7 @@ async function fit(options: FitOptions): Promise<void> {
     ends.throwUncaught();
     const report = quiet ? undefined : reportOf(done.folder);
     const shown = { classes: done.classes.length, folder: done.folder, report };
-    if (!json) process.stdout.write(`${formatResults(done.summary, shown)}\n`);
+    if (rank === 0 && !json) process.stdout.write(`${formatResults(done.summary, shown)}\n`);
     if (ends.exitCode === undefined) return;
     process.exitCode = ends.exitCode;
     if (!quiet) tell(resumeHint(done.folder));

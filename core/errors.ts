@@ -9,6 +9,7 @@ export const exitCodes = {
   done: 0,
   usage: 2,
   data: 65,
+  peer: 69,
   plugin: 70,
   output: 73,
   io: 74,
@@ -36,6 +37,7 @@ const errorTable = {
   ERR_OUTPUT: "output", // a run folder or file that cannot be created
   ERR_IO: "io", // reading or writing failed
   ERR_LOCKED: "locked", // another process holds the run
+  ERR_PEER: "peer", // another process of the group that is lost, does not come, or trains another run
   ERR_DIVERGED: "diverged", // NaN or infinity in loss, gradients or weights
 } as const satisfies Record<string, keyof typeof exitCodes>;
 

@@ -9,6 +9,7 @@ import { cosine } from "./cosine/index.js";
 import { cosineRestarts } from "./cosine-restarts/index.js";
 import { cutmix } from "./cutmix/index.js";
 import { cutout } from "./cutout/index.js";
+import { dataParallel } from "./data-parallel/index.js";
 import { differentialLr } from "./differential-lr/index.js";
 import { distill } from "./distill/index.js";
 import { dropout } from "./dropout/index.js";
@@ -61,6 +62,7 @@ export {
   cosineRestarts,
   cutmix,
   cutout,
+  dataParallel,
   differentialLr,
   distill,
   dropout,
@@ -116,6 +118,7 @@ export const plugins = {
   "cosine-restarts": cosineRestarts,
   cutmix,
   cutout,
+  "data-parallel": dataParallel,
   "differential-lr": differentialLr,
   distill,
   dropout,

@@ -42,14 +42,23 @@ const freeOptions: readonly string[] = [
   "data.options.maxSeconds",
   "plugins.finetune.path",
   "plugins.distill.teacher", // its weights are compared
+  "plugins.data-parallel.hosts",
+  "plugins.data-parallel.port",
+  "plugins.data-parallel.insecureNetwork",
+  "plugins.data-parallel.watchdogSeconds",
+  "plugins.data-parallel.startSeconds",
 ];
 
 export type ConfigField = keyof typeof fieldClasses;
 
-/** What --allow-change takes: a field of the config, or `config`, the file that holds plugins of the user's own. */
+/**
+ * What --allow-change takes: a field of the config, `config`, the file that holds plugins of the user's own, or `devices`, the
+ * number of processes.
+ */
 export const allowable: readonly string[] = [
   ...Object.keys(fieldClasses).filter((field) => fieldClasses[field as ConfigField] !== "free"),
   "config",
+  "devices",
 ];
 
 /** One difference between a run's record and what it is to go on with. */

@@ -39,6 +39,7 @@ export const recordShape = z.looseObject({
       platform: z.string().optional(),
       processor: z.string().optional(),
       fitloop: z.string().optional(),
+      processes: z.int().positive().optional(),
     })
     .optional(),
   dataset: dataRecordShape.optional(),

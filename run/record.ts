@@ -42,6 +42,8 @@ export interface RunRecordOptions {
   id?: string;
   /** Plugins that take part when the finished run is used; asked when the run starts. */
   inference?: () => readonly string[];
+  /** How many processes train together; asked when the run starts. Default: one. */
+  processes?: () => number;
 }
 
 /** A config file as a run remembers it. */
@@ -62,6 +64,8 @@ export interface Environment {
   readonly processor?: string;
   /** This package's version. */
   readonly fitloop?: string;
+  /** That trained together; left out for one. */
+  readonly processes?: number;
 }
 
 /** `config.resolved.json`. */
@@ -163,7 +167,7 @@ export function readPreprocessing(bytes: Uint8Array, where: string): Preprocessi
  * Writes a run's folder; does nothing for a run that has none, and keeps nothing of one that failed before
  * its first step. Failures end the run: ERR_IO with the path.
  */
-export function createRunRecord({ logEvery = 1, source, id, inference }: RunRecordOptions = {}): RunRecord {
+export function createRunRecord({ logEvery = 1, source, id, inference, processes }: RunRecordOptions = {}): RunRecord {
   let metrics: MetricsLog | undefined;
   let before: Before | undefined;
   let failed: unknown; // of the metrics
@@ -190,7 +194,7 @@ export function createRunRecord({ logEvery = 1, source, id, inference }: RunReco
         if (failed) throw failed;
       };
 
-      const begin = (started: FitContext, environment = environmentOf(started)): void => {
+      const begin = (started: FitContext, environment = environmentOf(started, processes?.())): void => {
         run = started;
         const config = configRecord(started.config);
         const hash = configHash(config);
@@ -214,7 +218,7 @@ export function createRunRecord({ logEvery = 1, source, id, inference }: RunReco
       hooks.onFitStart.tap({ stage: "last" }, (started) => {
         if (started.folder === undefined) return;
         if (before) {
-          const environment = environmentOf(started);
+          const environment = environmentOf(started, processes?.());
           sayWhatElseChanged(before, environment, (message) => events.emit("warning", { message }));
           begin(started, environment);
         }
@@ -283,7 +287,7 @@ export function createRunRecord({ logEvery = 1, source, id, inference }: RunReco
   };
 }
 
-function environmentOf({ backend }: FitContext): Environment {
+function environmentOf({ backend }: FitContext, processes = 1): Environment {
   const { name, version, threads } = backend;
   return {
     backend: name,
@@ -293,6 +297,7 @@ function environmentOf({ backend }: FitContext): Environment {
     platform: `${process.platform} ${process.arch}`,
     processor: cpus()[0]?.model.trim() || undefined,
     fitloop: packageVersion(),
+    ...(processes > 1 ? { processes } : {}),
   };
 }
 

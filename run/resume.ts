@@ -60,26 +60,36 @@ function newestRun(root: string, name: string): string | undefined {
 }
 
 /**
- * Refuses a config that would not continue the run; `source` is its file, where it comes from one.
+ * Refuses a config that would not continue the run; `source` is its file, where it comes from one. `processes` train it.
  *
  * @throws TrainerError ERR_RESUME with every difference, ERR_OPTION for an `allowed` that is no field
  */
 export function checkContinues(
   { record }: Pick<Resumable, "record">,
   config: ResolvedConfig,
-  { allowed, source }: { allowed: readonly string[]; source?: ConfigSource },
+  { allowed, source, processes = 1 }: { allowed: readonly string[]; source?: ConfigSource; processes?: number },
 ): void {
   const unknown = allowed.find((each) => !allowable.includes(each));
   if (unknown !== undefined) {
     throw new TrainerError("ERR_OPTION", `--allow-change ${unknown}: unknown field${suggestion(unknown, allowable)}.`);
   }
   if (source && !allowed.includes("config")) mustBeTheFile(record, source);
+  const had = record.environment?.processes ?? 1;
+  if (had !== processes && !allowed.includes("devices")) {
+    throw new TrainerError(
+      "ERR_RESUME",
+      `The run was trained by ${counted(had)}, and would now be by ${counted(processes)}: the sums would have other bits. ` +
+        `Start it with --devices ${had}, or allow the change with --allow-change devices.`,
+    );
+  }
   const before = asOfNow(record);
   const after = JSON.parse(toJson(configRecord(config))) as ConfigRecord;
   // One that did not name its backend ran on the one it found.
   const ran = record.environment?.backend as ConfigRecord["backend"];
   mustBeContinuable({ ...before, backend: before.backend ?? (after.backend && ran) }, after, allowed);
 }
+
+const counted = (processes: number): string => (processes === 1 ? "one process" : `${processes} processes`);
 
 /** Refuses a config file with parts of the user's own that is not the one that made the run. */
 function mustBeTheFile(record: RunConfigRecord, { path, sha256 }: ConfigSource): void {

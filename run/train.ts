@@ -3,6 +3,8 @@
  * call this, and hand in the parts that only watch: report and progress.
  */
 import { randomUUID } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Emitter } from "mitt";
 import { configRecord, type TrainerConfig } from "../core/config/config.js";
@@ -19,7 +21,7 @@ import { rememberOrigin } from "./origin.js";
 import { checkNames, ownParts } from "./parts.js";
 import { type ConfigSource, compareData, createRunRecord, runFiles } from "./record.js";
 import { olderNote } from "./record-files.js";
-import { checkContinues, findRun, type Resumable, type ResumePoint, resumePoint } from "./resume.js";
+import { checkContinues, chooseCheckpoint, findRun, type Resumable, type ResumePoint, resumePoint } from "./resume.js";
 import { openTrainedNetwork } from "./trained-network.js";
 
 export interface TrainOptions {
@@ -51,12 +53,13 @@ export interface TrainOptions {
 }
 
 /**
- * Trains as a config says, in a folder that holds record, metrics, checkpoints, summary and weights.
+ * Trains as a config says, in a folder that holds record, metrics, checkpoints, summary and weights. In a group of processes
+ * (plugin `data-parallel`) rank 0 has that folder. The others write no checkpoints, and have a folder that ends with them.
  *
  * @returns the run, ready to predict. Interrupted by `signal`, it has the weights of its last step, and its
  *   `summary.stopReason` says so
  * @throws TrainerError with a stable `code`: ERR_OPTION, ERR_CONFIG, ERR_RESUME, ERR_OUTPUT, ERR_LOCKED, ERR_DATA,
- *   ERR_DIVERGED, ERR_PLUGIN, ERR_IO. A run that got to a checkpoint can be resumed
+ *   ERR_PEER, ERR_DIVERGED, ERR_PLUGIN, ERR_IO. A run that got to a checkpoint can be resumed
  */
 export async function train(config: TrainerConfig, options: TrainOptions = {}): Promise<OpenedRun> {
   const { allowChange = [], source, observers = [], watch } = options;
@@ -65,13 +68,21 @@ export async function train(config: TrainerConfig, options: TrainOptions = {}): 
   const inference = (): string[] => pluginsInInference(trainer);
   // What a record names stays in it, for people; only a file that the user names now is remembered (`rememberOrigin`).
   const named = source ?? before?.record.source;
-  const record = createRunRecord({ logEvery: options.logEvery, source: named, id, inference });
+  const record = createRunRecord({
+    logEvery: options.logEvery,
+    source: named,
+    id,
+    inference,
+    processes: () => trainer.group.size,
+  });
   const trainer: Trainer = new Trainer(config, [record.plugin, ...observers]);
   checkNames(config);
   watch?.(trainer.events);
   const note = before && olderNote(before.record, []);
   if (note !== undefined) trainer.events.emit("warning", { message: note });
-  if (before) checkContinues(before, trainer.config, { allowed: allowChange, source });
+  const { rank, size } = trainer.group;
+  if (before) checkContinues(before, trainer.config, { allowed: allowChange, source, processes: size });
+  if (rank > 0) return trainBeside(config, trainer, before, options);
 
   const { folder, lock, leave } = acquireFolder(trainer.config.name, options, before);
   try {
@@ -109,6 +120,29 @@ export async function train(config: TrainerConfig, options: TrainOptions = {}): 
   } finally {
     leave();
   }
+  return createRun(await openFolder(folder, { config }), { config });
+}
+
+/**
+ * A rank beside rank 0, which has the run's folder: this one reads that run's checkpoint, and has its own record in a temporary
+ * folder until the process ends.
+ */
+async function trainBeside(
+  config: TrainerConfig,
+  trainer: Trainer,
+  before: Resumable | undefined,
+  { signal, log }: TrainOptions,
+): Promise<OpenedRun> {
+  const folder = mkdtempSync(join(tmpdir(), `fitloop-rank-${trainer.group.rank}-`));
+  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+  const { checkpoint } = before ? chooseCheckpoint(before) : {};
+  const { dispose } = await trainer.fit({
+    signal,
+    folder,
+    log,
+    from: checkpoint && (() => fromCheckpoint(checkpoint)),
+  });
+  dispose();
   return createRun(await openFolder(folder, { config }), { config });
 }
 

@@ -106,7 +106,9 @@ const entryTypes = join(types, sources["."].replace(/\.ts$/, ".d.ts"));
 const chained = `import "${core}/dist/public/chained_ops/register_all_chained_ops.js";\n`;
 writeFileSync(entryTypes, chained + readFileSync(entryTypes, "utf8"));
 
-cpSync(join(root, "core/backend/install/quiet-loader.cc"), join(out, "native", "quiet-loader.cc"));
+for (const name of ["quiet-loader.cc", "group.cc"]) {
+  cpSync(join(root, "core/backend/install", name), join(out, "native", name));
+}
 cpSync(join(packageFolder("@tensorflow/tfjs-node-gpu"), "binding"), join(out, "native", "binding"), {
   recursive: true,
 });

@@ -50,6 +50,7 @@ const neutral: Record<string, Neutral> = {
   "cosine-restarts": { options: { minimum: rate } },
   cutmix: { options: { probability: 0 } },
   cutout: { options: { size: 0 } },
+  "data-parallel": { options: {} }, // alone, where no launcher names a rank
   "differential-lr": { options: { bottom: 1, head: 1 } },
   distill: { options: { teacher: "runs/teacher-1", alpha: 0 }, micro: { teacher: "runs/teacher-1" } },
   dropout: { options: { rate: 0 } },

@@ -7,6 +7,7 @@
  */
 
 import { TrainerError } from "../errors.js";
+import { alone, type Group, rowsOf } from "../group/group.js";
 import { resizeRegion } from "../image/resize.js";
 import { stream } from "../rng.js";
 import type { Data, Image, Rectangle, Sample, SourceImage, Split } from "./dataset.js";
@@ -20,6 +21,10 @@ export interface RawBatch {
   /** [size], places in the split. */
   readonly indices: Int32Array;
   readonly size: number;
+  /** The batch in all processes of the group: its places in the split, and which of them comes first here. */
+  readonly whole: { readonly indices: Int32Array; readonly from: number };
+  /** What this process' mean counts in the whole batch's: its share of the images. */
+  readonly share: number;
   readonly epoch: number;
   readonly batchInEpoch: number;
   readonly batchesInEpoch: number;
@@ -39,12 +44,16 @@ export interface LoaderOptions extends Pick<Data, "height" | "width" | "mean" | 
   transform?: (sample: Sample, epoch: number) => Sample;
   /** Leave out a last batch that is not full. Default: false. */
   dropLast?: boolean;
+  /** Each process reads its share of every batch. Default: this one alone. */
+  group?: Pick<Group, "rank" | "size">;
 }
 
 export interface Loader {
   readonly batchesInEpoch: number;
-  /** The batches of an epoch from `startBatch` (default 0) on. */
-  epoch(epoch: number, startBatch?: number): AsyncGenerator<RawBatch, void, void>;
+  /** Images in an epoch. */
+  readonly images: number;
+  /** The batches of an epoch from `startBatch` (default 0) on: all of them, or every so many. */
+  epoch(epoch: number, startBatch?: number, every?: number): AsyncGenerator<RawBatch, void, void>;
 }
 
 /**
@@ -52,7 +61,7 @@ export interface Loader {
  * image that cannot be read and ERR_PLUGIN for a transform that changes the size
  */
 export function createLoader(options: LoaderOptions): Loader {
-  const { split, height, width, batchSize, seed, shuffle, transform, dropLast = false } = options;
+  const { split, height, width, batchSize, seed, shuffle, transform, dropLast = false, group = alone } = options;
   if (!Number.isInteger(batchSize) || batchSize < 1) {
     throw new TrainerError("ERR_OPTION", `expected a whole number from 1 as batch size, got ${batchSize}.`);
   }
@@ -75,7 +84,11 @@ export function createLoader(options: LoaderOptions): Loader {
     return Int32Array.from({ length: split.length }, (_, place) => place);
   }
 
-  function assemble(decoded: readonly Image[], indices: Int32Array, epoch: number, batchInEpoch: number): RawBatch {
+  function assemble(
+    decoded: readonly Image[],
+    { indices, ...where }: Pick<RawBatch, "indices" | "whole" | "share" | "epoch" | "batchInEpoch">,
+  ): RawBatch {
+    const { epoch } = where;
     const size = indices.length;
     if (decoded.length !== size) {
       throw new TrainerError("ERR_DATA", `The data set: expected ${size} images from read, got ${decoded.length}.`);
@@ -94,10 +107,10 @@ export function createLoader(options: LoaderOptions): Loader {
       labels[n] = sample.label;
       normalise(sample.pixels, table, images, n * imageValues);
     }
-    return { images, labels, indices, size, epoch, batchInEpoch, batchesInEpoch };
+    return { images, labels, indices, size, batchesInEpoch, ...where };
   }
 
-  async function* epochFrom(epoch: number, startBatch = 0): AsyncGenerator<RawBatch, void, void> {
+  async function* epochFrom(epoch: number, startBatch = 0, every = 1): AsyncGenerator<RawBatch, void, void> {
     if (!Number.isInteger(startBatch) || startBatch < 0 || startBatch > batchesInEpoch) {
       throw new TrainerError(
         "ERR_OPTION",
@@ -105,20 +118,27 @@ export function createLoader(options: LoaderOptions): Loader {
       );
     }
     const order = orderOf(epoch);
-    const indicesOf = (batch: number): Int32Array => order.slice(batch * batchSize, (batch + 1) * batchSize);
+    const placeOf = (batchInEpoch: number) => {
+      const whole = order.slice(batchInEpoch * batchSize, (batchInEpoch + 1) * batchSize);
+      const [from, to] = rowsOf(whole.length, group);
+      // More processes than images: one without a share computes on an image that counts nothing.
+      const indices = whole.slice(from, Math.max(to, from + 1));
+      return { indices, whole: { indices: whole, from }, share: (to - from) / whole.length, epoch, batchInEpoch };
+    };
     async function read(batch: number): Promise<readonly Image[]> {
-      return readImages(options, indicesOf(batch), epoch);
+      return readImages(options, placeOf(batch).indices, epoch);
     }
     let ahead = startBatch < batchesInEpoch ? read(startBatch) : undefined;
-    for (let batch = startBatch; ahead; batch++) {
+    for (let batch = startBatch; ahead; batch += every) {
       const images = await ahead;
-      ahead = batch + 1 < batchesInEpoch ? read(batch + 1) : undefined;
+      ahead = batch + every < batchesInEpoch ? read(batch + every) : undefined;
       ahead?.catch(() => {}); // reported when its batch is due, or never if the consumer leaves before
-      yield assemble(images, indicesOf(batch), epoch, batch);
+      yield assemble(images, placeOf(batch));
     }
   }
 
-  return { batchesInEpoch, epoch: epochFrom };
+  const images = dropLast ? batchesInEpoch * batchSize : split.length;
+  return { batchesInEpoch, images, epoch: epochFrom };
 }
 
 /** Images at the data's size: whole, or the region of each that `region` chooses. */

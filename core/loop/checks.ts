@@ -1,6 +1,7 @@
 /** What a tap may return, hook by hook. Cheap: these checks run at every call. */
 import type * as tf from "@tensorflow/tfjs-core";
 import type { Rectangle, Sample, SourceImage } from "../data/dataset.js";
+import type { Group } from "../group/group.js";
 import type { Layer } from "../nn/layer.js";
 import { show } from "../options.js";
 import { type HookName, hookDefinitions } from "./hooks.js";
@@ -17,6 +18,11 @@ type Check<T> = (next: T, previous: T, args: readonly unknown[]) => string | und
 
 const layer: Check<Layer> = (next) =>
   typeof next.forward === "function" ? undefined : "expected a layer: { kind, forward, … }.";
+
+const processes: Check<Group> = (next) =>
+  typeof next.sum === "function" && next.rank >= 0 && next.rank < next.size
+    ? undefined
+    : `expected a group: { rank, size, start, sum }, got ${show(next)}.`;
 
 const order: Check<Int32Array> = (next, previous) => {
   if (!(next instanceof Int32Array)) return `expected places as Int32Array, got ${show(next)}.`;
@@ -140,6 +146,7 @@ const reason: Check<unknown> = (next) =>
   typeof next === "string" && next !== "" ? undefined : `expected a reason in words or undefined, got ${show(next)}.`;
 
 const checks = {
+  resolveGroup: processes,
   buildBlock: layer,
   buildHead: layer,
   buildNetwork: layer,

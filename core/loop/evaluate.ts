@@ -1,6 +1,7 @@
 /** Evaluation: inference over a split in its own order, true labels, no training hooks. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Loader } from "../data/loader.js";
+import { alone, type Group } from "../group/group.js";
 import { type Metric, rankOf } from "../metrics.js";
 import { forward } from "../nn/layer.js";
 import type { Loss } from "../nn/losses.js";
@@ -22,6 +23,8 @@ export interface EvaluateOptions {
   metrics?: readonly Metric[];
   /** Asked between batches; true ends the evaluation with what was seen so far thrown away. */
   cancelled?: () => boolean;
+  /** The processes that share the batches out. Default: this one alone. */
+  group?: Group;
 }
 
 /** The plain image. */
@@ -30,30 +33,69 @@ export const plainView = { name: "plain", apply: (images: tf.Tensor4D): tf.Tenso
 /** Evaluates a split; undefined when it was cancelled. */
 export async function evaluate(options: EvaluateOptions): Promise<Metrics | undefined> {
   const { model, classes, height, width, inputSize, loader, evaluation, cancelled, loss, metrics = [] } = options;
+  const { group = alone } = options;
   const perView: Float32Array[][] = evaluation.views.map(() => []);
   const labels: number[] = [];
-  for await (const raw of loader.epoch(0)) {
-    if (cancelled?.()) return undefined;
+  const places: number[] = [];
+  let stopped = false;
+  for await (const raw of loader.epoch(0, Math.min(group.rank, loader.batchesInEpoch), group.size)) {
+    stopped = cancelled?.() ?? false;
+    if (stopped) break;
     tf.tidy(() => {
       const images = tf.tensor4d(raw.images, [raw.size, height, width, 3]);
       const sized = ops.resize(images, inputSize, inputSize) as tf.Tensor4D;
       viewOutputs({ model, ...evaluation }, sized).forEach((rows, view) => perView[view]!.push(rows));
     });
     labels.push(...raw.labels);
+    places.push(...raw.indices);
     await new Promise(setImmediate);
   }
-  const views = perView.map((chunks) => joined(chunks));
+  const own = { views: perView.map((chunks) => joined(chunks)), labels };
+  if (group.size === 1 && stopped) return undefined;
+  const found = group.size === 1 ? own : ofAll(group, own, { places, stopped, classes, images: loader.images });
+  if (!found) return undefined;
+  const { views } = found;
   const probabilitiesOf = (some: readonly Float32Array[]): Float32Array => combineViews(some, evaluation, classes);
-  const first: Outputs = { probabilities: probabilitiesOf(views.slice(0, 1)), labels: Int32Array.from(labels) };
+  const first: Outputs = { probabilities: probabilitiesOf(views.slice(0, 1)), labels: Int32Array.from(found.labels) };
   const outputs = views.length === 1 ? first : { ...first, probabilities: probabilitiesOf(views) };
   return {
     ...figures(outputs, classes, loss),
-    count: labels.length,
+    count: found.labels.length,
     source: evaluation.source,
     ...(views.length > 1 ? { singleView: figures(first, classes, loss) } : {}),
     ...(metrics.length > 0 ? { more: moreFigures(outputs, classes, metrics) } : {}),
     outputs,
   };
+}
+
+/**
+ * The answers of all processes in one sum, each in its place among zeros: x + 0 is x to the bit. Undefined where one of them was
+ * told to stop.
+ */
+function ofAll(
+  group: Group,
+  own: { views: readonly Float32Array[]; labels: readonly number[] },
+  {
+    places,
+    stopped,
+    classes,
+    images,
+  }: { places: readonly number[]; stopped: boolean; classes: number; images: number },
+): { views: Float32Array[]; labels: Float32Array } | undefined {
+  const block = images * classes; // of a view
+  const slots = new Float32Array(own.views.length * block + images + 1);
+  const labelsAt = own.views.length * block;
+  places.forEach((place, row) => {
+    slots[labelsAt + place] = own.labels[row]!;
+    own.views.forEach((rows, view) =>
+      slots.set(rows.subarray(row * classes, (row + 1) * classes), view * block + place * classes),
+    );
+  });
+  slots[labelsAt + images] = Number(stopped);
+  const sum = tf.tidy(() => group.sum(tf.tensor1d(slots)).dataSync() as Float32Array);
+  if (sum[labelsAt + images]! > 0) return undefined;
+  const views = own.views.map((_, view) => sum.slice(view * block, (view + 1) * block));
+  return { views, labels: sum.subarray(labelsAt, labelsAt + images) };
 }
 
 /** How the views of an evaluation become one answer. */

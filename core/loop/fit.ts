@@ -47,6 +47,8 @@ export interface Fit {
   /** Where this process started: costs are measured from there. */
   readonly since: Position;
   readonly recovery: Recovery;
+  /** A process of the group was told to stop, and all know it. */
+  stopping: boolean;
   stopReason?: string;
   test?: Metrics;
   /** What the last evaluation used. */
@@ -72,7 +74,7 @@ export function beginFit(
       anchor,
     });
     const stopReason = position.ended ?? enough(config, position);
-    return { options, config, session, state, position, since: { ...position }, recovery, stopReason };
+    return { options, config, session, state, position, since: { ...position }, recovery, stopping: false, stopReason };
   } catch (error) {
     disposeState(state);
     throw error;
@@ -85,10 +87,14 @@ export function progressOf({ config, session: { stepsPerEpoch }, position }: Fit
   return { epoch: position.epoch, epochs, step: position.step, stepsPerEpoch, totalSteps: epochs * stepsPerEpoch };
 }
 
-export const isInterrupted = ({ options: { signal } }: Fit): boolean => signal?.aborted ?? false;
+/** Whether this process was told to stop. */
+export const isToldToStop = ({ options: { signal } }: Fit): boolean => signal?.aborted ?? false;
 
-export const interruption = ({ options: { signal } }: Fit): string | undefined =>
-  signal?.aborted ? `interrupted (${signal.reason ?? "stopped"})` : undefined;
+/** Whether the run ends for that: in a group once all processes know. */
+export const isInterrupted = (fit: Fit): boolean => (fit.session.group.size > 1 ? fit.stopping : isToldToStop(fit));
+
+export const interruption = (fit: Fit): string | undefined =>
+  isInterrupted(fit) ? `interrupted (${fit.options.signal?.reason ?? "stopped"})` : undefined;
 
 /** "max steps" once the config's `maxSteps` are done, "max time" once its `maxTime` is over. */
 export function enough({ maxSteps, maxTime }: ResolvedConfig, { step, seconds }: Position): string | undefined {

@@ -7,6 +7,7 @@
  */
 import type * as tf from "@tensorflow/tfjs-core";
 import type { Rectangle, Sample, SourceImage } from "../data/dataset.js";
+import type { Group } from "../group/group.js";
 import type { Layer } from "../nn/layer.js";
 import type { BlockInfo, HeadInfo, NetworkInfo } from "../nn/model.js";
 import type { Stream } from "../rng.js";
@@ -27,6 +28,11 @@ import type {
 
 /** What a tap of each hook is: its arguments and what it returns. */
 export interface HookSignatures {
+  /**
+   * When: a fit begins, before data and backend are loaded. Kind: waterfall. The processes that train the model together; it
+   * begins as this one alone.
+   */
+  resolveGroup(group: Group): Group;
   /** When: a model is built. Kind: waterfall. `branch` ends after its last norm, before the add. */
   buildBlock(branch: Layer, block: BlockInfo): Layer;
   /** When: a model is built. Kind: waterfall. The layer between pooled features and classifier. */
@@ -117,6 +123,7 @@ export interface HookDefinition {
 
 /** In the order in which they first fire. */
 export const hookDefinitions: Readonly<Record<HookName, HookDefinition>> = {
+  resolveGroup: { kind: "waterfall", arguments: ["group"] },
   buildBlock: { kind: "waterfall", arguments: ["branch", "block"] },
   buildHead: { kind: "waterfall", arguments: ["head", "info"] },
   buildNetwork: { kind: "waterfall", arguments: ["network", "info"] },

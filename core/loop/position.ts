@@ -89,11 +89,12 @@ export function mustBeNext({ epoch, batchInEpoch }: Position, given: RawBatch): 
 /** Counts a micro-batch that took `seconds`; the figures of the optimizer step where it ended one. */
 export function advance(
   position: Position,
-  { size }: RawBatch,
+  { whole: { indices } }: RawBatch,
   result: StepResult,
   seconds: number,
 ): StepFigures | undefined {
   const { window, sums } = position;
+  const size = indices.length;
   position.skipped = 0;
   position.microBatch++;
   position.batchInEpoch++;

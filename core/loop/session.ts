@@ -9,6 +9,7 @@ import { divide, limit, splitNotes, subset } from "../data/holdout.js";
 import { loadData } from "../data/load.js";
 import { createLoader, type Loader } from "../data/loader.js";
 import { TrainerError } from "../errors.js";
+import { alone, type Group } from "../group/group.js";
 import { monitorName } from "../monitor.js";
 import {
   forward,
@@ -31,6 +32,8 @@ import type { ParamGroup, Progress } from "./types.js";
 
 export interface Session {
   backend: Backend;
+  /** The processes that train together. */
+  group: Group;
   /** How functions of tensors are run; the session's caller disposes of it. */
   capture: Capture;
   data: Data;
@@ -58,19 +61,29 @@ export interface SessionOptions {
   warn: (message: string) => void;
   /** Whether any plugin taps a hook. */
   isTapped: (hook: HookName) => boolean;
+  /** The processes that train together. Default: this one alone. */
+  group?: Group;
 }
 
 /** Loads what a config names. @throws TrainerError ERR_DATA, ERR_BACKEND, ERR_OPTION */
 export async function createSession(
   config: ResolvedConfig,
   hooks: HookCalls,
-  { log, warn, isTapped }: SessionOptions,
+  { log, warn, isTapped, group = alone }: SessionOptions,
 ): Promise<Session> {
   const { seed, batchSize, holdout, limitTrain, limitTest, precision } = config;
   const needed = `precision "${precision}" needs the tensorflow backend, and this run has`;
   if (precision !== "float32" && config.backend === "wasm") throw new TrainerError("ERR_OPTION", `${needed} wasm.`);
   const data = await loadData(config.data, { log, warn });
   const backend = await loadBackend({ name: config.backend, log: warn });
+  if (config.maxTime !== undefined && group.size > 1) {
+    throw new TrainerError(
+      "ERR_OPTION",
+      "maxTime follows the clock of one process, and a group has several clocks. Set epochs or maxSteps in its place.",
+    );
+  }
+  const joined = await group.start(backend);
+  if (joined !== undefined) log?.(`${joined} ${sharesOf(batchSize, group, backend)}`);
   const classes = data.classes.length;
   if (precision !== "float32" && backend.name !== "tensorflow") {
     throw new TrainerError("ERR_OPTION", `${needed} ${backend.name}.`);
@@ -97,10 +110,12 @@ export async function createSession(
   }
   const test = data.test && limitTest !== undefined ? limit(data.test, limitTest, seed) : data.test;
 
-  const dropLast = leavesOneValue(model.layer, inputSize, train.length, batchSize);
-  if (dropLast)
-    warn(`The last batch of an epoch is one image, too few for batch norm over 1 × 1 maps. It is left out.`);
-  const samples = dropLast ? train.length - 1 : train.length;
+  const dropLast = leavesOneValue(model.layer, inputSize, train.length, batchSize, group.size);
+  if (dropLast) {
+    const what = group.size === 1 ? "one image" : "one image in a process";
+    warn(`The last batch of an epoch is ${what}, too few for batch norm over 1 × 1 maps. It is left out.`);
+  }
+  const samples = dropLast ? train.length - (train.length % batchSize) : train.length;
 
   const common = { ...sizesOf(data), batchSize, seed };
   const loaders = {
@@ -109,6 +124,7 @@ export async function createSession(
       split: train,
       shuffle: true,
       dropLast,
+      group,
       order: isTapped("resolveOrder") ? (order, labels, epoch) => hooks.resolveOrder(order, labels, epoch) : undefined,
       region: isTapped("resolveCrop") ? (crop, source, epoch) => hooks.resolveCrop(crop, source, epoch) : undefined,
       transform: isTapped("beforeSample") ? (sample, epoch) => hooks.beforeSample(sample, epoch) : undefined,
@@ -120,6 +136,7 @@ export async function createSession(
   const stepsAt = stepPlaces(loaders.train.batchesInEpoch, samples, batchSize, hooks, groups);
   return {
     backend,
+    group,
     capture: config.capture ? createCapture(warn) : eager,
     // The indices below are places in what the limits left.
     data: { ...data, train: available, validation: data.validation && split.validation, test },
@@ -138,18 +155,38 @@ export async function createSession(
   };
 }
 
+/** How a batch is shared out; @throws TrainerError ERR_OPTION for a batch with fewer images than processes */
+function sharesOf(batchSize: number, { size }: Group, { threads }: Backend): string {
+  if (batchSize < size) {
+    throw new TrainerError(
+      "ERR_OPTION",
+      `expected a batch of at least one image for each of ${size} processes, got batchSize ${batchSize}. Raise it.`,
+    );
+  }
+  const [least, most] = [Math.floor(batchSize / size), Math.ceil(batchSize / size)];
+  const each = least === most ? String(least) : `${least} or ${most}`;
+  return `Each trains on ${each} of the ${batchSize} images of a batch, with ${threads} thread${threads === 1 ? "" : "s"}.`;
+}
+
 /**
  * Whether the last batch of an epoch must be left out, since a norm would see one value a channel: its variance is zero,
  * and what it passes on is a constant.
  *
  * @throws TrainerError ERR_OPTION where that is so for every batch
  */
-function leavesOneValue(layer: Layer, inputSize: number, images: number, batchSize: number): boolean {
+function leavesOneValue(
+  layer: Layer,
+  inputSize: number,
+  images: number,
+  batchSize: number,
+  processes: number,
+): boolean {
   const last = images % batchSize;
-  if (batchSize > 1 && last !== 1) return false;
+  const isAlone = (batch: number): boolean => batch > 0 && Math.floor(batch / processes) <= 1;
+  if (!isAlone(batchSize) && !isAlone(last)) return false;
   const norm = normOverOnePosition(layer, inputSize);
   if (norm === undefined) return false;
-  if (batchSize > 1 && images > 1) return true;
+  if (!isAlone(batchSize) && images > batchSize) return true;
   throw new TrainerError(
     "ERR_OPTION",
     `Batch norm "${norm}" sees one value per channel: expected more than one image in a batch, or maps larger than ` +

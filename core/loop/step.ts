@@ -8,9 +8,10 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Capture } from "../backend/graph/capture.js";
-import type { Compute, Reject, Tensors } from "../backend/graph/recorder.js";
+import type { Compute, Draw, Reject, Tensors } from "../backend/graph/recorder.js";
 import type { RawBatch } from "../data/loader.js";
 import { TrainerError } from "../errors.js";
+import type { Group } from "../group/group.js";
 import { countTop1 } from "../metrics.js";
 import { valueAndGradients } from "../nn/backward.js";
 import { computeJoined } from "../nn/join.js";
@@ -56,12 +57,16 @@ export interface StepContext {
   afterStepTaps: readonly AfterStepTap[];
   /** Runs the two functions of tensors that a step is made of. */
   capture: Capture;
+  /** The processes that share a step's images. */
+  group: Group;
 }
 
 export interface StepResult {
   loss: number;
   /** Images whose true label had the largest logit, alone (`countTop1`). */
   correct: number;
+  /** Processes that were told to stop; all learn it in the same step. */
+  stopping: number;
   /** Whether the optimizer stepped, and with what. */
   stepped?: { learningRate: number; gradientNorm: number };
 }
@@ -100,9 +105,9 @@ export function runStep(
   context: StepContext,
   state: TrainState,
   raw: RawBatch,
-  at: { microBatch: number; progress: Progress },
+  at: { microBatch: number; progress: Progress; stopping?: boolean },
 ): StepResult {
-  const { hooks, groups, model, capture } = context;
+  const { hooks, groups, model, capture, group } = context;
   return tf.tidy(() => {
     const step: Mutable<Step> = {
       epoch: raw.epoch,
@@ -110,7 +115,7 @@ export function runStep(
       microBatch: at.microBatch,
       batchInEpoch: raw.batchInEpoch,
       batchesInEpoch: raw.batchesInEpoch,
-      samples: raw.size,
+      samples: raw.whole.indices.length,
       share: at.progress.step / at.progress.totalSteps,
       groups,
       weights: state.weights,
@@ -118,7 +123,7 @@ export function runStep(
     const batch = hooks.beforeBatch(toBatch(context, raw), step);
     step.batch = batch;
 
-    const random = (path: string, shape: number[]): tf.Tensor => uniform(context.seed, path, at.microBatch, shape);
+    const random = (path: string, shape: number[]): tf.Tensor => uniform(context.seed, path, at.microBatch, shape, raw);
     const mustBeFinite = (what: string, value: number, gradients?: Gradients): void => {
       if (Number.isFinite(value)) return;
       throw new DivergedError({
@@ -129,19 +134,24 @@ export function runStep(
         step: at.progress.step,
         microBatch: at.microBatch,
         learningRate: hooks.resolveLearningRate(context.learningRate, at.progress),
-        samples: [...raw.indices],
+        samples: [...raw.whole.indices],
       });
     };
 
-    const passes = capture.run(
+    const share = group.size > 1 ? { share: tf.scalar(raw.share, "float32") } : undefined;
+    const own = capture.run(
       "forward and backward pass",
       differentiate(context, step),
-      differentiated(state, step),
+      { ...differentiated(state, step), ...share },
       random,
     );
-    step.logits = passes.logits as tf.Tensor2D;
+    step.logits = own.logits as tf.Tensor2D;
+    const ownCorrect = countTop1(step.logits.dataSync() as Float32Array, context.classes, raw.labels);
+    const counts = [raw.share > 0 ? ownCorrect : 0, Number(at.stopping ?? false)];
+    // Everything below is the same in all processes.
+    const passes = share ? summed(context, own, counts, random) : own;
+    const [correct, stopping] = (passes.counts ? [...passes.counts.dataSync()] : counts) as [number, number];
     step.loss = numberIn(passes.loss!);
-    const correct = countTop1(step.logits.dataSync() as Float32Array, context.classes, raw.labels);
     mustBeFinite("loss", step.loss);
     mustBeFinite("sum of the running statistics' squares", numberIn(passes.squares!));
     const buffers = under("buffer/", passes);
@@ -150,7 +160,7 @@ export function runStep(
     if (hooks.shouldStep(step) === false) {
       mustBeFinite("sum of the gradients' squares", numberIn(ops.squaredNorm([...gradients.values()])), gradients);
       commit(state.weights, buffers);
-      return { loss: step.loss, correct };
+      return { loss: step.loss, correct, stopping };
     }
     const learningRate = hooks.resolveLearningRate(context.learningRate, at.progress);
     step.learningRate = learningRate;
@@ -174,7 +184,7 @@ export function runStep(
     commit(state.slots, under("slot/", next));
     commit(state.taps, under("tap/", next));
     hooks.onStep({ ...step, weights: state.weights });
-    return { loss: step.loss, correct, stepped: { learningRate, gradientNorm } };
+    return { loss: step.loss, correct, stopping, stepped: { learningRate, gradientNorm } };
   });
 }
 
@@ -208,7 +218,8 @@ function differentiated({ weights }: TrainState, step: Step): Tensors {
 
 /**
  * The loss of a batch, its logits, the next running statistics (`buffer/`) with the sum of their squares, and the
- * gradients of what trains (`gradient/`).
+ * gradients of what trains (`gradient/`). With a `share` also the message to the other processes: what they sum, in one
+ * vector, times that share of the whole batch.
  */
 const differentiate =
   ({ model, hooks, isPure, loss }: StepContext, step: Mutable<Step>): Compute =>
@@ -239,7 +250,7 @@ const differentiate =
       );
       const named = trained.flatMap((name, index) => (gradients[index] ? [[name, gradients[index]!] as const] : []));
       const buffers = [...kept].flatMap(([name, each]) => (name.startsWith("buffer/") ? [each] : []));
-      return {
+      const found: Tensors = {
         loss: value,
         squares: ops.squaredNorm(buffers),
         ...prefixed("gradient/", named),
@@ -248,10 +259,35 @@ const differentiate =
           [...kept].map(([name, each]) => [name, each.clone()] as const),
         ),
       };
+      if (!inputs.share) return found;
+      const vectors = summedOf(found).map(([, each]) => tf.reshape(each, [-1]) as tf.Tensor1D);
+      return { ...found, message: tf.mul(tf.concat(vectors), inputs.share) };
     } finally {
       for (const value of kept.values()) value.dispose();
     }
   };
+
+// -------------------------------------------------------------------------------------------- the sum of the processes
+
+/** What processes sum: the loss, running statistics and gradients, each process' mean times its share. */
+const summedOf = (passes: Tensors): [name: string, value: tf.Tensor][] =>
+  Object.entries(passes).filter(([name]) => name === "loss" || /^(buffer|gradient)\//.test(name));
+
+/**
+ * The same figures of the whole batch: one message, then apart again. NaN and infinity in one process are in all sums, so
+ * what is decided about them is decided alike. `counts` are summed as they are.
+ */
+function summed({ group, capture }: StepContext, own: Tensors, counts: readonly number[], draw: Draw): Tensors {
+  const layout = summedOf(own).map(([name, { shape, size }]) => ({ name, shape, size }));
+  const apart: Compute = ({ sum }) => {
+    const vectors = tf.split(sum!, [...layout.map(({ size }) => size), counts.length]);
+    const parts = layout.map(({ name, shape }, at) => [name, tf.reshape(vectors[at]!, shape)] as const);
+    const buffers = parts.flatMap(([name, value]) => (name.startsWith("buffer/") ? [value] : []));
+    return { ...Object.fromEntries(parts), counts: vectors.at(-1)!, squares: ops.squaredNorm(buffers) };
+  };
+  const sum = group.sum(tf.concat([own.message as tf.Tensor1D, tf.tensor1d([...counts])]));
+  return capture.run("sum of the processes", apart, { sum }, draw);
+}
 
 /** What differs from step to step, and what of a batch is no tensor. */
 const changing = ["step", "share", "microBatch", "batchInEpoch", "loss", "learningRate"] as const;
@@ -402,9 +438,14 @@ function toBatch({ classes, height, width, inputSize }: StepContext, raw: RawBat
   };
 }
 
-/** Uniform numbers for a random layer: a function of seed, layer and micro-batch, made here so that they can be fed. */
-function uniform(seed: number, path: string, microBatch: number, shape: number[]): tf.Tensor {
+/**
+ * Uniform numbers for a random layer: a function of seed, layer and micro-batch, made here so that they can be fed. Drawn for the
+ * whole batch, of which these are the rows of this process.
+ */
+function uniform(seed: number, path: string, microBatch: number, shape: number[], raw: RawBatch): tf.Tensor {
   const random = stream(seed, `layer/${path}`, microBatch);
   const size = tf.util.sizeFromShape(shape);
+  const before = shape[0] === raw.size ? (size / raw.size) * raw.whole.from : 0;
+  for (let n = 0; n < before; n++) random.uniform();
   return tf.tensor(Float32Array.from({ length: size }, random.uniform), shape, "float32");
 }

@@ -1,9 +1,12 @@
 /** The loop. Everything a run can do beyond it is a plugin at one of its hooks; docs/hooks.md shows them in order. */
+import { createHash } from "node:crypto";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Emitter } from "mitt";
-import { type ResolvedConfig, resolveConfig, type TrainerConfig } from "../config/config.js";
+import { packageVersion } from "../backend/install/native-sources.js";
+import { configRecord, type ResolvedConfig, resolveConfig, type TrainerConfig } from "../config/config.js";
 import type { RawBatch } from "../data/loader.js";
 import { reasonOf, TrainerError } from "../errors.js";
+import { alone, type Group, mustAgree } from "../group/group.js";
 import type { Weights } from "../nn/layer.js";
 import { prepareTapState } from "./after-step.js";
 import { checkComposition } from "./composition.js";
@@ -17,6 +20,7 @@ import {
   type FitResult,
   interruption,
   isInterrupted,
+  isToldToStop,
   progressOf,
 } from "./fit.js";
 import { createHooks, type HookSet } from "./hook-set.js";
@@ -40,6 +44,7 @@ export class Trainer {
   /** Hints about the composition of plugins; `plan` prints them. */
   readonly hints: readonly string[];
   readonly #plugins: readonly AppliedPlugin[];
+  #group: Group | undefined;
   #used = false;
 
   /** `extensions` are applied after the config's plugins and are no part of its record. */
@@ -58,13 +63,19 @@ export class Trainer {
     this.#plugins = applyPlugins(this.config, this.hooks, this.events, extensions);
   }
 
-  /** Loads data, backend and model; `fit` and `plan` begin with it. */
-  prepare(log?: (line: string) => void): Promise<Session> {
+  /** The processes that a fit trains with. @throws TrainerError ERR_OPTION where this one cannot be a member */
+  get group(): Group {
+    return (this.#group ??= this.hooks.call.resolveGroup(alone));
+  }
+
+  /** Loads data, backend and model; `fit` and `plan` begin with it. `group` are the processes that train together. */
+  prepare(log?: (line: string) => void, group: Group = alone): Promise<Session> {
     const tapped = new Set(this.hooks.taps().map(({ hook }) => hook));
     return createSession(this.config, this.hooks.call, {
       log,
       warn: (message) => this.#warn(message),
       isTapped: (hook) => tapped.has(hook),
+      group,
     });
   }
 
@@ -81,7 +92,7 @@ export class Trainer {
     let result: FitResult | undefined;
     const failures: TrainerError[] = []; // at the end; a failure of the run itself goes first
     try {
-      session = await this.prepare(options.log);
+      session = await this.prepare(options.log, this.group);
       options.checkData?.(session.data);
       fit = beginFit(options, this.config, session, this.#plugins, this.events);
       const summary = await this.#fit(fit);
@@ -117,6 +128,7 @@ export class Trainer {
 
   async #start(fit: Fit): Promise<void> {
     const { config, session, options } = fit;
+    mustAgree(session.group, () => agreed(fit)); // before anything is written
     if (options.from === undefined) await this.#takeFirstWeights(fit);
     await this.hooks.call.onFitStart(this.#contextOf(fit));
     if (config.maxTime !== undefined) {
@@ -125,6 +137,7 @@ export class Trainer {
       );
     }
     tf.tidy(() => prepareTapState(this.hooks.afterStepTaps(), fit.state, options.from !== undefined));
+    mustAgree(session.group, () => ({ "first weights": digestOf(fit.state.weights) }));
     const { parameters, backend, threads, seed } = this.#summaryOf(fit);
     const { totalSteps } = progressOf(fit);
     this.events.emit("fit:start", {
@@ -183,10 +196,12 @@ export class Trainer {
     mustBeNext(position, raw);
     let result: StepResult;
     try {
-      result = runStep(context, state, raw, { microBatch: position.microBatch, progress: progressOf(fit) });
+      const stopping = isToldToStop(fit);
+      result = runStep(context, state, raw, { microBatch: position.microBatch, progress: progressOf(fit), stopping });
     } catch (error) {
       return recovery.recover(error, session.stepsAt[position.batchInEpoch]!);
     }
+    fit.stopping ||= result.stopping > 0;
     const figures = advance(position, raw, result, (performance.now() - since) / 1000);
     if (figures) this.events.emit("step", { ...progressOf(fit), ...figures });
     recovery.mark("step");
@@ -208,6 +223,7 @@ export class Trainer {
     await call.onEpochEnd(summary);
     this.events.emit("epoch:end", epochRecord(summary));
     position.ended = call.shouldStop(summary);
+    mustAgree(session.group, () => ({ "answer of shouldStop": position.ended ?? "" }));
     fit.stopReason ??= interruption(fit) ?? position.ended;
     if (whole && !isInterrupted(fit)) fit.recovery.mark("epoch");
   }
@@ -236,15 +252,17 @@ export class Trainer {
     const { session } = fit;
     const loader = session.loaders[split];
     if (!loader) return undefined;
-    const cancelled = (): boolean => isInterrupted(fit);
+    const { group } = session;
     const found = await evaluate({
       ...sizesOf(session),
       loader,
       evaluation,
-      cancelled,
+      group,
+      cancelled: () => isToldToStop(fit),
       loss: this.config.loss,
       metrics: this.config.metrics,
     });
+    fit.stopping ||= !found;
     if (!found) return undefined;
     const metrics = await this.hooks.call.afterEvaluate(found, progressOf(fit));
     const purpose = split === "test" ? "test" : evaluation.purpose;
@@ -277,6 +295,7 @@ export class Trainer {
       isPure: hooks.isPure,
       afterStepTaps: hooks.afterStepTaps(),
       capture: session.capture,
+      group: session.group,
       rules: session.rules,
       loss: config.loss,
       learningRate: config.learningRate * position.rateFactor,
@@ -327,6 +346,28 @@ function mustBeFinite(split: string, loss: number | undefined): void {
     `The ${split} loss at the end is ${loss}: the weights that the run ends with give no finite answer. ` +
       "Lower the learning rate, add warmup or gradient clipping, and check what changes the evaluated weights.",
   );
+}
+
+/** What every process of a group must have alike before the first step. */
+function agreed({ config, session, state, position }: Fit): Record<string, string | Uint8Array> {
+  const { name: _, ...settings } = configRecord(config);
+  return {
+    config: JSON.stringify(settings),
+    "data set": session.data.fingerprint,
+    backend: JSON.stringify([packageVersion(), session.backend.version, session.backend.threads]),
+    "resume point": JSON.stringify([position.epoch, position.microBatch]),
+    "state of weights and optimizer": digestOf(new Map([...state.weights, ...state.slots])),
+  };
+}
+
+/** SHA-256 over all values, in the map's order. */
+function digestOf(values: Weights): Uint8Array {
+  const hash = createHash("sha256");
+  for (const value of values.values()) {
+    const { buffer, byteOffset, byteLength } = value.dataSync() as Float32Array;
+    hash.update(new Uint8Array(buffer, byteOffset, byteLength));
+  }
+  return hash.digest();
 }
 
 const sizesOf = ({ data, model, inputSize }: Session) => ({

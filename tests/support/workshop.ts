@@ -166,10 +166,11 @@ export function openWorkshop(): Workshop {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), "fitloop-install-")));
   const at = (...names: string[]): string => join(folder, ...names);
   const cache = at("cache");
-  const sources = { binding: at("binding"), nodeApi: at("node-api"), loader: at("loader.cc") };
+  const sources = { binding: at("binding"), nodeApi: at("node-api"), loader: at("loader.cc"), group: at("group.cc") };
   for (const name of ["bin", "nothing", "binding", "node-api"]) mkdirSync(at(name));
   writeFileSync(at("binding", "tiny.cc"), "// the binding\n");
   writeFileSync(sources.loader, "// the loader\n");
+  writeFileSync(sources.group, "// the group\n");
   for (const [name, script] of [
     [at("bin", "python3"), pip(folder)],
     [at("tiny-c++"), compiler(folder)],

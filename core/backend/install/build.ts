@@ -19,9 +19,12 @@ export interface Build {
   signal?: AbortSignal;
 }
 
+/** Calls of the binding that the linker hands over to `group.cc`. */
+const handedOver = ["TFE_NewContext", "napi_define_properties"] as const;
+
 /** Compiles the addon and its loader into the directory (about 10 s); returns the compiler's own name for the record. */
 export async function buildAddon({ compiler, platform, sources, directory, signal }: Build): Promise<string> {
-  const { addon, flags, link, quietLoader } = toolchainOf(platform);
+  const { addon, flags, link, quietLoader, groups } = toolchainOf(platform);
   const units = (await readdir(sources.binding)).filter((name) => name.endsWith(".cc")).sort();
   try {
     if (platform.startsWith("win32-")) await makeNodeLibraries(sources, directory, signal);
@@ -32,6 +35,7 @@ export async function buildAddon({ compiler, platform, sources, directory, signa
         `-I${sources.nodeApi}`,
         `-I${join(directory, "tensorflow", "include")}`,
         ...units.map((name) => join(sources.binding, name)),
+        ...(groups ? [sources.group, ...handedOver.map((name) => `-Wl,--wrap=${name}`), "-lpthread"] : []),
         "-o",
         join(directory, addon),
         ...link(directory),

@@ -20,6 +20,8 @@ export interface NativeSources {
   nodeApi: string;
   /** The file of our own that loads the binding. */
   loader: string;
+  /** The file of our own that joins TensorFlow's collective runtime, a part of the addon on Linux. */
+  group: string;
 }
 
 /** The folder of this package's package.json, from the sources and from the bundle alike. */
@@ -39,6 +41,7 @@ export const packageVersion = (): string =>
   (JSON.parse(readFileSync(join(packageRoot(), "package.json"), "utf8")) as { version: string }).version;
 
 const loaderSource = "quiet-loader.cc";
+const groupSource = "group.cc";
 
 /** Finds the sources: `native/` of the packed package first, else the packages in node_modules. */
 export function findNativeSources(root = packageRoot()): NativeSources {
@@ -46,6 +49,7 @@ export function findNativeSources(root = packageRoot()): NativeSources {
     binding: join(root, "native", "binding"),
     nodeApi: join(root, "native", "include"),
     loader: join(root, "native", loaderSource),
+    group: join(root, "native", groupSource),
   };
   if (existsSync(packed.binding)) return packed;
   const require = createRequire(join(root, "package.json"));
@@ -54,6 +58,7 @@ export function findNativeSources(root = packageRoot()): NativeSources {
       binding: join(dirname(require.resolve("@tensorflow/tfjs-node-gpu/package.json")), "binding"),
       nodeApi: join(dirname(require.resolve("node-api-headers/package.json")), "include"),
       loader: join(root, "core", "backend", "install", loaderSource),
+      group: join(root, "core", "backend", "install", groupSource),
     };
   } catch (cause) {
     throw new TrainerError(
@@ -69,7 +74,7 @@ export function findNativeSources(root = packageRoot()): NativeSources {
 export function hashSources(sources: NativeSources, compileFlags: readonly string[]): string {
   const hash = createHash("sha256").update(compileFlags.join(" "));
   const binding = readdirSync(sources.binding).sort();
-  for (const path of [...binding.map((name) => join(sources.binding, name)), sources.loader]) {
+  for (const path of [...binding.map((name) => join(sources.binding, name)), sources.loader, sources.group]) {
     const content = readFileSync(path);
     hash.update(`${basename(path)}\0${content.length}\0`).update(content);
   }

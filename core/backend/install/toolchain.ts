@@ -8,6 +8,8 @@ export interface Toolchain {
   readonly addon: string;
   /** Whether there is a loader that hides TensorFlow's messages; it needs Linux's memory files. */
   readonly quietLoader: boolean;
+  /** Whether the addon can join a group of processes: our unit needs GNU's linker and ELF. */
+  readonly groups: boolean;
   readonly flags: readonly string[];
   /** Asked in this order, after `$CXX`; all take gcc's options. */
   readonly compilers: readonly string[];
@@ -23,6 +25,7 @@ const linux: Toolchain = {
   libraries: ["libtensorflow_cc.so.2", "libtensorflow_framework.so.2"],
   addon: "tfjs_binding.node",
   quietLoader: true,
+  groups: true,
   flags: [...optimised, "-fPIC", ...loadable],
   compilers: ["g++", "c++", "clang++"],
   compilerHint: "Debian, Ubuntu: apt install g++; Fedora: dnf install gcc-c++",
@@ -38,6 +41,7 @@ const mac: Toolchain = {
   libraries: ["libtensorflow_cc.2.dylib", "libtensorflow_framework.2.dylib"],
   addon: "tfjs_binding.node",
   quietLoader: false,
+  groups: false,
   flags: [...optimised, "-fPIC", ...loadable],
   compilers: ["clang++", "c++"],
   compilerHint: "xcode-select --install",
@@ -56,6 +60,7 @@ const windows: Toolchain = {
   libraries: ["python/_pywrap_tensorflow_common.dll", "python/_pywrap_tensorflow_common.dll.if.lib"],
   addon: "tensorflow/python/tfjs_binding.node", // Windows looks for an addon's libraries beside it
   quietLoader: false,
+  groups: false,
   flags: [...optimised, ...loadable],
   compilers: ["clang++", "g++"],
   compilerHint: "winget install LLVM.LLVM, with the C++ build tools of Visual Studio",

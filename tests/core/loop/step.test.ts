@@ -4,6 +4,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { eager } from "../../../core/backend/graph/capture.js";
 import type { RawBatch } from "../../../core/data/loader.js";
+import { alone } from "../../../core/group/group.js";
 import { adamw, type Hooks, loadBackend, losses, ops, type Plugin, sgd } from "../../../core/index.js";
 import { createHooks } from "../../../core/loop/hook-set.js";
 import { defaultGroups } from "../../../core/loop/session.js";
@@ -22,11 +23,14 @@ function raw(size: number, change: (images: Float32Array) => void = () => undefi
   const random = stream(1, "images", size);
   const images = Float32Array.from({ length: size * 8 * 8 * 3 }, random.normal);
   change(images);
+  const indices = Int32Array.from({ length: size }, (_, row) => row);
   return {
     images,
     labels: Int32Array.from({ length: size }, (_, row) => row % 4),
-    indices: Int32Array.from({ length: size }, (_, row) => row),
+    indices,
     size,
+    whole: { indices, from: 0 },
+    share: 1,
     epoch: 0,
     batchInEpoch: 0,
     batchesInEpoch: 2,
@@ -61,6 +65,7 @@ function prepared(
       isPure: hooks.isPure,
       afterStepTaps: hooks.afterStepTaps(),
       capture: eager,
+      group: alone,
     },
     state: initialState(initialWeights(model.layer, 1), updateRules(model, optimizer)),
   };

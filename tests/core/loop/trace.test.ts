@@ -10,6 +10,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { createCapture } from "../../../core/backend/graph/capture.js";
 import { loadBackend } from "../../../core/backend/index.js";
 import { resolveConfig } from "../../../core/config/config.js";
+import { alone } from "../../../core/group/group.js";
 import { createEvents } from "../../../core/loop/events.js";
 import { createHooks } from "../../../core/loop/hook-set.js";
 import { applyPlugins } from "../../../core/loop/plugin-instances.js";
@@ -112,15 +113,19 @@ describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
         isPure: hooks.isPure,
         afterStepTaps: hooks.afterStepTaps(),
         capture,
+        group: alone,
       };
+      const indices = Int32Array.from({ length: size }, (_, index) => index);
       const { loss } = runStep(
         context,
         state,
         {
           images: toFloat32(images)!.slice(step * perBatch, (step + 1) * perBatch),
           labels: Int32Array.from(labels.data as Int32Array).slice(step * size, (step + 1) * size),
-          indices: Int32Array.from({ length: size }, (_, index) => index),
+          indices,
           size,
+          whole: { indices, from: 0 },
+          share: 1,
           epoch: 0,
           batchInEpoch: step,
           batchesInEpoch: steps,

@@ -47,14 +47,17 @@ describe("an entry's name", () => {
     const binding = join(root, "binding");
     mkdirSync(binding);
     const loader = join(root, "loader.cc");
+    const group = join(root, "group.cc");
     writeFileSync(loader, "");
-    const hash = (...flags: string[]): string => hashSources({ binding, nodeApi: "", loader }, flags);
+    writeFileSync(group, "");
+    const hash = (...flags: string[]): string => hashSources({ binding, nodeApi: "", loader, group }, flags);
     const seen = new Set([hash("-O2")]);
     const changes = [
       () => writeFileSync(join(binding, "a.cc"), "bc"),
       () => writeFileSync(join(binding, "a.cc"), "bd"),
       () => writeFileSync(join(binding, "a.h"), ""),
       () => writeFileSync(loader, "d"),
+      () => writeFileSync(group, "e"),
     ];
     for (const change of changes) {
       change();

@@ -126,7 +126,7 @@ describe("a fresh machine", () => {
   });
 
   it("loads the addon that a real compiler makes, also from where the folder is moved to", async () => {
-    const real = { ...findNativeSources(), binding: shop.sources.binding };
+    const real = { ...findNativeSources(), binding: shop.sources.binding, group: shop.sources.group };
     writeFileSync(join(real.binding, "tiny.cc"), tinyBinding);
     const files: Files = { ...wheelFiles, "tensorflow/include/tensorflow/c/c_api.h": tinyHeader };
     vi.unstubAllEnvs();

@@ -32,6 +32,7 @@ async function callsOn(platform: string): Promise<string[]> {
       binding: join(folder, "binding"),
       nodeApi: join(folder, "node", "include"),
       loader: join(folder, "loader.cc"),
+      group: join(folder, "group.cc"),
     },
   });
   return readFileSync(join(folder, "calls"), "utf8").trim().replaceAll(folder, "@").split("\n");
@@ -61,7 +62,11 @@ it("of Windows makes import libraries for Node first, and puts the addon beside 
   ]);
 });
 
-it("of Linux builds the quiet loader too", async () => {
-  expect(await callsOn("linux-arm64")).toHaveLength(3);
+it("of Linux has our unit for groups of processes, and builds the quiet loader too", async () => {
+  const calls = await callsOn("linux-arm64");
+  expect(calls).toHaveLength(3);
+  expect(calls[0]).toContain(
+    "@/group.cc -Wl,--wrap=TFE_NewContext -Wl,--wrap=napi_define_properties -lpthread -o @/entry/tfjs_binding.node",
+  );
   expect(toolchainOf("linux-arm64")).toBe(toolchainOf("linux-x64"));
 });

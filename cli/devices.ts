@@ -1,0 +1,137 @@
+/** `--devices N`: starts the ranks of a group on this machine, and ends with them. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { createServer } from "node:net";
+import { availableParallelism } from "node:os";
+import { exitCodes, TrainerError } from "../core/errors.js";
+import { membershipOf } from "../core/group/membership.js";
+import { stream } from "../core/rng.js";
+import { tell } from "./terminal.js";
+
+/** How long the other ranks may take to end once one has failed. They notice a lost one by themselves. */
+const graceMilliseconds = 60_000;
+
+/** Lines of a rank's output that are kept. */
+const keptLines = 200;
+
+interface Rank {
+  readonly child: ChildProcess;
+  readonly lines: string[];
+  readonly ended: Promise<number>;
+}
+
+/**
+ * Runs the command once for each device, as ranks of one group. Rank 0 has the terminal; of the others one sees why they failed.
+ *
+ * @param words the command line without the program's name
+ * @returns the exit code of the rank that failed first by itself, of a lost rank only where none did
+ */
+export async function trainOnDevices(devices: number, words: readonly string[]): Promise<number> {
+  const rank = membershipOf(process.env, { hosts: ["localhost"], port: 1024, insecureNetwork: true });
+  if (rank) {
+    throw new TrainerError(
+      "ERR_OPTION",
+      `--devices starts the processes itself, and this one is a rank already (${rank.source}). Remove one of the two.`,
+    );
+  }
+  const hosts = (await freePorts(devices)).map((port) => `127.0.0.1:${port}`).join();
+  const command = words.filter(
+    (word, at) => word !== "--devices" && words[at - 1] !== "--devices" && !word.startsWith("--devices="),
+  );
+  const ranks = Array.from({ length: devices }, (_, each) => startRank(each, devices, hosts, command));
+  const stop = passSignals(ranks);
+  const failed = Promise.race(
+    ranks.map(({ ended }) => ended.then((code) => (code === exitCodes.done ? new Promise<never>(() => {}) : code))),
+  );
+  void failed.then(() => endOthers(ranks));
+  const codes = await Promise.all(ranks.map(({ ended }) => ended));
+  stop();
+  const [first] = codes;
+  if (first === exitCodes.done || first === exitCodes.peer)
+    codes.forEach((code, each) => explain(each, code, ranks[each]!));
+  const own = codes.filter((code) => code !== exitCodes.done && code !== exitCodes.peer && code !== killed);
+  return own[0] ?? (codes.every((code) => code === exitCodes.done) ? exitCodes.done : exitCodes.peer);
+}
+
+/** Stands for a rank that a signal ended. */
+const killed = -1;
+
+function startRank(rank: number, size: number, hosts: string, words: readonly string[]): Rank {
+  const { env } = process;
+  const threads = Math.max(1, Math.floor(availableParallelism() / size));
+  const child = spawn(process.execPath, [...process.execArgv, process.argv[1]!, ...words], {
+    detached: true, // a terminal's Ctrl-C comes to this process alone, which passes it on
+    stdio: rank === 0 ? ["inherit", "inherit", "inherit", "ipc"] : ["ignore", "pipe", "pipe", "ipc"],
+    env: {
+      ...env,
+      RANK: String(rank),
+      WORLD_SIZE: String(size),
+      LOCAL_RANK: String(rank),
+      LOCAL_WORLD_SIZE: String(size),
+      MASTER_ADDR: "127.0.0.1",
+      FITLOOP_HOSTS: hosts,
+      TF_NUM_INTRAOP_THREADS: env.TF_NUM_INTRAOP_THREADS ?? String(threads),
+      CUDA_VISIBLE_DEVICES: env.CUDA_VISIBLE_DEVICES?.split(",")[rank] ?? String(rank),
+    },
+  });
+  const lines: string[] = [];
+  let rest = "";
+  for (const output of [child.stdout, child.stderr]) {
+    output?.setEncoding("utf8").on("data", (text: string) => {
+      const parts = (rest + text).split("\n");
+      rest = parts.pop()!;
+      lines.push(...parts);
+      lines.splice(0, lines.length - keptLines);
+    });
+  }
+  const ended = new Promise<number>((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (code) => resolve(code ?? killed));
+  });
+  return { child, lines, ended };
+}
+
+/** The first signal goes to rank 0, which stops all in the same step; a second one ends all at once. */
+function passSignals(ranks: readonly Rank[]): () => void {
+  let count = 0;
+  const pass = (signal: NodeJS.Signals): void => {
+    for (const { child } of count++ === 0 ? ranks.slice(0, 1) : ranks) child.kill(signal);
+  };
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+  for (const signal of signals) process.on(signal, pass);
+  return () => signals.forEach((signal) => process.off(signal, pass));
+}
+
+/** After a failure: one that is still loading ends at once, one that trains notices that a rank is lost. */
+async function endOthers(ranks: readonly Rank[]): Promise<void> {
+  const living = (): Rank[] => ranks.filter(({ child }) => child.exitCode === null && child.signalCode === null);
+  for (const { child } of living()) child.kill("SIGTERM");
+  await new Promise((resolve) => setTimeout(resolve, graceMilliseconds).unref());
+  for (const { child } of living()) child.kill("SIGKILL");
+}
+
+/** What a rank beside rank 0 said when it failed. */
+function explain(rank: number, code: number, { lines, child: { signalCode } }: Rank): void {
+  if (code === killed) tell(`rank ${rank} was killed (${signalCode})`);
+  else if (rank > 0 && code !== exitCodes.done && code !== exitCodes.sigterm) {
+    for (const line of lines.filter((each) => each !== "")) tell(`rank ${rank}: ${line}`);
+  }
+}
+
+/** Ports of this machine that nobody listens on, below those that systems hand out by themselves. */
+async function freePorts(count: number): Promise<number[]> {
+  const random = stream(process.pid, "ports");
+  const ports = new Set<number>();
+  while (ports.size < count) {
+    const port = 20_000 + random.int(9_000);
+    if (await isFree(port)) ports.add(port);
+  }
+  return [...ports];
+}
+
+function isFree(port: number): Promise<boolean> {
+  const server = createServer();
+  return new Promise((resolve) => {
+    server.once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
+  });
+}
