@@ -41,7 +41,7 @@ function raise(thrown: unknown): never {
 }
 
 /** Hooks that fire before there is anything to keep. */
-const early: readonly HookName[] = ["buildBlock", "buildHead", "buildNetwork", "onFitStart"];
+const early: readonly HookName[] = ["resolveGroup", "buildBlock", "buildHead", "buildNetwork", "onFitStart"];
 /** Deeds that only a promise can do. */
 const promises: readonly string[] = ["rejects", "never settles"];
 const waits = (hook: HookName): boolean => hookDefinitions[hook].kind.startsWith("async");

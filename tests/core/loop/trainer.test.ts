@@ -83,6 +83,7 @@ describe("a run", () => {
       return value;
     };
     const observer = plugin("order", ({ hooks }) => {
+      hooks.resolveGroup.tap((value) => note("resolveGroup", value));
       hooks.buildBlock.tap((value) => note("buildBlock", value));
       hooks.buildHead.tap((value) => note("buildHead", value));
       hooks.buildNetwork.tap((value) => note("buildNetwork", value));
@@ -105,6 +106,7 @@ describe("a run", () => {
     });
     await fitWeights(microConfig({ epochs: 1, batchSize: 14, plugins: [observer] }));
     expect(fired).toEqual([
+      "resolveGroup",
       "buildBlock",
       "buildHead",
       "buildNetwork",
@@ -266,6 +268,7 @@ describe("the loop", () => {
   it("has these hooks", () => {
     expect(hookNames).toMatchInlineSnapshot(`
       [
+        "resolveGroup",
         "buildBlock",
         "buildHead",
         "buildNetwork",
