@@ -140,6 +140,7 @@ async function trainBeside(
     signal,
     folder,
     log,
+    openNetwork: openTrainedNetwork,
     from: checkpoint && (() => fromCheckpoint(checkpoint)),
   });
   dispose();
