@@ -40,7 +40,7 @@ describe("the sources", () => {
         ? imports
             .filter(
               (other) =>
-                !/^core\/(loop|nn|backend|config)\/|^core\/data\/(dataset|holdout|load|loader)\.ts$|^core\/\w+\.ts$/.test(
+                !/^core\/(loop|nn|backend|config|group)\/|^core\/data\/(dataset|holdout|load|loader)\.ts$|^core\/\w+\.ts$/.test(
                   other,
                 ),
             )
