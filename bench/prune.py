@@ -1,0 +1,139 @@
+"""Torch-Pruning beside the plugin `prune`: a run of `cifar100-small`, half of its multiply-adds, a few epochs.
+
+    python bench/prune.py --data cifar-100-binary.tar.gz --run runs/whole --epochs 3 --seeds 1 2 3
+    trainer --preset cifar100-small --epochs 3 --lr 0.05 --set plugins.progressive-resizing.from=1 --seed N \
+      --with finetune --set plugins.finetune.path=runs/whole/weights.safetensors --with prune
+
+The same network, weights, images, optimizer, schedule, views and number of steps. Torch-Pruning removes the channels of the smallest
+norm scales (BNScaleImportance), the same share of each layer, as ours does by default, until half of the work is gone. Prints a JSON line a
+seed: top-1 on the test images (one view), before and after training, multiply-adds and parameters. Needs torch and torch-pruning.
+"""
+
+import argparse
+import copy
+import json
+import math
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests/golden/torch"))
+from common import torch  # noqa: E402  isort: skip
+
+import torch_pruning as tp  # noqa: E402
+from models import resnet  # noqa: E402
+from safetensors.torch import load_file  # noqa: E402
+from torch import nn  # noqa: E402
+
+MEAN, DEVIATION = [0.5071, 0.4865, 0.4409], [0.2673, 0.2564, 0.2762]
+BATCH, HELD_OUT, PAD = 128, 1000, 2
+
+
+def read(archive, split):
+    with tarfile.open(archive) as tar:
+        raw = np.frombuffer(tar.extractfile(f"cifar-100-binary/{split}.bin").read(), np.uint8).reshape(-1, 3074)
+    return torch.from_numpy(raw[:, 2:].reshape(-1, 3, 32, 32).copy()), torch.from_numpy(raw[:, 1].astype(np.int64))
+
+
+def normal(images):
+    mean, deviation = (torch.tensor(each).view(1, 3, 1, 1) for each in (MEAN, DEVIATION))
+    return ((images.float() / 255 - mean) / deviation).contiguous(memory_format=torch.channels_last)
+
+
+def views(images, generator):
+    """Crops of padded images, mirrored or not."""
+    padded = nn.functional.pad(images, (PAD,) * 4)
+    place = torch.randint(2 * PAD + 1, (len(images), 2), generator=generator)
+    mirrored = torch.rand(len(images), generator=generator) < 0.5
+    cut = [p[:, y : y + 32, x : x + 32] for p, (y, x) in zip(padded, place.tolist())]
+    return torch.stack([c.flip(2) if m else c for c, m in zip(cut, mirrored)])
+
+
+def rate(step, steps, peak):
+    """The plugin one-cycle with pctStart 0.2."""
+    along = lambda start, end, share: end + (start - end) / 2 * (1 + math.cos(math.pi * share))  # noqa: E731
+    first, top = peak / 25, 0.2 * steps - 1
+    return along(first, peak, step / top) if step <= top else along(peak, first / 1e4, (step - top) / (steps - 1 - top))
+
+
+def evaluate(model, images, labels):
+    model.eval()
+    with torch.no_grad():
+        found = torch.cat([model(normal(part)).argmax(1) for part in images.split(500)])
+    return round(100 * (found == labels).float().mean().item(), 2)
+
+
+def pruned(model, share):
+    """With the smallest share of each layer's channels gone that leaves at most (1 - share) of the multiply-adds."""
+    example = torch.zeros(1, 3, 32, 32)
+    whole, _ = tp.utils.count_ops_and_params(model, example)
+    for ratio in np.arange(0.02, 0.98, 0.01):
+        smaller = copy.deepcopy(model)
+        tp.pruner.BNScalePruner(
+            smaller, example, importance=tp.importance.BNScaleImportance(), pruning_ratio=float(ratio), ignored_layers=[smaller.fc]
+        ).step()
+        work, parameters = tp.utils.count_ops_and_params(smaller, example)
+        if work <= (1 - share) * whole:
+            return smaller, work, parameters, whole
+    raise SystemExit("No ratio removes so much.")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--run", required=True)
+    parser.add_argument("--width", type=int, default=16)
+    parser.add_argument("--share", type=float, default=0.5)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--rate", type=float, default=0.05)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.backends.mkldnn.enabled = True
+    torch.use_deterministic_algorithms(False)
+    (images, labels), (tests, wanted) = (read(options.data, split) for split in ("train", "test"))
+    whole = resnet(18, 100, options.width).to(memory_format=torch.channels_last)
+    stored = {k: v for k, v in load_file(f"{options.run}/weights.safetensors").items() if not k.startswith("activation_range")}
+    missing = whole.load_state_dict(stored, strict=False)
+    assert not missing.unexpected_keys and all("num_batches" in k for k in missing.missing_keys), missing
+    print(json.dumps({"whole": evaluate(whole, tests, wanted)}), flush=True)
+    for seed in options.seeds:
+        generator = torch.Generator().manual_seed(seed)
+        torch.manual_seed(seed)
+        model, work, parameters, before = pruned(whole, options.share)
+        at_first = evaluate(model, tests, wanted)
+        kernels = [p for p in model.parameters() if p.dim() > 1]
+        others = [p for p in model.parameters() if p.dim() <= 1]
+        groups = [{"params": kernels, "weight_decay": 5e-4}, {"params": others, "weight_decay": 0}]
+        optimizer = torch.optim.SGD(groups, lr=options.rate, momentum=0.9, nesterov=True)
+        kept = torch.randperm(len(images), generator=generator)[HELD_OUT:]
+        steps, step = options.epochs * math.ceil(len(kept) / BATCH), 0
+        start = time.process_time()
+        for _ in range(options.epochs):
+            model.train()
+            for batch in kept[torch.randperm(len(kept), generator=generator)].split(BATCH):
+                for group in optimizer.param_groups:
+                    group["lr"] = rate(step, steps, options.rate)
+                logits = model(normal(views(images[batch], generator)))
+                nn.functional.cross_entropy(logits, labels[batch], label_smoothing=0.1).backward()
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+                step += 1
+        line = {
+            "seed": seed,
+            "before": at_first,
+            "top1": evaluate(model, tests, wanted),
+            "multiplyAdds": work,
+            "of": before,
+            "parameters": parameters,
+            "processorSeconds": round(time.process_time() - start),
+        }
+        print(json.dumps(line), flush=True)
+
+
+if __name__ == "__main__":
+    main()
