@@ -33,6 +33,19 @@ const shownAugmented = 12;
 /** Between two writes within an epoch: seconds at the least, and what a write takes so many times. */
 const [writeEvery, writeShare] = [15, 200];
 
+/**
+ * Worst images wait for a later epoch until what they take is at most one part in so many of the time since the last ones. The
+ * run's end draws them in any case.
+ */
+const drawShare = 20;
+
+/** An evaluation, and the weights that it was of: they are gone after the next step. */
+interface Fresh {
+  readonly outputs: Outputs;
+  readonly purpose: string;
+  readonly weights?: Evaluated["weights"];
+}
+
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /**
@@ -53,8 +66,9 @@ export function createReport({ command }: { command?: string } = {}): Plugin {
       let outputs: Outputs | undefined;
       let seen: Image[] = []; // of this epoch's first micro-batch, as the network saw them
       let failure: unknown; // of a listener, which must not throw: the next tap does
-      const fresh = new Map<string, { outputs: Outputs; purpose: string }>(); // splits whose worst images are to be drawn
+      const fresh = new Map<string, Fresh>(); // splits whose worst images are to be drawn
       let written = { at: 0, took: 0 }; // milliseconds
+      let drawn = { at: 0, took: 0 };
 
       const guarded = (work: () => void): void => {
         if (failure !== undefined || !parts) return;
@@ -121,6 +135,7 @@ export function createReport({ command }: { command?: string } = {}): Plugin {
       hooks.beforeBatch.tap({ stage: "last" }, (batch) => {
         report();
         if (run?.folder !== undefined && seen.length === 0) seen = denormalised(batch.images, run);
+        fresh.clear();
         return batch;
       });
       hooks.beforeEvaluate.tap({ stage: "last" }, (asked) => (evaluation = asked));
@@ -134,9 +149,10 @@ export function createReport({ command }: { command?: string } = {}): Plugin {
           const split = purpose === "test" ? "test" : "validation";
           const { classes } = run!.data;
           const counts = [...confusion(outputs, classes.length)];
-          const record: SplitRecord = { step, source, classes, counts, worst: [] };
+          const { worst = [], worstStep = step } = kept.splits[split] ?? {}; // until they are drawn anew
+          const record: SplitRecord = { step, source, classes, counts, worst, worstStep };
           kept.splits = { ...kept.splits, [split]: record };
-          fresh.set(split, { outputs, purpose });
+          fresh.set(split, { outputs, purpose, weights: evaluation?.weights });
           outputs = undefined;
         }),
       );
@@ -157,6 +173,7 @@ export function createReport({ command }: { command?: string } = {}): Plugin {
       const drawAll = async (step: number): Promise<void> => {
         report();
         if (!run || !parts) return;
+        const from = performance.now();
         const emit = (tag: string, path: string, caption: string): void =>
           events.emit("image", { step, tag, path, caption });
         if (seen.length > 0) {
@@ -167,8 +184,7 @@ export function createReport({ command }: { command?: string } = {}): Plugin {
           emit("augmented", path, caption);
           seen = [];
         }
-        const weights = evaluation?.weights ?? run.weights();
-        for (const [name, { outputs, purpose }] of fresh) {
+        for (const [name, { outputs, purpose, weights = run.weights() }] of fresh) {
           const evaluated: Evaluated =
             name === "test"
               ? { split: run.data.test!, indices: Int32Array.from(outputs.labels, (_, at) => at), outputs, weights }
@@ -177,13 +193,20 @@ export function createReport({ command }: { command?: string } = {}): Plugin {
           // The run's last weights may be others than its last epoch's, at the same step: a tag of its own.
           const group = purpose === "final" ? "worst, at the end" : `worst, ${name}`;
           worst.forEach(({ png, caption }, place) => emit(`${group}/${place + 1}`, png, caption));
-          kept.splits = { ...kept.splits, [name]: { ...kept.splits[name]!, worst: worst.map(({ page }) => page) } };
+          const record = { ...kept.splits[name]!, worst: worst.map(({ page }) => page), worstStep: step };
+          kept.splits = { ...kept.splits, [name]: record };
         }
         fresh.clear();
-        evaluation = undefined; // its weights may be gone after the next step
         writeKept();
+        const at = performance.now();
+        drawn = { at, took: at - from };
       };
-      hooks.onEpochEnd.tap(({ step }) => drawAll(step));
+      hooks.onEpochEnd.tap(async ({ step }) => {
+        if (performance.now() - drawn.at >= drawShare * drawn.took) return drawAll(step);
+        report();
+        seen = [];
+        if (run) writeKept();
+      });
       // Early, so that plugins that log images still do; the page is written last, after the run's own record.
       hooks.onFitEnd.tap({ stage: "early" }, async ({ steps, stopReason }) => {
         if (!stopReason.startsWith("failed")) await drawAll(steps);

@@ -35,6 +35,7 @@ const keptShape = z.object({
         classes: z.array(z.string()),
         counts: z.array(z.number()),
         worst: z.array(image),
+        worstStep: z.number().optional(),
       })
       .refine(({ classes, counts }) => counts.length === classes.length ** 2, "expected a count for each two classes"),
   ),

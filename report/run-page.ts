@@ -32,6 +32,8 @@ export interface SplitRecord {
   /** [true, predicted], row by row. */
   readonly counts: readonly number[];
   readonly worst: readonly ImageRecord[];
+  /** After which the worst images were drawn: `step`, or an earlier evaluation's. */
+  readonly worstStep?: number;
 }
 
 /** An image with its heat map beside it. */
@@ -424,7 +426,8 @@ function epochs(all: readonly EpochRecord[], record: RunConfigRecord | undefined
   ];
 }
 
-function classes(split: string, { classes: names, counts, worst, source }: SplitRecord, parts: RunParts): Block[] {
+function classes(split: string, record: SplitRecord, parts: RunParts): Block[] {
+  const { classes: names, counts, source } = record;
   const { figures, confused } = confusionFigures(counts, names);
   return [
     { kind: "confusion", title: `Confusion matrix: ${split}`, note: `Weights: ${source}.`, classes: names, counts },
@@ -457,12 +460,12 @@ function classes(split: string, { classes: names, counts, worst, source }: Split
           },
         ]
       : []),
-    ...worstImages(split, worst, parts),
+    ...worstImages(split, record, parts),
   ];
 }
 
-function worstImages(split: string, records: readonly ImageRecord[], { image }: RunParts): Block[] {
-  const items = records.flatMap(({ path, lines, correct }) => {
+function worstImages(split: string, { worst, step, worstStep = step }: SplitRecord, { image }: RunParts): Block[] {
+  const items = worst.flatMap(({ path, lines, correct }) => {
     const src = image(path);
     return src === undefined ? [] : [{ src, lines, correct }];
   });
@@ -471,7 +474,7 @@ function worstImages(split: string, records: readonly ImageRecord[], { image }: 
     {
       kind: "images",
       title: `Worst images: ${split}`,
-      note: "The lowest probability of the true class first. Left the image, right its Grad-CAM for the predicted class.",
+      note: `The lowest probability of the true class first. Left the image, right its Grad-CAM for the predicted class.${worstStep === step ? "" : ` Of the evaluation after step ${worstStep}.`}`,
       items,
       colours: heatColours,
     },

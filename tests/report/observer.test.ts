@@ -56,6 +56,25 @@ describe("what is stored", () => {
     expect(width).toBe(kept.augmented!.columns * height!);
   });
 
+  it("has worst images of the first and the last of many short epochs, and says whose they are in between", async () => {
+    const folder = folderOf("short epochs");
+    const trainer = new Trainer(microConfig({ epochs: 8 }), [createRunRecord().plugin, createReport()]);
+    const drawn = new Set<number>();
+    const between: unknown[] = [];
+    trainer.events.on("image", ({ tag, step }) => void (tag.startsWith("worst, validation") && drawn.add(step)));
+    trainer.events.on("epoch:end", ({ epoch }) => {
+      if (epoch === 6) between.push(readKept(folder).content!.splits["validation"]);
+    });
+    const { steps } = (await trainer.fit({ folder })).summary;
+    // Drawing takes longer than all of these epochs together.
+    expect([...drawn]).toEqual([steps / 8, steps]);
+    const [{ step, worstStep, worst }] = between as [{ step: number; worstStep: number; worst: unknown[] }];
+    expect(worst.length).toBeGreaterThan(0);
+    expect([step > worstStep, worstStep]).toEqual([true, steps / 8]);
+    const last = readKept(folder).content!.splits["validation"]!;
+    expect([last.step, last.worstStep]).toEqual([steps, steps]);
+  });
+
   it("shows an image from its own file larger than the network sees it, under its path in the data", async () => {
     const data = join(base, "photos");
     for (let at = 0; at < 24; at++) {
