@@ -81,6 +81,18 @@ export interface ImageTile {
   readonly correct?: boolean;
 }
 
+/** Values of finished runs, beside `runs`: fields in which their configs differ, and results. */
+export interface RunValues {
+  readonly runs: readonly { readonly name: string; readonly group: string }[];
+  readonly x: readonly { readonly name: string; readonly values: readonly (string | number | null)[] }[];
+  readonly y: readonly {
+    readonly name: string;
+    readonly format: Format;
+    readonly better?: Column["better"];
+    readonly values: readonly (number | null)[];
+  }[];
+}
+
 export type Block = { readonly title: string; readonly note?: string } & (
   | { readonly kind: "heading" }
   | {
@@ -95,17 +107,9 @@ export type Block = { readonly title: string; readonly note?: string } & (
   | { readonly kind: "facts"; readonly rows: readonly (readonly [label: string, value: string])[] }
   | Chart
   /** One value of each run against another: every x with every y can be chosen. */
-  | {
-      readonly kind: "scatter";
-      readonly runs: readonly { readonly name: string; readonly group: string }[];
-      /** Values stand beside `runs`. */
-      readonly x: readonly { readonly name: string; readonly values: readonly (string | number | null)[] }[];
-      readonly y: readonly {
-        readonly name: string;
-        readonly format: Format;
-        readonly values: readonly (number | null)[];
-      }[];
-    }
+  | ({ readonly kind: "scatter" } & RunValues)
+  /** A line for each run across all x to one y, which can be chosen. */
+  | ({ readonly kind: "parallel" } & RunValues)
   | {
       readonly kind: "table";
       readonly columns: readonly Column[];
@@ -129,7 +133,13 @@ export type Block = { readonly title: string; readonly note?: string } & (
     }
   /** One image that has `columns` of equal size beside each other, shown as so many tiles. */
   | { readonly kind: "strip"; readonly src: string; readonly columns: number }
-  | { readonly kind: "text"; readonly text: string; readonly open?: boolean }
+  | {
+      readonly kind: "text";
+      readonly text: string;
+      readonly open?: boolean;
+      /** Sentences, which are wrapped, with a coloured edge: of a failure or of warnings. */
+      readonly tone?: "bad" | "warning";
+    }
 );
 
 /** Of a run under way. */

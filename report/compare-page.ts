@@ -15,6 +15,7 @@ import {
   leftOut,
   namesOf,
   seedsOf,
+  speeds,
   stateOf,
 } from "./groups.js";
 import { clockOf, evaluated, moreNames, type RunParts, withoutHome } from "./run-page.js";
@@ -52,6 +53,7 @@ function ofData({ name, runs }: DataSet, naming: Naming): Block[] {
   const figures = comparedIn(runs);
   return [
     { kind: "heading", title: `Results${suffix}` },
+    ...headline(groups, figures, suffix),
     groupTable(groups, figures, suffix),
     { kind: "heading", title: `Curves${suffix}` },
     ...curveBlocks(groups, naming, suffix),
@@ -81,10 +83,27 @@ function ofData({ name, runs }: DataSet, naming: Naming): Block[] {
         naming.nameOf(run),
         run.record?.seed ?? null,
         ...figures.map(({ of }) => of(run) ?? null),
-        stateOf(run),
+        stateOf(run) === "epochs" ? "finished" : stateOf(run),
       ]),
     },
   ];
+}
+
+/** Of each accuracy and loss the best group; none where there is but one to choose from. */
+function headline(groups: readonly Group[], figures: readonly Compared[], suffix: string): Block[] {
+  const items = figures.flatMap((figure) => {
+    const { name, format, better } = figure;
+    if (better === undefined || speeds.includes(figure)) return [];
+    const known = groups.flatMap((group) => {
+      const { mean: value, deviation, count } = figureOf(group, figure);
+      return value === undefined ? [] : [{ group, value, count, ...(deviation === undefined ? {} : { deviation }) }];
+    });
+    const [best] = known.sort((a, b) => (better === "higher" ? b.value - a.value : a.value - b.value));
+    if (!best || known.length < 2) return [];
+    const { group, ...value } = best;
+    return [{ label: `Best ${name}`, format, value, note: group.name }];
+  });
+  return items.length > 0 ? [{ kind: "tiles", title: `Best groups${suffix}`, items }] : [];
 }
 
 const columnOf = ({ name, format, better }: Compared): Column => ({ name, format, ...(better ? { better } : {}) });
@@ -229,9 +248,10 @@ function scatterBlocks(
     }))
     .filter(({ values }) => new Set(values).size > 1);
   const results = figures
-    .map(({ name, format, of }) => ({
+    .map(({ name, format, better, of }) => ({
       name,
       format,
+      ...(better ? { better } : {}),
       values: finished.map((run) => {
         const value = of(run);
         return typeof value === "number" && Number.isFinite(value) ? value : null;
@@ -239,18 +259,32 @@ function scatterBlocks(
     }))
     .filter(({ values }) => values.some((value) => value !== null));
   if (fields.length === 0 || results.length === 0) return [];
+  const values = {
+    runs: finished.map((run) => ({
+      name: nameOf(run),
+      group: groups.find((group) => group.runs.includes(run))!.name,
+    })),
+    x: fields,
+    y: results,
+  };
   return [
     {
       kind: "scatter",
       title: `Result against hyperparameter${suffix}`,
       note: "A point for each finished run; a colour for each group of seeds.",
-      runs: finished.map((run) => ({
-        name: nameOf(run),
-        group: groups.find((group) => group.runs.includes(run))!.name,
-      })),
-      x: fields,
-      y: results,
+      ...values,
     },
+    // Of one field the points say it all.
+    ...(fields.length > 1
+      ? [
+          {
+            kind: "parallel" as const,
+            title: `All hyperparameters${suffix}`,
+            note: "A line for each finished run, from its hyperparameters to its result. The better the result, the stronger the line.",
+            ...values,
+          },
+        ]
+      : []),
   ];
 }
 

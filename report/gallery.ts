@@ -135,7 +135,9 @@ export function galleryPage(
       {
         kind: "images",
         title: "Heat maps",
-        note: "Left the image, right its Grad-CAM. A green edge marks a correct prediction, a red one a wrong prediction.",
+        note:
+          "Left the image, right its Grad-CAM." +
+          (known > 0 ? " A green edge marks a correct prediction, a red one a wrong prediction." : ""),
         items,
         colours: heatColours,
       },

@@ -35,7 +35,7 @@ const accuracies: readonly Compared[] = [
   { name: "validation top-1", format: "percent", better: "higher", of: ({ summary }) => summary?.validation?.top1 },
   { name: "validation loss", format: "number", better: "lower", of: ({ summary }) => summary?.validation?.loss },
 ];
-const speeds: readonly Compared[] = [
+export const speeds: readonly Compared[] = [
   { name: "images/s", format: "number", better: "higher", of: ({ summary }) => summary?.imagesPerSecond },
   { name: "training, s", format: "number", better: "lower", of: ({ summary }) => summary?.seconds },
 ];

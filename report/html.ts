@@ -18,6 +18,7 @@ export const pageScripts = [
   "table.js",
   "chart.js",
   "scatter.js",
+  "parallel.js",
   "confusion.js",
   "tiles.js",
   "live.js",

@@ -35,11 +35,11 @@ export function rateChartSvg(points: readonly RatePoint[], title: string, sugges
       `<text x="${place}" y="${frame.top + plotHeight + 18}" text-anchor="middle">${short(10 ** decade)}</text>`
     );
   });
-  const horizontal = Array.from({ length: 5 }, (_, place) => low + ((high - low) * place) / 4).map((loss) => {
+  const horizontal = roundNumbers(low, high).map((loss) => {
     const place = y(loss);
     return (
       `<line class="grid" x1="${frame.left}" x2="${width - frame.right}" y1="${place.toFixed(1)}" y2="${place.toFixed(1)}"/>` +
-      `<text x="${frame.left - 8}" y="${(place + 4).toFixed(1)}" text-anchor="end">${loss.toPrecision(3)}</text>`
+      `<text x="${frame.left - 8}" y="${(place + 4).toFixed(1)}" text-anchor="end">${short(loss)}</text>`
     );
   });
   const dots = points
@@ -78,6 +78,15 @@ ${marks.join("\n")}
 <text transform="translate(16 ${frame.top + plotHeight / 2}) rotate(-90)" text-anchor="middle">training loss</text>
 </svg>
 `;
+}
+
+/** Multiples of 1, 2 or 5 times a power of ten between two numbers, about five of them. */
+export function roundNumbers(low: number, high: number): number[] {
+  const least = (high - low) / 6;
+  const power = 10 ** Math.floor(Math.log10(least));
+  const step = power * [1, 2, 5, 10].find((digit) => digit * power >= least)!;
+  const [first, last] = [Math.ceil(low / step), Math.floor(high / step)];
+  return Array.from({ length: last - first + 1 }, (_, place) => (first + place) * step);
 }
 
 /** The lowest and the highest number up to `limit`, with a margin of 5 %. */

@@ -80,21 +80,22 @@ export function runPage(parts: RunParts): Page {
   const last = history.epochs.at(-1);
   const state = {
     running: `Under way: ${last ? last.epoch + 1 : 0} of ${record === undefined ? "? epochs" : lengthOf(record)} done`,
-    ended: summary ? `Ended: ${summary.stopReason}` : "Ended",
-    "broke off": "Its process was killed. This page shows what it had written",
+    ended: summary ? outcome(summary, record) : "Ended",
+    "broke off": `Its process was killed after ${counted(history.steps.buckets.at(-1)?.step ?? 0, "step")}. This page shows what it had written`,
     "summary damaged": "Its summary is damaged: this page does not know how it ended",
   }[status];
   const now = new Date();
   return {
     title: basename(folder).startsWith(name) ? basename(folder) : `${name}, ${basename(folder)}`, // cifar-3 of cifar says both
-    summary: `${state}. Written ${now.toISOString().slice(0, 19).replace("T", " ")} UTC.`,
+    summary: `${what(record)}${state}. Written ${now.toISOString().slice(0, 19).replace("T", " ")} UTC.`,
     ...(status === "running" ? { live: liveOf(parts, now.getTime()) } : {}),
     ...(record?.id === undefined ? {} : { key: keyOf(record.id) }),
     clocks: [clockOf(history)],
     blocks: [
       ...headed("Overview", [
+        ...toned("Why the run failed", "bad", failureOf(summary)),
         ...tiles(parts),
-        ...text("Warnings", withoutHome([...problems, ...history.warnings].join("\n")), true),
+        ...toned("Warnings", "warning", [...problems, ...history.warnings].join("\n")),
         facts(parts),
         ...results(summary),
       ]),
@@ -109,6 +110,27 @@ export function runPage(parts: RunParts): Page {
       ]),
     ],
   };
+}
+
+/** What the run is, to somebody who has never seen it: "resnet18 on shapes. " */
+const what = (record: RunConfigRecord | undefined): string =>
+  record ? withoutHome(`${record.model.name} on ${dataName(record)}. `) : "";
+
+/** A data set of the user's own files is known by its place. */
+function dataName({ data: { name, options } }: RunConfigRecord): string {
+  const path: unknown = options?.["path"]; // a damaged record may lack them
+  return typeof path === "string" ? basename(path) : name;
+}
+
+const failureOf = (summary: SummaryRecord | undefined): string =>
+  /^failed: ([^]*)/.exec(summary?.stopReason ?? "")?.[1] ?? "";
+
+/** How a run ended, in words that need no knowledge of its reasons. */
+function outcome({ stopReason, steps, epochs }: SummaryRecord, record: RunConfigRecord | undefined): string {
+  if (stopReason === "epochs") return `Finished: ${counted(epochs, "epoch")}`;
+  if (stopReason.startsWith("failed: ")) return `Failed after ${counted(steps, "step")}`;
+  const planned = record && record.maxTime === undefined ? ` of ${record.epochs}` : "";
+  return `Ended in epoch ${Math.max(1, epochs)}${planned}, after ${counted(steps, "step")}: ${stopReason}`;
 }
 
 /** The id itself stays in the folder: this machine finds a run's config by it. */
@@ -183,10 +205,21 @@ function tiles({ summary, history, record }: RunParts): Block[] {
       seconds === undefined ? undefined : duration(seconds),
       counted(history.epochs.length, "epoch"),
     ),
-    ...tile("Images per second", "integer", summary?.imagesPerSecond, record?.environment?.backend),
-    ...tile("Parameters", "integer", summary?.parameters, record?.model.name),
+    ...tile(
+      "Images per second",
+      "number",
+      summary && Number(summary.imagesPerSecond.toPrecision(3)),
+      record?.environment?.backend,
+    ),
+    ...tile("Parameters", "text", summary && compact(summary.parameters), record?.model.name),
   ];
   return items.length > 0 ? [{ kind: "tiles", title: "Headline figures", items }] : [];
+}
+
+/** 3.38 M, 176 k, 940. */
+function compact(count: number): string {
+  const [size, unit] = count >= 1e6 ? [1e6, " M"] : count >= 1e4 ? [1e3, " k"] : [1, ""];
+  return `${Number((count / size).toPrecision(size === 1 ? 4 : 3))}${unit}`;
 }
 
 const shown = (metric: string, value: number): string =>
@@ -233,7 +266,11 @@ function facts({ record, summary, kept, folder, history }: RunParts): Block {
     ["command", kept.command],
     ["folder", folder],
     ["network", record?.model.name],
-    ["data", record?.data.name],
+    ["parameters", summary?.parameters.toLocaleString("en")],
+    [
+      "data",
+      record && [record.data.name, record.data.options?.["path"]].filter((each) => typeof each === "string").join(", "),
+    ],
     ["seed", record && String(record.seed)],
     [
       "epochs",
@@ -516,6 +553,11 @@ function costs(summary: SummaryRecord | undefined): Block[] {
   ];
 }
 
-function text(title: string, content: string | undefined, open = false): Block[] {
-  return content ? [{ kind: "text", title, text: content, open }] : [];
+function text(title: string, content: string | undefined): Block[] {
+  return content ? [{ kind: "text", title, text: content }] : [];
+}
+
+/** Sentences that a reader must not miss. */
+function toned(title: string, tone: "bad" | "warning", content: string): Block[] {
+  return content === "" ? [] : [{ kind: "text", title, text: withoutHome(content), open: true, tone }];
 }

@@ -10,6 +10,9 @@ import { csv, shown, tick } from "./format.js";
 /** Pixels of a chart's height, and between two marks of epochs. */
 const [height, apart] = [260, 34];
 
+/** There are no parts of a step: distances between marks on their axis. */
+const wholeSteps = Array.from({ length: 15 }, (_, power) => [1, 2, 5].map((digit) => digit * 10 ** power)).flat();
+
 /** Series have so many colours; the next ones are dashed, the ones after them dotted. */
 const colours = 8;
 /** @type {(number[] | undefined)[]} */
@@ -310,6 +313,7 @@ export function chart({ title, format, xLabel, yLabel, series, best, logX, logY,
             label: name,
             size: 34,
             ...(categories ? { splits: () => categories.map((_, place) => place) } : {}),
+            ...(isLinked && !chosen ? { incrs: wholeSteps } : {}),
             values: (_, ticks) =>
               categories
                 ? ticks.map((place) => shortName(categories[place] ?? ""))
@@ -368,7 +372,7 @@ export function chart({ title, format, xLabel, yLabel, series, best, logX, logY,
         spanGaps: true,
         ...(look === "points" ? { paths: () => null } : {}),
         points: {
-          show: look !== "noisy" && y.length <= 60 ? true : y.filter((value) => value !== null).length < 3,
+          show: look !== "noisy" && y.length <= 30 ? true : y.filter((value) => value !== null).length < 3,
           size: look === "points" ? 9 : 5,
           fill: stroke,
           stroke,

@@ -4,7 +4,10 @@
 /** @type {Record<import("../blocks.js").Format, (value: any) => string>} */
 export const formats = {
   percent: (value) => `${(100 * value).toFixed(1)} %`,
-  number: (value) => String(Number(value.toPrecision(4))),
+  number: (value) =>
+    Math.abs(value) >= 1e7 && Number.isFinite(value)
+      ? String(value.toExponential(3)).replace(/\.?0*e\+/, "e")
+      : String(Number(value.toPrecision(4))),
   integer: (value) => Math.round(value).toLocaleString("en"),
   text: String,
 };
@@ -25,7 +28,7 @@ export function shown(cell, format) {
   const value = plainValue(cell);
   if (value === null) return "";
   const text = typeof value === "number" ? formats[format](value) : String(value);
-  return isMeasured(cell) && cell.deviation !== undefined ? `${text} ± ${spread(cell.deviation, format)}` : text;
+  return isMeasured(cell) && cell.deviation !== undefined ? `${text} ± ${spreadText(cell.deviation, format)}` : text;
 }
 
 /** A number beside an axis: 40 %, and a decimal where the axis has need of it. @param {number} value @param {import("../blocks.js").Format} format */
@@ -33,7 +36,7 @@ export const tick = (value, format) =>
   format === "percent" ? `${Number((100 * value).toFixed(2))} %` : formats[format](value);
 
 /** Two digits of a deviation say all that few seeds know. @param {number} deviation @param {import("../blocks.js").Format} format */
-const spread = (deviation, format) =>
+export const spreadText = (deviation, format) =>
   format === "number" ? String(Number(deviation.toPrecision(2))) : formats[format](deviation);
 
 /** @param {number} count @param {string} noun */

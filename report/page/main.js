@@ -8,6 +8,7 @@ import { chart } from "./chart.js";
 import { confusion } from "./confusion.js";
 import { announce, choice, copyButton, drawAll, keep, keepAll, make, memory, onDraw, view } from "./dom.js";
 import { answered, liveBar } from "./live.js";
+import { parallel } from "./parallel.js";
 import { makeNew, put } from "./parts.js";
 import { scatter } from "./scatter.js";
 import { table } from "./table.js";
@@ -22,7 +23,7 @@ const root = /** @type {HTMLElement} */ (document.getElementById("page"));
  * What a kind of block is drawn as; `draw` is called once it has a place, and whenever it may look different.
  *
  * @typedef {{ element: HTMLElement, tools?: readonly Node[], draw?: () => void, remove?: () => void }} Part
- * @param {Exclude<Block, { kind: "heading" }>} block
+ * @param {Card} block
  * @returns {Part}
  */
 function partOf(block) {
@@ -37,6 +38,8 @@ function partOf(block) {
       return chart(block, page.clocks ?? []);
     case "scatter":
       return scatter(block);
+    case "parallel":
+      return parallel(block);
     case "table":
       return table(block);
     case "confusion":
@@ -52,14 +55,43 @@ function partOf(block) {
   }
 }
 
-const wide = ["tiles", "confusion", "images", "strip", "text", "scatter"];
+const wide = ["tiles", "confusion", "images", "strip", "text", "scatter", "parallel"];
 
-/** A card of the grid. @param {Exclude<Block, { kind: "heading" }>} block */
-function card(block) {
+/** @typedef {Exclude<Block, { kind: "heading" }>} Card */
+
+/** @param {Card} block */
+function isWide(block) {
   // A short table of five columns has room beside another block.
   const isWideTable = block.kind === "table" && block.columns.length > (block.rows.length > 4 ? 4 : 5);
-  const isWide = isWideTable || wide.includes(block.kind);
-  const section = make("section", { className: `is-${block.kind}${isWide ? " wide" : ""}` });
+  return isWideTable || wide.includes(block.kind);
+}
+
+/**
+ * Widths that leave no hole: two cards beside each other; of an odd number three in the last row, or one alone in it.
+ *
+ * @param {readonly Card[]} blocks
+ * @returns {("wide" | "half" | "third")[]}
+ */
+function widthsOf(blocks) {
+  const widths = /** @type {("wide" | "half" | "third")[]} */ (
+    blocks.map((block) => (isWide(block) ? "wide" : "half"))
+  );
+  let from = 0;
+  [...widths, "wide"].forEach((width, at) => {
+    if (width === "half") return;
+    if ((at - from) % 2 === 1) {
+      const thirds = at - from >= 3 && blocks.slice(at - 3, at).every(({ kind }) => kind === "chart");
+      widths.fill(thirds ? "third" : "wide", thirds ? at - 3 : at - 1, at);
+    }
+    from = at + 1;
+  });
+  return widths;
+}
+
+/** A card of the grid. @param {Card} block @param {string} width @param {string | undefined} heading that it stands under */
+function card(block, width, heading) {
+  const tone = block.kind === "text" && block.tone ? ` ${block.tone}` : "";
+  const section = make("section", { className: `is-${block.kind} ${width}${tone}` });
   const { element, tools = [], draw, remove: end } = partOf(block);
   if (draw) onDraw(section, draw);
   if (end) removals.set(section, end);
@@ -70,7 +102,8 @@ function card(block) {
     section.append(details);
     return section;
   }
-  const title = make("h3", { className: block.kind === "tiles" ? "unseen" : "", textContent: block.title });
+  const isNamed = block.kind === "tiles" || block.title === heading; // by what stands above it
+  const title = make("h3", { className: isNamed ? "unseen" : "", textContent: block.title });
   section.append(make("div", { className: "head" }, title, row));
   if (block.note) section.append(make("p", { className: "note", textContent: block.note }));
   section.append(element);
@@ -111,7 +144,7 @@ function curveTools() {
 }
 
 /** @typedef {Extract<Block, { kind: "heading" }>} Heading */
-/** @typedef {{ heading: Heading | undefined, id: string, blocks: Exclude<Block, { kind: "heading" }>[] }} Section */
+/** @typedef {{ heading: Heading | undefined, id: string, blocks: Card[] }} Section */
 
 /** What stands under each heading. @param {readonly Block[]} blocks */
 function sectionsOf(blocks) {
@@ -151,9 +184,14 @@ function remove(gone) {
 }
 
 /** @param {Section} section @returns {import("./parts.js").Wanted[]} */
-function cardsOf({ blocks }) {
+function cardsOf({ heading, blocks }) {
+  const widths = widthsOf(blocks);
   const keys = keysOf(blocks.map(({ kind, title }) => `${kind} ${title}`));
-  return blocks.map((block, at) => ({ key: keys[at] ?? "", text: JSON.stringify(block), make: () => card(block) }));
+  return blocks.map((block, at) => ({
+    key: keys[at] ?? "",
+    text: JSON.stringify([block, widths[at]]),
+    make: () => card(block, widths[at] ?? "half", heading?.title),
+  }));
 }
 
 const contents = make("nav", { className: "contents", "aria-label": "Contents" });

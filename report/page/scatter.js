@@ -33,7 +33,8 @@ export function pointsOf({ runs, x, y }, xAt, yAt) {
     yLabel: up.name,
     logX: numeric && low > 0 && high / low > 20,
     ...(numeric ? {} : { categories: named }),
-    series: [...new Set(points.map(({ group }) => group))].map((group) => {
+    // In the order of the runs, as in the other charts: a group has one colour on the page.
+    series: [...new Set(runs.map(({ group }) => group))].map((group) => {
       const own = points.filter((point) => point.group === group);
       return {
         name: group,
@@ -55,6 +56,9 @@ function besideEachOther(x) {
 export function scatter(block) {
   const { title, x, y } = block;
   const place = make("div");
+  const inside = make("span", { className: "tools" });
+  /** @type {ReturnType<typeof chart> | undefined} */
+  let inner;
   /** @param {readonly { name: string }[]} values @param {string} key */
   const remembered = (values, key) =>
     Math.max(
@@ -63,8 +67,10 @@ export function scatter(block) {
     );
   const chosen = { x: remembered(x, "x"), y: remembered(y, "y") };
   function draw() {
-    const inner = chart({ kind: "chart", title, ...pointsOf(block, chosen.x, chosen.y) }, []);
-    place.replaceChildren(make("div", { className: "tools" }, ...inner.tools), inner.element);
+    inner?.remove();
+    inner = chart({ kind: "chart", title, ...pointsOf(block, chosen.x, chosen.y) }, []);
+    inside.replaceChildren(...inner.tools);
+    place.replaceChildren(inner.element);
     inner.draw();
   }
   /** @param {"x" | "y"} key @param {string} label */
@@ -76,5 +82,5 @@ export function scatter(block) {
       draw();
     });
   };
-  return { element: place, tools: [chooser("x", "Hyperparameter"), chooser("y", "Result")], draw };
+  return { element: place, tools: [chooser("x", "Hyperparameter"), chooser("y", "Result"), inside], draw };
 }

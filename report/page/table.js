@@ -47,7 +47,9 @@ export function table({ title, columns, rows, first, compare }) {
       node.append(make("span", { className: "soft", textContent: ` of ${value.count}` }));
     if (own === best[at]) {
       node.classList.add("best");
-      node.append(make("span", { className: "badge", textContent: "best" }));
+      const mark = make("span", { className: "badge", title: "best of its column" });
+      mark.append(make("span", { className: "unseen", textContent: "best" }));
+      node.append(mark);
     }
     const isResult = column.better !== undefined;
     const difference =

@@ -1,8 +1,12 @@
 // @ts-check
 import { make } from "./dom.js";
-import { formats, isMeasured, shown } from "./format.js";
+import { counted, formats, isMeasured, shown, spreadText, tick } from "./format.js";
 
 /** @import { Block } from "../blocks.js" */
+
+/** An end of an interval, which has little room. @param {number} value @param {import("../blocks.js").Format} format */
+const short = (value, format) =>
+  format === "percent" ? tick(Number(value.toFixed(3)), format) : formats[format](value);
 
 /** @param {Extract<Block, { kind: "tiles" }>} block */
 export function tiles({ items }) {
@@ -10,21 +14,25 @@ export function tiles({ items }) {
     "dl",
     { className: "tiles" },
     ...items.map(({ label, value, format, note }) => {
-      const { low, high } = isMeasured(value) ? value : {};
+      const { low, high, deviation, count } = isMeasured(value) ? value : {};
+      const seeds = count === undefined ? "" : ` over ${counted(count, "seed")}`;
+      const spread =
+        deviation === undefined ? [] : [make("dd", { textContent: `± ${spreadText(deviation, format)}${seeds}` })];
       const reach =
         low === undefined || high === undefined
           ? []
           : [
               make("dd", {
                 className: "reach",
-                textContent: `95 %: ${formats[format](low).replace(" %", "")}–${formats[format](high)}`,
+                textContent: `95 %: ${short(low, format).replace(" %", "")}–${short(high, format)}`,
               }),
             ];
       return make(
         "div",
         { className: "tile" },
         make("dt", { textContent: label }),
-        make("dd", { className: "large", textContent: shown(value, format) }),
+        make("dd", { className: "large", textContent: shown(isMeasured(value) ? value.value : value, format) }),
+        ...spread,
         ...reach,
         ...(note === undefined ? [] : [make("dd", { textContent: note })]),
       );

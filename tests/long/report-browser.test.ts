@@ -988,6 +988,42 @@ describe("a comparison", () => {
     await tab.close();
   });
 
+  it("draws a line for each run over all hyperparameters, and tells the run that is pointed at", async () => {
+    const { tab, trouble } = await open(page());
+    const section = tab.locator("section.is-parallel");
+    const chart = section.getByRole("application");
+    expect(await chart.getAttribute("aria-label")).toMatch(
+      /^All hyperparameters: 4 runs over learningRate, model.name\./,
+    );
+    expect(await section.locator("polyline").count()).toBe(4);
+    const texts = await section.locator("text").allTextContents();
+    expect(texts).toEqual(expect.arrayContaining(["learningRate", "model.name", "other", "test top-1", "80 %"]));
+    await chart.focus();
+    const said: (string | null)[] = [];
+    for (const key of ["Home", "ArrowRight", "End", "ArrowRight", "ArrowLeft"]) {
+      await tab.keyboard.press(key);
+      said.push((await heard(tab))!.split(":")[0]!);
+    }
+    expect(said).toEqual(["r3", "r2", "r0", "r0", "r1"]); // the best first
+    expect(await heard(tab)).toContain("model.name micro-net, test top-1 60 %");
+    expect(await section.locator("polyline.chosen").count()).toBe(1);
+    const box = (await section.locator("svg").boundingBox())!;
+    await tab.mouse.move(box.x + box.width - 26, box.y + 36); // the top of the result's axis
+    expect(await section.locator(".readout").textContent()).toMatch(/^r3: learningRate .*, test top-1 80 %$/);
+    await tab.mouse.move(1, 1);
+    await expect.poll(() => section.locator(".readout").textContent()).toBe("");
+    const result = section.getByLabel("Result");
+    await result.selectOption("validation loss");
+    expect(await section.locator("text.name").allTextContents()).toContain("validation loss");
+    await tab.reload();
+    expect(await result.inputValue()).toBe("validation loss");
+    await result.focus();
+    await tab.keyboard.press("Home");
+    expect(await section.locator("text.name").allTextContents()).toContain("test top-1");
+    expect(trouble).toEqual([]);
+    await tab.close();
+  });
+
   it.each([1280, 768, 360])("fits %i pixels", async (width) => {
     const { tab, trouble } = await open(page(), { width });
     expect(await tab.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
@@ -1101,12 +1137,16 @@ function pageOf(text: string): Page {
     x: [{ name: text, values: [text] }],
     y: [{ name: text, format: "number", values: [1] }],
   };
+  const lines: Block = { ...scatter, kind: "parallel" };
   const tiles: Block = {
     kind: "tiles",
     title: text,
     items: [{ label: text, format: "text", value: text, note: text }],
   };
-  return { ...page, blocks: [...page.blocks, { kind: "heading", title: text, note: text }, more, scatter, tiles] };
+  return {
+    ...page,
+    blocks: [...page.blocks, { kind: "heading", title: text, note: text }, more, scatter, lines, tiles],
+  };
 }
 
 /**
@@ -1159,8 +1199,10 @@ const textsOf = ({ title, summary, blocks }: Page): string[] => [
         ...block.columns.map(({ name }) => name),
         ...block.rows.flat().filter((cell) => typeof cell === "string"),
       ];
+    if (block.kind === "tiles")
+      return [block.title, ...block.items.flatMap(({ label, note }) => [label, ...(note ? [note] : [])])];
     if (block.kind === "chart") return [...heads, ...block.series.map(({ name }) => name)];
-    if (block.kind === "scatter")
+    if (block.kind === "scatter" || block.kind === "parallel")
       return [...heads, ...block.runs.map(({ group }) => group), ...block.x.map(({ name }) => name)];
     throw new Error(`A comparison has a block of kind ${block.kind}, whose texts no test checks.`);
   }),
@@ -1186,7 +1228,9 @@ describe("names that would be code elsewhere", () => {
   it.each(payloads)("%j is text in a comparison too, everywhere and to the letter", async (payload) => {
     const page = comparisonOf(payload);
     const expected = textsOf(page);
-    expect(page.blocks[1]!.note).toMatch(/Each seed counts once in means and deviations: 2\/[^]* \(seed of 0\//);
+    expect(page.blocks.find(({ kind }) => kind === "table")!.note).toMatch(
+      /Each seed counts once in means and deviations: 2\/[^]* \(seed of 0\//,
+    );
     // What is put through: groups, legends, columns, fields, values, reasons.
     expect(
       expected.filter((text) => text.includes(payload.replaceAll("/", "\u2215").replaceAll("\0", "\u2400"))).length,
@@ -1194,7 +1238,7 @@ describe("names that would be code elsewhere", () => {
     expect(expected.filter((text) => text.includes(payload)).length).toBeGreaterThan(12);
     const { tab, trouble } = await open(page);
     const shown = new Set(
-      await tab.$$eval("h1, h2, h3, p, th, td, .name, option, thead button", (nodes) =>
+      await tab.$$eval("h1, h2, h3, p, dt, dd, th, td, .name, option, thead button", (nodes) =>
         nodes.map((node) => node.textContent),
       ),
     );

@@ -291,6 +291,9 @@ describe("results", () => {
       ["b", "a and 1 more seed"],
       ["c", "c"],
     ]);
+    const lines = blocks.find((block) => block.kind === "parallel")!;
+    expect([lines.x, lines.y, lines.runs]).toEqual([scatter.x, scatter.y, scatter.runs]);
+    expect(lines.y.find(({ name }) => name === "test top-1")!.better).toBe("higher");
     const same = comparePage([runs[0]!, runs[1]!]);
     expect(same.blocks.some(({ kind }) => kind === "scatter")).toBe(false); // they differ in the seed alone
   });

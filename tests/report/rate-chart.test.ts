@@ -2,7 +2,7 @@
 import sharp from "sharp";
 import { expect, it } from "vitest";
 import { type RatePoint, rateAt } from "../../core/interpret/rate-range.js";
-import { rateChartSvg } from "../../report/rate-chart.js";
+import { rateChartSvg, roundNumbers } from "../../report/rate-chart.js";
 
 const points = (steps: number): RatePoint[] =>
   Array.from({ length: steps }, (_, step) => ({
@@ -28,6 +28,16 @@ it("draws each finite loss, the smoothed curve, the decades and the suggested ra
     expect(y).toBeGreaterThanOrEqual(40);
     expect(y).toBeLessThanOrEqual(364);
   }
+});
+
+it("has a vertical axis of round numbers", () => {
+  const numbers = (low: number, high: number): number[] =>
+    roundNumbers(low, high).map((each) => Number(each.toFixed(9)));
+  expect(numbers(1.2, 3.51)).toEqual([1.5, 2, 2.5, 3, 3.5]);
+  expect(numbers(0, 10)).toEqual([0, 2, 4, 6, 8, 10]);
+  expect(numbers(0.011, 0.029)).toEqual([0.015, 0.02, 0.025]);
+  const svg = rateChartSvg(points(41), "quickstart");
+  expect(svg).toContain(">1.5</text>");
 });
 
 it("leaves out a rate beside the chart, and escapes the title", async () => {

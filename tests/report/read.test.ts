@@ -114,7 +114,7 @@ describe("the page of a run", () => {
     expect(runPage(readRun(whole, true)).live).toMatchObject({ reload: expect.any(Number), done: expect.any(Number) });
     const broken = runPage({ ...readRun(whole, false), summary: undefined, status: "broke off" });
     expect(broken.live).toBeUndefined();
-    expect(broken.summary).toMatch(/^Its process was killed/);
+    expect(broken.summary).toMatch(/^micro-net on shapes\. Its process was killed after \d+ steps\./);
   });
 
   it("knows the newest checkpoint by its name", () => {
@@ -151,7 +151,7 @@ describe("a damaged folder", () => {
     );
     expect(parts).toMatchObject({ summary: undefined, status: "summary damaged", kept: { splits: {} } });
     const page = runPage(parts);
-    expect(page.summary).toMatch(/^Its summary is damaged/);
+    expect(page.summary).toMatch(/^micro-net on shapes\. Its summary is damaged/);
     expect(page.blocks).toContainEqual(
       expect.objectContaining({ title: "Warnings", text: expect.stringContaining("summary.json is damaged") }),
     );

@@ -70,7 +70,7 @@ describe("the page", () => {
     const page = runPage(partsOf({ record, status: "running" }));
     expect(page.title).toBe("net-7");
     expect(runPage(partsOf({ record, folder: "/runs/mine" })).title).toBe("net, mine");
-    expect(page.summary).toMatch(/^Under way: 0 of 1 epoch done\./);
+    expect(page.summary).toMatch(/^p on p\. Under way: 0 of 1 epoch done\./);
     expect(block(page, "The run", "facts").rows).toEqual(
       expect.arrayContaining([
         ["backend", "wasm 4 on 1 thread"],

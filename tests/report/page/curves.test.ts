@@ -10,6 +10,7 @@ import {
   timeUnit,
   zoomed,
 } from "../../../report/page/curves.js";
+import { axisOf } from "../../../report/page/parallel.js";
 import { pointsOf } from "../../../report/page/scatter.js";
 
 describe("smoothing", () => {
@@ -98,10 +99,11 @@ describe("a result against a hyperparameter", () => {
     const chart = pointsOf({ runs, x: [{ name: "learningRate", values: [0.1, 0.1, 0.001, 1] }], y }, 0, 0);
     expect(chart).toMatchObject({ xLabel: "learningRate", yLabel: "top-1", format: "percent", logX: true });
     expect(chart.series.map(({ name, y: values }) => [name, values])).toEqual([
-      ["r3", [0.7]],
       ["g", [0.5, 0.6]],
+      ["r3", [0.7]],
+      ["r4", []], // has its place, so that each group has one colour on the page
     ]);
-    const [first, second] = chart.series[1]!.x;
+    const [first, second] = chart.series[0]!.x;
     expect(second).toBeGreaterThan(first!); // seeds at one place stay two points
     expect(second).toBeCloseTo(0.1, 6);
     expect(pointsOf({ runs, x: [{ name: "epochs", values: [2, 2, 4, 4] }], y }, 0, 0).logX).toBe(false);
@@ -111,9 +113,52 @@ describe("a result against a hyperparameter", () => {
     const chart = pointsOf({ runs, x: [{ name: "model", values: ["wide", "wide", "narrow", "narrow"] }], y }, 0, 0);
     expect(chart.categories).toEqual(["narrow", "wide"]);
     expect(chart.logX).toBe(false);
-    expect(chart.series.map(({ name, x }) => [name, Math.round(x[0]!)])).toEqual([
-      ["r3", 0],
-      ["g", 1],
+    expect(chart.series.map(({ name, x }) => [name, x.map(Math.round)])).toEqual([
+      ["g", [1, 1]],
+      ["r3", [0]],
+      ["r4", []],
     ]);
+  });
+});
+
+describe("an axis of parallel coordinates", () => {
+  const marks = (values: (string | number | null)[]) =>
+    axisOf("x", values, String).marks.map(({ at, text }) => [text, Number(at.toFixed(3))]);
+
+  it("has numbers between the least and the greatest, by their logarithm where they differ by much", () => {
+    expect(axisOf("x", [1, 3, 2, null], String).places).toEqual([0, 1, 0.5, null]);
+    expect(axisOf("x", [0.001, 0.1, 0.01], String).places.map((place) => place!.toFixed(6))).toEqual([
+      "0.000000",
+      "1.000000",
+      "0.500000",
+    ]);
+    expect(axisOf("x", [7, 7], String).places).toEqual([0.5, 0.5]);
+    expect(axisOf("x", [1, null], String).texts).toEqual(["1", "none"]);
+  });
+
+  it("marks the values themselves where they are few, and five places otherwise", () => {
+    expect(marks([4, 1, 2])).toEqual([
+      ["1", 0],
+      ["2", 0.333],
+      ["4", 1],
+    ]);
+    expect(marks([0, 1, 2, 3, 5, 8])).toEqual([
+      ["0", 0],
+      ["2", 0.25],
+      ["4", 0.5],
+      ["6", 0.75],
+      ["8", 1],
+    ]);
+  });
+
+  it("has names in their order, of very many some", () => {
+    expect(marks(["b", "a", "b", "c"])).toEqual([
+      ["a", 0],
+      ["b", 0.5],
+      ["c", 1],
+    ]);
+    expect(marks(["one"])).toEqual([["one", 0.5]]);
+    const many = Array.from({ length: 40 }, (_, at) => `n${String(at).padStart(2, "0")}`);
+    expect(marks(many)).toHaveLength(10);
   });
 });
