@@ -119,7 +119,7 @@ const what = (record: RunConfigRecord | undefined): string =>
 /** A data set of the user's own files is known by its place. */
 function dataName({ data: { name, options } }: RunConfigRecord): string {
   const path: unknown = options?.["path"]; // a damaged record may lack them
-  return typeof path === "string" ? basename(path) : name;
+  return name === "imageFolder" && typeof path === "string" ? basename(path) : name;
 }
 
 const failureOf = (summary: SummaryRecord | undefined): string =>

@@ -1,9 +1,14 @@
 /**
- * Makes docs/report.png and docs/report-images.png from a run's report.html, in Chromium (FITLOOP_CHROMIUM, or
- * /usr/bin/chromium):
+ * Makes docs/report.png and docs/report-images.png from a run's report.html, and docs/compare.png from a comparison, in
+ * Chromium (FITLOOP_CHROMIUM, or /usr/bin/chromium):
  *
  *     node bin/trainer.mjs --preset quickstart --epochs 3 --seed 1 --out runs/docs
  *     node scripts/report-images.mjs runs/docs/report.html
+ *
+ * and with seeds 1 to 3 in runs/seed-N, and the same with --learning-rate 0.02 in runs/low-rate-N:
+ *
+ *     node bin/trainer.mjs compare runs/seed-* runs/low-rate-* --out runs/compare.html
+ *     node scripts/report-images.mjs runs/docs/report.html runs/compare.html
  *
  * Drawn shapes may be shown to anybody; show no other data here.
  */
@@ -11,9 +16,9 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { chromium } from "playwright-core";
 import sharp from "sharp";
 
-const [page] = process.argv.slice(2);
+const [page, comparison] = process.argv.slice(2);
 if (page === undefined) {
-  console.error("usage: node scripts/report-images.mjs RUN/report.html");
+  console.error("usage: node scripts/report-images.mjs RUN/report.html [compare.html]");
   process.exit(2);
 }
 const docs = (name) => fileURLToPath(new URL(`../docs/${name}`, import.meta.url));
@@ -42,6 +47,15 @@ try {
   const rows = { ...worst, height: second.y + second.height + 14 - worst.y }; // two rows of three
   const images = await tab.screenshot({ clip: rows, fullPage: true });
   await sharp(images).png({ palette: true, colours: 256 }).toFile(docs("report-images.png"));
+  if (comparison !== undefined) {
+    await tab.goto(pathToFileURL(comparison).href);
+    const curves = await boxOf("Training accuracy");
+    const compared = await tab.screenshot({
+      clip: { x: 0, y: 0, width: 1040, height: Math.ceil(curves.y + curves.height + 14) },
+      fullPage: true,
+    });
+    await sharp(compared).png({ palette: true, colours: 128 }).toFile(docs("compare.png"));
+  }
 } finally {
   await browser.close();
 }

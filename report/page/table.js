@@ -23,7 +23,7 @@ export function table({ title, columns, rows, first, compare }) {
   );
 
   const heads = columns.map(({ name, format, bar }, at) => {
-    const sort = make("button", { type: "button", textContent: name });
+    const sort = make("button", { type: "button" }, ...wholeWords(name));
     sort.addEventListener("click", () => {
       state.down = state.column === at ? !state.down : format !== "text";
       state.column = at;
@@ -105,6 +105,14 @@ export function table({ title, columns, rows, first, compare }) {
   // Drawn again on paper, which has no button for the rows that are hidden.
   return { element, tools, draw: fill };
 }
+
+/** A name whose short words are not broken at their hyphens: "top-1". @param {string} name */
+const wholeWords = (name) =>
+  name
+    .split(/( )/)
+    .map((word) =>
+      /^[^ ]+-[^ ]+$/.test(word) && word.length < 20 ? make("span", { className: "whole", textContent: word }) : word,
+    );
 
 /**
  * @param {Cell} value
