@@ -55,21 +55,24 @@ const spread = (from: ArrayLike<number>, most: number): number[] => {
   return Array.from({ length: count }, (_, at) => from[Math.floor((at * from.length) / count)]!);
 };
 function* batches(images: readonly Image[]): Generator<tf.Tensor> {
-  for (let from = 0; from < images.length; from += 32) {
+  const atOnce = size > 112 ? 8 : 32;
+  for (let from = 0; from < images.length; from += atOnce) {
     yield tf.tidy(() => {
       const each = images
-        .slice(from, from + 32)
+        .slice(from, from + atOnce)
         .map(({ pixels, height, width }) => tf.tensor3d(Float32Array.from(pixels), [height, width, 3]));
       return ops.resize(tf.stack(each) as tf.Tensor4D, size, size).clone();
     });
   }
 }
-const classesOf = (images: readonly Image[], run: (batch: tf.Tensor) => tf.Tensor): number[] =>
-  [...batches(images)].flatMap((batch) => {
-    const found = tf.tidy(() => [...tf.argMax(run(batch), 1).dataSync()]) as unknown as number[];
+const classesOf = (images: readonly Image[], run: (batch: tf.Tensor) => tf.Tensor): number[] => {
+  const found: number[] = [];
+  for (const batch of batches(images)) {
+    tf.tidy(() => void found.push(...tf.argMax(run(batch), 1).dataSync()));
     batch.dispose();
-    return found;
-  });
+  }
+  return found;
+};
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 const sameAs = (found: readonly number[], wanted: ArrayLike<number>): number =>
   found.filter((each, at) => each === wanted[at]).length / found.length;

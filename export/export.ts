@@ -404,8 +404,15 @@ export function valuesOfLayers(graph: Graph, names: readonly string[]): Set<stri
   return kept;
 }
 
+/** As many images as have the values of 32 images of 112 pixels: at 224 pixels a batch of 32 takes gigabytes. */
+const imagesAtOnce = (side: number): number => Math.max(1, Math.min(32, Math.floor((32 * 112 ** 2) / side ** 2)));
+
 /** Images as the exported model takes them, [batch, size, size, 3], 0 to 255; the tensors are the caller's. */
-function* batchesOf(images: readonly Image[], { inputSize }: Preprocessing, size = 32): Generator<tf.Tensor> {
+function* batchesOf(
+  images: readonly Image[],
+  { inputSize }: Preprocessing,
+  size = imagesAtOnce(inputSize),
+): Generator<tf.Tensor> {
   for (let from = 0; from < images.length; from += size) {
     const batch = images.slice(from, from + size);
     const { height, width, pixels } = batch[0]!;

@@ -1,6 +1,6 @@
 /** Runs a graph on the current backend: the oracle of every pass, and what calibration and the simulation of int8 look at. */
 import * as tf from "@tensorflow/tfjs-core";
-import type { Activation, Graph, Node, Pads } from "./graph.js";
+import { type Activation, type Graph, inputsOf, type Node, type Pads } from "./graph.js";
 
 /** What never wins in a max pool. */
 export const lowest = -3.4e38;
@@ -8,14 +8,31 @@ export const lowest = -3.4e38;
 /** Sees each value as it is made, and gives what goes on. */
 export type Observe = (value: string, tensor: tf.Tensor) => tf.Tensor;
 
-/** Logits [batch, classes] of images [batch, size, size, 3], values 0 to 255 where the graph normalises. */
+/**
+ * Logits [batch, classes] of images [batch, size, size, 3], values 0 to 255 where the graph normalises. A value is freed after
+ * its last use: all of them, of a batch of photos, are gigabytes.
+ */
 export function interpret(graph: Graph, images: tf.Tensor, observe: Observe = (_, tensor) => tensor): tf.Tensor {
   return tf.tidy(() => {
+    const lastUse = new Map(graph.nodes.flatMap((node, at) => inputsOf(node).map((value) => [value, at] as const)));
     const values = new Map([[graph.input, observe(graph.input, images)]]);
-    for (const node of graph.nodes) {
-      const plain = compute(node, (value) => values.get(value)!);
-      values.set(node.out, observe(node.out, activate(node.activation, plain)));
-    }
+    graph.nodes.forEach((node, at) => {
+      const made = tf.tidy(() =>
+        observe(
+          node.out,
+          activate(
+            node.activation,
+            compute(node, (value) => values.get(value)!),
+          ),
+        ),
+      );
+      values.set(node.out, made);
+      for (const value of inputsOf(node)) {
+        if (lastUse.get(value) !== at || value === graph.input || value === graph.output) continue;
+        values.get(value)?.dispose();
+        values.delete(value);
+      }
+    });
     return values.get(graph.output)!;
   });
 }

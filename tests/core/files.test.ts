@@ -104,9 +104,15 @@ describe("writing a file", () => {
     expect(content()).toBe("old");
   });
 
-  it("says how much room a full disk lacked", () => {
+  it.each([
+    ["text", "12345"],
+    [
+      "pieces of known length",
+      { length: 5, [Symbol.iterator]: () => [Buffer.from("12"), Buffer.from("345")].values() },
+    ],
+  ])("says how much room a full disk lacked for %s", (_, content) => {
     vi.spyOn(system, "writeSync").mockImplementation(failing("ENOSPC"));
-    expect(() => writeFileAtomic(path, "12345")).toThrow(
+    expect(() => writeFileAtomic(path, content)).toThrow(
       /the disk is full\. It needed 5 bytes, and \d+ are free\. Make room/,
     );
   });

@@ -3,13 +3,11 @@
  * ONNX Runtime and LiteRT accepted, with the answers of the graph (tests/long/export-readers makes and checks the list).
  */
 import { createHash } from "node:crypto";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import * as tfjsUnion from "@tensorflow/tfjs";
 import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { currentNativeCalls } from "../../core/backend/graph/native-calls.js";
 import { loadBackend } from "../../core/backend/index.js";
 import { interpret } from "../../core/trace/interpret.js";
 import { float16Bits } from "../../export/formats/float16.js";
@@ -18,6 +16,7 @@ import { savedModel } from "../../export/formats/saved-model.js";
 import { tfjs } from "../../export/formats/tfjs.js";
 import { description, everyOperation, pixels } from "../support/every-operation.js";
 import { filesToRead } from "../support/exported-files.js";
+import { withGraphModel, withSavedModel } from "../support/read-exports.js";
 
 beforeAll(() => loadBackend({ name: "tensorflow" }));
 
@@ -47,21 +46,10 @@ describe("tf.js", () => {
     ["int8-dynamic", 0.3],
   ] as const)("loads a graph model of %s weights and gives the graph's answers", async (precision, tolerance) => {
     const files = tfjs(everyOperation, precision, description);
-    const { modelTopology, weightsManifest, ...rest } = JSON.parse(joined(files.get("model.json")!).toString());
-    const paths = weightsManifest.flatMap((group: { paths: string[] }) => group.paths) as string[];
-    const weights = joined(paths.flatMap((path) => [...files.get(path)!]));
-    const model = await tfjsUnion.loadGraphModel({
-      load: async () => ({
-        modelTopology,
-        weightSpecs: weightsManifest[0].weights,
-        weightData: weights.buffer.slice(weights.byteOffset, weights.byteOffset + weights.length) as ArrayBuffer,
-        ...rest,
-      }),
-    });
-    const answers = tf.tidy(() => (model.predict(images()) as tf.Tensor).dataSync());
+    const answers = await withGraphModel(files, (run) => tf.tidy(() => run(images()).dataSync()));
     expect(apart(answers, wanted())).toBeLessThan(tolerance);
-    expect(model.metadata).toMatchObject({ classes: description.classes, input: { size: 12, range: [0, 255] } });
-    model.dispose();
+    const { userDefinedMetadata } = JSON.parse(joined(files.get("model.json")!).toString());
+    expect(userDefinedMetadata).toMatchObject({ classes: description.classes, input: { size: 12, range: [0, 255] } });
   });
 
   it("says probabilities where these are asked for, and takes bytes", async () => {
@@ -78,20 +66,8 @@ describe("SavedModel", () => {
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
   it("is loaded by TensorFlow and gives the graph's answers", () => {
-    mkdirSync(join(folder, "plain"));
-    writeFileSync(join(folder, "plain", "saved_model.pb"), joined(savedModel(everyOperation, description)));
-    const native = currentNativeCalls()!;
-    const backend = tf.backend() as unknown as {
-      getInputTensorIds(tensors: tf.Tensor[]): number[];
-      createOutputTensor(info: object): tf.Tensor;
-    };
-    const session = native.loadSavedModel(join(folder, "plain"), "serve");
-    const answers = tf.tidy(() => {
-      const ids = backend.getInputTensorIds([images()]);
-      const [output] = native.runSavedModel(session, ids, "image:0", "logits:0");
-      return backend.createOutputTensor(output!).dataSync();
-    });
-    native.deleteSavedModel(session);
+    const file = savedModel(everyOperation, description);
+    const answers = withSavedModel(file, folder, (run) => tf.tidy(() => run(images()).dataSync()));
     expect(apart(answers, wanted())).toBeLessThan(1e-5);
   });
 });

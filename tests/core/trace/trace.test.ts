@@ -7,7 +7,7 @@ import { activation, append, batchNorm, conv2d, linear, sequential } from "../..
 import * as ops from "../../../core/nn/ops.js";
 import { squeezeExcite } from "../../../core/nn/squeeze-excite.js";
 import { makePart } from "../../../core/parts.js";
-import { type Graph, multiplyAdds } from "../../../core/trace/graph.js";
+import { type Graph, multiplyAdds, type Node } from "../../../core/trace/graph.js";
 import { interpret } from "../../../core/trace/interpret.js";
 import { simplify, withNormalising } from "../../../core/trace/passes.js";
 import { trace } from "../../../core/trace/trace.js";
@@ -164,6 +164,31 @@ describe("what cannot be exported is one error", () => {
 
   let kept: tf.Tensor | undefined;
   const outside = (): tf.Tensor => (kept ??= tf.keep(tf.ones([6])));
+});
+
+it("interpret holds the values that are still read, and no others", () => {
+  const node = (at: number): Node => ({
+    op: "relu",
+    x: at === 0 ? "image" : `value${at - 1}`,
+    out: `value${at}`,
+    activation: "none",
+  });
+  const nodes: Node[] = Array.from({ length: 20 }, (_, at) => node(at));
+  nodes.push({ op: "add", a: "value3", b: "value19", out: "sum", activation: "relu" });
+  const graph: Graph = { input: "image", output: "sum", nodes, shapes: new Map() };
+  const image = tf.tensor4d([1, -2, 3], [1, 1, 1, 3]);
+  const held: number[] = [];
+  const before = tf.memory().numTensors;
+  const answer = interpret(graph, image, (_, tensor) => {
+    held.push(tf.memory().numTensors - before);
+    return tensor;
+  });
+  expect(Math.max(...held)).toBeLessThan(6);
+  expect([...answer.dataSync()]).toEqual([2, 0, 6]);
+  answer.dispose();
+  expect(image.isDisposed).toBe(false);
+  image.dispose();
+  expect(tf.memory().numTensors).toBe(before - 1);
 });
 
 it("leaves no tensor and puts the addon's calls back", () => {
