@@ -8,7 +8,7 @@ import { duration } from "./format.js";
 const [silentReloads, silentSeconds] = [8, 300];
 
 /** Milliseconds after which a frame that has said nothing will say nothing. */
-const patience = 5000;
+const patience = 20_000;
 
 /** What the address of a frame ends with that is to say what is in its page. */
 const asking = "#news-";
