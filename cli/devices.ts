@@ -7,8 +7,8 @@ import { membershipOf } from "../core/group/membership.js";
 import { stream } from "../core/rng.js";
 import { tell } from "./terminal.js";
 
-/** How long the other ranks may take to end once one has failed. They notice a lost one by themselves. */
-const graceMilliseconds = 60_000;
+/** How long rank 0 may take for a last checkpoint once another one has failed, and the others once rank 0 has ended. */
+const grace = { rank0: 60_000, others: 5_000 } as const;
 
 /** Lines of a rank's output that are kept. */
 const keptLines = 200;
@@ -45,9 +45,10 @@ export async function trainOnDevices(devices: number, words: readonly string[]):
   void failed.then(() => endOthers(ranks));
   const codes = await Promise.all(ranks.map(({ ended }) => ended));
   stop();
-  const [first] = codes;
-  if (first === exitCodes.done || first === exitCodes.peer)
+  // An error of rank 0 itself is there to be read.
+  if (codes[0]! <= exitCodes.done || codes[0] === exitCodes.peer) {
     codes.forEach((code, each) => explain(each, code, ranks[each]!));
+  }
   const own = codes.filter((code) => code !== exitCodes.done && code !== exitCodes.peer && code !== killed);
   return own[0] ?? (codes.every((code) => code === exitCodes.done) ? exitCodes.done : exitCodes.peer);
 }
@@ -105,9 +106,13 @@ function passSignals(ranks: readonly Rank[]): () => void {
 async function endOthers(ranks: readonly Rank[]): Promise<void> {
   const living = (): Rank[] => ranks.filter(({ child }) => child.exitCode === null && child.signalCode === null);
   for (const { child } of living()) child.kill("SIGTERM");
-  await new Promise((resolve) => setTimeout(resolve, graceMilliseconds).unref());
+  await Promise.race([ranks[0]!.ended, wait(grace.rank0)]);
+  await wait(grace.others);
   for (const { child } of living()) child.kill("SIGKILL");
 }
+
+const wait = (milliseconds: number): Promise<void> =>
+  new Promise((resolve) => setTimeout(resolve, milliseconds).unref());
 
 /** What a rank beside rank 0 said when it failed. */
 function explain(rank: number, code: number, { lines, child: { signalCode } }: Rank): void {

@@ -2,12 +2,14 @@
  * Trainings of milliseconds for the tests of groups: `node --import tsx group-scenarios.ts NAME…` runs them one after the other, in
  * a process that is a rank or trains alone, and prints a line of JSON for each.
  */
+import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import * as tf from "@tensorflow/tfjs-core";
 import { currentNativeCalls } from "../../core/backend/graph/native-calls.js";
 import { shapes } from "../../core/data/index.js";
 import {
   evaluate,
+  type Part,
   type Plugin,
   plainView,
   sgd,
@@ -28,12 +30,19 @@ import {
   gradientClipping,
   l2,
   labelSmoothing,
+  plugins,
   randomCropFlip,
   stochasticDepth,
 } from "../../plugins/index.js";
+import { fromCheckpoint, toCheckpoint } from "../../run/checkpoint-writer.js";
+import type { Checkpoint } from "../../run/checkpoints.js";
 
 const rank = Number(process.env.RANK ?? 0);
-const group = dataParallel({ port: Number(process.env.PORT ?? 21000), watchdogSeconds: 3, startSeconds: 60 });
+const group = dataParallel({
+  port: Number(process.env.PORT ?? 21000),
+  watchdogSeconds: 3,
+  startSeconds: Number(process.env.START ?? 60),
+});
 
 /** 66 images in batches of 65: no share is like the other, and one process has none of the last batch. */
 const uneven = (plugins: TrainerConfig["plugins"] = []): TrainerConfig => ({
@@ -186,6 +195,39 @@ const scenarios: Record<string, () => Promise<object>> = {
       apply: ({ hooks }) => void hooks.shouldStop.tap(() => (rank === 1 ? "it is late" : undefined)),
     };
     return fitWeights(everything(clock)).then(({ hash }) => ({ hash }), outcomeOf);
+  },
+  /** Every state of a run in this process, and what resuming from each ends with. */
+  async resumes() {
+    const places: Checkpoint[] = [];
+    const { hash } = await fitWeights(everything(), {
+      onResumePoint: (snapshot) => void places.push(structuredClone(toCheckpoint(snapshot, 0))),
+    });
+    const states = places.map(({ tensors, meta }) => {
+      const digest = createHash("sha256");
+      for (const { data } of tensors.values())
+        digest.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+      return [digest.digest("hex"), (meta as { plugins: unknown }).plugins];
+    });
+    const ends = new Set<string>();
+    for (const place of places) {
+      ends.add((await fitWeights(everything(), { from: () => fromCheckpoint(structuredClone(place)) })).hash);
+    }
+    return { hash, states, ends: [...ends] };
+  },
+  /** Each plugin alone; those that need a file of their own are left out. */
+  async plugins() {
+    const options: Record<string, object> = {
+      swa: { start: 0.5 },
+      lookahead: { every: 2 },
+      whitening: { layer: "stem" },
+    };
+    const needFiles = ["data-parallel", "distill", "finetune"];
+    const hashes: Record<string, string> = {};
+    for (const [name, make] of Object.entries(plugins).filter(([each]) => !needFiles.includes(each))) {
+      const plugin = (make as (options?: object) => Part<Plugin>)(options[name]);
+      hashes[name] = (await fitWeights(microConfig({ plugins: [group, plugin], holdout: 0.25 }))).hash;
+    }
+    return { hashes };
   },
   ports: async () => ({ listening: listening() }),
   /** Sums of a length, with the threads and megabytes of the process on the way. */

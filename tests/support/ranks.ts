@@ -58,7 +58,8 @@ async function results({ ended }: Rank): Promise<Results> {
   return Object.fromEntries(lines.map(({ name, ...result }) => [name, result]));
 }
 
-const scenario = (names: readonly string[]): string[] => ["--import", "tsx", script, ...names];
+/** The arguments of Node for some scenarios. */
+export const scenarioCommand = (names: readonly string[]): string[] => ["--import", "tsx", script, ...names];
 
 /** Runs scenarios in a group of so many processes; the results of each. */
 export async function runGroup(
@@ -68,13 +69,13 @@ export async function runGroup(
 ): Promise<Results[]> {
   const PORT = String(nextPort(size));
   const ranks = Array.from({ length: size }, (_, rank) =>
-    startProcess(scenario(names), { PORT, ...rankVariables(rank, size), ...env }),
+    startProcess(scenarioCommand(names), { PORT, ...rankVariables(rank, size), ...env }),
   );
   return Promise.all(ranks.map(results));
 }
 
 /** Runs scenarios in a process that trains alone. */
-export const runAlone = (names: readonly string[]): Promise<Results> => results(startProcess(scenario(names)));
+export const runAlone = (names: readonly string[]): Promise<Results> => results(startProcess(scenarioCommand(names)));
 
 /** How far two lists of weights are apart, relative to the first one's length. */
 export function relativeDistance(a: Record<string, number[]>, b: Record<string, number[]>): number {

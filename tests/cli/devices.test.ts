@@ -1,0 +1,55 @@
+/** `trainer --devices 2`: one output, one exit code; a killed rank, and a resume to the same bits. */
+import { mkdtempSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it, vi } from "vitest";
+import { faulty, launch, steps, whole } from "../support/launched.js";
+import { trainer } from "../support/run-cli.js";
+import { finished } from "../support/trainer-process.js";
+
+const folder = mkdtempSync(join(tmpdir(), "fitloop-devices-"));
+const at = (name: string): string => join(folder, name);
+
+describe("--devices 2", () => {
+  it("trains, and after a kill resumes to the same bits", { timeout: 300_000 }, async () => {
+    const [quiet, lost] = await Promise.all([
+      whole(launch(at("quiet"), 2)),
+      faulty(launch(at("killed"), 2), { rank: 1, signal: "SIGKILL", after: 12 }),
+    ]);
+    expect(quiet.code, quiet.stderr).toBe(0);
+    expect(quiet.stderr).toMatch(
+      /^Rank 0 of 2 processes on this machine .*\. Each trains on 4 of the 8 images of a batch/m,
+    );
+    expect(quiet.stderr).not.toContain("rank 1");
+    const record = JSON.parse(readFileSync(join(at("quiet"), "config.resolved.json"), "utf8")) as {
+      environment: { processes: number };
+    };
+    expect(record.environment.processes).toBe(2);
+
+    expect(lost.code, lost.stderr).toBe(69);
+    expect(lost.stderr).toMatch(/^trainer: Lost rank 1 \(127\.0\.0\.1:\d+\): it was killed, hangs, failed/m);
+    expect(lost.stderr).toMatch(/^rank 1 was killed \(SIGKILL\)$/m);
+    expect(lost.stderr).toMatch(/^The run is kept up to step \d+\. To resume it: /m);
+    const alone = await trainer("--resume", at("killed"));
+    expect(alone.code).toBe(2);
+    expect(alone.stderr).toContain(
+      "The run was trained by 2 processes, and would now be by one process: the sums would have other bits. " +
+        "Start it with --devices 2, or allow the change with --allow-change devices.",
+    );
+    const resumed = await whole(launch(at("killed"), 2));
+    expect(resumed.code, resumed.stderr).toBe(0);
+    expect(finished(at("killed"), steps)).toBe(finished(at("quiet"), steps));
+  });
+
+  it("is refused in a process that is a rank, and its options in one that is none", async () => {
+    vi.stubEnv("RANK", "0");
+    vi.stubEnv("WORLD_SIZE", "2");
+    const rank = await trainer("--preset", "quickstart", "--devices", "2");
+    vi.unstubAllEnvs();
+    expect(rank.code).toBe(2);
+    expect(rank.stderr).toContain("--devices starts the processes itself, and this one is a rank already");
+    const none = await trainer("--preset", "quickstart", "--hosts", "a,b");
+    expect(none.code).toBe(2);
+    expect(none.stderr).toContain("nothing names this one's rank. Start it with srun, mpirun or torchrun");
+  });
+});
