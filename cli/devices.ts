@@ -7,8 +7,8 @@ import { membershipOf } from "../core/group/membership.js";
 import { stream } from "../core/rng.js";
 import { tell } from "./terminal.js";
 
-/** How long rank 0 may take for a last checkpoint once another one has failed, and the others once rank 0 has ended. */
-const grace = { rank0: 60_000, others: 5_000 } as const;
+/** Milliseconds to notice a lost rank, for rank 0 to write a last checkpoint, and for the others to end after it. */
+const grace = { notice: 1_000, rank0: 60_000, others: 5_000 } as const;
 
 /** Lines of a rank's output that are kept. */
 const keptLines = 200;
@@ -45,16 +45,20 @@ export async function trainOnDevices(devices: number, words: readonly string[]):
   void failed.then(() => endOthers(ranks));
   const codes = await Promise.all(ranks.map(({ ended }) => ended));
   stop();
+  const causes = codes.filter(isCause);
   // An error of rank 0 itself is there to be read.
-  if (codes[0]! <= exitCodes.done || codes[0] === exitCodes.peer) {
-    codes.forEach((code, each) => explain(each, code, ranks[each]!));
-  }
-  const own = codes.filter((code) => code !== exitCodes.done && code !== exitCodes.peer && code !== killed);
-  return own[0] ?? (codes.every((code) => code === exitCodes.done) ? exitCodes.done : exitCodes.peer);
+  if (!isCause(codes[0]!)) codes.forEach((code, each) => explain(each, code, ranks[each]!));
+  if (causes.length > 0) return causes[0]!;
+  if (codes.some((code) => code === exitCodes.peer || code === killed)) return exitCodes.peer;
+  return codes.find((code) => code !== exitCodes.done) ?? exitCodes.done;
 }
 
 /** Stands for a rank that a signal ended. */
 const killed = -1;
+
+/** Whether a rank failed by itself, not because another one did. */
+const isCause = (code: number): boolean =>
+  code !== exitCodes.done && code !== exitCodes.peer && code !== exitCodes.sigterm && code !== killed;
 
 function startRank(rank: number, size: number, hosts: string, words: readonly string[]): Rank {
   const { env } = process;
@@ -105,6 +109,7 @@ function passSignals(ranks: readonly Rank[]): () => void {
 /** After a failure: one that is still loading ends at once, one that trains notices that a rank is lost. */
 async function endOthers(ranks: readonly Rank[]): Promise<void> {
   const living = (): Rank[] => ranks.filter(({ child }) => child.exitCode === null && child.signalCode === null);
+  await wait(grace.notice);
   for (const { child } of living()) child.kill("SIGTERM");
   await Promise.race([ranks[0]!.ended, wait(grace.rank0)]);
   await wait(grace.others);
