@@ -23,7 +23,7 @@ interface Rank {
  * Runs the command once for each device, as ranks of one group. Rank 0 has the terminal; of the others one sees why they failed.
  *
  * @param words the command line without the program's name
- * @returns the exit code of the rank that failed first by itself, of a lost rank only where none did
+ * @returns the exit code of a rank that failed by itself; where none did, that of a lost rank
  */
 export async function trainOnDevices(devices: number, words: readonly string[]): Promise<number> {
   const rank = membershipOf(process.env, { hosts: ["localhost"], port: 1024, insecureNetwork: true });
