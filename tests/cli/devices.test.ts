@@ -12,10 +12,8 @@ const at = (name: string): string => join(folder, name);
 
 describe("--devices 2", () => {
   it("trains, and after a kill resumes to the same bits", { timeout: 300_000 }, async () => {
-    const [quiet, lost] = await Promise.all([
-      whole(launch(at("quiet"), 2)),
-      faulty(launch(at("killed"), 2), { rank: 1, signal: "SIGKILL", after: 12 }),
-    ]);
+    const quiet = await whole(launch(at("quiet"), 2));
+    const lost = await faulty(launch(at("killed"), 2), { rank: 1, signal: "SIGKILL", after: 12 });
     expect(quiet.code, quiet.stderr).toBe(0);
     expect(quiet.stderr).toMatch(
       /^Rank 0 of 2 processes on this machine .*\. Each trains on 4 of the 8 images of a batch/m,

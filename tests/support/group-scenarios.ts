@@ -40,7 +40,7 @@ import type { Checkpoint } from "../../run/checkpoints.js";
 const rank = Number(process.env.RANK ?? 0);
 const group = dataParallel({
   port: Number(process.env.PORT ?? 21000),
-  watchdogSeconds: 3,
+  watchdogSeconds: 60,
   startSeconds: Number(process.env.START ?? 60),
 });
 

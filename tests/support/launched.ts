@@ -14,7 +14,7 @@ export const launch = (out: string, devices: number, ...more: string[]): string[
   process.execPath,
   program,
   ...["--devices", String(devices), "--config", config, "--with", "data-parallel"],
-  ...["--set", "plugins.data-parallel.watchdogSeconds=3", "--set", "plugins.data-parallel.startSeconds=60"],
+  ...["--set", "plugins.data-parallel.watchdogSeconds=20", "--set", "plugins.data-parallel.startSeconds=60"],
   ...["--max-steps", String(steps), "--out", out, "--resume", "--checkpoint-every", "1", "--json", ...more],
 ];
 
@@ -44,7 +44,8 @@ export interface Fault {
 export async function faulty(command: readonly string[], { rank, signal, after }: Fault): Promise<Ended> {
   const run: Started = start(command);
   await run.lines(after);
-  const pid = rank === "launcher" ? run.child.pid! : ranksOf(run.child.pid!)[rank]!;
+  const pid = rank === "launcher" ? run.child.pid : ranksOf(run.child.pid!)[rank];
+  if (pid === undefined) throw new Error(`There is no rank ${rank} any more: ${(await run.ended).stderr}`);
   process.kill(pid, signal);
   return run.ended;
 }
