@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { stream } from "../../core/rng.js";
-import { type Fault, faulty, launch, steps, whole } from "../support/launched.js";
+import { type Fault, launch, launched, steps } from "../support/launched.js";
 import { nextPort, rankVariables, runGroup, scenarioCommand, startProcess } from "../support/ranks.js";
 import { type Ended, finished } from "../support/trainer-process.js";
 
@@ -16,40 +16,45 @@ const minutes = (count: number) => ({ timeout: count * 60_000 });
 let reference: Promise<string> | undefined;
 /** What a run that nothing happens to ends with. */
 function quiet(): Promise<string> {
-  return (reference ??= whole(launch(at("quiet"), 2)).then(({ code, stderr }) => {
+  return (reference ??= launched(launch(at("quiet"), 2)).then(({ code, stderr }) => {
     expect(code, stderr).toBe(0);
     return finished(at("quiet"), steps);
   }));
 }
 
 async function resumes(name: string): Promise<void> {
-  const { code, stderr } = await whole(launch(at(name), 2));
+  const { code, stderr } = await launched(launch(at(name), 2));
   expect(code, stderr).toBe(0);
   expect(finished(at(name), steps)).toBe(await quiet());
 }
 
-/** A run of 10 steps has about 40 events: steps, checkpoints, evaluations. */
-const moments = [6, 15, 24];
 const faults: Fault[] = [0, 1].flatMap((rank) =>
-  (["SIGKILL", "SIGSTOP"] as const).flatMap((signal) => moments.map((after) => ({ rank, signal, after }))),
-);
+  (["SIGKILL", "SIGSTOP"] as const).flatMap((signal) => [
+    { rank, signal, hook: "afterBackward", count: 1 },
+    { rank, signal, hook: "onStep", count: 5 },
+    { rank, signal, hook: "beforeEvaluate", count: 2 },
+  ]),
+) as Fault[];
 
 describe("a rank that is lost", () => {
-  it.each(faults)("rank $rank by $signal after $after events", minutes(8), async ({ rank, signal, after }) => {
-    const name = `${rank}-${signal}-${after}`;
-    const lost = await faulty(launch(at(name), 2), { rank, signal, after });
+  it.each(faults)("rank $rank by $signal in $hook", minutes(8), async (fault) => {
+    const name = `${fault.rank}-${fault.signal}-${fault.hook}`;
+    const lost = await launched(launch(at(name), 2), fault);
     expect(lost.code, lost.stderr).toBe(69);
-    expect(lost.stderr).toMatch(new RegExp(`^(rank 1: )?trainer: Lost rank ${rank} \\(127\\.0\\.0\\.1:\\d+\\): `, "m"));
+    expect(lost.stderr).toMatch(
+      new RegExp(`^(rank 1: )?trainer: Lost rank ${fault.rank} \\(127\\.0\\.0\\.1:\\d+\\): `, "m"),
+    );
     expect(lost.stderr).not.toContain("bug in fitloop");
     await resumes(name);
   });
 
-  it("ten times at random moments, and the run ends with the same bits", minutes(20), async () => {
+  it("ten times at random places, and the run ends with the same bits", minutes(20), async () => {
     const random = stream(Number(process.env.KILL_SEED ?? 1), "group-kills");
     for (let kill = 0; kill < 10; kill++) {
-      const fault: Fault = { rank: random.int(2), signal: "SIGKILL", after: 3 + random.int(6) };
-      const { code, stderr } = await faulty(launch(at("ten"), 2), fault);
-      if (code === 0) break; // it was done before the signal
+      const count = 1 + random.int(4); // micro-batches; a step has two
+      const fault: Fault = { rank: random.int(2), hook: "afterBackward", count, signal: "SIGKILL" };
+      const { code, stderr } = await launched(launch(at("ten"), 2), fault);
+      if (code === 0) break; // too little was left of it
       expect(code, stderr).toBe(69);
     }
     await resumes("ten");
@@ -57,7 +62,8 @@ describe("a rank that is lost", () => {
 });
 
 it("Ctrl-C to the launcher stops all with a checkpoint", minutes(8), async () => {
-  const stopped = await faulty(launch(at("interrupted"), 2), { rank: "launcher", signal: "SIGINT", after: 9 });
+  const fault: Fault = { rank: 0, hook: "onStep", count: 3, signal: "SIGINT", to: "launcher" };
+  const stopped = await launched(launch(at("interrupted"), 2), fault);
   expect(stopped.code, stopped.stderr).toBe(130);
   expect(stopped.stderr).toContain("To resume it: trainer --resume");
   await resumes("interrupted");

@@ -1,7 +1,6 @@
 /** `trainer --devices N` on a run of seconds, for tests that do something to its ranks. */
-import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { type Ended, type Started, start } from "./trainer-process.js";
+import { type Ended, start } from "./trainer-process.js";
 
 const program = fileURLToPath(new URL("../../bin/trainer.mjs", import.meta.url));
 const config = fileURLToPath(new URL("process.config.ts", import.meta.url));
@@ -18,37 +17,18 @@ export const launch = (out: string, devices: number, ...more: string[]): string[
   ...["--max-steps", String(steps), "--out", out, "--resume", "--checkpoint-every", "1", "--json", ...more],
 ];
 
-/** The processes of a launcher, by rank. */
-export function ranksOf(launcher: number): number[] {
-  const found: number[] = [];
-  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
-    try {
-      const parent = /^\d+ \(.*\) \S (\d+) /s.exec(readFileSync(`/proc/${pid}/stat`, "utf8"))?.[1];
-      const rank = /(?:^|\0)RANK=(\d+)/.exec(readFileSync(`/proc/${pid}/environ`, "latin1"))?.[1];
-      if (Number(parent) === launcher && rank !== undefined) found[Number(rank)] = Number(pid);
-    } catch {
-      // it ended meanwhile
-    }
-  }
-  return found;
-}
-
 export interface Fault {
-  readonly rank: number | "launcher";
+  readonly rank: number;
+  /** Where, and the how many-th time there. */
+  readonly hook: "onStep" | "afterBackward" | "beforeEvaluate";
+  readonly count: number;
   readonly signal: NodeJS.Signals;
-  /** Events of rank 0 before it. */
-  readonly after: number;
+  /** Default: the rank itself. */
+  readonly to?: "launcher";
 }
 
-/** Starts a run and sends a signal once so many events have come. */
-export async function faulty(command: readonly string[], { rank, signal, after }: Fault): Promise<Ended> {
-  const run: Started = start(command);
-  await run.lines(after);
-  const pid = rank === "launcher" ? run.child.pid : ranksOf(run.child.pid!)[rank];
-  if (pid === undefined) throw new Error(`There is no rank ${rank} any more: ${(await run.ended).stderr}`);
-  process.kill(pid, signal);
-  return run.ended;
+/** Runs a command to its end. With a fault, a rank sends a signal to itself at that place. */
+export function launched(command: readonly string[], fault?: Fault): Promise<Ended> {
+  const FAULT = fault ? [fault.rank, fault.hook, fault.count, fault.signal, fault.to ?? ""].join(" ") : "none";
+  return start(command, { env: { FAULT } }).ended;
 }
-
-/** Starts a run and waits for its end. */
-export const whole = (command: readonly string[]): Promise<Ended> => start(command).ended;

@@ -20,7 +20,7 @@ import {
 } from "fitloop/plugins";
 import { z } from "zod";
 
-const { APPETITE, EVERYTHING } = process.env;
+const { APPETITE, EVERYTHING, FAULT } = process.env;
 /** More plugins, another optimizer and bfloat16, for TensorFlow. */
 const everything = EVERYTHING !== undefined;
 
@@ -34,6 +34,24 @@ const eater = definePlugin({
     hooks.onStep.tap(({ step }) => {
       while (APPETITE === "hungry" && step === 7) eaten.push(Array.from({ length: 1e6 }, (_, index) => index + 0.5));
     });
+  },
+});
+
+/** Sends a signal at a place: FAULT is "rank hook count signal", or with "launcher" after it to the process above; or "none". */
+const fault = definePlugin({
+  name: "fault",
+  summary: "Sends a signal to a rank at a place of the run",
+  options: z.strictObject({}),
+  apply(_, { hooks }) {
+    const [rank, hook, count, signal, whom] = FAULT!.split(" ");
+    let calls = 0;
+    const hit = (where: string): void => {
+      if (process.env.RANK !== rank || hook !== where || ++calls !== Number(count)) return;
+      process.kill(whom === "launcher" ? process.ppid : process.pid, signal);
+    };
+    hooks.onStep.tap(() => hit("onStep"));
+    hooks.afterBackward.tap((gradients) => (hit("afterBackward"), gradients));
+    hooks.beforeEvaluate.tap((evaluation) => (hit("beforeEvaluate"), evaluation));
   },
 });
 
@@ -66,5 +84,6 @@ export default defineConfig({
     earlyStopping({ patience: 100 }),
     visualLog({ every: 1, histograms: 3, prCurves: 1, embeddings: 4 }),
     ...(APPETITE === undefined ? [] : [eater()]),
+    ...(FAULT === undefined ? [] : [fault()]),
   ],
 });
