@@ -1,7 +1,7 @@
 /**
  * From images to batches, beside torchvision under PyTorch's DataLoader, taking turns in one run.
  *
- *   npm run bench -- data --python PATH [--rounds 5]
+ *   npm run bench -- data --python PATH [--rounds 5] [--only JPEG]
  *
  * PATH is a Python with torch, torchvision and Pillow; bench/data.py is run by it. Ours is the loader of a run, with its
  * hooks and plugins, on one thread and libuv's; theirs is, for every task, the fastest of Pillow and tensor transforms with
@@ -22,7 +22,11 @@ import { whole } from "./common/options.js";
 import { startPeer } from "./common/peer.js";
 
 const { values } = parseArgs({
-  options: { python: { type: "string", default: "python3" }, rounds: { type: "string", default: "5" } },
+  options: {
+    python: { type: "string", default: "python3" },
+    rounds: { type: "string", default: "5" },
+    only: { type: "string", default: "" },
+  },
 });
 const rounds = whole("rounds", values.rounds);
 const batchSize = 128;
@@ -118,7 +122,7 @@ const middle = (figures: readonly Figure[]): Figure => ({
 const shown = ({ imagesPerSecond, milliseconds }: Figure): string =>
   `${imagesPerSecond.toFixed(0).padStart(7)} images/s ${milliseconds.toFixed(1).padStart(7)} ms a batch`;
 
-for (const task of Object.keys(tasks)) {
+for (const task of Object.keys(tasks).filter((name) => name.includes(values.only))) {
   const ours: Figure[] = [];
   const theirs: Record<string, Figure[]> = {};
   for (let round = 0; round < rounds; round++) {

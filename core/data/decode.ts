@@ -10,7 +10,7 @@
 import { availableParallelism } from "node:os";
 
 import { TrainerError } from "../errors.js";
-import { resizeRegion } from "../image/resize.js";
+import { resizeCentre, resizeRegion } from "../image/resize.js";
 import type { Decoding, Image, Rectangle, Size } from "./dataset.js";
 
 export const defaultDecoding: Decoding = { crop: 1, interpolation: "bilinear", colorProfiles: false };
@@ -51,12 +51,22 @@ async function loadLibrary(): Promise<Library> {
   return sharp;
 }
 
+/**
+ * Up to so many pixels for each of the result, an image that is scaled bilinearly is decoded whole and scaled here: most of the time that libvips takes
+ * to scale a small image goes into making its pipeline. Larger ones would wait in memory until this thread has time for them.
+ */
+const ownScaling = 8;
+
 type Source = string | Uint8Array | Image;
 
 /** Work on one image file. Each call hands its job to libuv before it returns. */
 export interface Decoder {
-  /** Decodes a file, a file's bytes, or RGB bytes of any size, to the [size, size, 3] of its centre. */
-  decode(source: Source, size: number): Promise<Image>;
+  /**
+   * Decodes a file, a file's bytes, or RGB bytes of any size, to the [size, size, 3] of its centre.
+   *
+   * @param known its size, which is read from the file otherwise
+   */
+  decode(source: Source, size: number, known?: Size): Promise<Image>;
   /** Decodes a region to [size, size, 3]. A JPEG is decoded at half, a quarter or an eighth where that is enough. */
   decodeRegion(source: Source, region: Rectangle, header: ImageHeader, size: number): Promise<Image>;
   /** All of a file's pixels. */
@@ -81,6 +91,7 @@ export async function openDecoder({
   const sharp = await (library ??= loadLibrary());
   /** A truncated or damaged body is an error; a mere oddity, which many good JPEG files have, is not. */
   const inputOptions = { failOn: "error", limitInputPixels: maxPixels, ignoreIcc: !colorProfiles } as const;
+  const bilinear = interpolation === "bilinear";
   const kernel = interpolation === "bicubic" ? "cubic" : "linear";
   const open = (source: Source): ReturnType<Library> => {
     const timeout = { seconds: maxSeconds };
@@ -101,11 +112,24 @@ export async function openDecoder({
     const pixels = new Uint8Array(data.buffer, data.byteOffset, data.length);
     return { pixels, height: info.height, width: info.width };
   };
+  const readHeader = async (file: string | Uint8Array): Promise<ImageHeader> => {
+    const { autoOrient, format, channels, depth, space, hasProfile } = await sharp(file, inputOptions).metadata();
+    const { width, height } = autoOrient;
+    if (!width || !height) throw new Error("it has no size");
+    const plain = channels === 3 && depth === "uchar" && space === "srgb" && !(hasProfile && colorProfiles);
+    return { width, height, format, plain };
+  };
   const cut = ({ left, top, width, height }: Rectangle) => ({ left, top, width, height });
   return {
-    decode(source, size) {
+    async decode(source, size, known) {
       // Scaled as timm scales it: the shorter side to floor(size / crop), then the centre.
       const whole = Math.floor(size / crop);
+      const isImage = typeof source === "object" && "pixels" in source;
+      const { height, width } = isImage ? source : (known ?? (await readHeader(source)));
+      if (bilinear && height * width <= ownScaling * whole * whole) {
+        const image = isImage ? source : await read(open(source).autoOrient());
+        return resizeCentre(image, { shorter: whole, size });
+      }
       const edge = Math.round((whole - size) / 2);
       // Not by the library's fast path for JPEG, which moves a small image by parts of a pixel.
       const cover = { fit: "cover", position: "centre", kernel, fastShrinkOnLoad: false } as const;
@@ -115,16 +139,15 @@ export async function openDecoder({
     async decodeRegion(source, region, header, size) {
       const factor = shrinkFactor(header, region, size);
       const fill = { fit: "fill", kernel } as const;
-      const upright = open(source).autoOrient();
-      if (region.height < size || region.width < size) {
-        // libvips shifts by half a pixel where it enlarges.
-        const small = await read(upright.extract(cut(region)));
-        return resizeRegion(
-          small,
-          { top: 0, left: 0, height: region.height, width: region.width },
-          { height: size, width: size },
-        );
+      const square = { height: size, width: size };
+      // libvips shifts by half a pixel where it enlarges.
+      const enlarges = region.height < size || region.width < size;
+      if (enlarges || (bilinear && factor === 1 && region.height * region.width <= ownScaling * size * size)) {
+        if (typeof source === "object" && "pixels" in source) return resizeRegion(source, region, square);
+        const small = await read(open(source).autoOrient().extract(cut(region)));
+        return resizeRegion(small, { ...region, top: 0, left: 0 }, square);
       }
+      const upright = open(source).autoOrient();
       if (factor === 1) return read(upright.extract(cut(region)).resize(size, size, fill));
       const [height, width] = [header.height, header.width].map((side) => Math.floor(side / factor)) as [
         number,
@@ -140,13 +163,7 @@ export async function openDecoder({
     thumbnail: (file, side) =>
       read(open(file).autoOrient().resize(side, side, { fit: "inside", withoutEnlargement: true, kernel: "linear" })),
     decodeWhole: (file) => read(open(file).autoOrient()),
-    async readHeader(file) {
-      const { autoOrient, format, channels, depth, space, hasProfile } = await sharp(file, inputOptions).metadata();
-      const { width, height } = autoOrient;
-      if (!width || !height) throw new Error("it has no size");
-      const plain = channels === 3 && depth === "uchar" && space === "srgb" && !(hasProfile && colorProfiles);
-      return { width, height, format, plain };
-    },
+    readHeader,
   };
 }
 

@@ -126,8 +126,9 @@ export const imageFolder: (options: ImageFolderOptions) => Part<DataSource> = pa
           root,
           full: validateAll,
           decode: async (file, full) => {
-            if (full) await decoder.decode(file, size);
-            return decoder.readHeader(file);
+            const header = await decoder.readHeader(file);
+            if (full) await decoder.decode(file, size, header);
+            return header;
           },
           log,
         });
@@ -260,7 +261,9 @@ function imageStore(
     headerOf,
     async read(file) {
       const kept = centres.get(file);
-      return kept ? { ...kept, pixels: kept.pixels.slice() } : keep(centres, file, await decoder.decode(file, size));
+      return kept
+        ? { ...kept, pixels: kept.pixels.slice() }
+        : keep(centres, file, await decoder.decode(file, size, headerOf(file)));
     },
     async readRegion(file, region) {
       const header = headerOf(file);

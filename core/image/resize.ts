@@ -1,11 +1,6 @@
 /** Scaling and blurring of 8-bit images in memory, as torchvision's tensor path does both: within one grey level. */
 import type { Image, Rectangle, Size } from "../data/dataset.js";
-
-/** Which values a scaled one is a mean of: those from `start` on, with these weights, which sum to 1. */
-interface Taps {
-  readonly start: number;
-  readonly weights: Float64Array;
-}
+import { resizePixels, type SideWeights } from "./resize-kernel.js";
 
 /**
  * A region scaled to a size: bilinear, the triangle as wide as what a new pixel covers where it shrinks (antialiased). The
@@ -14,62 +9,74 @@ interface Taps {
  * @param region inside the image, of whole pixels
  */
 export function resizeRegion(image: Image, region: Rectangle, { height, width }: Size): Image {
-  const { pixels } = image;
-  const row = image.width * 3;
-  if (
-    region.height === image.height &&
-    region.width === image.width &&
-    height === image.height &&
-    width === image.width
-  )
+  if ([region, { height, width }].every((each) => each.height === image.height && each.width === image.width))
     return image;
-  const across = triangleTaps(region.width, width);
-  const down = triangleTaps(region.height, height);
-  const narrow = new Float64Array(region.height * width * 3);
-  for (let y = 0; y < region.height; y++) {
-    for (let x = 0; x < width; x++) {
-      const { start, weights } = across[x]!;
-      for (let channel = 0; channel < 3; channel++) {
-        let at = (region.top + y) * row + (region.left + start) * 3 + channel;
-        let sum = 0;
-        for (const weight of weights) {
-          sum += weight * pixels[at]!;
-          at += 3;
-        }
-        narrow[(y * width + x) * 3 + channel] = sum;
-      }
-    }
-  }
-  const out = new Uint8Array(height * width * 3);
-  const step = width * 3;
-  for (let y = 0; y < height; y++) {
-    const { start, weights } = down[y]!;
-    for (let x = 0; x < step; x++) {
-      let at = start * step + x;
-      let sum = 0.5;
-      for (const weight of weights) {
-        sum += weight * narrow[at]!;
-        at += step;
-      }
-      out[y * step + x] = sum;
-    }
-  }
-  return { pixels: out, height, width };
+  const side = (length: number, to: number, from: number): SideWeights =>
+    sideWeights({ length, scaled: to, first: 0, count: to, from });
+  const down = side(region.height, height, region.top);
+  const across = side(region.width, width, region.left);
+  return { pixels: resizePixels(image.pixels, image.width, { down, across }), height, width };
 }
 
-function triangleTaps(from: number, to: number): Taps[] {
-  const scale = from / to;
-  const support = Math.max(1, scale);
-  return Array.from({ length: to }, (_, place) => {
-    const centre = (place + 0.5) * scale;
-    const start = Math.max(0, Math.floor(centre - support + 0.5));
-    const end = Math.min(from, Math.floor(centre + support + 0.5));
-    const raw = Float64Array.from({ length: end - start }, (_, at) =>
-      Math.max(0, 1 - Math.abs((start + at + 0.5 - centre) / support)),
-    );
-    const total = raw.reduce((sum, weight) => sum + weight, 0);
-    return { start, weights: raw.map((weight) => weight / total) };
-  });
+/**
+ * The shorter side scaled to `shorter` pixels, then a square of `size` cut from the middle, at the places where libvips cuts it and
+ * without scaling what is cut away. Bilinear and antialiased, too.
+ */
+export function resizeCentre(
+  { pixels, height, width }: Image,
+  { shorter, size }: { shorter: number; size: number },
+): Image {
+  const least = Math.min(height, width);
+  const side = (length: number): SideWeights => {
+    const scaled = Math.round((shorter * length) / least);
+    const first = Math.floor((scaled - shorter + 1) / 2) + Math.round((shorter - size) / 2);
+    return sideWeights({ length, scaled, first, count: size, from: 0 });
+  };
+  return {
+    pixels: resizePixels(pixels, width, { down: side(height), across: side(width) }),
+    height: size,
+    width: size,
+  };
+}
+
+const triangle = (x: number): number => Math.max(0, 1 - Math.abs(x));
+
+/** Of `count` values from `first` on, of a side of `length` values that is scaled to `scaled` and lies at `from`. */
+function sideWeights({
+  length,
+  scaled,
+  first,
+  count,
+  from,
+}: {
+  length: number;
+  scaled: number;
+  first: number;
+  count: number;
+  from: number;
+}): SideWeights {
+  const scale = length / scaled;
+  const wide = Math.max(1, scale);
+  const centreOf = (place: number): number => (first + place + 0.5) * scale;
+  const startOf = (place: number): number => Math.max(0, Math.floor(centreOf(place) - wide + 0.5));
+  const endOf = (place: number): number => Math.min(length, Math.floor(centreOf(place) + wide + 0.5));
+  let taps = 1;
+  for (let place = 0; place < count; place++) taps = Math.max(taps, endOf(place) - startOf(place));
+  const starts = new Int32Array(count);
+  const weights = new Float32Array(count * taps);
+  for (let place = 0; place < count; place++) {
+    const centre = centreOf(place);
+    const [begin, end] = [startOf(place), endOf(place)];
+    let total = 0;
+    for (let tap = begin; tap < end; tap++) total += triangle((tap + 0.5 - centre) / wide);
+    // All have as many weights: those that lack some get zeros, at their beginning where the side ends.
+    const start = Math.min(begin, length - taps);
+    for (let tap = begin; tap < end; tap++) {
+      weights[place * taps + tap - start] = triangle((tap + 0.5 - centre) / wide) / total;
+    }
+    starts[place] = start + from;
+  }
+  return { taps, starts, weights };
 }
 
 /**

@@ -9,8 +9,8 @@ import { firstWeights } from "../pretrained/choose.js";
 import { fileSplit } from "./files.js";
 import type { Features } from "./linear-probe.js";
 
-/** How the weights saw images; timm's `tf_efficientnet_lite0.in1k`. */
-const images = { size: 224, crop: 0.875, interpolation: "bicubic" } as const;
+/** As timm's `tf_efficientnet_lite0.in1k` saw images, without its crop to 0.875: the edge belongs to what is judged. */
+const images = { size: 224, crop: 1, interpolation: "bicubic" } as const;
 const statistics = { mean: [0.5, 0.5, 0.5], deviation: [0.5, 0.5, 0.5] } as const;
 
 /**

@@ -605,7 +605,9 @@ describe("regions of files", () => {
         .toBuffer();
       const pixels =
         upright.length === image.pixels.length ? upright : Buffer.from([...upright].flatMap((v) => [v, v, v]));
-      expect(image.pixels.every((value, byte) => Math.abs(value - pixels[byte]!) <= 1)).toBe(true);
+      // libvips rounds the places of its weights to 1/64 of a pixel: at hard edges that is up to three grey levels.
+      const worst = image.pixels.reduce((most, value, byte) => Math.max(most, Math.abs(value - pixels[byte]!)), 0);
+      expect(worst).toBeLessThanOrEqual(3);
     }
   });
 
