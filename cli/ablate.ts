@@ -40,6 +40,7 @@ export function addAblate(program: Command): void {
 An arm is the name of a plugin or a setting:
   cutmix             adds the plugin, or leaves it out where the config has it
   learningRate=0.1   sets a value, as --set does
+  cutmix+ema         several of them together
 
 The figure is top-1 on validation images after the last epoch. It needs a config
 with validation (or --holdout). The seed fixes first weights, order and
@@ -57,13 +58,18 @@ Example:
 
 /** Arm -> its config. @throws TrainerError ERR_OPTION or ERR_UNKNOWN_NAME for an arm that is none */
 export function armsOf(base: TrainerConfig, arms: readonly string[]): Map<string, TrainerConfig> {
-  const made = arms.map((arm): [string, TrainerConfig] => {
-    if (arm.includes("=")) {
-      const { path, value } = parseSetting(arm);
-      return [arm, setOption(base, path, value)];
+  const has = (name: string): boolean => (base.plugins ?? []).some((plugin) => plugin.name === name);
+  const change = (config: TrainerConfig, part: string): TrainerConfig => {
+    if (part.includes("=")) {
+      const { path, value } = parseSetting(part);
+      return setOption(config, path, value);
     }
-    const has = (base.plugins ?? []).some(({ name }) => name === arm);
-    return has ? [`without ${arm}`, replacePlugin(base, arm)] : [`with ${arm}`, addPlugin(base, builtInPlugin(arm))];
+    return has(part) ? replacePlugin(config, part) : addPlugin(config, builtInPlugin(part));
+  };
+  const titled = (part: string): string => (part.includes("=") ? part : `${has(part) ? "without" : "with"} ${part}`);
+  const made = arms.map((arm): [string, TrainerConfig] => {
+    const parts = arm.split("+").filter(Boolean);
+    return [parts.map(titled).join(" + "), parts.reduce(change, base)];
   });
   const twice = made.find(([name], at) => made.findIndex(([other]) => other === name) !== at);
   if (twice) throw new TrainerError("ERR_OPTION", `--arms: "${twice[0]}" is there twice. Remove one of them.`);
@@ -116,8 +122,10 @@ async function ablate({ arms: names, seeds, out, ...options }: AblateOptions): P
   const ends = listenForEnds();
   const found = new Map<string, RunParts[]>([...arms.keys()].map((arm) => [arm, []]));
   try {
-    for (const { arm, ...trial } of trialsOf(arms, seeds)) {
-      const parts = await runTrial(trial, { out: folder, quiet: options.quiet, ends, source });
+    const trials = trialsOf(arms, seeds);
+    for (const [at, { arm, ...trial }] of trials.entries()) {
+      const place = `${at + 1} of ${trials.length}`;
+      const parts = await runTrial(trial, { out: folder, quiet: options.quiet, ends, source, place });
       if (parts === undefined) {
         process.exitCode = ends.exitCode;
         tell("Stopped. The same command continues.");

@@ -151,6 +151,7 @@ async function sweep({ trials: count, halving, searchSeed, out, ...options }: Sw
           quiet: options.quiet,
           ends,
           source,
+          place: `${scored.length + 1} of ${Math.min(round.trials, left.length)}`,
           untilEpoch: round.epochs,
         });
         if (found === undefined) {
@@ -186,7 +187,10 @@ async function scoredTrial(trial: SweepTrial, options: Options): Promise<Scored 
 }
 
 function report(ranked: readonly Scored[], folder: string, json: boolean | undefined): void {
-  const rows = ranked.map(({ trial: { name, settings }, epochs, top1 }) => ({ name, settings, epochs, top1 }));
+  const rows = ranked.map(({ trial: { name, settings }, parts, epochs: until, top1 }) => {
+    const epochs = Number.isFinite(until) ? until : (parts?.summary?.epochs ?? 0); // of a given time
+    return { name, settings, epochs, top1 };
+  });
   if (json) return print(toJson(rows));
   const page = resolve(folder, "compare.html");
   writing(`The folder ${folder}`, () => makeFolders(folder));

@@ -24,6 +24,8 @@ export interface TrialOptions {
   readonly out: string;
   readonly quiet?: boolean;
   readonly ends: Interrupt;
+  /** Which of how many it is: "2 of 6". */
+  readonly place?: string;
   /** The config's file, where it has one. */
   readonly source?: ConfigSource;
   /** Pauses the run once so many epochs are done; resumed later, it is as if it had not been paused. */
@@ -37,17 +39,18 @@ export interface TrialOptions {
  * @throws TrainerError of the run, with the trial's name; ERR_RESUME where the folder holds another config's run
  */
 export async function runTrial({ name, config }: Trial, options: TrialOptions): Promise<RunParts | undefined> {
-  const { out, quiet, ends, source, untilEpoch } = options;
+  const { out, quiet, ends, source, untilEpoch, place } = options;
   const folder = join(out, name);
   try {
     const resolved = resolveConfig(config);
-    const done = existsSync(join(folder, runFiles.config)) ? finishedRun(folder, resolved, options) : undefined;
+    const begun = existsSync(join(folder, runFiles.config));
+    const done = begun ? finishedRun(folder, resolved, options) : undefined;
     if (done) return done;
-    if (!quiet) tell(name);
+    if (!quiet) tell(place === undefined ? name : `\nrun ${place}: ${name}`);
     const pause = new AbortController();
     const run = await train(config, {
       folder,
-      resume: true,
+      resume: begun,
       source,
       signal: AbortSignal.any([ends.signal, pause.signal]),
       observers: [createReport()],
@@ -88,7 +91,8 @@ export const validationOf = (parts: RunParts): number => mustBeThere(parts, part
 /** Top-1 on validation after so many epochs: of what the run ended with, where it has no more. */
 export function validationAt(parts: RunParts, epochs: number): number {
   const then = parts.history.epochs.find(({ epoch }) => epoch + 1 === epochs)?.validation?.top1;
-  const whole = parts.record?.epochs === epochs && isFinished(parts);
+  const ends = parts.record?.maxTime !== undefined || parts.record?.epochs === epochs;
+  const whole = ends && isFinished(parts);
   return mustBeThere(parts, whole ? parts.summary?.validation?.top1 : then);
 }
 

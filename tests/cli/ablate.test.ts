@@ -29,6 +29,14 @@ describe("arms", () => {
     expect(arms.get("optimizer=muon")!.optimizer!.name).toBe("muon");
   });
 
+  it("may be several changes together", () => {
+    const [, both, options] = [...armsOf(quickstart(), ["ema+one-cycle+epochs=2", "mixup+plugins.mixup.alpha=0.4"])];
+    expect(both![0]).toBe("with ema + without one-cycle + epochs=2");
+    expect(both![1].epochs).toBe(2);
+    expect(both![1].plugins!.map(({ name }) => name)).toEqual(["random-crop-flip", "label-smoothing", "ema"]);
+    expect(options![1].plugins!.at(-1)).toMatchObject({ name: "mixup", options: { alpha: 0.4 } });
+  });
+
   it("are refused where there is no such plugin or optimizer, or one twice", () => {
     expect(() => names(["cutmixx"])).toThrow('Unknown plugin "cutmixx" (did you mean "cutmix"?)');
     expect(() => names(["optimizer=moun"])).toThrow('Unknown optimizer "moun"');

@@ -82,6 +82,23 @@ describe("trainer sweep", () => {
     expect((await run(out)).stdout).toBe(first.stdout);
   });
 
+  it("searches at a given time for each trial", async () => {
+    const timed = args.slice(0, -2).with(-1, "2");
+    const { code, stdout, stderr } = await trainer(
+      ...timed,
+      "--max-time",
+      "0.5s",
+      "--out",
+      join(base, "timed"),
+      "--json",
+    );
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    for (const { epochs, top1 } of JSON.parse(stdout.slice(stdout.lastIndexOf("\n[")))) {
+      expect(epochs).toBeGreaterThan(0);
+      expect(top1).toBeGreaterThanOrEqual(0);
+    }
+  });
+
   it("needs a range", async () => {
     const { code, stderr } = await trainer("sweep", "--config", config, "--set", "learningRate=0.1");
     expect(code).toBe(2);
