@@ -1,10 +1,12 @@
 /** R17: a step whose numbers are not finite is found in that step and never applied; and what a run may do then. */
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
+import { shapes } from "../../../core/data/index.js";
 import { type Gradients, loadBackend, type Plugin, Trainer, type TrainerConfig } from "../../../core/index.js";
 import type { Divergence } from "../../../core/loop/divergence.js";
 import type { Events } from "../../../core/loop/events.js";
 import type { Position } from "../../../core/loop/position.js";
+import { airbench, resnet9, resnet18 } from "../../../core/models/index.js";
 import { fitWeights, microConfig, weightsHash } from "../../../core/testing/index.js";
 import { ema, gradientAccumulation } from "../../../plugins/index.js";
 
@@ -37,6 +39,19 @@ const fault = (where: Where, value: number, microBatches: readonly number[]): Pl
       hooks.resolveLearningRate.tap((rate, { step }) => (microBatches.includes(step) ? value : rate));
     }
   },
+});
+
+it.each([
+  ["airbench", airbench()],
+  ["resnet9", resnet9({ width: 2 })],
+  ["resnet18, ImageNet's stem", resnet18({ width: 2, stem: "imagenet" })],
+])("one NaN pixel ends the first step of %s, whose max pools hide it", async (_, model) => {
+  const data = shapes({ classes: 4, size: 32, train: 4, test: 2 });
+  const config = microConfig({ data, model, batchSize: 4, holdout: 0, plugins: [fault("pixel", Number.NaN, [0])] });
+  await expect(new Trainer(config).fit()).rejects.toMatchObject({
+    code: "ERR_DIVERGED",
+    divergence: { first: "the images", step: 0 },
+  });
 });
 
 interface Outcome {

@@ -85,6 +85,8 @@ it("step / totalSteps is the share of the time that is over", () => {
   });
   const first = timedProgress({ epoch: 0, step: 0, seconds: 0 }, 60, 4);
   expect(first.step / first.totalSteps).toBe(0);
+  // A step that ends with the time is the last one by its own progress.
+  expect(timedProgress({ epoch: 9, step: 39, seconds: 58.8 }, 60, 4).totalSteps).toBe(40);
   const last = timedProgress({ epoch: 9, step: 40, seconds: 61 }, 60, 4);
   expect(last.step / last.totalSteps).toBe(1);
 });
