@@ -25,7 +25,7 @@ export function showProgress(events: Emitter<Events>, { advice }: ProgressOption
   const started = performance.now();
   const left = createEstimate();
   let lastStep = Number.POSITIVE_INFINITY;
-  let counted = 0; // steps of this process
+  let made = 0; // steps of this process
   const accuracies: number[] = []; // validation of each epoch, or training without validation
   const say = (line: string, paint?: (line: string) => string): void => {
     live.clear();
@@ -45,7 +45,7 @@ export function showProgress(events: Emitter<Events>, { advice }: ProgressOption
         ? `${run.stepsPerEpoch} steps per epoch, as many as the time allows`
         : lastStep < run.totalSteps
           ? `${lastStep} steps, ${run.stepsPerEpoch} per epoch`
-          : `${run.epochs} epochs of ${run.stepsPerEpoch} steps`;
+          : `${counted(run.epochs, "epoch")} of ${run.stepsPerEpoch} steps`;
     const name = plain(run.name);
     say(
       `${name}: ${run.parameters.toLocaleString("en")} parameters, ` +
@@ -60,7 +60,7 @@ export function showProgress(events: Emitter<Events>, { advice }: ProgressOption
     left.step(step, performance.now() / 1000);
     const seconds = left.seconds({ steps: steps - step.step, epochs: epochs - step.epoch });
     // The first step is slower than the others.
-    if (++counted === 2 && seconds > longRun) {
+    if (++made === 2 && seconds > longRun) {
       const days = Math.round(seconds / longRun);
       const more = advice === undefined ? "" : ` ${advice}`;
       say(

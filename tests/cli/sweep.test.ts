@@ -93,7 +93,7 @@ describe("trainer sweep", () => {
       "--json",
     );
     expect({ code, stderr }).toMatchObject({ code: 0 });
-    for (const { epochs, top1 } of JSON.parse(stdout.slice(stdout.lastIndexOf("\n[")))) {
+    for (const { epochs, top1 } of JSON.parse(stdout) as { epochs: number; top1: number }[]) {
       expect(epochs).toBeGreaterThan(0);
       expect(top1).toBeGreaterThanOrEqual(0);
     }
