@@ -10,18 +10,20 @@
  * files of `trainer export RUN --to litert,onnx`, in float32 and in int8, on the same images with one thread.
  */
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import * as tf from "@tensorflow/tfjs-core";
 import { loadBackend } from "../core/backend/index.js";
 import type { Image, Split } from "../core/data/dataset.js";
+import { writeAll } from "../core/files.js";
 import * as ops from "../core/nn/ops.js";
 import { withoutZeroChannels } from "../core/trace/channels.js";
 import { interpret } from "../core/trace/interpret.js";
 import { simplify, withNormalising } from "../core/trace/passes.js";
 import { trace } from "../core/trace/trace.js";
+import { bytesOf } from "../export/formats/format.js";
 import { exportRun } from "../export/index.js";
 import { calibrate, quantizedValues, simulator } from "../export/quantize.js";
 import { openNetwork } from "../run/network.js";
@@ -83,6 +85,22 @@ const places = spread(
 );
 const images = await test.read(places);
 const labels = Int32Array.from(places, (place) => test.labels[place]!);
+if (values.python) {
+  const out = mkdtempSync(join(tmpdir(), "fitloop-int8-"));
+  process.on("exit", () => rmSync(out, { recursive: true, force: true }));
+  const common = { to: ["litert", "onnx"], output: "logits", page: false, folder: out, data: values.data } as const;
+  await exportRun(folder, common);
+  await exportRun(folder, { ...common, quantize: "int8" });
+  const file = openSync(join(out, "images.f32"), "wx");
+  for (const batch of batches(images)) {
+    writeAll(file, bytesOf(batch.dataSync()));
+    batch.dispose();
+  }
+  closeSync(file);
+  writeFileSync(join(out, "labels.i32"), Buffer.from(labels.buffer));
+  const script = join(import.meta.dirname, "int8.py");
+  execFileSync(values.python, [script, out, String(size)], { stdio: "inherit" });
+}
 const float = classesOf(images, (batch) => interpret(graph, batch));
 console.log(`${places.length} test images, float32 ${percent(sameAs(float, labels))}`);
 for (const count of values.calibrate.split(",").map((each) => whole("calibrate", each))) {
@@ -99,18 +117,5 @@ for (const count of values.calibrate.split(",").map((each) => whole("calibrate",
     const text = `${String(count).padStart(4)} images, share ${String(share).padEnd(7)}`;
     console.log(`${text} ${percent(sameAs(found, labels))}, the class of float32 on ${percent(sameAs(found, float))}`);
   }
-}
-
-if (values.python) {
-  const out = mkdtempSync(join(tmpdir(), "fitloop-int8-"));
-  process.on("exit", () => rmSync(out, { recursive: true, force: true }));
-  const common = { to: ["litert", "onnx"], output: "logits", page: false, folder: out, data: values.data } as const;
-  await exportRun(folder, common);
-  await exportRun(folder, { ...common, quantize: "int8" });
-  const pixels = [...batches(images)].flatMap((batch) => [...batch.dataSync()]);
-  writeFileSync(join(out, "images.f32"), Buffer.from(Float32Array.from(pixels).buffer));
-  writeFileSync(join(out, "labels.i32"), Buffer.from(labels.buffer));
-  const script = join(import.meta.dirname, "int8.py");
-  execFileSync(values.python, [script, out, String(size)], { stdio: "inherit" });
 }
 process.exit();
