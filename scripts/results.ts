@@ -1,6 +1,7 @@
 /**
- * Adds finished runs to results/runs.csv, one line a run: `npm run results -- [--commit HASH] RUN…`. The commit is the one that
- * trained the run; default: the one checked out.
+ * Adds finished runs to results/runs.csv, one line a run: `npm run results -- [--commit HASH] [--preset NAME] RUN…`. The
+ * commit is the one that trained the run; default: the one checked out. NAME is for runs of `trainer --data FOLDER`, which are
+ * named after their folder.
  *
  * PFLOP is calculated: 6 × multiply-adds × training images at the size of each epoch (Kaplan et al. 2020 count so:
  * 2 for a multiply-add, once forward and twice backward). A line with the same preset, seed and commit is replaced.
@@ -110,7 +111,7 @@ function imagesByEpoch(folder: string, epochs: number): number[] {
   return images;
 }
 
-function rowOf(folder: string, commit: string, date: string): ResultRow {
+function rowOf(folder: string, commit: string, date: string, preset?: string): ResultRow {
   const record = readRecord(folder);
   const summary: SummaryRecord = readSummary(folder);
   const { test, validation } = summary;
@@ -130,7 +131,7 @@ function rowOf(folder: string, commit: string, date: string): ResultRow {
   );
   const percent = (share: number | string): string => (100 * Number(share)).toFixed(2);
   return {
-    preset: record.name,
+    preset: preset ?? record.name,
     seed: String(record.seed),
     test_top1: percent(test.top1),
     test_top1_one_view: percent((test.singleView ?? test).top1),
@@ -152,15 +153,15 @@ function rowOf(folder: string, commit: string, date: string): ResultRow {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { values, positionals: folders } = parseArgs({
-    options: { commit: { type: "string" } },
+    options: { commit: { type: "string" }, preset: { type: "string" } },
     allowPositionals: true,
   });
-  if (folders.length === 0) throw new Error("Usage: npm run results -- [--commit HASH] RUN…");
+  if (folders.length === 0) throw new Error("Usage: npm run results -- [--commit HASH] [--preset NAME] RUN…");
   await loadBackend();
   const wanted = values.commit ?? "HEAD";
   const commit = execFileSync("git", ["rev-parse", "--short", wanted], { cwd: root, encoding: "utf8" }).trim();
   const date = new Date().toISOString().slice(0, 10);
-  const added = folders.map((folder) => rowOf(folder, commit, date));
+  const added = folders.map((folder) => rowOf(folder, commit, date, values.preset));
   const rows = merged(existsSync(csv) ? parseRows(readFileSync(csv, "utf8")) : [], added);
   writeFileSync(csv, `${formatRows(rows)}\n`);
   console.log(formatRows(added));
