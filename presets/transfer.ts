@@ -8,7 +8,7 @@
  * The weights come from the Hugging Face Hub once, or from a file: `--weights tf_efficientnet_lite0.safetensors`.
  *
  * Reached: 93.8 ± 0.8 % top-1 on the test set (seeds 1 to 4), 1 min 50 s of processor time on one core of a shared
- * Intel Xeon, ants against bees, 2026-12-01.
+ * Intel Xeon, 2026-12-01.
  */
 
 import { imageFolder } from "../core/data/index.js";
