@@ -48,6 +48,8 @@ async function loadLibrary(): Promise<Library> {
   sharp.unblock({ operation: loaders });
   // Its cache keys files by name: it would keep memory that training needs, for images seen once an epoch.
   sharp.cache(false);
+  // Images are decoded several at a time: more threads for each cost a twentieth more processor time.
+  sharp.concurrency(1);
   return sharp;
 }
 
