@@ -178,6 +178,28 @@ describe("a run's report", () => {
     await tab.close();
   });
 
+  it.each([0, 1, 2])("leaves no hole in a row of cards, with %i charts more", async (more) => {
+    const page = runPage(readRun(run, false));
+    const at = page.blocks.findIndex(({ title }) => title === "Throughput");
+    const charts = Array.from({ length: more }, (_, number) => chartBlock({ title: `Chart ${number}` }));
+    const { tab } = await open({ ...page, blocks: page.blocks.toSpliced(at, 0, ...charts) }, { width: 1280 });
+    const short = await tab.$$eval(".blocks", (grids) =>
+      grids.flatMap((grid) => {
+        const rows = new Map<number, number>();
+        for (const card of Array.from(grid.children)) {
+          const { top, right } = card.getBoundingClientRect();
+          rows.set(top, Math.max(rows.get(top) ?? 0, right));
+        }
+        const end = grid.getBoundingClientRect().right;
+        return [...rows.values()].filter((right) => right < end - 1);
+      }),
+    );
+    expect(short).toEqual([]);
+    const beside = await tab.$$eval("section.is-chart", (cards) => cards.map((card) => card.className.split(" ")[1]));
+    expect(beside.filter((width) => width === "third")).toHaveLength(more === 1 ? 0 : 3);
+    await tab.close();
+  });
+
   it("sorts a table by a column, both ways, by keyboard, and says so", async () => {
     const { tab } = await open(join(run, "report.html"));
     const section = tab.locator("section.is-table", { hasText: /^Epochs/ });

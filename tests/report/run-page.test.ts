@@ -148,6 +148,45 @@ describe("the page", () => {
     ]);
   });
 
+  it("says in a sentence what the run is and how it ended, and on top why it failed", () => {
+    const summaryOf = (more: object) =>
+      ({ steps: 7, epochs: 2, seconds: 1, imagesPerSecond: 2.345, parameters: 3_378_694, costs: {}, ...more }) as never;
+    const part = (name: string, options: object = {}) => ({ name, options });
+    const record = {
+      name: "net",
+      epochs: 9,
+      model: part("resnet18"),
+      data: part("imageFolder", { path: "/data/birds" }),
+      plugins: [],
+    } as never;
+    const page = (stopReason: string, more: object = {}): Page =>
+      runPage(partsOf({ status: "ended", record, summary: summaryOf({ stopReason, ...more }) }));
+    expect(page("epochs", { epochs: 9 }).summary).toMatch(/^resnet18 on birds\. Finished: 9 epochs\. Written/);
+    expect(page("no better for 3 epochs").summary).toMatch(
+      /^resnet18 on birds\. Ended in epoch 2 of 9, after 7 steps: no better for 3 epochs\. Written/,
+    );
+    const failed = page("failed: The loss is NaN.\nLower the rate.");
+    expect(failed.summary).toMatch(/^resnet18 on birds\. Failed after 7 steps\. Written/);
+    expect(failed.blocks[1]).toEqual({
+      kind: "text",
+      title: "Why the run failed",
+      text: "The loss is NaN.\nLower the rate.",
+      open: true,
+      tone: "bad",
+    });
+    expect(page("epochs").blocks.some(({ title }) => title === "Why the run failed")).toBe(false);
+    const { items } = block(failed, "Headline figures", "tiles");
+    const of = (label: string) => items.find((each) => each.label === label)!.value;
+    expect([of("Parameters"), of("Images per second")]).toEqual(["3.38 M", 2.35]);
+    const small = (parameters: number) =>
+      block(page("epochs", { parameters }), "Headline figures", "tiles").items.find(
+        ({ label }) => label === "Parameters",
+      )!.value;
+    expect([small(176_402), small(9_999), small(940)]).toEqual(["176 k", "9999", "940"]);
+    const rows = Object.fromEntries(block(failed, "The run", "facts").rows);
+    expect(rows).toMatchObject({ parameters: "3,378,694", data: "imageFolder, /data/birds" });
+  });
+
   it("has a column and a chart for each metric of the config, and the best epoch by the monitor", () => {
     const metrics = (loss: number, f1: number | string) => ({ count: 200, loss, top1: 0.9, top5: 1, more: { f1 } });
     const history = historyOf(
