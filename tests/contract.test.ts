@@ -232,9 +232,14 @@ describe.each(names)("%s", (name) => {
     const before = tf.memory();
     const held: string[] = [];
     const accused: string[] = [];
-    const first = await fit(factory(fitting), ({ events }) => {
-      events.on("step", () => void held.push(`${tf.memory().numTensors} tensors, ${tf.memory().numBytes} bytes`));
+    const accuse = ({ events }: Trainer): void =>
       events.on("warning", ({ message }) => void (/ leaks|left \d+ tensors/.test(message) && accused.push(message)));
+    const first = await fit(factory(fitting), (trainer) => {
+      trainer.events.on("step", () => {
+        const { numTensors, numBytes } = tf.memory();
+        held.push(`${numTensors} tensors, ${numBytes} bytes`);
+      });
+      accuse(trainer);
     });
     expect(accused).toEqual([]);
     const after = tf.memory();
@@ -246,7 +251,8 @@ describe.each(names)("%s", (name) => {
     expect((await fit(factory(fitting))).hash).toBe(first.hash);
     // One object in two trainers at once: what it keeps is in the closure of each `apply`.
     const shared = factory(fitting);
-    const pair = await Promise.all([fit(shared), fit(shared)]);
+    const pair = await Promise.all([fit(shared, accuse), fit(shared, accuse)]);
+    expect(accused).toEqual([]);
     expect(pair.map(({ hash }) => hash)).toEqual([first.hash, first.hash]);
   });
 

@@ -38,11 +38,14 @@ interface Account {
 
 /** Calls of plugins by all trainers of this process. */
 let calls = 0;
+/** Those of them that are asynchronous and under way. */
+let underWay = 0;
 
 /** @param onLeak receives one message for each place in which a plugin leaks */
 export function createLeakDetector(onLeak: (message: string) => void): LeakDetector {
   const accounts = new Map<string, Account>();
   let own = 0;
+  let ownUnderWay = 0;
   const accountOf = (plugin: string): Account => {
     const known = accounts.get(plugin);
     if (known) return known;
@@ -81,10 +84,15 @@ export function createLeakDetector(onLeak: (message: string) => void): LeakDetec
       begin();
       const before = ownedTensors();
       const foreign = calls - own;
+      const alone = underWay === ownUnderWay;
+      underWay++;
+      ownUnderWay++;
       try {
         return await call();
       } finally {
-        if (calls - own === foreign) book(plugin, place, ownedTensors() - before);
+        underWay--;
+        ownUnderWay--;
+        if (alone && calls - own === foreign) book(plugin, place, ownedTensors() - before);
         else accountOf(plugin).unknown = true;
       }
     },
