@@ -149,3 +149,38 @@ describe("trainer init --data FOLDER", () => {
     expect(existsSync("trainer.config.ts")).toBe(false);
   });
 });
+
+describe("trainer data check --labels", () => {
+  it("judges labels by features of weights in the cache, and lists what it doubts", async () => {
+    putWeights();
+    const { code, stdout, stderr } = await trainer("data", "check", photos, "--labels", "--folds", "3");
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/doubted label +\d+/);
+    expect(stderr).toContain("features: 29 of 29 images");
+    expect(stderr).toMatch(/out of fold, \d+\.\d % of the labels are predicted/);
+    expect(readFileSync("issues.csv", "utf8")).toMatch(/^file,split,class,issue,detail,exclude,suggested,score\n/);
+    expect(readFileSync("data-check.html", "utf8")).toContain("doubted label");
+  });
+
+  it("takes weights as a file, and refuses them alone", async () => {
+    putWeights();
+    const file = join(repository(), "model.safetensors");
+    const { code, stdout } = await trainer("data", "check", photos, "--labels", "--weights", file, "--json", "--quiet");
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ images: 29, kinds: expect.arrayContaining(["doubted label"]) });
+    const alone = await trainer(
+      "data",
+      "check",
+      photos,
+      "--weights",
+      file,
+      "--page",
+      "other.html",
+      "--csv",
+      "other.csv",
+    );
+    expect(alone.code).toBe(2);
+    expect(alone.stderr).toContain("--weights has no effect without --labels");
+    expect(existsSync("other.html")).toBe(false);
+  });
+});
