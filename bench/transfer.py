@@ -75,6 +75,8 @@ def train(arm, seed, epochs, weights, data):
     model = timm.create_model("tf_efficientnet_lite0", num_classes=len(classes))
     state = {k: v for k, v in load_file(weights).items() if not k.startswith("classifier")}
     model.load_state_dict(state, strict=False)
+    # As ours: timm's own first values of a head, up to 1/sqrt(classes), make logits of ±10 for two classes.
+    model.classifier.reset_parameters()
     kept = torch.cat([
         rows[torch.randperm(len(rows), generator=generator)][round(len(rows) / 10) :]
         for rows in ((labels == label).nonzero().flatten() for label in range(len(classes)))
