@@ -209,7 +209,8 @@ const scenarios: Record<string, () => Promise<object>> = {
       return [digest.digest("hex"), (meta as { plugins: unknown }).plugins];
     });
     const ends = new Set<string>();
-    for (const place of places) {
+    const every = Number(process.env.EVERY ?? 1);
+    for (const place of places.filter((_, at) => at % every === 0)) {
       ends.add((await fitWeights(everything(), { from: () => fromCheckpoint(structuredClone(place)) })).hash);
     }
     return { hash, states, ends: [...ends] };
