@@ -29,7 +29,8 @@ export function interpret(graph: Graph, images: tf.Tensor, observe: Observe = (_
       values.set(node.out, made);
       for (const value of inputsOf(node)) {
         if (lastUse.get(value) !== at || value === graph.input || value === graph.output) continue;
-        values.get(value)?.dispose();
+        const used = values.get(value);
+        if (used && !used.kept) used.dispose(); // who observes may keep it
         values.delete(value);
       }
     });
