@@ -49,12 +49,13 @@ the column "exclude" says yes for files that cannot be read and for training
 images whose bytes are there already. Edit it, then train without those files.
 
 --labels divides the images into parts, and models that were trained on the
-others judge the labels of each (confident learning). With pretrained weights,
-given or in the cache, the models are linear and all images pass a network once:
-about the time of one epoch of training. Without weights it trains a network of
-its own for each part, which takes --folds times as long as a training. Doubted
-labels are in the list with a suggested class and a score, and are not left out
-unless you write yes into the column "exclude": hard images are among them.
+others judge the labels of each (confident learning). With pretrained weights
+(given, in the cache, or downloaded once) the models are linear and all images
+pass a network once: about the time of one epoch of training. Where they cannot
+be had it trains a network of its own for each part, which takes --folds times
+as long as a training. Doubted labels are in the list with a suggested class and
+a score, and are not left out unless you write yes into the column "exclude":
+look through the list, since hard images with the right label are among them.
 
 Examples:
   trainer data check photos

@@ -2,8 +2,8 @@
  * cifar100-fast: the network and recipe of fast CIFAR-10 training (Jordan 2024, arXiv 2404.00498), for a processor with
  * instructions for bfloat16.
  *
- * Reached: 71.6 % top-1 on the test set (seed 1), 16 min 29 s of training on one core of an Intel Xeon with AMX,
- * 2026-11-30.
+ * Reached: 71.6 % top-1 on the test set (seed 1, `trainer --preset cifar100-fast --seed N --data PATH`), 16 min 29 s of
+ * training on one core of an Intel Xeon with AMX, 2026-11-30.
  *
  * Accuracy is that of six views; a single view has about 2.3 points less. 0.35 PFLOP by calculation. Its optimizer, rates,
  * whitening, lookahead and views are the recipe's. Three things differ: half the batch at half the rate, which makes twice as

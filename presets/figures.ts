@@ -6,6 +6,10 @@ export interface Figures {
   readonly task: string;
   /** Per cent on the test set: mean and standard deviation over seeds. */
   readonly top1?: { readonly mean: number; readonly deviation: number; readonly seeds: readonly number[] };
+  /** The test images, of a preset that takes any. */
+  readonly test?: string;
+  /** What was run; N stands for the seed. */
+  readonly command?: string;
   readonly time?: string;
   /** A time by calculation, of a preset that was not measured. */
   readonly estimate?: string;

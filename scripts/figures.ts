@@ -23,9 +23,18 @@ const accuracy = ({ mean, deviation, seeds }: Accuracy): string =>
   seeds.length === 1 ? `${mean.toFixed(1)} %` : `${mean.toFixed(1)} ± ${deviation.toFixed(1)} %`;
 
 /** The sentence in a preset's header. */
-export function reached({ top1, time, date, estimate, machine = usualMachine }: Figures): string {
+export function reached({
+  top1,
+  test = "the test set",
+  command,
+  time,
+  date,
+  estimate,
+  machine = usualMachine,
+}: Figures): string {
   if (top1) {
-    return `Reached: ${accuracy(top1)} top-1 on the test set (${seedsOf(top1)}), ${time} on ${machine}, ${date}.`;
+    const how = `${seedsOf(top1)}${command ? `, \`${command}\`` : ""}`;
+    return `Reached: ${accuracy(top1)} top-1 on ${test} (${how}), ${time} on ${machine}, ${date}.`;
   }
   return `Reached: not yet measured${estimate ? `; ${estimate} on ${machine}` : ""}.`;
 }

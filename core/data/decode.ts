@@ -54,8 +54,9 @@ async function loadLibrary(): Promise<Library> {
 }
 
 /**
- * Up to so many pixels for each of the result, an image that is scaled bilinearly is decoded whole and scaled here: most of the time that libvips takes
- * to scale a small image goes into making its pipeline. Larger ones would wait in memory until this thread has time for them.
+ * Up to so many pixels for each of the result, an image that is scaled bilinearly is decoded whole and scaled here: most of
+ * the time that libvips takes to scale a small image goes into making its pipeline. Larger ones would wait in memory until
+ * this thread has time for them.
  */
 const ownScaling = 8;
 

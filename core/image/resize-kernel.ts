@@ -45,7 +45,6 @@ const store = [0x36, 0, 0];
 const simd = (code: number, ...more: number[]): number[] => [0xfd, ...size(code), ...more];
 const vector = {
   load: simd(0x00, 0, 0),
-  load32Zero: simd(0x5c, 0, 0),
   load32Splat: simd(0x09, 2, 0),
   storeAt: (offset: number): number[] => simd(0x0b, 0, offset),
   zero: simd(0x0c, ...new Array<number>(16).fill(0)),

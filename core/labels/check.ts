@@ -1,4 +1,4 @@
-/** Labels that models doubt which were trained without them: what `trainer data check --labels` adds to a folder's issues. */
+/** Labels that a model trained without the image contradicts: what `trainer data check --labels` adds to a folder's issues. */
 import type { TrainerConfig } from "../config/config.js";
 import type { FolderIssue, Seen } from "../data/inspect.js";
 import { doubtedLabels } from "./confident-learning.js";

@@ -19,7 +19,7 @@ export interface FlatBuffer {
   ints(values: ArrayLike<number>): Offset;
   longs(values: ArrayLike<number>): Offset;
   floats(values: ArrayLike<number>): Offset;
-  /** Aligned to 16 bytes. They lie behind all tables, so that they can be made when they are written. */
+  /** Aligned to 16 bytes. They lie after all tables, so that they can be made when they are written. */
   bytes(data: Piece): Offset;
   list(offsets: readonly Offset[]): Offset;
   /** Slot -> field. */
@@ -30,12 +30,12 @@ export interface FlatBuffer {
 export function createFlatBuffer(): FlatBuffer {
   const builder = new Builder(4096);
   builder.prep(alignment, 0); // what is finished is a whole number of these
-  /** What lies behind the builder's tables, from its first byte on. */
-  const behind: Piece[] = [];
-  let behindLength = 0;
+  /** The large arrays, which are written after the builder's tables. */
+  const payload: Piece[] = [];
+  let payloadLength = 0;
   const append = (piece: Piece): void => {
-    behind.push(piece);
-    behindLength += piece.length;
+    payload.push(piece);
+    payloadLength += piece.length;
   };
   const vector = (size: number, values: ArrayLike<number>, add: (value: number) => void): Offset => {
     builder.startVector(size, values.length, size);
@@ -49,9 +49,9 @@ export function createFlatBuffer(): FlatBuffer {
     floats: (values) => vector(4, values, (value) => builder.addFloat32(value)),
     list: (offsets) => vector(4, offsets, (offset) => builder.addOffset(offset)),
     bytes(data) {
-      // The builder counts from its end to the front, so what lies behind has a place below zero: that of the length.
-      append(new Uint8Array(alignment - 4 - (behindLength % alignment)));
-      const place = -behindLength;
+      // The builder counts from its end to the front, so the payload has a negative offset: that of the array's length.
+      append(new Uint8Array(alignment - 4 - (payloadLength % alignment)));
+      const place = -payloadLength;
       const length = Buffer.alloc(4);
       length.writeUInt32LE(data.length);
       append(length);
@@ -73,7 +73,7 @@ export function createFlatBuffer(): FlatBuffer {
     },
     finish(root, identifier) {
       builder.finish(root, identifier);
-      return [builder.asUint8Array().slice(), ...behind];
+      return [builder.asUint8Array().slice(), ...payload];
     },
   };
 }

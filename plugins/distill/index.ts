@@ -8,7 +8,9 @@ const options = z.strictObject({
   weights: z
     .enum(["final", "best", "last", "ema"])
     .default("final")
-    .describe("which of its weights: what it ended with, of its best or last epoch, or the averages of ema"),
+    .describe(
+      "which of its weights: what it ended with, of its best or last epoch, or the averages of ema in its last checkpoint",
+    ),
   alpha: z
     .number()
     .min(0)

@@ -486,7 +486,7 @@ export function chart({ title, format, xLabel, yLabel, series, best, logX, logY,
   }
   if (isLinked) linked.set(place, { axisName, follow, draw });
   const under = make("div", { className: "under" }, readout, legend);
-  return { element: make("div", { className: "chart" }, place, under), tools, draw, remove: () => drawn?.destroy() };
+  return { element: make("div", { className: "chart" }, place, under), tools, draw, dispose: () => drawn?.destroy() };
 }
 
 /** Room beside single points, which would lie on the frame. @param {number} low @param {number} high @returns {[number, number]} */

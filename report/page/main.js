@@ -9,7 +9,7 @@ import { confusion } from "./confusion.js";
 import { announce, choice, copyButton, drawAll, keep, keepAll, make, memory, onDraw, view } from "./dom.js";
 import { answered, liveBar } from "./live.js";
 import { parallel } from "./parallel.js";
-import { makeNew, put } from "./parts.js";
+import { createChanged, place } from "./parts.js";
 import { scatter } from "./scatter.js";
 import { table } from "./table.js";
 import { facts, images, strip, tiles } from "./tiles.js";
@@ -22,7 +22,7 @@ const root = /** @type {HTMLElement} */ (document.getElementById("page"));
 /**
  * What a kind of block is drawn as; `draw` is called once it has a place, and whenever it may look different.
  *
- * @typedef {{ element: HTMLElement, tools?: readonly Node[], draw?: () => void, remove?: () => void }} Part
+ * @typedef {{ element: HTMLElement, tools?: readonly Node[], draw?: () => void, dispose?: () => void }} Part
  * @param {Card} block
  * @returns {Part}
  */
@@ -92,9 +92,9 @@ function widthsOf(blocks) {
 function card(block, width, heading) {
   const tone = block.kind === "text" && block.tone ? ` ${block.tone}` : "";
   const section = make("section", { className: `is-${block.kind} ${width}${tone}` });
-  const { element, tools = [], draw, remove: end } = partOf(block);
+  const { element, tools = [], draw, dispose } = partOf(block);
   if (draw) onDraw(section, draw);
-  if (end) removals.set(section, end);
+  if (dispose) disposals.set(section, dispose);
   const row = tools.length > 0 ? make("div", { className: "tools" }, ...tools) : null;
   if (block.kind === "text" && !block.open) {
     const details = make("details", {}, make("summary", { textContent: block.title }), row, element);
@@ -173,13 +173,13 @@ const keysOf = (names) =>
   names.map((name, at) => `${names.slice(0, at).filter((each) => each === name).length} ${name}`);
 
 /** @type {Map<Element, () => void>} */
-const removals = new Map();
-/** @param {Element} gone */
-function remove(gone) {
-  for (const [section, end] of removals) {
-    if (!gone.contains(section)) continue;
-    end();
-    removals.delete(section);
+const disposals = new Map();
+/** @param {Element} removed */
+function disposeIn(removed) {
+  for (const [section, dispose] of disposals) {
+    if (!removed.contains(section)) continue;
+    dispose();
+    disposals.delete(section);
   }
 }
 
@@ -203,7 +203,7 @@ const summary = make("p", { className: "summary" });
  *
  * @returns {Promise<void>} once images that have come are there to be shown; the first time nothing waits for them
  */
-async function show() {
+async function render() {
   const sections = sectionsOf(page.blocks);
   const tooled = sections.find(({ blocks }) => blocks.some(isCurves));
   const parts = sections.map((section) => ({
@@ -221,20 +221,20 @@ async function show() {
       );
     },
   }));
-  makeNew(body, parts);
+  createChanged(body, parts);
   const grids = sections.map((section, at) => {
     const grid = /** @type {HTMLElement} */ (/** @type {any} */ (parts[at]).element.lastElementChild);
     const cards = cardsOf(section);
-    return { grid, cards, fresh: makeNew(grid, cards) };
+    return { grid, cards, changed: createChanged(grid, cards) };
   });
-  const fresh = grids.flatMap((each) => each.fresh.flatMap(({ element }) => element ?? []));
+  const changed = grids.flatMap((each) => each.changed.flatMap(({ element }) => element ?? []));
   if (body.isConnected) {
-    const coming = fresh.flatMap((element) => Array.from(element.querySelectorAll("img")));
+    const coming = changed.flatMap((element) => Array.from(element.querySelectorAll("img")));
     await Promise.all(coming.map((image) => image.decode().catch(() => {}))); // else the page would jump
   }
   summary.textContent = page.summary;
-  put(body, parts, remove);
-  for (const { grid, cards } of grids) put(grid, cards, remove);
+  place(body, parts, disposeIn);
+  for (const { grid, cards } of grids) place(grid, cards, disposeIn);
   const links = sections.flatMap(({ heading, id }) => (heading ? [{ heading, id }] : []));
   if (contents.childElementCount !== links.length)
     contents.replaceChildren(
@@ -244,7 +244,7 @@ async function show() {
   if (!body.isConnected) {
     root.append(summary, ...(page.live ? [liveBar({ ...page, live: page.live }, update)] : []), contents, body);
     drawAll();
-  } else for (const element of fresh) drawAll(element);
+  } else for (const element of changed) drawAll(element);
 }
 
 /** @param {Page} next */
@@ -252,11 +252,11 @@ async function update(next) {
   keepAll();
   const ended = page.live && !next.live;
   page = next;
-  await show();
+  await render();
   if (ended) announce(page.summary);
 }
 
-if (!answered(page)) show();
+if (!answered(page)) render();
 
 history.scrollRestoration = "manual"; // a browser would restore before the page has its height
 const scrolled = keep("scroll", () => scrollY);

@@ -10,13 +10,13 @@
 const made = new WeakMap();
 
 /**
- * Makes what is new among the wanted elements, so that it can be loaded before it is shown.
+ * Creates the wanted elements that are new or have changed, so that they can be loaded before they are shown.
  *
  * @param {Element} parent
  * @param {readonly Wanted[]} wanted keys occur once
- * @returns {Wanted[]} the new ones, with their elements
+ * @returns {Wanted[]} those, with their elements
  */
-export function makeNew(parent, wanted) {
+export function createChanged(parent, wanted) {
   const there = new Map(Array.from(parent.children, (child) => [made.get(child)?.key, child]));
   return wanted.filter((each) => {
     const old = there.get(each.key);
@@ -31,24 +31,24 @@ export function makeNew(parent, wanted) {
  * selection and scroll position; one that takes the place of another takes its focus too.
  *
  * @param {Element} parent
- * @param {readonly Wanted[]} wanted after `makeNew`
- * @param {(gone: Element) => void} remove
+ * @param {readonly Wanted[]} wanted after `createChanged`
+ * @param {(removed: Element) => void} onRemove called before an element goes
  */
-export function put(parent, wanted, remove) {
+export function place(parent, wanted, onRemove) {
   const focus = focusIn(parent);
   const stays = new Set(wanted.map(({ element }) => element));
   for (const child of Array.from(parent.children)) {
     if (stays.has(/** @type {HTMLElement} */ (child))) continue;
     const next = wanted.find(({ key, element }) => key === made.get(child)?.key && !element?.isConnected);
-    remove(child);
+    onRemove(child);
     if (next?.element) child.replaceWith(next.element);
     else child.remove();
   }
-  let place = parent.firstElementChild;
+  let position = parent.firstElementChild;
   for (const { element } of wanted) {
     if (!element) continue;
-    if (element === place) place = place.nextElementSibling;
-    else parent.insertBefore(element, place);
+    if (element === position) position = position.nextElementSibling;
+    else parent.insertBefore(element, position);
   }
   focus();
 }

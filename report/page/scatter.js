@@ -67,7 +67,7 @@ export function scatter(block) {
     );
   const chosen = { x: remembered(x, "x"), y: remembered(y, "y") };
   function draw() {
-    inner?.remove();
+    inner?.dispose();
     inner = chart({ kind: "chart", title, ...pointsOf(block, chosen.x, chosen.y) }, []);
     inside.replaceChildren(...inner.tools);
     place.replaceChildren(inner.element);
