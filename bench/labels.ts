@@ -80,7 +80,7 @@ const processor = process.cpuUsage();
 const { issues } = await inspectFolder(photos, {
   log: console.log,
   warn: console.log,
-  labels: labelsOf(photos, { weights: values.weights, folds: 5, seed }, console.log),
+  labels: await labelsOf(photos, { weights: values.weights, folds: 5, seed }, console.log),
 });
 const { user, system } = process.cpuUsage(processor);
 const doubted = issues.filter(({ kind }) => kind === "doubted label");

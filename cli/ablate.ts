@@ -68,7 +68,8 @@ export function armsOf(base: TrainerConfig, arms: readonly string[]): Map<string
   };
   const titled = (part: string): string => (part.includes("=") ? part : `${has(part) ? "without" : "with"} ${part}`);
   const made = arms.map((arm): [string, TrainerConfig] => {
-    const parts = arm.split("+").filter(Boolean);
+    // A + within a value, as in 1e+1, joins nothing.
+    const parts = arm.split(/\+(?=[a-z][\w.-]*(?:=|\+|$))/i);
     return [parts.map(titled).join(" + "), parts.reduce(change, base)];
   });
   const twice = made.find(([name], at) => made.findIndex(([other]) => other === name) !== at);

@@ -78,7 +78,7 @@ async function check(folder: string, options: CheckOptions): Promise<void> {
   }
   const log = options.quiet ? undefined : tell;
   const path = resolve(folder);
-  const labels = options.labels ? labelsOf(path, options, log) : undefined;
+  const labels = options.labels ? await labelsOf(path, options, log) : undefined;
   const inspection = await inspectFolder(path, { log, warn: tellWarning, labels });
   const page = pageHtml(await dataCheckPage(inspection, options.csv));
   writing(options.csv, () => writeFileSync(options.csv, issuesCsv(inspection.issues), { flag: "wx" }), "--csv");
@@ -88,17 +88,21 @@ async function check(folder: string, options: CheckOptions): Promise<void> {
 }
 
 /** How labels are judged: by features of pretrained weights where they can be had, else by trainings from random weights. */
-export function labelsOf(
+export async function labelsOf(
   path: string,
   { weights, folds, seed }: Pick<CheckOptions, "weights" | "folds" | "seed">,
   log: (line: string) => void = () => {},
-): InspectOptions["labels"] {
+): Promise<NonNullable<InspectOptions["labels"]>> {
+  // Before an image is read: weights that cannot be had cost no waiting.
+  const pretrained =
+    weights !== undefined || (await haveWeights(log))
+      ? await openWeights(weights ?? `hf:${transferWeights}`, { log })
+      : undefined;
   return async (images, files, classes) => {
-    const pretrained = weights !== undefined || (await haveWeights(log));
     await loadBackend({ log });
     const size = 64;
     const judge = pretrained
-      ? { weights: await openWeights(weights ?? `hf:${transferWeights}`, { log }) }
+      ? { weights: pretrained }
       : { config: fromScratch({ data: path, size, epochs: scratchEpochs(images.length) }), size };
     return labelIssues(images, { files, classes, judge, folds, seed, log });
   };

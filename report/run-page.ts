@@ -129,8 +129,9 @@ const failureOf = (summary: SummaryRecord | undefined): string =>
 function outcome({ stopReason, steps, epochs }: SummaryRecord, record: RunConfigRecord | undefined): string {
   if (stopReason === "epochs") return `Finished: ${counted(epochs, "epoch")}`;
   if (stopReason.startsWith("failed: ")) return `Failed after ${counted(steps, "step")}`;
-  const planned = record && record.maxTime === undefined ? ` of ${record.epochs}` : "";
-  return `Ended in epoch ${Math.max(1, epochs)}${planned}, after ${counted(steps, "step")}: ${stopReason}`;
+  const done =
+    record?.epochs === undefined ? counted(epochs, "epoch") : `${epochs} of ${counted(record.epochs, "epoch")}`;
+  return `Ended after ${done}, ${counted(steps, "step")}: ${stopReason}`;
 }
 
 /** The id itself stays in the folder: this machine finds a run's config by it. */

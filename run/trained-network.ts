@@ -20,6 +20,8 @@ export const openTrainedNetwork: OpenNetwork = async (folder, { weights: which, 
     weights: final,
     preprocessing,
   } = openNetwork(files.trainer, files.weights, files.weightsPath, precision);
+  const { stopReason } = files.summary;
+  if (/^(interrupted|failed)/.test(stopReason)) warn?.(`${files.folder} ended early: ${stopReason}.`);
   const network = (weights: Weights, source: string): TrainedNetwork => {
     const { classes, inputSize, mean, deviation } = preprocessing;
     const sha256 = createHash("sha256").update(files.weights).update(which).digest("hex");

@@ -8,24 +8,25 @@ export interface CsvRow {
 }
 
 /**
- * Rows of cells; empty lines are left out.
+ * Rows of cells; empty lines are left out. Lines end with LF, CR LF or CR.
  *
+ * @param path named in errors
  * @throws TrainerError ERR_DATA for a quote that does not close its cell
  */
-export function csvRows(text: string): CsvRow[] {
+export function csvRows(text: string, path: string): CsvRow[] {
   const rows: CsvRow[] = [];
   let cells: string[] = [];
   let [line, start] = [1, 1];
-  const cell = /(?:"((?:[^"]|"")*)"|([^",\r\n]*))(,|\r\n|\n)/gy;
+  const cell = /(?:"([^"]*(?:""[^"]*)*)"|([^",\r\n]*))(,|\r\n|\n|\r)/gy;
   const whole = text.replace(/^\ufeff/, "");
-  const source = whole.endsWith("\n") ? whole : `${whole}\n`;
+  const source = /[\r\n]$/.test(whole) ? whole : `${whole}\n`;
   while (cell.lastIndex < source.length) {
     const match = cell.exec(source);
     if (!match) {
-      throw new TrainerError("ERR_DATA", `CSV: line ${line} has a quote that does not close its cell.`);
+      throw new TrainerError("ERR_DATA", `${path}: line ${line}: expected a quote that opens or closes a cell.`);
     }
     cells.push(match[1]?.replaceAll('""', '"') ?? match[2]!);
-    line += match[0].split("\n").length - 1;
+    line += match[0].split(/\r\n|\n|\r/).length - 1;
     if (match[3] === ",") continue;
     if (cells.some((each) => each !== "")) rows.push({ line: start, cells });
     cells = [];

@@ -128,10 +128,12 @@ export async function openDecoder({
       // Scaled as timm scales it: the shorter side to floor(size / crop), then the centre.
       const whole = Math.floor(size / crop);
       const isImage = typeof source === "object" && "pixels" in source;
-      const { height, width } = isImage ? source : (known ?? (await readHeader(source)));
-      if (bilinear && height * width <= ownScaling * whole * whole) {
-        const image = isImage ? source : await read(open(source).autoOrient());
-        return resizeCentre(image, { shorter: whole, size });
+      if (bilinear) {
+        const { height, width } = isImage ? source : (known ?? (await readHeader(source)));
+        if (height * width <= ownScaling * whole * whole) {
+          const image = isImage ? source : await read(open(source).autoOrient());
+          return resizeCentre(image, { shorter: whole, size });
+        }
       }
       const edge = Math.round((whole - size) / 2);
       // Not by the library's fast path for JPEG, which moves a small image by parts of a pixel.

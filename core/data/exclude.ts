@@ -15,7 +15,7 @@ export async function readExcluded(path: string): Promise<ReadonlySet<string>> {
       cause,
     });
   });
-  const [head = [], ...rows] = csvRows(text).map(({ cells }) => cells);
+  const [head = [], ...rows] = csvRows(text, path).map(({ cells }) => cells);
   const [file, exclude] = [head.indexOf("file"), head.indexOf("exclude")];
   if (file < 0) {
     throw new TrainerError(

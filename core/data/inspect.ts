@@ -125,7 +125,7 @@ export async function inspectFolder(
     return [{ ...each, file: relative(path, each.file), kind: "unreadable", detail: problem, exclude: true }];
   });
   const classes = scan.train.map(({ name }) => name);
-  const doubted = labels ? await labels(read, files, classes) : [];
+  const doubted = labels && read.length > 0 ? await labels(read, files, classes) : [];
   return {
     path,
     layout: scan.layout,

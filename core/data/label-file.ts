@@ -36,7 +36,7 @@ export async function scanLabelFile(path: string): Promise<FolderScan> {
       cause,
     });
   });
-  const [head, ...rows] = csvRows(text);
+  const [head, ...rows] = csvRows(text, path);
   const names = head?.cells.map((name) => name.trim()) ?? [];
   const unknown = names.filter((name, at) => !columns.some((each) => each === name) || names.indexOf(name) !== at);
   if (unknown.length > 0 || !names.includes("path") || !names.includes("label")) {
@@ -62,7 +62,7 @@ export async function scanLabelFile(path: string): Promise<FolderScan> {
 /** A row, or what is wrong with it. */
 function readRow({ line, cells }: CsvRow, names: readonly string[], folder: string): Listed | string {
   if (cells.length !== names.length) return `expected ${names.length} cells (${names.join(", ")}), got ${cells.length}`;
-  const cell = (name: (typeof columns)[number]): string => cells[names.indexOf(name)] ?? "";
+  const cell = (name: (typeof columns)[number]): string => (cells[names.indexOf(name)] ?? "").trim();
   const [given, label] = [cell("path"), cell("label")];
   if (given === "") return "the path is empty";
   if (label === "") return `${given} has no label`;
@@ -134,7 +134,11 @@ function scanOf(path: string, listed: readonly Listed[]): FolderScan {
     const own = listed.filter((each) => each.split === split);
     if (own.length === 0) return undefined;
     const files = new Map<string, string[]>();
-    for (const { label, file } of own) files.set(label, [...(files.get(label) ?? []), file]);
+    for (const { label, file } of own) {
+      const listed = files.get(label);
+      if (listed) listed.push(file);
+      else files.set(label, [file]);
+    }
     return [...files]
       .sort(([a], [b]) => byCodePoints(a, b))
       .map(([name, all]) => ({ name, files: all.sort(byCodePoints) }));

@@ -32,6 +32,7 @@ export function doubtedLabels(outputs: LabelledOutputs): LabelDoubts {
   const at = (row: number, column: number): number => probabilities[row * classes + column]!;
   const suggested = Int32Array.from({ length: count }, (_, row) => largest(classes, (column) => at(row, column)));
   const quality = Float64Array.from({ length: count }, (_, row) => at(row, labels[row]!));
+  if (count === 0) return { doubted: new Int32Array(), quality, suggested, joint: [] };
   const joint = calibrated(confidentJoint(outputs, suggested), labels);
   const wrong = keepOneOfEach(joint);
 
@@ -40,7 +41,7 @@ export function doubtedLabels(outputs: LabelledOutputs): LabelDoubts {
     const own = rowsOf(labels, given);
     if (own.length < 2) continue; // the last image of a class stays
     for (let other = 0; other < classes; other++) {
-      if (other === given) continue;
+      if (other === given || wrong[given]![other] === 0) continue;
       const margin = (row: number): number => at(row, other) - at(row, given);
       const ranked = [...own].sort((a, b) => margin(b) - margin(a));
       for (const row of ranked.slice(0, wrong[given]![other])) doubted.add(row);

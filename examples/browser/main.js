@@ -1,10 +1,16 @@
 import { loadClassifier } from "fitloop/browser";
 
 const [file, image, status, answers] = ["file", "image", "status", "answers"].map((id) => document.getElementById(id));
-const model = await loadClassifier("model/tfjs/");
+const model = await loadClassifier("model/tfjs/").catch((error) => {
+  status.textContent = error.message;
+  throw error;
+});
 
 file.addEventListener("change", async () => {
-  image.src = URL.createObjectURL(file.files[0]);
+  const [chosen] = file.files;
+  if (!chosen) return;
+  const url = URL.createObjectURL(chosen);
+  image.src = url;
   try {
     const found = await model.classify(image, { top: 3 });
     answers.replaceChildren(
@@ -18,7 +24,7 @@ file.addEventListener("change", async () => {
   } catch (error) {
     status.textContent = error.message;
   } finally {
-    URL.revokeObjectURL(image.src);
+    URL.revokeObjectURL(url);
   }
 });
 status.textContent = `One of ${model.classes.join(", ")}.`;

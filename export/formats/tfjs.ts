@@ -43,19 +43,34 @@ export function tfjs(
     modelTopology: { node: nodes.map(nodeJson), library: {}, versions: { producer: 1766 } },
     weightsManifest: [{ paths, weights: stored.map(({ specification }) => specification) }],
   };
+  const bytes = keepingLast();
   return new Map([
     ["model.json", inPieces([Buffer.from(JSON.stringify(model))])],
-    ...paths.map((path, place) => [path, cut(weights, place * shardBytes, (place + 1) * shardBytes)] as const),
+    ...paths.map((path, place) => [path, cut(weights, [place * shardBytes, (place + 1) * shardBytes], bytes)] as const),
   ]);
 }
 
+/** Bytes of a piece. Those of the last one are kept: a large tensor is in several shards. */
+function keepingLast(): (piece: Piece) => Uint8Array {
+  let last: { piece: Piece; bytes: Uint8Array } | undefined;
+  return (piece) => {
+    if (piece instanceof Uint8Array) return piece;
+    if (last?.piece !== piece) last = { piece, bytes: piece.bytes() };
+    return last.bytes;
+  };
+}
+
 /** Bytes [from, to) of pieces one after another. */
-function cut(pieces: readonly Piece[], from: number, to: number): Pieces {
+function cut(
+  pieces: readonly Piece[],
+  [from, to]: readonly [number, number],
+  bytesOf: (piece: Piece) => Uint8Array,
+): Pieces {
   const parts: Piece[] = [];
   let start = 0;
   for (const piece of pieces) {
     const [first, last] = [Math.max(from, start) - start, Math.min(to, start + piece.length) - start];
-    const bytes = (): Uint8Array => (piece instanceof Uint8Array ? piece : piece.bytes()).subarray(first, last);
+    const bytes = (): Uint8Array => bytesOf(piece).subarray(first, last);
     if (first < last) parts.push({ length: last - first, bytes });
     start += piece.length;
   }

@@ -35,6 +35,7 @@ describe("arms", () => {
     expect(both![1].epochs).toBe(2);
     expect(both![1].plugins!.map(({ name }) => name)).toEqual(["random-crop-flip", "label-smoothing", "ema"]);
     expect(options![1].plugins!.at(-1)).toMatchObject({ name: "mixup", options: { alpha: 0.4 } });
+    expect(names(["learningRate=1e+1"])).toEqual(["baseline", "learningRate=1e+1"]);
   });
 
   it("are refused where there is no such plugin or optimizer, or one twice", () => {

@@ -163,7 +163,7 @@ describe("the page", () => {
       runPage(partsOf({ status: "ended", record, summary: summaryOf({ stopReason, ...more }) }));
     expect(page("epochs", { epochs: 9 }).summary).toMatch(/^resnet18 on birds\. Finished: 9 epochs\. Written/);
     expect(page("no better for 3 epochs").summary).toMatch(
-      /^resnet18 on birds\. Ended in epoch 2 of 9, after 7 steps: no better for 3 epochs\. Written/,
+      /^resnet18 on birds\. Ended after 2 of 9 epochs, 7 steps: no better for 3 epochs\. Written/,
     );
     const failed = page("failed: The loss is NaN.\nLower the rate.");
     expect(failed.summary).toMatch(/^resnet18 on birds\. Failed after 7 steps\. Written/);

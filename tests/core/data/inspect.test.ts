@@ -78,7 +78,7 @@ describe("a folder's issues", () => {
   it("are a list that training takes: damaged files and copies are left out, and it says so", async () => {
     const path = join(temporaryFolder(), "issues.csv");
     writeFileSync(path, issuesCsv(found.issues));
-    const rows = csvRows(readFileSync(path, "utf8"));
+    const rows = csvRows(readFileSync(path, "utf8"), path);
     expect(rows).toHaveLength(1 + found.issues.length);
     await expect(makePart(imageFolder({ path: folder, size: 16 })).load({})).rejects.toThrow(
       "1 of 15 images cannot be read",

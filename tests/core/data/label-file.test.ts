@@ -125,8 +125,15 @@ describe("a CSV of paths and labels", () => {
     expect(await problem("")).toContain("got nothing");
     expect(await problem("path,label")).toContain("two or more labels, got none");
     expect(await problem("path,label", "4.png,x")).toContain("two or more labels, got only x");
-    expect(await problem("path,label", '"4.png,x')).toContain("line 2 has a quote");
+    expect(await problem("path,label", '"4.png,x')).toContain("FILE: line 2: expected a quote");
     await expect(load(join(folder, "no.csv"))).rejects.toThrow("no.csv does not exist. Expected a CSV file");
+  });
+
+  it("ignores spaces around cells", async () => {
+    expect((await load(listOf("path, label", "a/1.png, cat", "4.png ,cat", "5.png, dog"))).classes).toEqual([
+      "cat",
+      "dog",
+    ]);
   });
 
   it("names twenty mistakes and counts the rest", async () => {
@@ -139,9 +146,21 @@ describe("a CSV of paths and labels", () => {
 });
 
 it("rows of a CSV know their line, with quotes over several lines and a byte order mark", () => {
-  expect(csvRows('\ufeffa,b\r\n"1\n2","""x"""\n\n3,\n')).toEqual([
+  expect(csvRows('\ufeffa,b\r\n"1\n2","""x"""\n\n3,\n', "x.csv")).toEqual([
     { line: 1, cells: ["a", "b"] },
     { line: 2, cells: ["1\n2", '"x"'] },
     { line: 5, cells: ["3", ""] },
   ]);
+});
+
+it("rows of a CSV may end with CR, and a long cell costs no stack", () => {
+  const long = "x".repeat(20_000_000);
+  expect(
+    csvRows(`a,b\r1,2\r"${long}",3`, "x.csv").map(({ line, cells }) => [line, cells[0]!.length, cells[1]]),
+  ).toEqual([
+    [1, 1, "b"],
+    [2, 1, "2"],
+    [3, long.length, "3"],
+  ]);
+  expect(() => csvRows('a\n"b', "x.csv")).toThrow("x.csv: line 2: expected a quote that opens or closes a cell.");
 });

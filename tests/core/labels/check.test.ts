@@ -69,37 +69,33 @@ const config = {
 };
 
 describe("labels of a folder", () => {
-  it.each(["probe", "training"] as const)(
-    "are doubted where they are wrong, in every split: %s",
-    async (way) => {
-      const before = tf.memory().numTensors;
-      const found: FolderInspection = await inspectFolder(folder, {
-        labels: (images, files, classes) => {
-          const judge = way === "probe" ? { weights: weightsFile() } : { config, size: 16 };
-          return labelIssues(images, { files, classes, judge, folds: 4, seed: 1 });
-        },
-      });
-      const doubted = found.issues.filter(({ kind }) => kind === "doubted label");
-      expect(doubted.map(({ file }) => file).sort()).toEqual(wrong);
-      for (const { class: given, suggested, score, exclude } of doubted) {
-        expect(suggested).toBe(given === "red" ? "blue" : "red");
-        expect(score).toBeLessThan(0.5);
-        expect(exclude).toBe(false);
-      }
-      expect(tf.memory().numTensors).toBe(before);
+  it.each(["probe", "training"] as const)("are doubted where they are wrong, in every split: %s", async (way) => {
+    const before = tf.memory().numTensors;
+    const found: FolderInspection = await inspectFolder(folder, {
+      labels: (images, files, classes) => {
+        const judge = way === "probe" ? { weights: weightsFile() } : { config, size: 16 };
+        return labelIssues(images, { files, classes, judge, folds: 4, seed: 1 });
+      },
+    });
+    const doubted = found.issues.filter(({ kind }) => kind === "doubted label");
+    expect(doubted.map(({ file }) => file).sort()).toEqual(wrong);
+    for (const { class: given, suggested, score, exclude } of doubted) {
+      expect(suggested).toBe(given === "red" ? "blue" : "red");
+      expect(score).toBeLessThan(0.5);
+      expect(exclude).toBe(false);
+    }
+    expect(tf.memory().numTensors).toBe(before);
 
-      const [head, ...rows] = csvRows(issuesCsv(doubted)).map(({ cells }) => cells);
-      expect(head).toEqual(["file", "split", "class", "issue", "detail", "exclude", "suggested", "score"]);
-      expect(rows.map((row) => [row[3], row[5]])).toEqual([
-        ["doubted label", "no"],
-        ["doubted label", "no"],
-      ]);
-      const page = await dataCheckPage(found, "issues.csv");
-      const shown = page.blocks.find(({ title }) => title === "Doubted label");
-      expect(JSON.stringify(shown)).toContain("suggested: blue");
-    },
-    60_000,
-  );
+    const [head, ...rows] = csvRows(issuesCsv(doubted), "issues.csv").map(({ cells }) => cells);
+    expect(head).toEqual(["file", "split", "class", "issue", "detail", "exclude", "suggested", "score"]);
+    expect(rows.map((row) => [row[3], row[5]])).toEqual([
+      ["doubted label", "no"],
+      ["doubted label", "no"],
+    ]);
+    const page = await dataCheckPage(found, "issues.csv");
+    const shown = page.blocks.find(({ title }) => title === "Doubted label");
+    expect(JSON.stringify(shown)).toContain("suggested: blue");
+  });
 
   it("are not looked for unless they are asked for, and the page has no row for them", async () => {
     const found = await inspectFolder(folder);

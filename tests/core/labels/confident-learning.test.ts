@@ -39,5 +39,6 @@ describe("labels in doubt", () => {
   it("leave the only image of a class, and a class without images, alone", () => {
     const probabilities = [0.9, 0.1, 0, 0.8, 0.2, 0, 0.9, 0.1, 0];
     expect([...doubtedLabels({ labels: [0, 0, 1], probabilities, classes: 3 }).doubted]).toEqual([]);
+    expect([...doubtedLabels({ labels: [], probabilities: new Float64Array(), classes: 3 }).doubted]).toEqual([]);
   });
 });
