@@ -5,6 +5,7 @@ import { availableParallelism } from "node:os";
 import { exitCodes, TrainerError } from "../core/errors.js";
 import { membershipOf } from "../core/group/membership.js";
 import { stream } from "../core/rng.js";
+import { isSameStop } from "./interrupt.js";
 import { tell } from "./terminal.js";
 
 /** Milliseconds to notice a lost rank, for rank 0 to write a last checkpoint, and for the others to end after it. */
@@ -38,13 +39,13 @@ export async function trainOnDevices(devices: number, words: readonly string[]):
     (word, at) => word !== "--devices" && words[at - 1] !== "--devices" && !word.startsWith("--devices="),
   );
   const ranks = Array.from({ length: devices }, (_, each) => startRank(each, devices, hosts, command));
-  const stop = passSignals(ranks);
+  const signals = passSignals(ranks);
   const failed = Promise.race(
     ranks.map(({ ended }) => ended.then((code) => (code === exitCodes.done ? new Promise<never>(() => {}) : code))),
   );
-  void failed.then(() => endOthers(ranks));
+  void failed.then(() => endOthers(ranks, signals));
   const codes = await Promise.all(ranks.map(({ ended }) => ended));
-  stop();
+  signals.stop();
   const causes = codes.filter(isCause);
   // An error of rank 0 itself is there to be read.
   if (!isCause(codes[0]!)) codes.forEach((code, each) => explain(each, code, ranks[each]!));
@@ -68,6 +69,10 @@ function startRank(rank: number, size: number, hosts: string, words: readonly st
     stdio: rank === 0 ? ["inherit", "inherit", "inherit", "ipc"] : ["ignore", "pipe", "pipe", "ipc"],
     env: {
       ...env,
+      // Of a launcher that started this one process.
+      SLURM_STEP_NUM_TASKS: undefined,
+      OMPI_COMM_WORLD_SIZE: undefined,
+      TF_CONFIG: undefined,
       RANK: String(rank),
       WORLD_SIZE: String(size),
       LOCAL_RANK: String(rank),
@@ -95,22 +100,42 @@ function startRank(rank: number, size: number, hosts: string, words: readonly st
   return { child, lines, ended };
 }
 
-/** The first signal goes to rank 0, which stops all in the same step; a second one ends all at once. */
-function passSignals(ranks: readonly Rank[]): () => void {
-  let count = 0;
+interface Signals {
+  /** Whether rank 0 has one already. */
+  passed(): boolean;
+  stop(): void;
+}
+
+/**
+ * The first signal goes to rank 0, which stops all in the same step. A second one ends all at once; a rank that hangs in native
+ * code never sees it, and is killed.
+ */
+function passSignals(ranks: readonly Rank[]): Signals {
+  let first: number | undefined;
   const pass = (signal: NodeJS.Signals): void => {
-    for (const { child } of count++ === 0 ? ranks.slice(0, 1) : ranks) child.kill(signal);
+    if (first === undefined) {
+      first = performance.now();
+      ranks[0]!.child.kill(signal);
+      return;
+    }
+    if (signal === "SIGHUP" || isSameStop(first)) return; // a closed terminal and `timeout` send two
+    for (const { child } of ranks) child.kill(signal);
+    void wait(grace.others).then(() => ranks.forEach(({ child }) => child.kill("SIGKILL")));
   };
   const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
   for (const signal of signals) process.on(signal, pass);
-  return () => signals.forEach((signal) => process.off(signal, pass));
+  return {
+    passed: () => first !== undefined,
+    stop: () => signals.forEach((signal) => process.off(signal, pass)),
+  };
 }
 
 /** After a failure: one that is still loading ends at once, one that trains notices that a rank is lost. */
-async function endOthers(ranks: readonly Rank[]): Promise<void> {
+async function endOthers(ranks: readonly Rank[], signals: Signals): Promise<void> {
   const living = (): Rank[] => ranks.filter(({ child }) => child.exitCode === null && child.signalCode === null);
   await wait(grace.notice);
-  for (const { child } of living()) child.kill("SIGTERM");
+  // A second signal would end rank 0 without its checkpoint.
+  for (const rank of living()) if (rank !== ranks[0] || !signals.passed()) rank.child.kill("SIGTERM");
   await Promise.race([ranks[0]!.ended, wait(grace.rank0)]);
   await wait(grace.others);
   for (const { child } of living()) child.kill("SIGKILL");

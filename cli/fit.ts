@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import type { Command } from "commander";
-import { TrainerError } from "../core/errors.js";
+import { exitCodes, TrainerError } from "../core/errors.js";
 import type { presets } from "../presets/index.js";
 import { createReport } from "../report/observer.js";
 import { reportFile } from "../report/read.js";
@@ -46,7 +46,7 @@ export function addFit(program: Command): void {
     .option("--force-unlock", "take the lock of a process on another machine")
     .option("--devices <n>", "train in n processes on this machine", whole(1))
     .option("--hosts <list>", "machines of the processes, with commas: a,b or host:port for each", listed)
-    .option("--port <n>", "port of the first process on each machine; default 29500", whole(1024))
+    .option("--port <n>", "port of the first process on each machine; default 29600", whole(1024))
     .option("--insecure-network", "allow other machines in --hosts; see docs/distributed.md")
     .addHelpText(
       "after",
@@ -93,7 +93,7 @@ async function fit(options: FitOptions): Promise<void> {
   const json = rank === 0 && options.json;
   const launched = process.env.FITLOOP_HOSTS !== undefined;
   const words = [...process.argv.slice(2), ...(launched ? ["--devices", String(size)] : [])];
-  const ends = listenForEnds();
+  const ends = listenForEnds({ passedOn: launched });
   if (launched) process.once("disconnect", () => process.kill(process.pid, "SIGTERM")); // its launcher was killed
   let saved: { path: string; step: number } | undefined; // the last checkpoint
   try {
@@ -127,8 +127,11 @@ async function fit(options: FitOptions): Promise<void> {
     const report = quiet ? undefined : reportOf(done.folder);
     const shown = { classes: done.classes.length, folder: done.folder, report };
     if (rank === 0 && !json) process.stdout.write(`${formatResults(done.summary, shown)}\n`);
-    if (ends.exitCode === undefined) return;
-    process.exitCode = ends.exitCode;
+    // Another rank's signal stops this one too.
+    const interrupted = rank === 0 && done.summary.stopReason.startsWith("interrupted");
+    const exitCode = ends.exitCode ?? (interrupted ? exitCodes.sigterm : undefined);
+    if (exitCode === undefined) return;
+    process.exitCode = exitCode;
     if (!quiet) tell(resumeHint(done.folder));
   } finally {
     ends.stop();

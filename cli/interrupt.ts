@@ -27,10 +27,13 @@ export interface Interrupt {
  * A second SIGHUP does not: where a terminal is closed, the shell sends one and the system another, and nobody insists.
  * Under nohup it stops the run as well: Node undoes an ignored SIGHUP before any code of ours runs, and nothing tells that
  * it was ignored.
+ *
+ * @param passedOn whether a launcher passes signals on: one that goes to a whole group of processes then comes twice
  */
-export function listenForEnds(): Interrupt {
+export function listenForEnds({ passedOn = false } = {}): Interrupt {
   const controller = new AbortController();
   let exitCode: number | undefined;
+  let first: number | undefined;
   let failure: { error: unknown } | undefined;
   let training = false;
   const allowExit = forbidExit((call) => `${call} was called while the run was on`);
@@ -47,6 +50,8 @@ export function listenForEnds(): Interrupt {
   const handlers = Object.entries(codes).map(([name, code]) => {
     const handler = (): void => {
       if (exitCode !== undefined && name === "SIGHUP") return;
+      if (passedOn && first !== undefined && isSameStop(first)) return;
+      first ??= performance.now();
       if (exitCode !== undefined || !training) leave(exitCode ?? code);
       exitCode = code;
       tell(`\n${name}: stopping after this step; once more to leave at once`);
@@ -71,6 +76,9 @@ export function listenForEnds(): Interrupt {
     },
   };
 }
+
+/** Whether a signal, after one at `first`, still belongs to the same stop: sent to a process and to its launcher, say. */
+export const isSameStop = (first: number): boolean => performance.now() - first < 2000;
 
 const uncaughtError = (cause: unknown): TrainerError =>
   new TrainerError(

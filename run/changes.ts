@@ -42,11 +42,6 @@ const freeOptions: readonly string[] = [
   "data.options.maxSeconds",
   "plugins.finetune.path",
   "plugins.distill.teacher", // its weights are compared
-  "plugins.data-parallel.hosts",
-  "plugins.data-parallel.port",
-  "plugins.data-parallel.insecureNetwork",
-  "plugins.data-parallel.watchdogSeconds",
-  "plugins.data-parallel.startSeconds",
 ];
 
 export type ConfigField = keyof typeof fieldClasses;
@@ -117,11 +112,15 @@ function withDefaults(record: ConfigRecord): ConfigRecord {
   };
 }
 
-/** Plugins by name, so that a difference names them; their order counts too. */
+/**
+ * Plugins by name, so that a difference names them; their order counts too. Without data-parallel: how many processes train is
+ * compared as "devices", and its options change no weight.
+ */
 function comparable(record: ConfigRecord, field: ConfigField): unknown {
   if (field !== "plugins") return record[field];
-  const byName = Object.fromEntries(record.plugins.map(({ name, options }) => [name, options]));
-  return { ...byName, "(order)": record.plugins.map(({ name }) => name).join(", ") }; // no plugin's name
+  const plugins = record.plugins.filter(({ name }) => name !== "data-parallel");
+  const byName = Object.fromEntries(plugins.map(({ name, options }) => [name, options]));
+  return { ...byName, "(order)": plugins.map(({ name }) => name).join(", ") }; // no plugin's name
 }
 
 function differences(path: string, before: unknown, after: unknown): Change[] {

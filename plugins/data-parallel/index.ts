@@ -8,7 +8,7 @@ const options = z.strictObject({
     .min(1)
     .optional()
     .describe("a name for each machine, or host:port for each rank; left out: as the launcher says"),
-  port: z.int().min(1024).max(65000).default(29500).describe("of the first rank on each machine; the next ones follow"),
+  port: z.int().min(1024).max(65000).default(29600).describe("of the first rank on each machine; the next ones follow"),
   insecureNetwork: z
     .boolean()
     .default(false)

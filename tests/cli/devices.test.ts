@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
-import { launch, launched, steps } from "../support/launched.js";
+import { type Fault, launch, launchAlone, launched, steps } from "../support/launched.js";
 import { trainer } from "../support/run-cli.js";
 import { finished } from "../support/trainer-process.js";
 
@@ -34,7 +34,7 @@ describe("--devices 2", () => {
     expect(lost.stderr).toMatch(/^rank 1 was killed \(SIGKILL\)$/m);
     expect(lost.stderr).toMatch(/^The run is kept up to step \d+\. To resume it: /m);
     vi.stubEnv("FAULT", "none"); // the config has its plugin
-    const alone = await trainer(...launch(at("killed"), 2).slice(4)); // without --devices 2
+    const alone = await trainer(...launchAlone(at("killed")).slice(2));
     vi.unstubAllEnvs();
     expect(alone.code).toBe(2);
     expect(alone.stderr).toContain(
@@ -44,6 +44,25 @@ describe("--devices 2", () => {
     const resumed = await launched(launch(at("killed"), 2));
     expect(resumed.code, resumed.stderr).toBe(0);
     expect(finished(at("killed"), steps)).toBe(finished(at("quiet"), steps));
+
+    // Another number of processes, in both directions.
+    const more = ["--allow-change", "devices", "--max-steps"];
+    const fewer = await launched(launchAlone(at("killed"), ...more, String(steps + 1)));
+    expect(fewer.code, fewer.stderr).toBe(0);
+    const again = await launched(launch(at("killed"), 2, ...more, String(steps + 2)));
+    expect(again.code, again.stderr).toBe(0);
+    finished(at("killed"), steps + 2);
+  });
+
+  it.each([
+    ["the launcher and rank 0", { rank: 0, to: "both" }, 1],
+    ["another rank", { rank: 1 }, 0],
+  ] as const)("SIGTERM to %s stops all with a checkpoint", { timeout: 120_000 }, async (name, whom, signals) => {
+    const fault: Fault = { ...whom, hook: "onStep", count: 3, signal: "SIGTERM" };
+    const stopped = await launched(launch(at(name), 2), fault);
+    expect(stopped.code, stopped.stderr).toBe(143);
+    expect(stopped.stderr.split("SIGTERM: stopping after this step")).toHaveLength(1 + signals);
+    expect(stopped.stderr).toContain("To resume it: trainer --resume");
   });
 
   it("is refused in a process that is a rank, and its options in one that is none", async () => {

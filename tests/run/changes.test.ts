@@ -13,8 +13,8 @@ import {
   type TrainerConfig,
 } from "../../core/index.js";
 import { fitWeights, microConfig, microNet } from "../../core/testing/index.js";
-import { ema, labelSmoothing } from "../../plugins/index.js";
-import { type ConfigField, fieldClasses, forbiddenChanges, mustBeContinuable } from "../../run/changes.js";
+import { dataParallel, ema, labelSmoothing } from "../../plugins/index.js";
+import { type ConfigField, configHash, fieldClasses, forbiddenChanges, mustBeContinuable } from "../../run/changes.js";
 import { fromCheckpoint, toCheckpoint } from "../../run/checkpoint-writer.js";
 import type { Checkpoint } from "../../run/checkpoints.js";
 
@@ -151,6 +151,13 @@ describe("a continuation", () => {
     ["another order", [ema(), labelSmoothing()]],
   ] as const)("has the same plugins in the same order, and not %s", (_, plugins) => {
     expect(forbiddenChanges(recordOf(), recordOf({ plugins })).length).toBeGreaterThan(0);
+  });
+
+  it("may have the plugin data-parallel or not: the number of processes is compared by itself", () => {
+    const [alone, group] = [recordOf(), recordOf({ plugins: [labelSmoothing(), dataParallel({ port: 2000 }), ema()] })];
+    expect(forbiddenChanges(alone, group)).toEqual([]);
+    expect(forbiddenChanges(group, alone)).toEqual([]);
+    expect(configHash(group)).toBe(configHash(alone));
   });
 
   it("may find its data elsewhere", () => {

@@ -8,13 +8,16 @@ const config = fileURLToPath(new URL("process.config.ts", import.meta.url));
 /** Optimizer steps of the run. */
 export const steps = 10;
 
+/** The same run in one process. */
+export const launchAlone = (out: string, ...more: string[]): string[] => [
+  ...[process.execPath, program, "--config", config],
+  ...["--max-steps", String(steps), "--out", out, "--resume", "--checkpoint-every", "1", "--json", ...more],
+];
+
 /** The command that is repeated until it ends with 0. */
 export const launch = (out: string, devices: number, ...more: string[]): string[] => [
-  process.execPath,
-  program,
-  ...["--devices", String(devices), "--config", config, "--with", "data-parallel"],
-  ...["--set", "plugins.data-parallel.watchdogSeconds=20", "--set", "plugins.data-parallel.startSeconds=60"],
-  ...["--max-steps", String(steps), "--out", out, "--resume", "--checkpoint-every", "1", "--json", ...more],
+  ...launchAlone(out, "--devices", String(devices), "--with", "data-parallel"),
+  ...["--set", "plugins.data-parallel.watchdogSeconds=20", "--set", "plugins.data-parallel.startSeconds=60", ...more],
 ];
 
 export interface Fault {
@@ -24,7 +27,7 @@ export interface Fault {
   readonly count: number;
   readonly signal: NodeJS.Signals;
   /** Default: the rank itself. */
-  readonly to?: "launcher";
+  readonly to?: "launcher" | "both";
 }
 
 /** Runs a command to its end. With a fault, a rank sends a signal to itself at that place. */

@@ -37,7 +37,7 @@ const eater = definePlugin({
   },
 });
 
-/** Sends a signal at a place: FAULT is "rank hook count signal", or with "launcher" after it to the process above; or "none". */
+/** Sends a signal at a place: FAULT is "rank hook count signal", or with "launcher" after it to the process above, with "both" to both; or "none". */
 const fault = definePlugin({
   name: "fault",
   summary: "Sends a signal to a rank at a place of the run",
@@ -47,7 +47,8 @@ const fault = definePlugin({
     let calls = 0;
     const hit = (where: string): void => {
       if (process.env.RANK !== rank || hook !== where || ++calls !== Number(count)) return;
-      process.kill(whom === "launcher" ? process.ppid : process.pid, signal);
+      if (whom !== "") process.kill(process.ppid, signal);
+      if (whom !== "launcher") process.kill(process.pid, signal);
     };
     hooks.onStep.tap(() => hit("onStep"));
     hooks.afterBackward.tap((gradients) => (hit("afterBackward"), gradients));

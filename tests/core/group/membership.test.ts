@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { type MembershipOptions, membershipOf, nodesOf } from "../../../core/group/membership.js";
 
-const options: MembershipOptions = { port: 29500, insecureNetwork: false };
+const options: MembershipOptions = { port: 29600, insecureNetwork: false };
 const open: MembershipOptions = { ...options, insecureNetwork: true };
 const addresses = (env: Record<string, string>, given = open): readonly string[] | undefined =>
   membershipOf(env, given)?.addresses;
-const local = ["127.0.0.1:29500", "127.0.0.1:29501"];
+const local = ["127.0.0.1:29600", "127.0.0.1:29601"];
 const torchrun = { RANK: "1", WORLD_SIZE: "2", LOCAL_WORLD_SIZE: "2", MASTER_ADDR: "node1" };
 
 describe("a process' rank", () => {
@@ -67,8 +67,8 @@ describe("addresses", () => {
   const four = { RANK: "0", WORLD_SIZE: "4" };
 
   it("are of the hosts given, in turn, with ports that follow the base", () => {
-    expect(addresses(four, { ...open, hosts: ["a", "b"] })).toEqual(["a:29500", "a:29501", "b:29500", "b:29501"]);
-    expect(addresses(four, { ...open, hosts: ["a:7000", "b"] })).toEqual(["a:7000", "a:7001", "b:29500", "b:29501"]);
+    expect(addresses(four, { ...open, hosts: ["a", "b"] })).toEqual(["a:29600", "a:29601", "b:29600", "b:29601"]);
+    expect(addresses(four, { ...open, hosts: ["a:7000", "b"] })).toEqual(["a:7000", "a:7001", "b:29600", "b:29601"]);
     expect(addresses(four, { ...open, hosts: ["a:1", "a:2", "b:1", "b:2"] })).toEqual(["a:1", "a:2", "b:1", "b:2"]);
     expect(addresses({ ...four, FITLOOP_HOSTS: "localhost:1, b:2,c:3,d:4" })).toEqual([
       "127.0.0.1:1",
@@ -94,8 +94,8 @@ describe("addresses", () => {
   it("follow SLURM's nodes and tasks", () => {
     const step = { SLURM_PROCID: "3", SLURM_STEP_NUM_TASKS: "5", SLURM_STEP_NODELIST: "gpu[01-02],big" };
     expect(addresses({ ...step, SLURM_STEP_TASKS_PER_NODE: "2(x2),1" })).toEqual([
-      ...["gpu01:29500", "gpu01:29501", "gpu02:29500", "gpu02:29501"],
-      "big:29500",
+      ...["gpu01:29600", "gpu01:29601", "gpu02:29600", "gpu02:29601"],
+      "big:29600",
     ]);
   });
 });
