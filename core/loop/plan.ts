@@ -112,6 +112,7 @@ export function makePlan(trainer: Planned, session: Session): Plan {
 
 /** The loop as `plan` prints it: one line per place, with its hook. */
 const loop: readonly (readonly [depth: number, text: string, hook?: HookName])[] = [
+  [0, "which processes train", "resolveGroup"],
   [0, "build the model"],
   [1, "each residual branch", "buildBlock"],
   [1, "before the classifier", "buildHead"],
