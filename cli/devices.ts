@@ -34,11 +34,12 @@ export async function trainOnDevices(devices: number, words: readonly string[]):
       `--devices starts the processes itself, and this one is a rank already (${rank.source}). Remove one of the two.`,
     );
   }
+  const gpus = visibleDevices(process.env.CUDA_VISIBLE_DEVICES, devices);
   const hosts = (await freePorts(devices)).map((port) => `127.0.0.1:${port}`).join();
   const command = words.filter(
     (word, at) => word !== "--devices" && words[at - 1] !== "--devices" && !word.startsWith("--devices="),
   );
-  const ranks = Array.from({ length: devices }, (_, each) => startRank(each, devices, hosts, command));
+  const ranks = Array.from({ length: devices }, (_, each) => startRank(each, gpus, hosts, command));
   const signals = passSignals(ranks);
   const failed = Promise.race(
     ranks.map(({ ended }) => ended.then((code) => (code === exitCodes.done ? new Promise<never>(() => {}) : code))),
@@ -47,9 +48,10 @@ export async function trainOnDevices(devices: number, words: readonly string[]):
   const codes = await Promise.all(ranks.map(({ ended }) => ended));
   signals.stop();
   const causes = codes.filter(isCause);
-  // An error of rank 0 itself is there to be read.
+  // Rank 0 has printed its own error.
   if (!isCause(codes[0]!)) codes.forEach((code, each) => explain(each, code, ranks[each]!));
   if (causes.length > 0) return causes[0]!;
+  if (signals.passed() && codes[0] === exitCodes.sigterm) return exitCodes.sigterm; // the others may have lost it
   if (codes.some((code) => code === exitCodes.peer || code === killed)) return exitCodes.peer;
   return codes.find((code) => code !== exitCodes.done) ?? exitCodes.done;
 }
@@ -61,8 +63,26 @@ const killed = -1;
 const isCause = (code: number): boolean =>
   code !== exitCodes.done && code !== exitCodes.peer && code !== exitCodes.sigterm && code !== killed;
 
-function startRank(rank: number, size: number, hosts: string, words: readonly string[]): Rank {
+/**
+ * CUDA_VISIBLE_DEVICES of each rank: one of those that the user gives; where nothing is given, the one with its number.
+ *
+ * @throws TrainerError ERR_OPTION for fewer than there are ranks
+ */
+export function visibleDevices(given: string | undefined, ranks: number): string[] {
+  if (given === undefined) return Array.from({ length: ranks }, (_, rank) => String(rank));
+  if (given === "" || given === "-1") return new Array<string>(ranks).fill(given); // no GPU
+  const each = given.split(",");
+  if (each.length >= ranks) return each.slice(0, ranks);
+  throw new TrainerError(
+    "ERR_OPTION",
+    `expected CUDA_VISIBLE_DEVICES with a GPU for each of ${ranks} processes, got ${JSON.stringify(given)}. ` +
+      `Name ${ranks} GPUs, unset it, or start fewer with --devices.`,
+  );
+}
+
+function startRank(rank: number, gpus: readonly string[], hosts: string, words: readonly string[]): Rank {
   const { env } = process;
+  const size = gpus.length;
   const threads = Math.max(1, Math.floor(availableParallelism() / size));
   const child = spawn(process.execPath, [...process.execArgv, process.argv[1]!, ...words], {
     detached: true, // a terminal's Ctrl-C comes to this process alone, which passes it on
@@ -80,22 +100,23 @@ function startRank(rank: number, size: number, hosts: string, words: readonly st
       MASTER_ADDR: "127.0.0.1",
       FITLOOP_HOSTS: hosts,
       TF_NUM_INTRAOP_THREADS: env.TF_NUM_INTRAOP_THREADS ?? String(threads),
-      CUDA_VISIBLE_DEVICES: env.CUDA_VISIBLE_DEVICES?.split(",")[rank] ?? String(rank),
+      CUDA_VISIBLE_DEVICES: gpus[rank],
     },
   });
   const lines: string[] = [];
-  let rest = "";
   for (const output of [child.stdout, child.stderr]) {
+    let rest = "";
     output?.setEncoding("utf8").on("data", (text: string) => {
       const parts = (rest + text).split("\n");
       rest = parts.pop()!;
       lines.push(...parts);
       lines.splice(0, lines.length - keptLines);
     });
+    output?.on("end", () => lines.push(rest));
   }
   const ended = new Promise<number>((resolve, reject) => {
     child.on("error", reject);
-    child.on("close", (code) => resolve(code ?? killed));
+    child.on("close", (code, signal) => resolve(code ?? (signal === "SIGTERM" ? exitCodes.sigterm : killed)));
   });
   return { child, lines, ended };
 }

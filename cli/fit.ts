@@ -11,7 +11,7 @@ import { configOfRun } from "../run/origin.js";
 import { findRun } from "../run/resume.js";
 import { train } from "../run/train.js";
 import { trainOnDevices } from "./devices.js";
-import { inGroup, listed } from "./group.js";
+import { inGroup, listed, withoutAddresses } from "./group.js";
 import { listenForEnds } from "./interrupt.js";
 import { addRunOptions, configFrom, type RunOptions, whole } from "./options.js";
 import { formatResults, showProgress } from "./progress.js";
@@ -78,6 +78,11 @@ interrupted (SIGHUP, SIGINT, SIGTERM).`,
 async function fit(options: FitOptions): Promise<void> {
   const { devices = 1 } = options;
   if (devices > 1) {
+    const given = (["hosts", "port", "insecureNetwork"] as const).filter((key) => options[key] !== undefined);
+    if (given.length > 0) {
+      const names = given.map((key) => (key === "insecureNetwork" ? "--insecure-network" : `--${key}`)).join(" and ");
+      throw new TrainerError("ERR_OPTION", `--devices chooses addresses itself. Remove ${names}.`);
+    }
     process.exitCode = await trainOnDevices(devices, process.argv.slice(2));
     return;
   }
@@ -85,7 +90,10 @@ async function fit(options: FitOptions): Promise<void> {
   // A run that is named gives its own config; the newest one of a name is found by the config.
   const run =
     resume !== undefined && (resume !== true || folder !== undefined) ? findRun(resume, { folder }) : undefined;
-  const named = await configFrom(options, run && (() => configOfRun(run, { allowChange })));
+  const named = await configFrom(
+    options,
+    run && (async () => withoutAddresses(await configOfRun(run, { allowChange }))),
+  );
   const { source } = named;
   const { config, rank, size } = inGroup(named.config, options, process.env);
   // Rank 0 speaks for all; the others say why they failed.

@@ -3,6 +3,7 @@ import { InvalidArgumentError } from "commander";
 import type { TrainerConfig } from "../core/config/config.js";
 import { TrainerError } from "../core/errors.js";
 import { membershipOf } from "../core/group/membership.js";
+import { parseOptions } from "../core/options.js";
 import { dataParallel } from "../plugins/index.js";
 import { tell } from "./terminal.js";
 
@@ -17,6 +18,16 @@ export function listed(text: string): string[] {
   const parts = text.split(",").map((part) => part.trim());
   if (parts.some((part) => part === "")) throw new InvalidArgumentError("It must be names with commas between them.");
   return parts;
+}
+
+/** A run's own config without the addresses that it had, and without the consent to them: both are of the process. */
+export function withoutAddresses(config: TrainerConfig): TrainerConfig {
+  const plugins = config.plugins?.map((each) => {
+    if (each.name !== dataParallel.definition.name) return each;
+    const { hosts: _, port: __, insecureNetwork: ___, ...others } = each.options;
+    return dataParallel(others);
+  });
+  return { ...config, plugins };
 }
 
 /**
@@ -34,7 +45,8 @@ export function inGroup(
   const given = Object.fromEntries(
     Object.entries({ hosts, port, insecureNetwork }).filter(([, value]) => value !== undefined),
   );
-  const options = dataParallel.definition.options.parse({ ...before?.options, ...given });
+  const { name, options: schema } = dataParallel.definition;
+  const options = parseOptions(`plugin "${name}"`, schema, { ...before?.options, ...given });
   const membership = membershipOf(env, options);
   if (!membership) {
     if (Object.keys(given).length > 0) {

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import type { Emitter } from "mitt";
 import { configRecord, type TrainerConfig } from "../core/config/config.js";
 import { TrainerError } from "../core/errors.js";
+import { ioError } from "../core/files.js";
 import type { Events } from "../core/loop/events.js";
 import type { Plugin } from "../core/loop/plugin.js";
 import { Trainer } from "../core/loop/trainer.js";
@@ -133,7 +134,7 @@ async function trainBeside(
   before: Resumable | undefined,
   { signal, log }: TrainOptions,
 ): Promise<OpenedRun> {
-  const folder = mkdtempSync(join(tmpdir(), `fitloop-rank-${trainer.group.rank}-`));
+  const folder = temporaryFolder(trainer.group.rank);
   process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
   const { checkpoint } = before ? chooseCheckpoint(before) : {};
   const { dispose } = await trainer.fit({
@@ -145,6 +146,14 @@ async function trainBeside(
   });
   dispose();
   return createRun(await openFolder(folder, { config }), { config });
+}
+
+function temporaryFolder(rank: number): string {
+  try {
+    return mkdtempSync(join(tmpdir(), `fitloop-rank-${rank}-`));
+  } catch (cause) {
+    throw ioError(`Creating a temporary folder in ${tmpdir()}`, cause);
+  }
 }
 
 /** Plugins that build the network or say how it is evaluated; observers only watch. */

@@ -23,7 +23,7 @@ export interface RawBatch {
   readonly size: number;
   /** The batch in all processes of the group: its places in the split, and which of them comes first here. */
   readonly whole: { readonly indices: Int32Array; readonly from: number };
-  /** What this process' mean counts in the whole batch's: its share of the images. */
+  /** This process' part of the batch's images; its mean is weighted by it. */
   readonly share: number;
   readonly epoch: number;
   readonly batchInEpoch: number;

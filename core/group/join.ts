@@ -80,6 +80,7 @@ function groupOf(membership: Membership, { watchdogSeconds, startSeconds }: Join
           "If another program uses the port, choose another one with --port.",
       );
     }
+    delete process.env.FITLOOP_SERVER_DEF; // no process that this one starts joins
     await waitForPeers(membership, startSeconds);
     native.watchPeers(rank, size, watchdogSeconds);
   }
@@ -92,7 +93,7 @@ function groupOf(membership: Membership, { watchdogSeconds, startSeconds }: Join
       const where = membership.loopback ? "on this machine" : `at ${addresses.join(", ")}`;
       return `Rank ${rank} of ${size} processes ${where} (${membership.source}).`;
     },
-    sum: (values) => allReduce(values, size, (cause) => lost(cause, addresses)),
+    sum: (values) => allReduce(values, size, (cause) => lost(cause, membership)),
   };
 }
 
@@ -139,7 +140,7 @@ const keys = new Map<number, number>(); // int32 scalars that stay, value -> id
  * CollectiveReduceV2. A timeout of its own would cost two sleeping threads a call until it is over, and a new instance key a
  * call 0.8 kB: so there is a watchdog instead, and one key for each length.
  */
-function allReduce(values: tf.Tensor1D, size: number, explain: (cause: unknown) => TrainerError): tf.Tensor1D {
+function allReduce(values: tf.Tensor1D, size: number, lostError: (cause: unknown) => TrainerError): tf.Tensor1D {
   const native = currentNativeCalls()!;
   const backend = tf.backend() as unknown as {
     getInputTensorIds(tensors: tf.Tensor[]): number[];
@@ -163,15 +164,16 @@ function allReduce(values: tf.Tensor1D, size: number, explain: (cause: unknown) 
     const [sum] = native.executeOp("CollectiveReduceV2", attributes, inputs, 1);
     return backend.createOutputTensor(sum!) as tf.Tensor1D;
   } catch (cause) {
-    throw explain(cause);
+    throw lostError(cause);
   }
 }
 
 /** After an error every later sum fails: such a process ends. */
-function lost(cause: unknown, addresses: readonly string[]): TrainerError {
+function lost(cause: unknown, { rank, addresses }: Membership): TrainerError {
   const reason = reasonOf(cause);
   const watched = (currentNativeCalls() as unknown as GroupCalls).groupProblem();
-  const named = /^lost (\d+)/.exec(watched)?.[1] ?? /task:(\d+)/.exec(reason)?.[1];
+  const others = [...reason.matchAll(/task:(\d+)/g)].map(([, task]) => task).filter((task) => task !== String(rank));
+  const named = /^lost (\d+)/.exec(watched)?.[1] ?? others[0];
   const who = named === undefined ? "another process" : `rank ${named} (${addresses[Number(named)]})`;
   return new TrainerError(
     "ERR_PEER",

@@ -82,6 +82,7 @@ function addressesOf(hosts: readonly string[], size: number, port: number): stri
   const onEach = size / hosts.length;
   const seen = new Map<string, number>();
   const addresses = Array.from({ length: size }, (_, rank) => {
+    mustBeName(hosts[Math.floor(rank / onEach)]!);
     const [, name = "", own] = /^(.*?)(?::(\d+))?$/.exec(hosts[Math.floor(rank / onEach)]!)!;
     const host = name === "localhost" ? "127.0.0.1" : name;
     const before = seen.get(host) ?? 0;
@@ -91,6 +92,12 @@ function addressesOf(hosts: readonly string[], size: number, port: number): stri
   const twice = addresses.find((address, at) => addresses.indexOf(address) !== at);
   if (twice === undefined) return addresses;
   throw new TrainerError("ERR_OPTION", `expected an address of its own for each rank, got ${twice} twice in --hosts.`);
+}
+
+/** @throws TrainerError ERR_OPTION for an IPv6 address, whose colons are none before a port */
+function mustBeName(host: string): void {
+  if (!host.includes("[") && host.split(":").length <= 2) return;
+  throw new TrainerError("ERR_OPTION", `expected a name or an IPv4 address in --hosts, got ${host}.`);
 }
 
 const listOf = (text: string | undefined): string[] | undefined => text?.split(",").map((each) => each.trim());
@@ -127,6 +134,13 @@ function slurm(env: Environment): Found | undefined {
   if (!found || env.SLURM_STEP_NODELIST === undefined) return found;
   const nodes = nodesOf(env.SLURM_STEP_NODELIST);
   if (nodes.length === 1) return { ...found, hosts: here };
+  if (env.SLURM_DISTRIBUTION?.startsWith("cyclic")) {
+    throw new TrainerError(
+      "ERR_OPTION",
+      `expected ranks that follow each other on each node, got SLURM_DISTRIBUTION=${env.SLURM_DISTRIBUTION}. ` +
+        "Pass --distribution=block to srun.",
+    );
+  }
   const tasks = tasksPerNode(env.SLURM_STEP_TASKS_PER_NODE ?? String(found.size / nodes.length));
   return { ...found, hosts: nodes.flatMap((node, at) => new Array<string>(tasks[at] ?? tasks.at(-1)!).fill(node)) };
 }

@@ -14,7 +14,7 @@ export function serverDef(addresses: readonly string[], rank: number): Uint8Arra
   pbf.writeMessage(1, writeCluster, addresses);
   pbf.writeStringField(2, "worker"); // job_name
   pbf.writeVarintField(3, rank); // task_index
-  pbf.writeMessage(4, writeSession, rank); // default_session_config
+  pbf.writeMessage(4, writeSession, undefined); // default_session_config
   pbf.writeStringField(5, "grpc"); // protocol
   return pbf.finish();
 }
@@ -33,7 +33,7 @@ function writeTask({ address, task }: { address: string; task: number }, entry: 
   entry.writeStringField(2, address);
 }
 
-function writeSession(_: number, config: PbfWriter): void {
+function writeSession(_: undefined, config: PbfWriter): void {
   // experimental.collective_group_leader
   config.writeMessage(16, (leader: string, pbf: PbfWriter) => pbf.writeStringField(1, leader), taskName(0));
 }

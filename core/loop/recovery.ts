@@ -95,7 +95,9 @@ export function createRecovery(
         events.emit("warning", { message: `${found}. The run skips this micro-batch.` });
         return "skipped";
       }
+      const { seconds } = position;
       restore(anchor!, state, position, plugins);
+      position.seconds = seconds; // the time was spent, and `maxTime` counts it
       position.rollbacks = rollbacks + 1;
       position.rateFactor = rateFactor * policy.factor;
       mark("rollback"); // drops what was recorded of the steps that are repeated; the events below come after it

@@ -74,14 +74,14 @@ export async function createSession(
   const { seed, batchSize, holdout, limitTrain, limitTest, precision } = config;
   const needed = `precision "${precision}" needs the tensorflow backend, and this run has`;
   if (precision !== "float32" && config.backend === "wasm") throw new TrainerError("ERR_OPTION", `${needed} wasm.`);
-  const data = await loadData(config.data, { log, warn });
-  const backend = await loadBackend({ name: config.backend, log: warn });
   if (config.maxTime !== undefined && group.size > 1) {
     throw new TrainerError(
       "ERR_OPTION",
-      "maxTime follows the clock of one process, and a group has several clocks. Set epochs or maxSteps in its place.",
+      "maxTime follows the clock of one process, and a group has several clocks. Set epochs in its place.",
     );
   }
+  const data = await loadData(config.data, { log, warn });
+  const backend = await loadBackend({ name: config.backend, log: warn });
   const joined = await group.start(backend);
   if (joined !== undefined) log?.(`${joined} ${sharesOf(batchSize, group, backend)}`);
   const classes = data.classes.length;
@@ -187,10 +187,16 @@ function leavesOneValue(
   const norm = normOverOnePosition(layer, inputSize);
   if (norm === undefined) return false;
   if (!isAlone(batchSize) && images > batchSize) return true;
+  const got =
+    processes > 1
+      ? `batchSize ${batchSize} in ${processes} processes`
+      : batchSize === 1
+        ? "batchSize 1"
+        : "one training image";
   throw new TrainerError(
     "ERR_OPTION",
     `Batch norm "${norm}" sees one value per channel: expected more than one image in a batch, or maps larger than ` +
-      `1 × 1, got ${batchSize === 1 ? "batchSize 1" : "one training image"} at ${inputSize} px. ` +
+      `1 × 1, got ${got} at ${inputSize} px. ` +
       "Raise batchSize or inputSize.",
   );
 }

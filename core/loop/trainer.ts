@@ -223,7 +223,10 @@ export class Trainer {
     await call.onEpochEnd(summary);
     this.events.emit("epoch:end", epochRecord(summary));
     position.ended = call.shouldStop(summary);
-    mustAgree(session.group, () => ({ "answer of shouldStop": position.ended ?? "" }));
+    mustAgree(session.group, () => ({
+      "answer of shouldStop": position.ended ?? "",
+      "state of weights": digestOf(fit.state.weights),
+    }));
     fit.stopReason ??= interruption(fit) ?? position.ended;
     if (whole && !isInterrupted(fit)) fit.recovery.mark("epoch");
   }
@@ -354,7 +357,10 @@ function agreed({ config, session, state, position }: Fit): Record<string, strin
   return {
     config: JSON.stringify(settings),
     "data set": session.data.fingerprint,
-    backend: JSON.stringify([packageVersion(), session.backend.version, session.backend.threads]),
+    "version of fitloop": packageVersion(),
+    "version of Node": process.version,
+    "version of the backend": session.backend.version ?? "",
+    "number of threads": String(session.backend.threads),
     "resume point": JSON.stringify([position.epoch, position.microBatch]),
     "state of weights and optimizer": digestOf(new Map([...state.weights, ...state.slots])),
   };

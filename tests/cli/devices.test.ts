@@ -3,12 +3,23 @@ import { mkdtempSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
+import { visibleDevices } from "../../cli/devices.js";
 import { type Fault, launch, launchAlone, launched, steps } from "../support/launched.js";
 import { trainer } from "../support/run-cli.js";
 import { finished } from "../support/trainer-process.js";
 
 const folder = mkdtempSync(join(tmpdir(), "fitloop-devices-"));
 const at = (name: string): string => join(folder, name);
+
+it("each rank has a GPU of those that the user gives", () => {
+  expect(visibleDevices(undefined, 2)).toEqual(["0", "1"]);
+  expect(visibleDevices("4,GPU-a,6", 2)).toEqual(["4", "GPU-a"]);
+  expect(visibleDevices("", 2)).toEqual(["", ""]);
+  expect(visibleDevices("-1", 2)).toEqual(["-1", "-1"]);
+  expect(() => visibleDevices("3", 2)).toThrow(
+    'expected CUDA_VISIBLE_DEVICES with a GPU for each of 2 processes, got "3".',
+  );
+});
 
 describe("--devices 2", () => {
   it("trains, and after a kill resumes to the same bits", { timeout: 300_000 }, async () => {
@@ -72,6 +83,9 @@ describe("--devices 2", () => {
     vi.unstubAllEnvs();
     expect(rank.code).toBe(2);
     expect(rank.stderr).toContain("--devices starts the processes itself, and this one is a rank already");
+    const both = await trainer("--preset", "quickstart", "--devices", "2", "--port", "3000", "--insecure-network");
+    expect(both.code).toBe(2);
+    expect(both.stderr).toContain("--devices chooses addresses itself. Remove --port and --insecure-network.");
     const none = await trainer("--preset", "quickstart", "--hosts", "a,b");
     expect(none.code).toBe(2);
     expect(none.stderr).toContain("nothing names this one's rank. Start it with srun, mpirun or torchrun");

@@ -196,6 +196,15 @@ const scenarios: Record<string, () => Promise<object>> = {
     };
     return fitWeights(everything(clock)).then(({ hash }) => ({ hash }), outcomeOf);
   },
+  /** A learning rate that follows from what a plugin sees in its process. */
+  async "other weights"() {
+    const odd: Plugin = {
+      name: "odd",
+      options: {},
+      apply: ({ hooks }) => void hooks.resolveLearningRate.tap((rate) => (rank === 1 ? rate * 1.1 : rate)),
+    };
+    return fitWeights(everything(odd)).then(({ hash }) => ({ hash }), outcomeOf);
+  },
   /** Every state of a run in this process, and what resuming from each ends with. */
   async resumes() {
     const places: Checkpoint[] = [];

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { type Results, relativeDistance, runAlone, runGroup } from "../../support/ranks.js";
 
 const names = ["law", "draws", "everything", "again", "evaluation", "halt", "skip", "rollback", "stop"];
-const others = ["other config", "other answer", "ports"];
+const others = ["other config", "other answer", "other weights", "ports"];
 
 let alone: Results;
 let ranks: [Results, Results];
@@ -85,6 +85,15 @@ describe("two processes", () => {
       expect(found).toMatchObject({
         code: "ERR_PEER",
         message: expect.stringContaining("rank 1 has another answer of shouldStop than rank 0"),
+      });
+    }
+  });
+
+  it("notice at an epoch's end that their weights have parted", () => {
+    for (const found of both("other weights")) {
+      expect(found).toMatchObject({
+        code: "ERR_PEER",
+        message: expect.stringContaining("rank 1 has another state of weights than rank 0"),
       });
     }
   });

@@ -86,6 +86,14 @@ describe("addresses", () => {
     );
   });
 
+  it("are refused as IPv6", () => {
+    for (const host of ["[::1]:2000", "fe80::1", "::1"]) {
+      expect(() => addresses(four, { ...open, hosts: ["a", host] })).toThrow(
+        `expected a name or an IPv4 address in --hosts, got ${host}.`,
+      );
+    }
+  });
+
   it("of other machines need insecureNetwork", () => {
     expect(() => addresses(four, { ...options, hosts: ["127.0.0.1", "b"] })).toThrow("pass --insecure-network");
     expect(membershipOf(four, { ...options, hosts: ["localhost"] })?.loopback).toBe(true);
@@ -97,6 +105,9 @@ describe("addresses", () => {
       ...["gpu01:29600", "gpu01:29601", "gpu02:29600", "gpu02:29601"],
       "big:29600",
     ]);
+    expect(() => addresses({ ...step, SLURM_DISTRIBUTION: "cyclic:block" })).toThrow(
+      "expected ranks that follow each other on each node, got SLURM_DISTRIBUTION=cyclic:block.",
+    );
   });
 });
 

@@ -2,11 +2,12 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { resolveConfig, type TrainerConfig } from "../../../core/config/config.js";
 import { secondsOf } from "../../../core/config/settings.js";
-import { shapes } from "../../../core/data/index.js";
-import { type Events, loadBackend, type Plugin } from "../../../core/index.js";
+import { imageFolder, shapes } from "../../../core/data/index.js";
+import { alone, type Events, loadBackend, type Plugin } from "../../../core/index.js";
 import { timedProgress } from "../../../core/loop/session.js";
 import { Trainer } from "../../../core/loop/trainer.js";
 import { microConfig } from "../../../core/testing/index.js";
@@ -155,6 +156,28 @@ describe("a schedule", () => {
     expect(sizes.slice(-5)).toEqual([16, 16, 16, 16, 16]);
     expect(sizes[14]).toBeLessThan(16);
   });
+});
+
+it("counts the time of steps that a rollback repeats", async () => {
+  let faults = 0;
+  const once: Plugin = {
+    name: "once",
+    options: {},
+    apply: ({ hooks }) =>
+      hooks.afterLoss.tap((loss, { microBatch }) =>
+        microBatch === 5 && faults++ === 0 ? (tf.mul(loss, Number.NaN) as tf.Scalar) : loss,
+      ),
+  };
+  const { summary, steps } = await ratesOf(timed({ plugins: [once], onDivergence: { rollback: 1 } }));
+  expect(steps).toHaveLength(20);
+  expect(summary).toMatchObject({ steps: 19, seconds: 20, stopReason: "max time" });
+});
+
+it("is refused in a group before data are loaded", async () => {
+  const trainer = new Trainer(timed({ data: imageFolder({ path: "not-there", size: 8 }) }));
+  await expect(trainer.prepare(undefined, { ...alone, size: 2 })).rejects.toThrow(
+    "a group has several clocks. Set epochs in its place.",
+  );
 });
 
 it.each([
