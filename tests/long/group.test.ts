@@ -3,11 +3,12 @@ import { mkdtempSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { stream } from "../../core/rng.js";
 import { type Fault, launch, launched, steps } from "../support/launched.js";
 import { nextPort, rankVariables, runGroup, scenarioCommand, startProcess } from "../support/ranks.js";
-import { type Ended, finished } from "../support/trainer-process.js";
+import { type Ended, finished, start } from "../support/trainer-process.js";
 
 const folder = mkdtempSync(join(tmpdir(), "fitloop-group-"));
 const at = (name: string): string => join(folder, name);
@@ -67,6 +68,26 @@ it("Ctrl-C to the launcher stops all with a checkpoint", minutes(8), async () =>
   expect(stopped.code, stopped.stderr).toBe(130);
   expect(stopped.stderr).toContain("To resume it: trainer --resume");
   await resumes("interrupted");
+});
+
+it("a second signal to the launcher ends ranks that hang", minutes(4), async () => {
+  let third = (): void => {};
+  const stepped = new Promise<void>((resolve) => (third = resolve));
+  const command = launch(at("hanging"), 2, "--set", "plugins.data-parallel.watchdogSeconds=200");
+  const { child, ended } = start(command, {
+    env: { FAULT: "1 onStep 3 SIGSTOP " },
+    onLine: (line) => void (/"event":"step".*"step":3,/.test(line) && third()),
+  });
+  await stepped;
+  await setTimeout(3000); // rank 0 waits in a sum by now
+  child.kill("SIGTERM");
+  await setTimeout(3000);
+  child.kill("SIGTERM");
+  const since = performance.now();
+  const { code, stderr } = await ended;
+  expect(performance.now() - since).toBeLessThan(20_000);
+  expect(code, stderr).toBe(69);
+  for (const rank of [0, 1]) expect(stderr).toContain(`rank ${rank} was killed (SIGKILL)`);
 });
 
 /** Ranks of a group, each as it is told. */
