@@ -4,7 +4,8 @@
  *
  *     trainer --preset from-scratch --data photos
  *
- * Reached: not yet measured.
+ * Reached: 71.2 % top-1 on 153 test images of ants and bees (seed 1, `trainer --preset from-scratch --data ants-bees
+ * --seed N`), 2 min 24 s of training on two cores of a shared Intel Xeon, 2026-12-01.
  */
 
 import { imageFolder } from "../core/data/index.js";
