@@ -62,7 +62,7 @@ export function membershipOf(env: Environment, options: MembershipOptions): Memb
   if (!loopback && !options.insecureNetwork) {
     throw new TrainerError(
       "ERR_OPTION",
-      `Training on several machines (${hosts.join(", ")}) opens a port of TensorFlow, which has no authentication: whoever ` +
+      `Training on several machines (${hosts.join(", ")}) opens a port of TensorFlow, which has no authentication: anyone who ` +
         "reaches it can read and write files as you. On a private network, behind the firewall rule of docs/distributed.md, " +
         "pass --insecure-network.",
     );
