@@ -12,7 +12,7 @@ import { fitEndRecord } from "../core/loop/summary.js";
 import type { Evaluation, FitContext, Outputs } from "../core/loop/types.js";
 import { toCheckedJson } from "../run/checked-json.js";
 import { visitMetrics } from "../run/metrics.js";
-import { runFiles } from "../run/record.js";
+import { leavesNothing, runFiles } from "../run/record.js";
 import {
   imageReader,
   keptFile,
@@ -214,8 +214,8 @@ export function createReport({ command }: { command?: string } = {}): Plugin {
       hooks.onFitEnd.tap({ stage: "last" }, (summary) => {
         report();
         if (!parts) return;
-        if (summary.steps === 0 && summary.stopReason.startsWith("failed")) {
-          // As the run's record: of a run that failed before its first step nothing stays.
+        if (leavesNothing(run!.folder!, summary)) {
+          // As the run's record does.
           rmSync(join(run!.folder!, reportFile), { force: true });
           rmSync(inFolder(), { recursive: true, force: true });
           return;

@@ -21,6 +21,7 @@ import { readSafetensors } from "../core/nn/safetensors.js";
 import { weightsToSafetensors } from "../core/nn/weights-file.js";
 import { configHash } from "./changes.js";
 import { toCheckedJson } from "./checked-json.js";
+import { listCheckpoints } from "./checkpoints.js";
 import { type DataRecord, dataChange, dataRecord, mustHaveClasses } from "./data-record.js";
 import { type MetricsLog, openMetrics } from "./metrics.js";
 
@@ -163,9 +164,13 @@ export function readPreprocessing(bytes: Uint8Array, where: string): Preprocessi
   }
 }
 
+/** Whether nothing of a run stays: it failed before its first step, and has no checkpoint within that step to resume from. */
+export const leavesNothing = (folder: string, { steps, stopReason }: Pick<SummaryRecord, "steps" | "stopReason">) =>
+  steps === 0 && stopReason.startsWith("failed") && listCheckpoints(join(folder, runFiles.checkpoints)).length === 0;
+
 /**
- * Writes a run's folder; does nothing for a run that has none, and keeps nothing of one that failed before
- * its first step. Failures end the run: ERR_IO with the path.
+ * Writes a run's folder; does nothing for a run that has none, and keeps nothing of one that `leavesNothing`. Failures end the
+ * run: ERR_IO with the path.
  */
 export function createRunRecord({ logEvery = 1, source, id, inference, processes }: RunRecordOptions = {}): RunRecord {
   let metrics: MetricsLog | undefined;
@@ -249,7 +254,7 @@ export function createRunRecord({ logEvery = 1, source, id, inference, processes
           failed = cause;
         }
         if (failed && summary.stopReason.includes(reasonOf(failed))) return; // said already
-        if (summary.steps === 0 && summary.stopReason.startsWith("failed")) {
+        if (leavesNothing(run.folder!, summary)) {
           for (const name of ["config", "metrics"] as const) system.rmSync(inFolder(name), { force: true });
           return;
         }
