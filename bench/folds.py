@@ -11,15 +11,10 @@ import argparse
 import json
 import math
 
-from transfer import BATCH, BICUBIC, SIZE, batch_of, read, torch, transforms
+from transfer import BATCH, CENTRE, batch_of, centre, random_view, read, torch, use_threads
 
 import timm  # isort: skip
 from safetensors.torch import load_file
-
-
-def centre(size, crop):
-    steps = [transforms.Resize(round(size / crop), BICUBIC), transforms.CenterCrop(size), transforms.PILToTensor()]
-    return transforms.Compose(steps)
 
 
 def fit(views, labels, rows, classes, options, generator):
@@ -53,9 +48,7 @@ def main():
     parser.add_argument("--repeats", type=int, default=6)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    torch.backends.mkldnn.enabled = True
-    torch.use_deterministic_algorithms(False)
+    use_threads(options.threads)
     torch.manual_seed(1)
     generator = torch.Generator().manual_seed(1)
     images, labels, classes = read(options.data, "train")
@@ -68,13 +61,9 @@ def main():
             found = [model.forward_features(b.flip(-1) if mirrored else b).mean((2, 3)) for b in batches]
         return torch.cat(found)
 
-    view = transforms.Compose([
-        transforms.RandomResizedCrop(SIZE, scale=(options.scale, 1), antialias=True),
-        transforms.RandomHorizontalFlip(),
-        transforms.PILToTensor(),
-    ])
+    view = random_view(options.scale)
     views = torch.stack([features(view) for _ in range(options.views)])
-    plain, mirror, larger = features(centre(224, 0.875)), features(centre(224, 0.875), True), features(centre(256, 0.95))
+    plain, mirror, larger = features(CENTRE), features(CENTRE, True), features(centre(256, 0.95))
     right = {"top1": 0, "mirrored": 0, "larger": 0}
     for _ in range(options.repeats):
         fold = torch.empty(len(labels), dtype=torch.long)

@@ -43,16 +43,27 @@ def read(folder, split, classes=None):
 
 
 BICUBIC = transforms.InterpolationMode.BICUBIC
-VIEW = transforms.Compose([
-    transforms.RandomResizedCrop(SIZE, scale=(0.35, 1), antialias=True),
-    transforms.RandomHorizontalFlip(),
-    transforms.PILToTensor(),
-])
-CENTRE = transforms.Compose([
-    transforms.Resize(round(SIZE / CROP), BICUBIC),
-    transforms.CenterCrop(SIZE),
-    transforms.PILToTensor(),
-])
+
+
+def random_view(least):
+    """A random crop of at least that share of an image, mirrored or not."""
+    crop = transforms.RandomResizedCrop(SIZE, scale=(least, 1), antialias=True)
+    return transforms.Compose([crop, transforms.RandomHorizontalFlip(), transforms.PILToTensor()])
+
+
+def centre(size, crop):
+    steps = [transforms.Resize(round(size / crop), BICUBIC), transforms.CenterCrop(size), transforms.PILToTensor()]
+    return transforms.Compose(steps)
+
+
+VIEW, CENTRE = random_view(0.35), centre(SIZE, CROP)
+
+
+def use_threads(threads):
+    """Speed before equal bits, which the golden data need and these figures do not."""
+    torch.set_num_threads(threads)
+    torch.backends.mkldnn.enabled = True
+    torch.use_deterministic_algorithms(False)
 
 
 def batch_of(images, transform):
@@ -132,9 +143,7 @@ def main():
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    torch.backends.mkldnn.enabled = True
-    torch.use_deterministic_algorithms(False)
+    use_threads(options.threads)
     found = []
     for seed in options.seeds:
         start = time.perf_counter()
