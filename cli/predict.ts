@@ -1,12 +1,12 @@
 /** `trainer predict RUN IMAGE…`: the classes of images, by a finished run. Needs the run's folder alone, not its data. */
 
 import { type Command, Option } from "commander";
+import { csvLine } from "../core/data/csv.js";
 import { TrainerError } from "../core/errors.js";
 import { percent } from "../core/format.js";
 import { toJson } from "../run/json.js";
 import { openRun } from "../run/open.js";
 import type { Answer } from "../run/predict.js";
-import { csvLine } from "./csv.js";
 import { imageFiles } from "./images.js";
 import { whole } from "./options.js";
 import { addConfigOption, ownConfig } from "./own-config.js";

@@ -34,3 +34,7 @@ export function csvRows(text: string, path: string): CsvRow[] {
   }
   return rows;
 }
+
+/** Cells as a line, without its end. */
+export const csvLine = (cells: readonly string[]): string =>
+  cells.map((cell) => (/[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell)).join(",");

@@ -33,7 +33,12 @@ export const splitNames = {
   validation: ["val", "valid", "validation"],
   test: ["test", "testing"],
 } as const;
-type SplitName = keyof typeof splitNames;
+export type SplitName = keyof typeof splitNames;
+
+/**
+ * The order of classes and of images in them. Bytes of UTF-8 sort as code points do; the plain sort, by UTF-16 units, does not.
+ */
+export const byCodePoints = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
 
 /** What a run writes into its folder first: a folder with one of these holds a run and no images of a class. */
 export const runMarks: readonly string[] = ["run.lock", "config.resolved.json"];
@@ -225,8 +230,7 @@ async function kindOf(entry: Dirent, path: string): Promise<"folder" | "file" | 
 async function list(path: string): Promise<Dirent[]> {
   try {
     const entries = await readdir(path, { withFileTypes: true });
-    // Bytes of UTF-8 sort as code points do; the plain sort, by UTF-16 units, does not.
-    return entries.sort((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)));
+    return entries.sort((a, b) => byCodePoints(a.name, b.name));
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
     const problem =

@@ -7,12 +7,11 @@ import { dirname, isAbsolute, relative, resolve, sep } from "node:path";
 import { TrainerError } from "../errors.js";
 import { type CsvRow, csvRows } from "./csv.js";
 import { inParallel } from "./decode.js";
-import { type ClassFolder, type FolderScan, splitNames } from "./folder-scan.js";
+import { byCodePoints, type ClassFolder, type FolderScan, type SplitName, splitNames } from "./folder-scan.js";
 
 /** Whether a path names such a file, by its ending. */
 export const isLabelFile = (path: string): boolean => /\.csv$/i.test(path);
 
-type SplitName = keyof typeof splitNames;
 const columns = ["path", "label", "split"] as const;
 /** Mistakes that one error names. */
 const shown = 20;
@@ -129,7 +128,6 @@ function mistakes(path: string, problems: ReadonlyMap<number, string>): TrainerE
 }
 
 function scanOf(path: string, listed: readonly Listed[]): FolderScan {
-  const byCodePoints = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
   const classesOf = (split: SplitName): ClassFolder[] | undefined => {
     const own = listed.filter((each) => each.split === split);
     if (own.length === 0) return undefined;

@@ -9,6 +9,7 @@ import type { Position } from "../../../core/loop/position.js";
 import { airbench, resnet9, resnet18 } from "../../../core/models/index.js";
 import { fitWeights, microConfig, weightsHash } from "../../../core/testing/index.js";
 import { ema, gradientAccumulation } from "../../../plugins/index.js";
+import { nanOnce } from "../../support/nan-once.js";
 
 beforeAll(async () => void (await loadBackend()));
 
@@ -248,15 +249,7 @@ describe("rollback", () => {
   });
 
   it("gives the run that would have been made with the lower rate from there", async () => {
-    let faults = 0;
-    const once: Plugin = {
-      name: "once",
-      options: {},
-      apply: ({ hooks }) =>
-        hooks.afterLoss.tap((loss, { microBatch }) =>
-          microBatch === 3 && faults++ === 0 ? (tf.mul(loss, Number.NaN) as tf.Scalar) : loss,
-        ),
-    };
+    const { plugin: once, faults } = nanOnce(3);
     const lower: Plugin = {
       name: "lower",
       options: {},
@@ -267,7 +260,7 @@ describe("rollback", () => {
       microConfig({ plugins: [...plugins, once], onDivergence: { rollback: 1, factor: 0.5 } }),
     );
     const reference = await fitWeights(microConfig({ plugins: [...plugins, lower] }));
-    expect(faults).toBeGreaterThan(0);
+    expect(faults()).toBeGreaterThan(0);
     expect(rolledBack.hash).toBe(reference.hash);
   });
 });

@@ -2,7 +2,6 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import * as tf from "@tensorflow/tfjs-core";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { resolveConfig, type TrainerConfig } from "../../../core/config/config.js";
 import { secondsOf } from "../../../core/config/settings.js";
@@ -13,6 +12,7 @@ import { Trainer } from "../../../core/loop/trainer.js";
 import { microConfig } from "../../../core/testing/index.js";
 import * as plugins from "../../../plugins/index.js";
 import { train } from "../../../run/train.js";
+import { nanOnce } from "../../support/nan-once.js";
 
 const folder = mkdtempSync(join(tmpdir(), "fitloop-max-time-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -159,16 +159,7 @@ describe("a schedule", () => {
 });
 
 it("counts the time of steps that a rollback repeats", async () => {
-  let faults = 0;
-  const once: Plugin = {
-    name: "once",
-    options: {},
-    apply: ({ hooks }) =>
-      hooks.afterLoss.tap((loss, { microBatch }) =>
-        microBatch === 5 && faults++ === 0 ? (tf.mul(loss, Number.NaN) as tf.Scalar) : loss,
-      ),
-  };
-  const { summary, steps } = await ratesOf(timed({ plugins: [once], onDivergence: { rollback: 1 } }));
+  const { summary, steps } = await ratesOf(timed({ plugins: [nanOnce(5).plugin], onDivergence: { rollback: 1 } }));
   expect(steps).toHaveLength(20);
   expect(summary).toMatchObject({ steps: 19, seconds: 20, stopReason: "max time" });
 });
