@@ -1,7 +1,7 @@
 /** Stores what a run's report needs, and writes the report: at the start, now and then, after each epoch, at the end. */
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import * as tf from "@tensorflow/tfjs-core";
+import type * as tf from "@tensorflow/tfjs-core";
 import type { Image } from "../core/data/dataset.js";
 import { asImage } from "../core/data/normalise.js";
 import { writeFileAtomic } from "../core/files.js";
@@ -10,6 +10,7 @@ import { rowPng } from "../core/interpret/overlay.js";
 import type { Plugin } from "../core/loop/plugin.js";
 import { fitEndRecord } from "../core/loop/summary.js";
 import type { Evaluation, FitContext, Outputs } from "../core/loop/types.js";
+import { valuesOf } from "../core/nn/values.js";
 import { toCheckedJson } from "../run/checked-json.js";
 import { visitMetrics } from "../run/metrics.js";
 import { leavesNothing, runFiles } from "../run/record.js";
@@ -232,7 +233,7 @@ export function createReport({ command }: { command?: string } = {}): Plugin {
 function denormalised(images: tf.Tensor4D, { data: { mean, deviation } }: FitContext): Image[] {
   const count = Math.min(shownAugmented, images.shape[0]);
   const [, height, width] = images.shape;
-  const values = tf.tidy(() => images.slice(0, count).dataSync()) as Float32Array;
+  const values = valuesOf(() => images.slice(0, count));
   const area = height * width * 3;
   return Array.from({ length: count }, (_, at) =>
     asImage(values.subarray(at * area, (at + 1) * area), { height, width, mean, deviation }),

@@ -58,7 +58,9 @@ export async function drawWorst(
   const images = await split.read(places);
   const predicted = rows.map((row) => saidOf(probabilities, row, classes.length));
   const larger = await largerImages(split, places, data);
-  const maps = tf.tidy(() => {
+  let maps!: { own: Float32Array; raw: Float32Array; size: readonly [number, number] };
+  // Not as the result of the tidy, which would look into each value for a tensor.
+  tf.tidy(() => {
     const input = tf.tensor4d(normalised(images, data), [rows.length, height, width, 3]);
     const found = gradCam({
       model,
@@ -68,7 +70,7 @@ export async function drawWorst(
       size: [height, width],
     });
     const [, down, across] = found.maps.shape;
-    return {
+    maps = {
       own: found.upsampled.dataSync() as Float32Array,
       raw: found.maps.dataSync() as Float32Array,
       size: [down, across] as const,

@@ -37,7 +37,10 @@ export function asImage(
   values: Float32Array,
   { height, width, mean, deviation }: Pick<Data, "height" | "width"> & Statistics,
 ): Image {
-  const byte = (value: number, at: number): number =>
-    Math.min(255, Math.max(0, Math.round(255 * (value * deviation[at % 3]! + mean[at % 3]!))));
-  return { pixels: Uint8Array.from(values, byte), height, width };
+  const pixels = new Uint8Array(values.length);
+  for (let at = 0; at < values.length; at++) {
+    const value = Math.round(255 * (values[at]! * deviation[at % 3]! + mean[at % 3]!));
+    pixels[at] = Math.min(255, Math.max(0, value));
+  }
+  return { pixels, height, width };
 }

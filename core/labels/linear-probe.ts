@@ -1,5 +1,6 @@
 /** A linear classifier on given features: multinomial logistic regression, by accelerated gradient descent (Nesterov 2004, 2.2.2). */
 import * as tf from "@tensorflow/tfjs-core";
+import { valuesOf } from "../nn/values.js";
 
 export interface Features {
   /** [images, size] row by row. */
@@ -91,8 +92,8 @@ function fitEach(
       const before = state;
       state = fit(x, targets, before, { penalty, curvature: curvature + penalty });
       tf.dispose(before);
-      const rows = tf.tidy(() => tf.softmax(tf.add(tf.matMul(other, state.weights), state.bias)).dataSync());
-      answers.push(rows as Float32Array);
+      const rows = valuesOf(() => tf.softmax(tf.add(tf.matMul(other, state.weights), state.bias)));
+      answers.push(rows);
     }
   });
   return answers;

@@ -7,6 +7,7 @@ import { forward } from "../nn/layer.js";
 import type { Loss } from "../nn/losses.js";
 import type { Model } from "../nn/model.js";
 import * as ops from "../nn/ops.js";
+import { valuesOf } from "../nn/values.js";
 import type { Evaluation, Metrics, Outputs, View } from "./types.js";
 
 export interface EvaluateOptions {
@@ -92,7 +93,7 @@ function ofAll(
     );
   });
   slots[labelsAt + images] = Number(stopped);
-  const sum = tf.tidy(() => group.sum(tf.tensor1d(slots)).dataSync() as Float32Array);
+  const sum = valuesOf(() => group.sum(tf.tensor1d(slots)));
   if (sum[labelsAt + images]! > 0) return undefined;
   const views = own.views.map((_, view) => sum.slice(view * block, (view + 1) * block));
   return { views, labels: sum.subarray(labelsAt, labelsAt + images) };
