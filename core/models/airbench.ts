@@ -26,6 +26,12 @@ const airbenchOptions = z.strictObject({
     .positive()
     .default(1 / 9)
     .describe("the logits are multiplied by this"),
+  initial: z
+    .enum(["identity", "uniform"])
+    .default("identity")
+    .describe(
+      "first weights of a 3 x 3 convolution: as many filters as it has inputs copy one channel each, or none do",
+    ),
   normMomentum: z.number().gt(0).max(1).default(0.4).describe("share of a new batch in the running statistics"),
 });
 
@@ -46,16 +52,19 @@ export const airbench: (options?: AirbenchOptions) => Part<ModelSource> = partFa
   }),
 );
 
-function build({ size, logitScale, normMomentum }: z.output<typeof airbenchOptions>, context: BuildContext): Model {
-  const { widths, depth } = sizes[size];
+type Settings = z.output<typeof airbenchOptions>;
+
+function build(options: Settings, context: BuildContext): Model {
+  const { widths, depth } = sizes[options.size];
   const features = widths[2];
+  const groupOf = (input: number, out: number): Layer => group(input, out, depth, options);
   const layer: Layer = {
     kind: "airbench",
     parts: {
       whiten: conv2d({ in: 3, out: whitened, kernel: 2, padding: 0, bias: true, initial: "uniform" }),
-      group1: group(whitened, widths[0], depth, normMomentum),
-      group2: group(widths[0], widths[1], depth, normMomentum),
-      group3: group(widths[1], widths[2], depth, normMomentum),
+      group1: groupOf(whitened, widths[0]),
+      group2: groupOf(widths[0], widths[1]),
+      group3: groupOf(widths[1], widths[2]),
       head: context.buildHead(identity, { features, classes: context.classes }),
       linear: linear(features, context.classes, { bias: false }),
     },
@@ -63,7 +72,7 @@ function build({ size, logitScale, normMomentum }: z.output<typeof airbenchOptio
       const patches = ops.gelu(run(layer, "whiten", x, pass));
       const maps = runAll(layer, ["group1", "group2", "group3"], patches, pass);
       const logits = runAll(layer, ["head", "linear"], ops.globalMaxPool(maps), pass);
-      return tf.mul(logits, logitScale);
+      return tf.mul(logits, options.logitScale);
     },
   };
   return {
@@ -77,9 +86,9 @@ function build({ size, logitScale, normMomentum }: z.output<typeof airbenchOptio
  * Convolution, max pool, norm, GELU, then convolution, norm, GELU. With a third convolution the group ends in a residual
  * branch of two. The pool comes before the norm: a quarter of the values to normalise.
  */
-function group(input: number, out: number, depth: 2 | 3, momentum: number): Layer {
-  const norm = (): Layer => batchNorm(out, { scale: "fixed", epsilon: 1e-12, momentum });
-  const convolution = (channels: number): Layer => conv2d({ in: channels, out, kernel: 3, initial: "identity" });
+function group(input: number, out: number, depth: 2 | 3, { normMomentum, initial }: Settings): Layer {
+  const norm = (): Layer => batchNorm(out, { scale: "fixed", epsilon: 1e-12, momentum: normMomentum });
+  const convolution = (channels: number): Layer => conv2d({ in: channels, out, kernel: 3, initial });
   const layer: Layer = {
     kind: "group",
     parts: {
