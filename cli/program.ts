@@ -1,8 +1,8 @@
 /** The commands of `trainer`, one file each. */
 import { type Argument, Command } from "commander";
-import { packageVersion } from "../core/backend/install/native-sources.js";
 import { TrainerError } from "../core/errors.js";
 import { suggestion } from "../core/options.js";
+import { packageVersion } from "../core/package.js";
 import { addAblate } from "./ablate.js";
 import { addBackend } from "./backend.js";
 import { addData } from "./data.js";

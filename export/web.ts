@@ -7,8 +7,8 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { build } from "esbuild";
 import type { ClassifierFile } from "../browser/classifier.js";
-import { packageRoot } from "../core/backend/install/native-sources.js";
 import { TrainerError } from "../core/errors.js";
+import { packageRoot } from "../core/package.js";
 import { inPieces, type Pieces } from "./formats/pieces.js";
 import { classifierPage } from "./page.js";
 

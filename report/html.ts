@@ -5,8 +5,8 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
-import { packageRoot } from "../core/backend/install/native-sources.js";
 import { escapeJson, escapeText, hashOf } from "../core/html.js";
+import { packageRoot } from "../core/package.js";
 import { toJson } from "../run/json.js";
 import type { Page } from "./blocks.js";
 

@@ -10,7 +10,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { cacheRoot } from "../core/backend/install/cache.js";
+import { cacheRoot } from "../core/cache.js";
 import type { TrainerConfig } from "../core/config/config.js";
 import { reasonOf, TrainerError } from "../core/errors.js";
 import { makeFolders, writeFileAtomic } from "../core/files.js";

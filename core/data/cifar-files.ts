@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 
-import { cacheRoot } from "../backend/install/cache.js";
+import { cacheRoot } from "../cache.js";
 import { TrainerError } from "../errors.js";
 import { type Member, readArchive } from "./archive.js";
 import type { LabelByte } from "./cifar-records.js";

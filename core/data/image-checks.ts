@@ -11,7 +11,7 @@ import { createHash, randomUUID } from "node:crypto";
 import { type BigIntStats, createReadStream } from "node:fs";
 import { readFile, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
-import { cacheRoot } from "../backend/install/cache.js";
+import { cacheRoot } from "../cache.js";
 import { makeFolders } from "../files.js";
 import { type Damaged, type ImageHeader, inParallel, oneLine, reasonsAlone } from "./decode.js";
 import { formatOf, headBytes, imageFormats } from "./image-formats.js";

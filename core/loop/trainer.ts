@@ -2,12 +2,12 @@
 import { createHash } from "node:crypto";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Emitter } from "mitt";
-import { packageVersion } from "../backend/install/native-sources.js";
 import { configRecord, type ResolvedConfig, resolveConfig, type TrainerConfig } from "../config/config.js";
 import type { RawBatch } from "../data/loader.js";
 import { reasonOf, TrainerError } from "../errors.js";
 import { alone, type Group, mustAgree } from "../group/group.js";
 import type { Weights } from "../nn/layer.js";
+import { packageVersion } from "../package.js";
 import { prepareTapState } from "./after-step.js";
 import { checkComposition } from "./composition.js";
 import { evaluate, plainView } from "./evaluate.js";

@@ -1,7 +1,7 @@
 /** How a model repository is named, and where its files belong. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { cacheRoot } from "../backend/install/cache.js";
+import { cacheRoot } from "../cache.js";
 import { TrainerError } from "../errors.js";
 
 export interface Repository {

@@ -13,10 +13,10 @@ import type { IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
-import { hashFile } from "../backend/install/hash-file.js";
 import { type DownloadOptions, download, mayAsk, overHttps, type RemoteFile } from "../data/download.js";
 import { TrainerError } from "../errors.js";
 import { readWhole, writeFileAtomic } from "../files.js";
+import { hashFile } from "../hash-file.js";
 import { configName, type Repository, repositoryFolder, repositoryText, weightsName } from "./repository-name.js";
 
 export interface RepositoryOptions extends Pick<DownloadOptions, "log" | "transport" | "retryMs" | "silentMs"> {

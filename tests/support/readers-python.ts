@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { cacheRoot } from "../../core/backend/install/cache.js";
+import { cacheRoot } from "../../core/cache.js";
 
 /**
  * @param name of the folder in the cache

@@ -10,11 +10,9 @@
  */
 
 import { readdir, readFile, rm, stat } from "node:fs/promises";
-import { homedir } from "node:os";
-import { isAbsolute, join, resolve } from "node:path";
+import { join } from "node:path";
 import { z } from "zod";
-import { TrainerError } from "../../errors.js";
-import { hashFile } from "./hash-file.js";
+import { hashFile } from "../../hash-file.js";
 import type { Recipe } from "./recipe.js";
 import { toolchainOf } from "./toolchain.js";
 
@@ -45,32 +43,6 @@ export interface BackendLocation {
 export const manifestName = "manifest.json";
 /** Loads the addon quietly: see `quiet-load.ts`. */
 export const loaderName = "quiet_loader.node";
-
-/**
- * `$FITLOOP_CACHE`, else `$XDG_CACHE_HOME/fitloop`, else `~/.cache/fitloop`. Always absolute: the freedesktop
- * specification has a relative `$XDG_CACHE_HOME` ignored.
- *
- * @throws TrainerError ERR_OUTPUT for a user without a home folder
- */
-export function cacheRoot(env: NodeJS.ProcessEnv = process.env): string {
-  if (env.FITLOOP_CACHE) return resolve(env.FITLOOP_CACHE);
-  const { XDG_CACHE_HOME: shared = "" } = env;
-  return join(isAbsolute(shared) ? shared : join(home(), ".cache"), "fitloop");
-}
-
-function home(): string {
-  try {
-    return homedir();
-  } catch (cause) {
-    throw new TrainerError(
-      "ERR_OUTPUT",
-      "This user has no home folder. Name a folder for the cache in FITLOOP_CACHE.",
-      {
-        cause,
-      },
-    );
-  }
-}
 
 /** An entry's folder name; `bindingHash` is the whole SHA-256 of the binding's source. */
 export function entryName(

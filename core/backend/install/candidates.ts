@@ -3,8 +3,10 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { cacheRoot, entryName, notInstalled, readEntry } from "./cache.js";
-import { findNativeSources, hashSources, packageRoot } from "./native-sources.js";
+import { cacheRoot } from "../../cache.js";
+import { packageRoot } from "../../package.js";
+import { entryName, notInstalled, readEntry } from "./cache.js";
+import { findNativeSources, hashSources } from "./native-sources.js";
 import { recipeFor, type Variant } from "./recipe.js";
 import { toolchainOf } from "./toolchain.js";
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 
 import { TrainerError } from "../../errors.js";
 import { megabytes } from "../../format.js";
-import { hashFile } from "./hash-file.js";
+import { hashFile } from "../../hash-file.js";
 import type { Pin, Recipe } from "./recipe.js";
 import { runTool } from "./tools.js";
 

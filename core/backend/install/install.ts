@@ -20,16 +20,16 @@ import {
   writeFile,
 } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-
+import { cacheRoot } from "../../cache.js";
 import { TrainerError } from "../../errors.js";
 import { makeFolders } from "../../files.js";
 import { megabytes } from "../../format.js";
+import { hashFile } from "../../hash-file.js";
 import { waitForLock } from "../../lock/waiting.js";
 import { buildAddon, cudaLibrary } from "./build.js";
 import {
   type BackendLocation,
   type CachedFile,
-  cacheRoot,
   entryName,
   listEntries,
   loaderName,
@@ -41,7 +41,6 @@ import {
   verifyEntry,
 } from "./cache.js";
 import { downloadPinnedWheel, type Fetch, pinProblem } from "./download.js";
-import { hashFile } from "./hash-file.js";
 import { findNativeSources, hashSources, type NativeSources } from "./native-sources.js";
 import { headers, type Pin, type Recipe, recipeFor } from "./recipe.js";
 import { toolchainOf, windowsPython } from "./toolchain.js";

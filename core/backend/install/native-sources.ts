@@ -9,9 +9,9 @@ import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { basename, dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 
 import { TrainerError } from "../../errors.js";
+import { packageRoot } from "../../package.js";
 
 export interface NativeSources {
   /** The folder of the binding's `.cc` and `.h` files. */
@@ -23,22 +23,6 @@ export interface NativeSources {
   /** The file of our own that joins TensorFlow's collective runtime, a part of the addon on Linux. */
   group: string;
 }
-
-/** The folder of this package's package.json, from the sources and from the bundle alike. */
-export function packageRoot(): string {
-  const start = dirname(fileURLToPath(import.meta.url));
-  for (let folder = start; ; folder = dirname(folder)) {
-    const file = join(folder, "package.json");
-    if (existsSync(file) && JSON.parse(readFileSync(file, "utf8")).name === "fitloop") return folder;
-    if (folder === dirname(folder)) {
-      throw new TrainerError("ERR_INTERNAL", `No package.json of fitloop lies above ${start}. Install it again.`);
-    }
-  }
-}
-
-/** This package's version. */
-export const packageVersion = (): string =>
-  (JSON.parse(readFileSync(join(packageRoot(), "package.json"), "utf8")) as { version: string }).version;
 
 const loaderSource = "quiet-loader.cc";
 const groupSource = "group.cc";

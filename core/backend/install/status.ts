@@ -1,12 +1,13 @@
 /** What `trainer backend status` says: what is installed, what a run would use, and why not something faster. */
 import { readdir, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { cacheRoot } from "../../cache.js";
 import { TrainerError } from "../../errors.js";
 import { counted, megabytes } from "../../format.js";
 import { type Backend, loadBackend } from "../index.js";
 import { bfloat16Instructions } from "../processor.js";
 import { intraOpThreads } from "../threads.js";
-import { cacheRoot, listEntries, readEntry, verifyEntry } from "./cache.js";
+import { listEntries, readEntry, verifyEntry } from "./cache.js";
 import { findCandidates } from "./candidates.js";
 import { type GpuStatus, gpuStatus } from "./gpu.js";
 import { untried } from "./recipe.js";

@@ -1,11 +1,10 @@
-/** The cache: where it is, what counts as whole, and what is swept away. */
+/** The cache of backends: what counts as whole, and what is swept away. */
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { homedir, tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import {
   type BackendLocation,
-  cacheRoot,
   entryName,
   listEntries,
   notInstalled,
@@ -21,20 +20,6 @@ afterAll(() => rmSync(base, { recursive: true, force: true }));
 let root: string;
 let number = 0;
 beforeEach(() => mkdirSync((root = join(base, String(number++)))));
-
-describe("its place", () => {
-  const home = join(homedir(), ".cache", "fitloop");
-  it.each([
-    [{ FITLOOP_CACHE: "/own", XDG_CACHE_HOME: "/shared" }, "/own"],
-    [{ FITLOOP_CACHE: "own" }, resolve("own")],
-    [{ FITLOOP_CACHE: "", XDG_CACHE_HOME: "/shared" }, "/shared/fitloop"],
-    [{ XDG_CACHE_HOME: "relative" }, home],
-    [{ XDG_CACHE_HOME: "" }, home],
-    [{}, home],
-  ])("%o: %s", (env, place) => {
-    expect(cacheRoot(env)).toBe(place);
-  });
-});
 
 describe("an entry's name", () => {
   const recipe = { tensorflow: "9.9.9", variant: "gpu", platform: "linux-x64" } as const;
