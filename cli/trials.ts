@@ -81,8 +81,13 @@ function finishedRun(
 ): RunParts | undefined {
   checkContinues(findRun(folder, {})!, config, { allowed: [], source });
   const parts = readRun(folder, false);
-  const epochs = parts.history.epochs.length;
-  return isFinished(parts) || (untilEpoch !== undefined && epochs >= untilEpoch) ? parts : undefined;
+  // An interrupted epoch has a line in the metrics too, and so has one whose validation was interrupted.
+  const isPaused =
+    untilEpoch !== config.epochs &&
+    parts.history.epochs.some(
+      ({ epoch, whole, validation }) => epoch + 1 === untilEpoch && whole && validation !== undefined,
+    );
+  return isFinished(parts) || isPaused ? parts : undefined;
 }
 
 /** Top-1 on validation of what a run ended with. @throws TrainerError ERR_OPTION for a run without validation */

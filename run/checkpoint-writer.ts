@@ -193,7 +193,8 @@ export function createCheckpointWriter({
   let failed = false;
   let kept = -1; // micro-batches done at the last checkpoint, the end of an epoch counted as half a one more
   let bytes = 0; // of the metrics at the last point: what an interrupted epoch says after it, is said again
-  let anchorBytes = (from?.meta as CheckpointMeta | undefined)?.anchor?.metricsBytes ?? 0;
+  // Where a rollback cuts the metrics. A checkpoint of a run that did not roll back has no anchor: the start here is one.
+  let anchorBytes = (from?.meta as CheckpointMeta | undefined)?.anchor?.metricsBytes;
   const goOnFrom = (position: Position): void => {
     for (const path of discardAfter(folder, placeOf(position))) onRemoved?.(path);
     kept = -1;
@@ -204,10 +205,11 @@ export function createCheckpointWriter({
     if (failed) return;
     try {
       mayWrite?.();
-      if (point === "rollback") metrics?.cut(anchorBytes);
+      if (point === "rollback") metrics?.cut(anchorBytes ?? 0);
       if (point === "rollback" || point === "start") goOnFrom(position);
       if (point !== "stop") bytes = metrics?.bytes ?? 0;
-      if (point === "epoch" || (point === "start" && batchInEpoch === 0)) anchorBytes = bytes;
+      const isAnchor = batchInEpoch === 0 || anchorBytes === undefined;
+      if (point === "epoch" || (point === "start" && isAnchor)) anchorBytes = bytes;
       const place = microBatch + (batchInEpoch === 0 ? 0.5 : 0);
       const due = {
         start: false,

@@ -46,8 +46,15 @@ export const recordShape = z.looseObject({
   configs: z.array(z.string()).optional(),
 });
 
-const figure = z.union([z.number(), z.enum(["NaN", "Infinity", "-Infinity"])]); // as JSON has it
-const metrics = z.looseObject({ top1: figure, top5: figure, loss: figure, source: z.string() });
+/** A number again: JSON has NaN and infinities as text. */
+const figure = z.union([z.number(), z.enum(["NaN", "Infinity", "-Infinity"]).transform(Number)]);
+const metrics = z.looseObject({
+  top1: figure,
+  top5: figure,
+  loss: figure,
+  source: z.string(),
+  more: z.record(z.string(), figure).optional(),
+});
 const views = metrics.extend({ singleView: metrics.omit({ source: true }).optional() });
 
 export const summaryShape = z.looseObject({

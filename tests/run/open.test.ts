@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { formatResults } from "../../cli/progress.js";
 import { losses, metrics, openRun, type Prediction, type Run, tf, train } from "../../run/index.js";
 import { imageConfig } from "../support/image-config.js";
 import { trainer } from "../support/run-cli.js";
@@ -205,6 +206,14 @@ it("evaluate has the run's own loss and metrics, with intervals", async () => {
     expect(of(name).high).toBeGreaterThan(of(name).value);
   }
   expect(run.summary).toMatchObject({ best: { metric: "f1" }, test: { more: { f1: more!.f1 } } });
+});
+
+it("a figure that is not a number is one again, not its text", async () => {
+  const odd = { name: "odd", options: {}, compute: () => Number.NaN };
+  const run = await train({ ...imageConfig(images), metrics: [odd] }, { folder: join(base, "odd") });
+  run.dispose();
+  expect(run.test!.more).toEqual({ odd: Number.NaN });
+  expect(formatResults(run.summary)).toMatch(/odd[^]*NaN/);
 });
 
 it("export writes what trainer export writes, after training and after opening", async () => {

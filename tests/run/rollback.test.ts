@@ -33,10 +33,17 @@ interface Kept {
   copy: string;
 }
 
+interface TrainHow {
+  throwsAfter?: boolean;
+  /** Stops it after so many steps. */
+  stopAfter?: number;
+  rollsBack?: boolean;
+}
+
 /** Trains in `folder`, from its newest checkpoint where it has one; copies the folder at each checkpoint. */
 async function train(
   folder: string,
-  throwsAfter = false,
+  { throwsAfter = false, stopAfter, rollsBack = true }: TrainHow = {},
 ): Promise<{ copies: Kept[]; removed: string[]; metrics: string[] }> {
   mkdirSync(folder, { recursive: true });
   const checkpoints = join(folder, runFiles.checkpoints);
@@ -49,9 +56,12 @@ async function train(
     record.goesOn({ record: before, metricsBytes: (checkpoint.meta as CheckpointMeta).metricsBytes, allowed: [] });
   }
   const plugins = [ema({ decay: 0.5 }), cliff(throwsAfter)];
-  const trainer = new Trainer(microConfig({ batchSize: 5, plugins, onDivergence: { rollback: 1, factor: 0.5 } }), [
-    record.plugin,
-  ]);
+  const onDivergence = rollsBack ? { rollback: 1, factor: 0.5 } : "halt";
+  const trainer = new Trainer(microConfig({ batchSize: 5, plugins, onDivergence }), [record.plugin]);
+  const stop = new AbortController();
+  trainer.events.on("step", ({ step }) => {
+    if (step === stopAfter) stop.abort("enough");
+  });
   const onResumePoint = createCheckpointWriter({
     folder: checkpoints,
     every: 1,
@@ -64,7 +74,8 @@ async function train(
       copies.push({ path, copy });
     },
   });
-  const fitted = trainer.fit({ folder, onResumePoint, from: checkpoint && (() => fromCheckpoint(checkpoint)) });
+  const from = checkpoint && (() => fromCheckpoint(checkpoint));
+  const fitted = trainer.fit({ folder, onResumePoint, from, signal: stop.signal });
   if (throwsAfter) await expect(fitted).rejects.toThrow("on purpose");
   else await fitted;
   const metrics = readMetrics(join(folder, runFiles.metrics)).lines.map(({ event, step, epoch, loss, what }) =>
@@ -73,15 +84,16 @@ async function train(
   return { copies, removed, metrics };
 }
 
+const stepsOf = (metrics: readonly string[]): unknown[] =>
+  metrics.filter((line) => line.startsWith('["step"')).map((line) => JSON.parse(line)[1]);
+
 const weightsOf = (folder: string): string => readFileSync(join(folder, runFiles.weights)).toString("base64");
 
 it("has each step once in its metrics, and comes to one end from wherever it is killed", async () => {
   const whole = join(base, "whole");
   const { copies, removed, metrics } = await train(whole);
   expect(removed).toEqual(["step-00000004"]);
-  const steps = metrics.filter((line) => line.startsWith('["step"'));
-  expect(steps).toHaveLength(9);
-  expect(new Set(steps.map((line) => JSON.parse(line)[1])).size).toBe(9);
+  expect(stepsOf(metrics)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
   expect(metrics.filter((line) => line.startsWith('["diverged"'))).toHaveLength(1);
   expect(copies.length).toBeGreaterThan(9);
   for (const { path, copy } of copies) {
@@ -93,8 +105,16 @@ it("has each step once in its metrics, and comes to one end from wherever it is 
 
 it("fails after the way back: what is kept is of the way that it has taken", async () => {
   const folder = join(base, "fails");
-  await train(folder, true);
+  await train(folder, { throwsAfter: true });
   expect(listCheckpoints(join(folder, runFiles.checkpoints)).map(({ step }) => step)).toEqual([3, 3]); // the third step, and the epoch's end
   const { position } = newestCheckpoint(join(folder, runFiles.checkpoints)).checkpoint!.meta as CheckpointMeta;
   expect(position).toMatchObject({ step: 3, rollbacks: 1, rateFactor: 0.5 });
+});
+
+it("has each step once where only the resumed run rolls back, from the middle of an epoch", async () => {
+  const folder = join(base, "switched on");
+  await train(folder, { rollsBack: false, stopAfter: 4 });
+  const { metrics } = await train(folder);
+  expect(stepsOf(metrics)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  expect(metrics.filter((line) => line.startsWith('["diverged"'))).toHaveLength(1);
 });
