@@ -113,9 +113,11 @@ export class Trainer {
     try {
       await this.#start(fit);
       const { epochs = Number.POSITIVE_INFINITY } = this.config;
+      if (fit.stopReason !== undefined && fit.position.batchInEpoch > 0) await this.#endEpoch(fit); // resumed after its last step
       while (fit.position.epoch < epochs && fit.stopReason === undefined) await this.#epoch(fit);
       fit.recovery.stop();
       if (!isInterrupted(fit)) await this.#finalEvaluation(fit);
+      fit.stopReason = interruption(fit) ?? fit.stopReason; // whatever ended the training: the evaluation is still to come
       return this.#summaryOf(fit);
     } catch (error) {
       fit.stopReason = `failed: ${reasonOf(error)}`;
@@ -237,12 +239,12 @@ export class Trainer {
     const final = this.#choose(fit, "final");
     fit.final = cloned(final.weights);
     if (final.source !== position.validation?.source) {
-      position.validation = metricsRecord(await this.#evaluate(fit, final, "validation"));
+      position.validation = metricsRecord(await this.#evaluate(fit, final, "validation")) ?? position.validation;
     }
     fit.test = await this.#evaluate(fit, final, "test");
+    if (isInterrupted(fit)) return;
     mustBeFinite("validation", position.validation?.loss);
     mustBeFinite("test", fit.test?.loss);
-    fit.stopReason ??= interruption(fit);
   }
 
   /** Which weights and views an evaluation uses. */

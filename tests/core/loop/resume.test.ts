@@ -8,11 +8,21 @@ import { shapes } from "../../../core/data/index.js";
 import { adamw, loadBackend, type Plugin, sgd, Trainer, type TrainerConfig } from "../../../core/index.js";
 import type { ResumePointKind } from "../../../core/loop/recovery.js";
 import { earlyStopping, ema, gradientAccumulation } from "../../../plugins/index.js";
-import { fromCheckpoint, toCheckpoint } from "../../../run/checkpoint-writer.js";
+import { type CheckpointMeta, fromCheckpoint, toCheckpoint } from "../../../run/checkpoint-writer.js";
 import type { Checkpoint } from "../../../run/checkpoints.js";
 import { micro, mustResumeFromEverywhere, resumable, traced } from "../../support/traced.js";
 
 beforeAll(async () => void (await loadBackend()));
+
+/** Ends with weights of another source than the epochs were evaluated with. */
+const finalWeights: Plugin = {
+  name: "final-weights",
+  options: {},
+  apply: ({ hooks }) =>
+    hooks.beforeEvaluate.tap((evaluation) =>
+      evaluation.purpose === "final" ? { ...evaluation, source: "another" } : evaluation,
+    ),
+};
 
 /** SGD from every point. The others in samples here, and from every point in tests/long/resume.test.ts. */
 describe.each(resumable)("%s", (name, overrides) => {
@@ -71,6 +81,41 @@ describe("a resumed run", () => {
     expect(rest.end).toBe(whole.end);
     expect(rest.events).toEqual(whole.events.slice(-rest.events.length));
     expect(rest.events[0], "the third epoch's evaluation comes first").toMatch(/^evaluate:end .*"epoch":2/);
+  });
+
+  it.each<[string, Partial<TrainerConfig>]>([
+    ["max steps in the middle of an epoch", { maxSteps: 12 }],
+    ["max steps at the end of an epoch", { maxSteps: 16 }],
+    ["a plugin", { plugins: [earlyStopping({ patience: 1, minDelta: 100 })] }],
+    ["max steps, with other weights at the end", { maxSteps: 12, plugins: [finalWeights] }],
+    ["its epochs", { epochs: 2 }],
+  ])("takes up the evaluation at its end, after %s", async (_, overrides) => {
+    const config = micro(overrides);
+    const whole = await traced(config);
+    for (const when of ["validation", "final"] as const) {
+      const controller = new AbortController();
+      const trainer = new Trainer(config);
+      let stopped: Checkpoint | undefined;
+      trainer.hooks.for("stopper", false).beforeEvaluate.tap((evaluation, { step }) => {
+        const isLast = step === (whole.kept.at(-1)!.checkpoint.meta as CheckpointMeta).position.step;
+        if (isLast && evaluation.purpose === when) controller.abort("SIGTERM");
+        return evaluation;
+      });
+      const { summary, dispose } = await trainer.fit({
+        signal: controller.signal,
+        onResumePoint: (snapshot, point) => void (point === "stop" && (stopped = toCheckpoint(snapshot, 0))),
+      });
+      dispose();
+      expect(summary.stopReason).toBe("interrupted (SIGTERM)");
+      expect(summary.test).toBeUndefined();
+      expect(summary.validation !== undefined).toBe(when === "final");
+      const rest = await traced(config, stopped);
+      expect(rest.end).toBe(whole.end);
+      expect(rest.events).toEqual(whole.events.slice(-rest.events.length));
+      expect(rest.events.some((event) => event.startsWith("evaluate:end") && event.includes('"purpose":"test"'))).toBe(
+        true,
+      );
+    }
   });
 
   it.each([
