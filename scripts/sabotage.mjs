@@ -220,7 +220,7 @@ const bugs = [
   [
     "what was said of steps that are made again stays in the metrics",
     "run/checkpoint-writer.ts",
-    '      if (point === "rollback") metrics?.cut(anchorBytes);\n',
+    '      if (point === "rollback") metrics?.cut(anchorBytes ?? 0);\n',
     "",
     "tests/run/rollback.test.ts",
   ],
