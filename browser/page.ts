@@ -78,7 +78,7 @@ async function preview(image: ImageInput, { scale, crop }: ClassifierFile["input
   if (source instanceof ImageBitmap) source.close();
 }
 
-/** Of what comes while the work goes on, the last only; the promise is that of its own work, or resolves if it was passed over. */
+/** Processes only the last of the items that arrive during work. The promise resolves when its item is done or skipped. */
 function latestOnly<T>(work: (item: T) => Promise<void>): (item: T) => Promise<void> {
   let last = 0;
   let running = Promise.resolve();

@@ -75,7 +75,7 @@ export function writeFlushed(path: string, content: Content): void {
   }
 }
 
-/** What `writeFileAtomic` calls a file until it is whole: another name each time, which nobody can have taken before. */
+/** What `writeFileAtomic` calls a file until it is whole: a new name each time, which cannot be in use already. */
 const unfinishedName = (path: string): string => {
   const nonce = randomBytes(6).toString("hex");
   return `.tmp-${process.pid}-${nonce}-${basename(path)}`;
@@ -183,7 +183,7 @@ export function ioError(
   );
 }
 
-/** Part of a sentence; nothing where the system does not say, since another failure is being told. */
+/** Part of a sentence; empty if the system does not report it, since another failure is being reported. */
 function freeBytes(folder: string): string {
   try {
     const { bavail, bsize } = system.statfsSync(folder);

@@ -66,10 +66,10 @@ function countsOf({ probabilities, labels }: Outputs, classes: number): ClassCou
     Float64Array,
   ];
   labels.forEach((label, row) => {
-    const said = predictedIn(probabilities, row, classes, label);
+    const prediction = predictedIn(probabilities, row, classes, label);
     actual[label]!++;
-    predicted[said]!++;
-    if (said === label) correct[label]!++;
+    predicted[prediction]!++;
+    if (prediction === label) correct[label]!++;
   });
   return Array.from(actual, (count, label) => ({
     label,

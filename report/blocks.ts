@@ -24,7 +24,7 @@ export interface Column {
   readonly better?: "higher" | "lower";
 }
 
-/** A line through (step, value) points; it goes on beyond its ends with the slope of its nearest piece. */
+/** A line through (step, value) points; beyond its ends it continues with the slope of the nearest segment. */
 export interface Line {
   readonly steps: readonly number[];
   readonly values: readonly number[];
@@ -149,7 +149,7 @@ export interface Live {
   /** When the page was written, in milliseconds since 1970. */
   readonly written: number;
   readonly done: number;
-  /** Steps; nothing where nobody knows. */
+  /** Steps; undefined if unknown. */
   readonly total?: number;
   readonly secondsLeft?: number;
   /** Of the last checkpoint. */

@@ -3,7 +3,7 @@ import { mostConfused, perClass } from "../core/interpret/confusion.js";
 import { wilson } from "../core/interpret/wilson.js";
 import type { Cell, Measured } from "./blocks.js";
 
-/** A share of fewer images says next to nothing: it is told as counts, and nothing is drawn of it. */
+/** A share of fewer images means little: it is shown as counts and not drawn. */
 export const fewImages = 10;
 
 /** A share with its 95 % interval (Wilson 1927). */
@@ -48,7 +48,7 @@ export function confusionFigures(
     .sort((a, b) => rank(a[1]!) - rank(b[1]!));
   const confused = mostConfused(counts, names.length, 60).map((pair): Cell[] => [
     name(pair.truth),
-    name(pair.said),
+    name(pair.predicted),
     pair.count,
     pair.share,
   ]);

@@ -18,7 +18,7 @@ const [mostPairs, pairsInRow] = [64, 4];
 /** Images from so many pixels on are photographs to the page: smaller as JPEG, and not enlarged. */
 const photoHeight = 128;
 
-/** What the network says about an image. */
+/** The network's prediction for an image. */
 export interface Explanation {
   /** File or place in the data set. */
   readonly source: string;

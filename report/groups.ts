@@ -60,7 +60,7 @@ export function comparedIn(runs: readonly RunParts[]): readonly Compared[] {
   return [...accuracies, ...own.filter(({ name }) => !taken.has(name)), ...speeds];
 }
 
-/** Which way a metric is better: built-in ones say so, and so does a run whose monitor watches it. Of others nobody knows. */
+/** The better direction of a metric: from the built-in metric, or from a run whose `monitor` names it; else undefined. */
 function betterOf(metric: string, runs: readonly RunParts[]): Column["better"] {
   if (Object.hasOwn(metricsByName, metric))
     return makePart(metricsByName[metric as keyof typeof metricsByName]()).better;
@@ -129,7 +129,7 @@ function groupName(runs: readonly RunParts[], first: string): string {
   );
 }
 
-/** A group's runs by seed. Two of one seed are one run made twice: what they agree in says nothing about chance. */
+/** A group's runs by seed. Two runs of one seed are a repetition and no second sample. */
 export function seedsOf({ runs }: Pick<Group, "runs">): RunParts[][] {
   const seeds = new Map<number | undefined, RunParts[]>();
   for (const run of runs) seeds.set(run.record?.seed, [...(seeds.get(run.record?.seed) ?? []), run]);

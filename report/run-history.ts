@@ -9,10 +9,10 @@ export interface RunHistory {
   readonly steps: History;
   readonly epochs: readonly EpochRecord[];
   readonly warnings: readonly string[];
-  /** As the last step said it. */
+  /** As in the last step's line. */
   readonly stepsPerEpoch?: number;
   readonly totalSteps?: number;
-  /** A line that says less than it should, of another version say, is left out. */
+  /** Skips a line that lacks fields, for example of another version. */
   add(line: MetricsLine): void;
 }
 

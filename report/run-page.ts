@@ -67,7 +67,7 @@ export interface RunParts {
   image(path: string): string | undefined;
 }
 
-/** Seconds between two looks at a run under way. */
+/** Seconds between two reloads of the page of a run under way. */
 const reload = 15;
 
 /** "8 epochs"; "the epochs of 1 h 00 min" where time ends the run. */

@@ -5,7 +5,7 @@ import type { Data, Image, Split } from "../core/data/dataset.js";
 import { type Decoder, openDecoder } from "../core/data/decode.js";
 import { normalised } from "../core/data/normalise.js";
 import { writeFileAtomic } from "../core/files.js";
-import { saidOf } from "../core/interpret/confusion.js";
+import { predictedClass } from "../core/interpret/confusion.js";
 import { gradCam } from "../core/interpret/grad-cam.js";
 import { enlarged, overlay, rowJpeg, rowPng } from "../core/interpret/overlay.js";
 import type { FitContext, Outputs } from "../core/loop/types.js";
@@ -56,7 +56,7 @@ export async function drawWorst(
   if (rows.length === 0) return [];
   const places = rows.map((row) => indices[row]!);
   const images = await split.read(places);
-  const predicted = rows.map((row) => saidOf(probabilities, row, classes.length));
+  const predicted = rows.map((row) => predictedClass(probabilities, row, classes.length));
   const larger = await largerImages(split, places, data);
   let maps!: { own: Float32Array; raw: Float32Array; size: readonly [number, number] };
   // Not as the result of the tidy, which would look into each value for a tensor.

@@ -56,7 +56,7 @@ export const allowable: readonly string[] = [
   "devices",
 ];
 
-/** One difference between a run's record and what it is to go on with. */
+/** One difference between a run's record and the config that it is to resume with. */
 export interface Change {
   /** "learningRate", "model.options.width", "plugins.cutmix". */
   readonly path: string;
@@ -66,8 +66,8 @@ export interface Change {
 
 /**
  * The differences that a continuation is refused for, `allowed` fields apart: every changed value of a fixed field, and
- * an extendable one that shrank below what the run is. A field that `record` lacks had not been thought of when the run
- * was made: it ran as the default says.
+ * an extendable one that shrank below what the run is. A field that `record` lacks did not exist when the run was made:
+ * its value was the default.
  */
 export function forbiddenChanges(record: ConfigRecord, after: ConfigRecord, allowed: readonly string[] = []): Change[] {
   const fields = Object.keys(fieldClasses) as ConfigField[];
@@ -87,7 +87,7 @@ export function forbiddenChanges(record: ConfigRecord, after: ConfigRecord, allo
 
 /**
  * SHA-256 of all that a run's weights follow from in its config. Checkpoints carry it, so that a checkpoint and a record
- * that do not belong together are noticed.
+ * that do not belong together are detected.
  */
 export function configHash(record: ConfigRecord): string {
   const fields = (Object.keys(fieldClasses) as ConfigField[]).filter((field) => fieldClasses[field] === "fixed").sort();

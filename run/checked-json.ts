@@ -1,8 +1,8 @@
 /**
- * JSON files that tell whether they are whole: their last field, `checksum`, is of all others.
+ * JSON files with a checksum of their own: the last field, `checksum`, covers all others.
  *
- * It is the SHA-256 of the other fields as JSON without white space, in the file's order. White space may change; no
- * value and no name can without being noticed.
+ * It is the SHA-256 of the other fields as JSON without white space, in the file's order. White space may change; a
+ * change of any value or name is detected.
  */
 import { createHash } from "node:crypto";
 import { z } from "zod";

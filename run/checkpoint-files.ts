@@ -38,7 +38,7 @@ const format = 1;
 
 interface Manifest {
   readonly format: number;
-  /** The folder's name, so that a folder under another's name is noticed. */
+  /** The folder's name, so that a folder under another's name is detected. */
   readonly name: string;
   readonly files: Readonly<Record<string, { readonly bytes: number; readonly sha256: string }>>;
 }

@@ -1,4 +1,4 @@
-/** Names in `checkpoints`: complete ones say of what place in the run they are, temporary ones whose. */
+/** Names in `checkpoints`: complete ones name their place in the run, temporary ones the process that writes them. */
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { TrainerError } from "../core/errors.js";

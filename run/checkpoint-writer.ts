@@ -167,18 +167,18 @@ export interface CheckpointWriterOptions {
   metrics?: Pick<MetricsLog, "bytes" | "sync" | "cut">;
   /** Throws where the folder is not the run's any more; called before anything is written. */
   mayWrite?: () => void;
-  /** The checkpoint that the run goes on from. */
+  /** The checkpoint that the run resumes from. */
   from?: Checkpoint;
   onSaved?: (saved: { path: string; step: number; bytes: number }) => void;
-  /** Told of each checkpoint that lies beyond the place that the run goes on from, when it is removed. */
+  /** Called for each removed checkpoint: those after the point that the run resumes from. */
   onRemoved?: (path: string) => void;
 }
 
 /**
  * Writes checkpoints: receives the resume points of `fit`. Deletes older ones but for the last two and that of the best epoch
- * (by the config's `monitor`), and those beyond a place that a run goes on from: it has another future.
+ * (by the config's `monitor`), and those after the point that a run resumes from, since its further steps may differ.
  *
- * @throws TrainerError ERR_IO when one cannot be written; after that it writes no more, so that the failure is said once
+ * @throws TrainerError ERR_IO when one cannot be written; after that it writes no more, so that the failure is reported once
  */
 export function createCheckpointWriter({
   folder,
@@ -192,7 +192,7 @@ export function createCheckpointWriter({
 }: CheckpointWriterOptions): OnResumePoint {
   let failed = false;
   let kept = -1; // micro-batches done at the last checkpoint, the end of an epoch counted as half a one more
-  let bytes = 0; // of the metrics at the last point: what an interrupted epoch says after it, is said again
+  let bytes = 0; // of the metrics at the last point: what an interrupted epoch reports after it is reported again
   // Where a rollback cuts the metrics. A checkpoint of a run that did not roll back has no anchor: the start here is one.
   let anchorBytes = (from?.meta as CheckpointMeta | undefined)?.anchor?.metricsBytes;
   const goOnFrom = (position: Position): void => {

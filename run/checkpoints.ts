@@ -29,19 +29,19 @@ export interface SavedCheckpoint {
   readonly path: string;
   /** Of all its files. */
   readonly bytes: number;
-  /** What was the matter with a checkpoint of this place that lay there before, and has been replaced. */
+  /** The problem of a checkpoint that was at this place before and has been replaced. */
   readonly replaced?: string;
 }
 
 /**
  * Saves a checkpoint; when this returns, it survives power loss. A resumed run comes to the same places
- * again: the very same checkpoint is left as it lies, and one that is damaged or different is replaced by
+ * again: the same checkpoint is left unchanged, and one that is damaged or different is replaced by
  * the new one. In the moment between the two renames of a replacement there is none of this place: a crash
  * then costs one interval.
  *
  * @param folder the run's `checkpoints`; created if missing, but not what it lies in
  * @throws TrainerError ERR_IO with path, bytes needed and bytes free. What was there before is there still,
- *   nothing new has a name, and no flush is tried twice: after a failed one nobody knows what is on the disk
+ *   nothing new has a name, and no flush is retried: after a failed one the content of the disk is unknown
  */
 export function saveCheckpoint(folder: string, checkpoint: Checkpoint): SavedCheckpoint {
   const files = encodeCheckpoint(checkpoint);
@@ -53,7 +53,7 @@ export function saveCheckpoint(folder: string, checkpoint: Checkpoint): SavedChe
   try {
     makeFolder(folder);
     if (exists && replaced === undefined) {
-      flushFolder(folder); // whoever gave it its name may have died before this
+      flushFolder(folder); // the process that renamed it may have died before this
       return { path, bytes };
     }
     const temporary = temporaryPath(folder, checkpoint.step);
@@ -77,7 +77,7 @@ export function saveCheckpoint(folder: string, checkpoint: Checkpoint): SavedChe
   }
 }
 
-/** In what the checkpoint at `path` is not these files; undefined if it is they. */
+/** How the checkpoint at `path` differs from these files, as a sentence; undefined if it is the same. */
 function difference(path: string, files: CheckpointFiles): string | undefined {
   try {
     const manifest = Buffer.from(readVerified(path).get(manifestName)!);
@@ -97,7 +97,7 @@ function makeFolder(folder: string): void {
   flushFolder(dirname(folder));
 }
 
-/** For what comes after a failure that is told, or is cleared away at the next start. */
+/** Cleanup whose own failure is ignored: a failure before it is reported, or the next start removes the rest. */
 function attempt(act: () => void): void {
   try {
     act();
@@ -121,7 +121,7 @@ export function readCheckpoint(path: string): Checkpoint {
   return decodeCheckpoint(path, readVerified(path));
 }
 
-/** The latest valid checkpoint, and the later ones that are not valid, each with what is the matter. */
+/** The latest valid checkpoint, and the later ones that are invalid, each with its problem. */
 export function newestCheckpoint(folder: string): {
   checkpoint?: Checkpoint;
   skipped: { path: string; problem: string }[];

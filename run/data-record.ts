@@ -6,7 +6,7 @@ import { TrainerError } from "../core/errors.js";
 export const dataRecordShape = z.object({
   /** In the order of the network's outputs. */
   classes: z.array(z.string()).min(2),
-  /** Of the contents, as the data set tells it. */
+  /** Hash of the contents, as the data set reports it. */
   fingerprint: z.string(),
 });
 

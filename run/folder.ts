@@ -87,7 +87,7 @@ function holdsSomething(folder: string): boolean {
   return readdirSync(folder).some((name) => !nothing.includes(name) && !name.startsWith(`${lockFile}.`));
 }
 
-/** Why a new run cannot start in a folder, and what to do: nobody is told to remove a run. */
+/** Why a new run cannot start in a folder, and what to do; never the advice to remove a run. */
 function occupied(path: string): TrainerError {
   const other = "choose another folder with --out";
   if (isHeld(path)) {

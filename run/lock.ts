@@ -92,7 +92,7 @@ function lostError(folder: string, reason: string): TrainerError {
   );
 }
 
-/** Whether a run is under way in a folder, as far as that can be told from here. */
+/** Whether a run is under way in a folder, as far as this machine can determine it. */
 export function isHeld(folder: string): boolean {
   try {
     return holderOf(String(system.readFileSync(join(folder, lockFile)))).fate === "living";

@@ -54,7 +54,7 @@ export const maxLineBytes = 1 << 24;
  * lines that count; of a damaged file, which loses more by that than a line that breaks off, a copy goes to
  * `<path>.damaged` before.
  *
- * @param from cut it back to this many bytes: `bytes` of the moment from which the run goes on. So each step
+ * @param from cut it back to this many bytes: `bytes` of the point from which the run resumes. So each step
  *   occurs once, however often a run is interrupted
  * @throws TrainerError ERR_IO
  */

@@ -7,7 +7,7 @@ import type { TrainerConfig } from "../core/config/config.js";
 import type { Image } from "../core/data/dataset.js";
 import { TrainerError } from "../core/errors.js";
 import { readWhole } from "../core/files.js";
-import { saidOf } from "../core/interpret/confusion.js";
+import { predictedClass } from "../core/interpret/confusion.js";
 import { heatMapsOf } from "../core/interpret/heat-maps.js";
 import { overlay, rowPng } from "../core/interpret/overlay.js";
 import type { Events, MetricsRecord, SummaryRecord } from "../core/loop/events.js";
@@ -210,7 +210,7 @@ export function createRun(files: RunFiles, options: OpenOptions): OpenedRun {
       const { model, weights } = network(); // not disposed of since
       // The class and probability of `predict`, all views together; the map is of the plain image.
       const probabilities = classify(network(), [image]);
-      const predicted = saidOf(probabilities, 0, classes.length);
+      const predicted = predictedClass(probabilities, 0, classes.length);
       const explained = wanted ?? predicted;
       const { maps } = heatMapsOf(() => networkInput([image], preprocessing), {
         model,

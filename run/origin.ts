@@ -53,7 +53,7 @@ export function originOf(folder: string, id: string | undefined): ConfigSource |
 }
 
 /**
- * The user's own config of a run that this machine made; undefined where it knows of none.
+ * The user's own config of a run that this machine made; undefined if it remembers none.
  *
  * @throws TrainerError ERR_CONFIG for one that has changed since, or is gone
  */
@@ -86,7 +86,7 @@ async function rememberedConfig(
  * A run's config from its record; parts of the user's own from `own`, or from the config file that made the run here.
  *
  * @param needed which of the own parts must be there; default all
- * @throws TrainerError ERR_CONFIG for a needed part that nobody gave
+ * @throws TrainerError ERR_CONFIG for a needed part that was not given
  */
 export async function configOfRun(
   run: { readonly folder: string; readonly record: RunConfigRecord },

@@ -125,7 +125,7 @@ function fromConfig(wanted: OwnPart, config: TrainerConfig): object | undefined 
   );
 }
 
-/** Stands for an own part that nobody gave: it refuses to be used. */
+/** Placeholder for an own part that was not given: it throws when it is used. */
 function absent(part: OwnPart): object {
   const refuse = (): never => {
     throw missingParts([part]);
@@ -144,7 +144,7 @@ function absent(part: OwnPart): object {
   };
 }
 
-/** The error for own parts that nobody gave. */
+/** The error for own parts that were not given. */
 export function missingParts(parts: readonly OwnPart[], hint = ""): TrainerError {
   return new TrainerError(
     "ERR_CONFIG",
@@ -153,15 +153,15 @@ export function missingParts(parts: readonly OwnPart[], hint = ""): TrainerError
   );
 }
 
-/** What a record gives, and what is missing. */
+/** The config in a record, and the parts that it lacks. */
 export interface FromRecord {
   readonly config: TrainerConfig;
-  /** Own parts that nobody gave. A missing plugin is left out; any other missing part throws when it is used. */
+  /** Own parts that were not given. A missing plugin is left out; any other missing part throws when it is used. */
   readonly missing: readonly OwnPart[];
 }
 
 /**
- * The config that a record tells of.
+ * The config in a record.
  *
  * @param own the user's own config, for parts that are not built in
  * @param data where the data lies now, if it moved

@@ -54,14 +54,14 @@ export interface ConfigSource {
   readonly sha256: string;
 }
 
-/** What the bits of a run depend on beside its config. */
+/** What the bits of a run depend on besides its config. */
 export interface Environment {
   readonly backend: string;
   readonly backendVersion: string;
   readonly threads: number;
   readonly node: string;
   readonly platform: string;
-  /** Its model, where the system tells it; records of earlier versions have neither. */
+  /** Its model, where the system reports it; records of earlier versions have neither. */
   readonly processor?: string;
   /** This package's version. */
   readonly fitloop?: string;
@@ -94,19 +94,19 @@ export function configIn(record: RunConfigRecord): ConfigRecord {
   return Object.fromEntries(fields.map((field) => [field, record[field as keyof ConfigRecord]])) as ConfigRecord;
 }
 
-/** The run that this one goes on with. */
+/** The run that is resumed. */
 export interface Before {
   readonly record: RunConfigRecord;
-  /** What its metrics are cut back to. */
+  /** Length to which its metrics are cut. */
   readonly metricsBytes: number;
-  /** Fields that may differ all the same. */
+  /** Fields that may differ nevertheless. */
   readonly allowed: readonly string[];
 }
 
 export interface RunRecord {
   readonly plugin: Plugin;
-  /** The run goes on with another; said before it starts. */
-  goesOn(before: Before): void;
+  /** Makes the run resume an earlier one; called before it starts. */
+  resumes(before: Before): void;
   /** Of the run under way: their length, and that it is flushed. */
   readonly metrics: Pick<MetricsLog, "bytes" | "sync" | "cut">;
 }
@@ -182,7 +182,7 @@ export function createRunRecord({ logEvery = 1, source, id, inference, processes
     apply({ hooks, events }) {
       let run: FitContext | undefined;
       let weights: Uint8Array | undefined;
-      const early: { message: string }[] = []; // said before there was a file to keep it in
+      const early: { message: string }[] = []; // before there was a file for them
       const inFolder = (name: keyof typeof runFiles): string => join(run!.folder!, runFiles[name]);
 
       const append = (event: string, value: object): void => {
@@ -219,12 +219,12 @@ export function createRunRecord({ logEvery = 1, source, id, inference, processes
       hooks.onFitStart.tap({ stage: "first" }, (started) => {
         if (started.folder !== undefined && !before) begin(started);
       });
-      // Last: where another plugin refuses to start, a run that was to go on is as it was.
+      // Last: where another plugin refuses to start, the run that was to be resumed is unchanged.
       hooks.onFitStart.tap({ stage: "last" }, (started) => {
         if (started.folder === undefined) return;
         if (before) {
           const environment = environmentOf(started, processes?.());
-          sayWhatElseChanged(before, environment, (message) => events.emit("warning", { message }));
+          compareEnvironment(before, environment, (message) => events.emit("warning", { message }));
           begin(started, environment);
         }
         metrics = openMetrics(inFolder("metrics"), { from: before?.metricsBytes });
@@ -253,7 +253,7 @@ export function createRunRecord({ logEvery = 1, source, id, inference, processes
         } catch (cause) {
           failed = cause;
         }
-        if (failed && summary.stopReason.includes(reasonOf(failed))) return; // said already
+        if (failed && summary.stopReason.includes(reasonOf(failed))) return; // already reported
         if (leavesNothing(run.folder!, summary)) {
           for (const name of ["config", "metrics"] as const) system.rmSync(inFolder(name), { force: true });
           return;
@@ -275,13 +275,13 @@ export function createRunRecord({ logEvery = 1, source, id, inference, processes
   };
   return {
     plugin,
-    goesOn: (run) => (before = run),
+    resumes: (run) => (before = run),
     metrics: {
       get bytes() {
         return metrics?.bytes ?? 0;
       },
       sync() {
-        if (failed) throw failed; // a run that went on from here would lack a line
+        if (failed) throw failed; // a run that resumed from here would lack a line
         metrics?.sync();
       },
       cut(bytes) {
@@ -328,12 +328,12 @@ export function compareData(
 }
 
 /**
- * The same bits are promised for the same backend, threads, Node and machine. Another backend is another run; what
- * else differs is said.
+ * Compares the environment with that of the run that is resumed. The same bits are promised for the same backend, threads, Node
+ * and machine. Another backend is refused, unless it is allowed; any other difference is a warning.
  *
  * @throws TrainerError ERR_RESUME
  */
-function sayWhatElseChanged({ record, allowed }: Before, now: Environment, warn: (message: string) => void): void {
+function compareEnvironment({ record, allowed }: Before, now: Environment, warn: (message: string) => void): void {
   const was = record.environment;
   if (!was) return;
   if (was.backend !== now.backend && !allowed.includes("backend")) {

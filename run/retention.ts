@@ -21,8 +21,8 @@ export function pruneCheckpoints(folder: string, { keep, best }: { keep: number;
 }
 
 /**
- * Removes what lies beyond a place: a run that goes on from there has another future, and must neither resume
- * from the old one nor prune the new in its favour.
+ * Removes the checkpoints after a place. A run that resumes from there writes its own: it must neither resume from the old
+ * ones, nor prune its own in their favour.
  *
  * @returns paths of those removed
  */

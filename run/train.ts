@@ -93,7 +93,7 @@ export async function train(config: TrainerConfig, options: TrainOptions = {}): 
     }
     removeUnfinished(folder);
     const from = before && resumePoint(before, trainer.events);
-    if (before) record.goesOn({ record: before.record, metricsBytes: from?.metricsBytes ?? 0, allowed: allowChange });
+    if (before) record.resumes({ record: before.record, metricsBytes: from?.metricsBytes ?? 0, allowed: allowChange });
     const { dispose } = await trainer.fit({
       signal: options.signal,
       get folder() {

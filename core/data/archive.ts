@@ -2,7 +2,7 @@
  * Reading a few named files out of a .tar or .tar.gz, into memory, without extracting anything.
  *
  * An archive is somebody else's data: nothing in it becomes a path, a link or a file here. Members whose
- * names are not expected are passed over; an expected one that is not a plain file, comes twice or is too
+ * names are not expected are skipped; an expected one that is not a plain file, comes twice or is too
  * large is refused, and so is an archive of more entries or bytes than any data set of this kind has. These
  * caps bound time and memory even for a gzip bomb.
  */

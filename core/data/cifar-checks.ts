@@ -43,7 +43,7 @@ export function familyCheck(layout: Layout, classes: readonly string[]) {
   };
 }
 
-/** Full-size splits have every class equally often; smaller ones are used for tests, and said to be. */
+/** Full-size splits have every class equally often; smaller ones are used for tests, and are reported. */
 export function checkHistogram(
   layout: Layout,
   split: "train" | "test",

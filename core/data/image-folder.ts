@@ -235,9 +235,9 @@ interface ImageStore {
 }
 
 /**
- * Decodes files and keeps what it decoded, until `room` bytes are full: an order that differs in every epoch leaves no rule by
- * which one image would be worth more than another. Of an image whose regions are read all pixels are kept, if it is plain:
- * others would have other bytes, and a resumed run, which has to decode anew, would differ. Callers own what they receive.
+ * Decodes files and caches the images until `room` bytes are full. Nothing is evicted: the order differs in every epoch, so
+ * no image is worth more than another. If regions of an image are read, all its pixels are cached, but only of a plain image:
+ * other images would have other bytes, and a resumed run, which decodes again, would differ. Callers own what they receive.
  */
 function imageStore(
   decoder: Decoder,

@@ -1,5 +1,5 @@
 /**
- * What can be said of a folder's images without a network: unreadable files, odd shapes, copies, dark, bright and blurred images.
+ * Problems of a folder's images that need no network: unreadable files, odd shapes, copies, dark, bright and blurred images.
  * Measures and thresholds of brightness and shape are those that cleanvision publishes.
  */
 import { createHash } from "node:crypto";
@@ -189,7 +189,7 @@ function copies(images: readonly Seen[]): FolderIssue[] {
     const first = firsts.get(image.sha256);
     if (!first) firsts.set(image.sha256, image);
     else {
-      // Of two training images of two classes one label is wrong, and nobody knows which.
+      // Of two training images of two classes one label is wrong, and it is unknown which.
       const exclude = image.split === "train" && (first.split !== "train" || first.class === image.class);
       found.push(issue("exact copy", image, where(image, first), { other: first.file, exclude }));
     }

@@ -120,7 +120,7 @@ function drawnSplit(name: "train" | "test", length: number, { classes, size, sca
   };
 }
 
-/** How a class is told from the others of its kind: `variant` of `variants`. */
+/** The kind of a class, and which variant of that kind it is: `variant` of `variants`. */
 function placeOf(label: number, classes: number): { kind: ShapeKind; variant: number; variants: number } {
   const at = label % kinds.length;
   const variants = Math.floor((classes - 1 - at) / kinds.length) + 1;

@@ -29,7 +29,7 @@ export type Operation =
   | "Equalize"
   | "Invert";
 
-/** One drawn operation. What the magnitude means is said at `applyOperation`. */
+/** One drawn operation. `applyOperation` documents the magnitude. */
 export interface Step {
   readonly op: Operation;
   readonly magnitude: number;

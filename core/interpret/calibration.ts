@@ -1,6 +1,6 @@
 /** Calibration: how well a network's probabilities match its accuracy (Guo et al. 2017). */
 import { type Outputs, rankOf } from "../metrics.js";
-import { saidOf } from "./confusion.js";
+import { predictedClass } from "./confusion.js";
 
 export interface CalibrationBin {
   /** Confidences in (from, to]. */
@@ -31,8 +31,8 @@ export function confidences({ probabilities, labels }: Outputs, classes: number)
   const confidence = new Float32Array(labels.length);
   const correct = new Uint8Array(labels.length);
   labels.forEach((label, row) => {
-    const said = saidOf(probabilities, row, classes);
-    confidence[row] = probabilities[row * classes + said]!;
+    const predicted = predictedClass(probabilities, row, classes);
+    confidence[row] = probabilities[row * classes + predicted]!;
     correct[row] = Number(rankOf(probabilities, row, classes, label) === 0);
   });
   return { confidence, correct };

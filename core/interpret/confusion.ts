@@ -5,20 +5,20 @@ import { type Outputs, predictedIn } from "../metrics.js";
 export type Confusion = Float64Array;
 
 /** The class with the largest probability of a row; the first of equal ones, as in PyTorch's argmax. */
-export function saidOf(probabilities: Float32Array, row: number, classes: number): number {
-  let said = 0;
+export function predictedClass(probabilities: Float32Array, row: number, classes: number): number {
+  let predicted = 0;
   for (let other = 1; other < classes; other++) {
-    if (probabilities[row * classes + other]! > probabilities[row * classes + said]!) said = other;
+    if (probabilities[row * classes + other]! > probabilities[row * classes + predicted]!) predicted = other;
   }
-  return said;
+  return predicted;
 }
 
 /** A tie with the true class is a mistake, as in top-1. Rows with NaN predict nothing and are not counted. */
 export function confusion({ probabilities, labels }: Outputs, classes: number): Confusion {
   const counts = new Float64Array(classes * classes);
   labels.forEach((label, row) => {
-    const said = predictedIn(probabilities, row, classes, label);
-    if (Number.isFinite(probabilities[row * classes + said]!)) counts[label * classes + said]!++;
+    const predicted = predictedIn(probabilities, row, classes, label);
+    if (Number.isFinite(probabilities[row * classes + predicted]!)) counts[label * classes + predicted]!++;
   });
   return counts;
 }
@@ -34,20 +34,20 @@ export interface ClassFigures {
 
 export function perClass(counts: ArrayLike<number>, classes: number): ClassFigures[] {
   return Array.from({ length: classes }, (_, own) => {
-    let [count, said] = [0, 0];
+    let [count, predicted] = [0, 0];
     for (let other = 0; other < classes; other++) {
       count += counts[own * classes + other]!;
-      said += counts[other * classes + own]!;
+      predicted += counts[other * classes + own]!;
     }
     const right = counts[own * classes + own]!;
-    return { count, recall: right / count, precision: right / said };
+    return { count, recall: right / count, precision: right / predicted };
   });
 }
 
 /** A pair of classes, and how often one was predicted for the other. */
 export interface ConfusedPair {
   readonly truth: number;
-  readonly said: number;
+  readonly predicted: number;
   readonly count: number;
   /** Share of the true class's images. */
   readonly share: number;
@@ -58,9 +58,10 @@ export function mostConfused(counts: ArrayLike<number>, classes: number, most = 
   const totals = perClass(counts, classes);
   const pairs: ConfusedPair[] = [];
   for (let truth = 0; truth < classes; truth++) {
-    for (let said = 0; said < classes; said++) {
-      const count = counts[truth * classes + said]!;
-      if (truth !== said && count > 0) pairs.push({ truth, said, count, share: count / totals[truth]!.count });
+    for (let predicted = 0; predicted < classes; predicted++) {
+      const count = counts[truth * classes + predicted]!;
+      if (truth !== predicted && count > 0)
+        pairs.push({ truth, predicted, count, share: count / totals[truth]!.count });
     }
   }
   return pairs.sort((a, b) => b.count - a.count).slice(0, most);

@@ -70,8 +70,8 @@ export async function evaluate(options: EvaluateOptions): Promise<Metrics | unde
 }
 
 /**
- * The answers of all processes in one sum, each in its place among zeros: x + 0 is x to the bit. Undefined where one of them was
- * told to stop.
+ * The answers of all processes in one sum, each in its place among zeros: x + 0 is x to the bit. Undefined if one of them was
+ * asked to stop.
  */
 function ofAll(
   group: Group,

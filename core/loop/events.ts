@@ -1,6 +1,6 @@
 /**
  * Events: plain JSON values for listeners. tapable changes the run, mitt only watches it: a listener that throws
- * is reported once and training goes on, and taking every listener away changes no bit of the weights.
+ * is reported once and training continues, and removing every listener changes no bit of the weights.
  */
 import mitt, { type Emitter } from "mitt";
 import { reasonOf } from "../errors.js";
@@ -32,7 +32,7 @@ export type Events = {
     lastStep?: number;
     folder?: string;
   };
-  /** Before `fit:start`: where an interrupted run goes on. */
+  /** Before `fit:start`: the position from which an interrupted run resumes. */
   "fit:resume": { epoch: number; step: number; batchInEpoch: number };
   "epoch:start": Progress;
   /** After every optimizer step. */

@@ -21,7 +21,7 @@ export interface FitOptions {
   log?: (line: string) => void;
   /** Opens the network of another run, for plugins that use one. `train` and the command line give it. */
   openNetwork?: OpenNetwork;
-  /** Where to resume instead of starting anew. Called once the backend is loaded; the snapshot is the trainer's then. */
+  /** Where to resume instead of at the beginning. Called once the backend is loaded; the snapshot is the trainer's then. */
   from?: () => Snapshot;
   /** Receives every point from which the run can resume. */
   onResumePoint?: OnResumePoint;
@@ -47,7 +47,7 @@ export interface Fit {
   /** Where this process started: costs are measured from there. */
   readonly since: Position;
   readonly recovery: Recovery;
-  /** A process of the group was told to stop, and all know it. */
+  /** A process of the group received a request to stop, and all processes know it. */
   stopping: boolean;
   stopReason?: string;
   test?: Metrics;
@@ -87,10 +87,10 @@ export function progressOf({ config, session: { stepsPerEpoch }, position }: Fit
   return { epoch: position.epoch, epochs, step: position.step, stepsPerEpoch, totalSteps: epochs * stepsPerEpoch };
 }
 
-/** Whether this process was told to stop. */
+/** Whether this process received a request to stop. */
 export const isToldToStop = ({ options: { signal } }: Fit): boolean => signal?.aborted ?? false;
 
-/** Whether the run ends for that: in a group once all processes know. */
+/** Whether the run ends because of such a request: in a group, once all processes know it. */
 export const isInterrupted = (fit: Fit): boolean => (fit.session.group.size > 1 ? fit.stopping : isToldToStop(fit));
 
 export const interruption = (fit: Fit): string | undefined =>

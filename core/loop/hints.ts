@@ -1,5 +1,5 @@
 /**
- * What a prepared run gives reason to say that no plugin can know alone: it follows from network, data and schedule
+ * Hints about a prepared run that no plugin can give alone: they follow from network, data and schedule
  * together. Nothing here is a mistake; each may be meant.
  */
 

@@ -49,7 +49,7 @@ export interface Plugin {
   readonly conflicts?: readonly string[];
   /** What only one plugin may hold: "schedule", "mixing", … */
   readonly slot?: string;
-  /** Only watches: its failure disables it and the run goes on. */
+  /** Only watches: its failure disables it and the run continues. */
   readonly observer?: boolean;
   /** What the plugin has to say about the rest of the run; called when the trainer is built. */
   check?(config: RunConfig): readonly Remark[];

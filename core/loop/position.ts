@@ -1,6 +1,6 @@
 /**
- * Where a run is and what it has counted so far: plain JSON, so that it can be kept and gone on from. Sums are added
- * up in one order whether a run was interrupted or not, so they come out the same to the last bit.
+ * A run's position and its counts so far: plain JSON, so that it can be stored and resumed. Sums are added in the same
+ * order whether a run was interrupted or not, so they are bit-identical.
  */
 import type { RawBatch } from "../data/loader.js";
 import { TrainerError } from "../errors.js";
@@ -37,14 +37,14 @@ export interface Position {
   sums: Sums;
   /** Micro-batches left out in a row, because their numbers were not finite. */
   skipped: number;
-  /** How often the run went back for that, and what the learning rate is multiplied by since. */
+  /** How often the run was rolled back for that, and the factor of the learning rate since then. */
   rollbacks: number;
   rateFactor: number;
   /** Of the last evaluation on validation images. */
   validation?: MetricsRecord;
   /** By the config's `monitor`. */
   best?: BestEpoch;
-  /** Why a plugin ended the run; a run that was interrupted has none and goes on. */
+  /** Why a plugin ended the run; an interrupted run has none and can be resumed. */
   ended?: string;
 }
 
@@ -67,7 +67,7 @@ export function beginning(): Position {
   };
 }
 
-/** What an optimizer step gives to say. */
+/** The reported figures of an optimizer step. */
 export interface StepFigures {
   learningRate: number;
   gradientNorm: number;
@@ -120,7 +120,7 @@ export function advance(
   };
 }
 
-/** Passes over a micro-batch; where an optimizer step was due, over all that was gathered for it. */
+/** Skips a micro-batch; where an optimizer step was due, also the micro-batches accumulated for it. */
 export function leaveOut(position: Position, closes: boolean): void {
   position.skipped++;
   position.microBatch++;

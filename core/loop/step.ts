@@ -1,7 +1,7 @@
 /**
  * One micro-batch: forward, backward, and the optimizer's step where it is due.
  *
- * State goes in as tensors and comes out as new tensors, and nothing old is let go before the loss and the gradients are
+ * State goes in as tensors and comes out as new tensors, and no old tensor is freed before the loss and the gradients are
  * known to be finite: a step that fails has changed nothing. The two large parts, `differentiate` and `update`, are
  * functions of tensors alone, so that TensorFlow can run each as one graph; the hooks are called around them, and
  * `afterLoss` inside the first.
@@ -65,7 +65,7 @@ export interface StepResult {
   loss: number;
   /** Images whose true label had the largest logit, alone (`countTop1`). */
   correct: number;
-  /** Processes that were told to stop; all learn it in the same step. */
+  /** Number of processes that were asked to stop; all learn it in the same step. */
   stopping: number;
   /** Whether the optimizer stepped, and with what. */
   stepped?: { learningRate: number; gradientNorm: number };
@@ -294,8 +294,8 @@ const changing = ["step", "share", "microBatch", "batchInEpoch", "loss", "learni
 const changingOfBatch = ["labels", "indices"] as const;
 
 /**
- * A step as taps in a graph see it: one that looks at a number of it is none for a graph, which would freeze the number. The
- * epoch may be looked at: computations are looked at anew at its beginning.
+ * A step as taps in a graph see it. A tap that reads a per-step number cannot be captured: the graph would freeze it. The
+ * epoch may be read, because computations are recorded again at its beginning.
  */
 function watched(step: Step, reject: Reject): Step {
   const guard = <T extends object>(what: T, names: readonly (keyof T & string)[], whose: string): T =>

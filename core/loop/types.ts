@@ -59,7 +59,7 @@ export interface Progress {
   readonly totalSteps: number;
 }
 
-/** What taps inside a step see. Values appear as the step goes on, as their comments say. */
+/** What taps inside a step see. Values appear as the step proceeds; each comment says when. */
 export interface Step {
   readonly epoch: number;
   /** Optimizer steps done before this one. */

@@ -1,6 +1,6 @@
 /**
- * The way back through what tf.js has recorded, with what it needs no more let go on the way. tf.js' own keeps all it
- * saved and every gradient to the end, which is two to three times the memory; the operations and their order are the same.
+ * Backward pass over tf.js' tape that frees each value after its last use. tf.js' own backward pass keeps all saved values and
+ * every gradient to the end, which takes two to three times the memory; the operations and their order are the same.
  */
 import * as tf from "@tensorflow/tfjs-core";
 import { isBfloat16 } from "../backend/bfloat16.js";
@@ -10,7 +10,7 @@ interface TapeNode {
   readonly kernelName: string;
   readonly inputs: Readonly<Record<string, tf.Tensor>>;
   readonly outputs: readonly tf.Tensor[];
-  /** Kept clones. */
+  /** Clones for the backward pass. */
   readonly saved: readonly tf.Tensor[];
   /** null for an output that nothing differentiable was made of. */
   readonly gradient?: (dys: (tf.Tensor | null)[]) => Readonly<Record<string, () => tf.Tensor>>;
@@ -27,7 +27,7 @@ interface Recorder {
  * The value of `f` and its gradient by each of `xs`, undefined where the value does not depend on it. `f` may itself ask for
  * gradients, and may not be inside of another function that is differentiated.
  *
- * @param f gives a scalar; what it makes and does not keep is let go
+ * @param f returns a scalar; tensors that it makes and does not keep are freed
  */
 export function valueAndGradients(
   f: () => tf.Scalar,
@@ -36,7 +36,7 @@ export function valueAndGradients(
   return taped(f, (tape, value) => ({ value, gradients: backward(tape, value, xs) }));
 }
 
-/** Bytes that the way back from `f` would hold on to, those of `known` tensors apart. */
+/** Bytes that the backward pass of `f` would keep in memory, without those of `known` tensors. */
 export function heldBytes(f: () => tf.Tensor, known: Iterable<tf.Tensor>): number {
   const data = new Map<tf.DataId, number>();
   taped(f, (tape) => {
@@ -49,7 +49,7 @@ export function heldBytes(f: () => tf.Tensor, known: Iterable<tf.Tensor>): numbe
   return [...data.values()].reduce((sum, bytes) => sum + bytes, 0);
 }
 
-/** Runs `f` on a tape, and `use` on that. */
+/** Records `f` on a tape, and passes the tape to `use`. */
 function taped<V extends tf.Tensor, T extends tf.TensorContainer>(
   f: () => V,
   use: (tape: readonly TapeNode[], value: V) => T,
@@ -83,7 +83,7 @@ function backward(tape: readonly TapeNode[], value: tf.Scalar, xs: readonly tf.T
   for (const node of [...tape].reverse()) {
     const inputs = Object.entries(node.inputs).filter(([, { id }]) => dependent.has(id));
     const dys = node.outputs.map(({ id }) => gradients.get(id) ?? null);
-    // Used up before the inputs have theirs: a function made by hand may give its input back.
+    // Deleted before the inputs have theirs: a custom gradient function may return its input.
     for (const { id } of node.outputs) gradients.delete(id);
     if (dys.some((dy) => dy !== null)) {
       const found = tf.tidy(() => gradientsOf(node, dys, inputs));

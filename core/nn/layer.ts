@@ -40,13 +40,13 @@ export interface Layer {
   readonly buffers?: Readonly<Record<string, Buffer>>;
   readonly parts?: Readonly<Record<string, Layer>>;
   /**
-   * A pure function of `x` and of what `pass` hands out. What it makes is gone when the part around it returns, unless the
-   * way back needs it: what a plugin wants to see later is a clone, kept by `tf.keep`, that it disposes of.
+   * A pure function of `x` and of the values that `pass` provides. Tensors made inside are freed when the enclosing part returns,
+   * unless the backward pass needs them. A plugin that needs one later keeps a clone (`tf.keep`) and disposes of it.
    */
   forward(x: tf.Tensor, pass: Pass): tf.Tensor;
 }
 
-/** What a layer sees of the world during one forward pass: its own values, and whether it is training. */
+/** What a layer can read during one forward pass: its own values, and whether it is training. */
 export interface Pass {
   readonly training: boolean;
   /** How the layers of this pass store what they give. */
@@ -57,7 +57,7 @@ export interface Pass {
   value(name: string): tf.Tensor;
   /** Whether a parameter of this layer is being trained; a frozen norm uses its running statistics. */
   trains(name: string): boolean;
-  /** Hands over the next value of a buffer; it counts once the step is known to be finite. */
+  /** Sets the next value of a buffer; it takes effect once the step is known to be finite. */
   setBuffer(name: string, value: tf.Tensor): void;
   /** Uniform numbers in [0, 1), fresh for each micro-batch and layer; the same when the step is repeated. */
   uniform(shape: number[]): tf.Tensor;
@@ -66,8 +66,8 @@ export interface Pass {
   /** The same pass with another precision. */
   withPrecision(precision: Precision): Pass;
   /**
-   * Runs this layer: an observer of the pass sees its output and returns the next value. Where nobody does, what
-   * the layer made and the way back does not need is let go.
+   * Runs this layer: an observer of the pass receives its output and returns the next value. Without an observer, tensors that
+   * the layer made and that the backward pass does not need are freed.
    */
   run(compute: () => tf.Tensor): tf.Tensor;
   /** Notes the multiply-adds of the whole batch, for `plan`. */
@@ -86,7 +86,7 @@ export interface PassOptions {
   onBuffer?: (name: string, value: tf.Tensor) => void;
   /** Uniform numbers for a layer's path; needed when training a model with random layers. */
   uniform?: (path: string, shape: number[]) => tf.Tensor;
-  /** Sees every part's output and returns what goes on: the door for Grad-CAM. */
+  /** Receives every part's output and returns the value to continue with; Grad-CAM uses it. */
   observe?: (path: string, output: tf.Tensor) => tf.Tensor;
   onCount?: (path: string, multiplyAdds: number) => void;
 }

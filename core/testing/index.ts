@@ -51,7 +51,7 @@ export interface Mounted {
   /** What `apply` returned. */
   readonly instance: PluginInstance;
   readonly events: ReturnType<typeof createEvents>;
-  /** What the composition gave reason to say. */
+  /** Errors and notes about the composition. */
   readonly hints: readonly string[];
   /** Frees what the plugin keeps. @throws what its `dispose` throws */
   dispose(): void;

@@ -2,10 +2,10 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { type Activation, type Graph, inputsOf, type Node, type Pads } from "./graph.js";
 
-/** What never wins in a max pool. */
+/** A value that never wins in a max pool. */
 export const lowest = -3.4e38;
 
-/** Sees each value as it is made, and gives what goes on. */
+/** Receives each value as it is computed, and returns the value to continue with. */
 export type Observe = (value: string, tensor: tf.Tensor) => tf.Tensor;
 
 /**

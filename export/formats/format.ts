@@ -1,4 +1,4 @@
-/** What every format is told. */
+/** What every format receives. */
 import type { Quantized } from "../quantize.js";
 
 export interface Description {

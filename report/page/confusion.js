@@ -60,7 +60,8 @@ export function confusion({ title, classes, counts }) {
   const described = make("p", {
     id,
     className: "unseen",
-    textContent: mistakes.length === 0 ? "No mistakes." : `Most confused: ${mistakes.slice(0, 10).map(told).join(" ")}`,
+    textContent:
+      mistakes.length === 0 ? "No mistakes." : `Most confused: ${mistakes.slice(0, 10).map(describePair).join(" ")}`,
   });
   /** @type {number[]} */
   let order = [];
@@ -71,7 +72,7 @@ export function confusion({ title, classes, counts }) {
   let cell = { width: 0, height: 0 };
 
   /** @param {Pair} pair */
-  function told({ truth, predicted }) {
+  function describePair({ truth, predicted }) {
     const count = at(truth, predicted);
     const of = totals[truth] ?? 0;
     return `${nameOf(truth)} predicted as ${nameOf(predicted)}: ${count} of ${counted(of, "image")} (${formats.percent(count / (of || 1))}).`;
@@ -194,7 +195,7 @@ export function confusion({ title, classes, counts }) {
     );
   }
   function show() {
-    readout.textContent = chosen ? told(chosen) : "Choose a cell with a click or the arrow keys.";
+    readout.textContent = chosen ? describePair(chosen) : "Choose a cell with a click or the arrow keys.";
     if (!chosen) return;
     const { truth } = chosen;
     const answers = classes
@@ -247,7 +248,7 @@ export function confusion({ title, classes, counts }) {
   });
   canvas.addEventListener("mousemove", (event) => {
     const pair = cellAt(event);
-    if (pair) readout.textContent = told(pair);
+    if (pair) readout.textContent = describePair(pair);
   });
   canvas.addEventListener("mouseleave", show);
   /** @type {Record<string, [right: number, down: number]>} */

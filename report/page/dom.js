@@ -175,7 +175,7 @@ export function csvButton(name, text) {
 /** @type {HTMLElement | undefined} */
 let speaker;
 
-/** @param {string} text said to those who listen to the page */
+/** @param {string} text read aloud by a screen reader */
 export function announce(text) {
   speaker ??= make("p", { className: "unseen", role: "status" });
   if (!speaker.isConnected) document.body.append(speaker);

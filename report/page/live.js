@@ -7,7 +7,7 @@ import { duration } from "./format.js";
 /** News older than so many reloads, and than so many seconds: the process may be gone. */
 const [silentReloads, silentSeconds] = [8, 300];
 
-/** Milliseconds after which a frame that has said nothing will say nothing. */
+/** Milliseconds to wait for the message of a frame. */
 const patience = 20_000;
 
 /** What the address of a frame ends with that is to say what is in its page. */

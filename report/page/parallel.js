@@ -90,7 +90,7 @@ export function parallel({ title, runs, x: fields, y: results }) {
     "aria-label": `${title}: ${runs.length} runs over ${fields.map(({ name }) => name).join(", ")}. Left and right move along the runs, the best first.`,
   });
 
-  const told = (/** @type {number} */ run) =>
+  const describeRun = (/** @type {number} */ run) =>
     `${runs[run]?.name}: ${axes.map(({ name, texts }) => `${name} ${texts[run]}`).join(", ")}`;
 
   /** @param {number | null} run */
@@ -102,7 +102,7 @@ export function parallel({ title, runs, x: fields, y: results }) {
     }
     const line = run === null ? undefined : lines.get(run)?.line;
     line?.parentNode?.append(line); // above the others
-    readout.textContent = run === null ? "" : told(run);
+    readout.textContent = run === null ? "" : describeRun(run);
   }
 
   function draw() {
@@ -195,7 +195,7 @@ export function parallel({ title, runs, x: fields, y: results }) {
     const next = order[Math.max(0, Math.min(order.length - 1, move(at === null ? -1 : order.indexOf(at))))];
     if (next === undefined) return;
     point(next);
-    announce(told(next));
+    announce(describeRun(next));
   });
   const chooser = choice("Result", names, names[result], (name) => {
     result = names.indexOf(name);

@@ -14,9 +14,9 @@ const summary = () => JSON.parse(readFileSync(join(run, "summary.json"), "utf8")
 it("trains, goes on, and is evaluated and looked into as any other", async () => {
   expect((await trainer(...half, "--epochs", "2", "--quiet")).code).toBe(0);
   expect(summary()).toMatchObject({ precision: "bfloat16", epochs: 2 });
-  const goesOn = ["--config", config, "--backend", "tensorflow", "--resume", run, "--epochs", "3"];
-  expect(await trainer(...goesOn)).toMatchObject({ code: 2, stderr: expect.stringContaining("precision") });
-  expect((await trainer(...goesOn, "--precision", "bfloat16", "--quiet")).code).toBe(0);
+  const resume = ["--config", config, "--backend", "tensorflow", "--resume", run, "--epochs", "3"];
+  expect(await trainer(...resume)).toMatchObject({ code: 2, stderr: expect.stringContaining("precision") });
+  expect((await trainer(...resume, "--precision", "bfloat16", "--quiet")).code).toBe(0);
   const { test } = summary();
 
   const evaluated = await trainer("evaluate", run, "--json");

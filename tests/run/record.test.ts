@@ -266,7 +266,7 @@ describe("a run that goes on", () => {
     const record = JSON.parse(read("config.resolved.json"));
     const was = environment && { ...record.environment, ...environment };
     const kept = createRunRecord();
-    kept.goesOn({
+    kept.resumes({
       record: { ...record, environment: was },
       metricsBytes: read("metrics.jsonl").indexOf("\n") + 1,
       allowed,

@@ -53,7 +53,7 @@ async function train(
   const removed: string[] = [];
   if (checkpoint) {
     const before = JSON.parse(readFileSync(join(folder, runFiles.config), "utf8")) as RunConfigRecord;
-    record.goesOn({ record: before, metricsBytes: (checkpoint.meta as CheckpointMeta).metricsBytes, allowed: [] });
+    record.resumes({ record: before, metricsBytes: (checkpoint.meta as CheckpointMeta).metricsBytes, allowed: [] });
   }
   const plugins = [ema({ decay: 0.5 }), cliff(throwsAfter)];
   const onDivergence = rollsBack ? { rollback: 1, factor: 0.5 } : "halt";

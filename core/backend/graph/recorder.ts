@@ -33,7 +33,7 @@ export interface Recording {
   readonly fetches: Readonly<Record<string, string>>;
   /** Why the function cannot become a graph. */
   readonly problem?: string;
-  /** Two inputs were one value, so it is unknown which of them was used. The next recording may tell. */
+  /** Two inputs were one value, so it is unknown which of them was used. The next recording may show it. */
   readonly aliased: boolean;
 }
 

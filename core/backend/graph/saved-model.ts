@@ -6,7 +6,7 @@
  */
 import { PbfWriter } from "pbf";
 
-/** What an operation is told apart from its inputs. Types are TensorFlow's numbers (DT_FLOAT is 1). */
+/** An attribute: what an operation receives besides its inputs. Types are TensorFlow's numbers (DT_FLOAT is 1). */
 export type AttributeValue =
   | { readonly kind: "string"; readonly value: string }
   | { readonly kind: "int" | "float"; readonly value: number }

@@ -61,7 +61,7 @@ it("leaves rows of NaN out of the confusion", () => {
 it("names the pairs that are confused most, with the share of the true class", () => {
   const counts = [8, 2, 0, 0, 5, 5, 1, 0, 9];
   expect(mostConfused(counts, 3, 2)).toEqual([
-    { truth: 1, said: 2, count: 5, share: 0.5 },
-    { truth: 0, said: 1, count: 2, share: 0.2 },
+    { truth: 1, predicted: 2, count: 5, share: 0.5 },
+    { truth: 0, predicted: 1, count: 2, share: 0.2 },
   ]);
 });

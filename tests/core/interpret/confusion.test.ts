@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { confusion, mostConfused, perClass, saidOf } from "../../../core/interpret/confusion.js";
+import { confusion, mostConfused, perClass, predictedClass } from "../../../core/interpret/confusion.js";
 
-describe("what was said", () => {
+describe("the predicted class", () => {
   it("is the class with the largest probability, of equal ones the first", () => {
     const rows = Float32Array.of(0.1, 0.7, 0.2, 0.4, 0.2, 0.4);
-    expect([0, 1].map((row) => saidOf(rows, row, 3))).toEqual([1, 0]);
+    expect([0, 1].map((row) => predictedClass(rows, row, 3))).toEqual([1, 0]);
   });
 
   it("is counted in the row of the true class, and not at all where it is no number", () => {
@@ -29,8 +29,8 @@ describe("figures of classes", () => {
 
   it("name the pairs with the most mistakes, not what is right, and as many as asked for", () => {
     const pairs = [
-      { truth: 0, said: 2, count: 4, share: 0.4 },
-      { truth: 0, said: 1, count: 1, share: 0.1 },
+      { truth: 0, predicted: 2, count: 4, share: 0.4 },
+      { truth: 0, predicted: 1, count: 1, share: 0.1 },
     ];
     expect(mostConfused(counts, 3)).toEqual(pairs);
     expect(mostConfused(counts, 3, 1)).toEqual(pairs.slice(0, 1));
