@@ -104,11 +104,18 @@ function softmax(logits: Float32Array, temperature: number): Float32Array {
 const mostPixels = 4096 * 4096;
 
 /** The square of an image that the network sees, [crop, crop, 3] bytes. */
-async function squareOf(
-  image: ImageInput,
-  { scale, crop, interpolation }: ClassifierFile["input"],
-): Promise<Uint8Array> {
-  const drawable = await loaded(image);
+async function squareOf(image: ImageInput, input: ClassifierFile["input"]): Promise<Uint8Array> {
+  if (!(image instanceof Blob || image instanceof ImageData)) return cut(await loaded(image), input);
+  // A file's own rotation is applied, and so it is by <img>.
+  const bitmap = await createImageBitmap(image, { imageOrientation: "from-image" });
+  try {
+    return cut(await loaded(bitmap), input);
+  } finally {
+    bitmap.close(); // its pixels lie outside the heap, and would wait for a collection
+  }
+}
+
+function cut(drawable: Drawable, { scale, crop, interpolation }: ClassifierFile["input"]): Uint8Array {
   const { width, height } = drawable;
   const { x, y } = centred(width, height, scale, crop);
   const shrink = Math.min(1, Math.sqrt(mostPixels / (width * height)));
@@ -128,12 +135,7 @@ interface Drawable {
   readonly height: number;
 }
 
-async function loaded(image: ImageInput): Promise<Drawable> {
-  // A file's own rotation is applied, and so it is by <img>.
-  const source =
-    image instanceof Blob || image instanceof ImageData
-      ? await createImageBitmap(image, { imageOrientation: "from-image" })
-      : image;
+async function loaded(source: Exclude<ImageInput, Blob | ImageData>): Promise<Drawable> {
   if (typeof HTMLImageElement !== "undefined" && source instanceof HTMLImageElement) {
     await source.decode(); // it rejects for what is no image
     return { source, width: source.naturalWidth, height: source.naturalHeight };

@@ -1,6 +1,7 @@
 /** Image files that a command is given, by name or in folders. */
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join, relative } from "node:path";
+import { byCodePoints } from "../core/data/folder-scan.js";
 import { imageEnding } from "../core/data/image-formats.js";
 import { TrainerError } from "../core/errors.js";
 import { tell } from "./terminal.js";
@@ -25,7 +26,7 @@ function imagesBelow(folder: string): string[] {
   const files = readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => !entry.isDirectory())
     .map((entry) => join(entry.parentPath, entry.name))
-    .sort((a, b) => (a < b ? -1 : 1)); // by code points: the same order on every machine
+    .sort(byCodePoints); // the same order on every machine
   const images = files.filter((file) => imageEnding.test(file));
   if (images.length === 0) {
     throw new TrainerError("ERR_DATA", `${folder} has no images: expected files such as .jpg, .png or .webp.`);

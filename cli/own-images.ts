@@ -33,7 +33,7 @@ export async function configForImages(
   { weights, batchSize, log = () => {} }: OwnImagesOptions = {},
 ): Promise<TrainerConfig> {
   const found = await scanImages(resolve(path));
-  for (const line of description(found)) log(line);
+  log(description(found));
   const images = countOf(found.train);
   const name = nameOf(path);
   if (weights !== undefined || (await haveWeights(log))) {
@@ -77,8 +77,8 @@ export async function haveWeights(log: (line: string) => void): Promise<boolean>
   }
 }
 
-/** What is in a folder: classes, images, balance. */
-export function description({ train, validation, test }: FolderScan): string[] {
+/** What is in a folder: classes and images. */
+export function description({ train, validation, test }: FolderScan): string {
   const counts = train.map(({ name, files }) => ({ name, count: files.length }));
   const shown = counts.slice(0, 10).map(({ name, count }) => `${name} ${count}`);
   const more = counts.length > shown.length ? `, and ${counts.length - shown.length} more` : "";
@@ -87,16 +87,5 @@ export function description({ train, validation, test }: FolderScan): string[] {
     ...(validation ? [`${countOf(validation)} for validation`] : []),
     test ? `${countOf(test)} test images` : "no test images (a tenth of the training images is used for validation)",
   ];
-  const [least, most] = [...counts]
-    .sort((a, b) => a.count - b.count)
-    .filter((_, at, all) => at % (all.length - 1) === 0);
-  const ratio = most!.count / least!.count;
-  const imbalance =
-    ratio < 5
-      ? []
-      : [
-          `The classes are unequal: ${most!.name} has ${ratio.toFixed(1)} times the images of ${least!.name}. ` +
-            "Compare the figures of each class, not the accuracy alone.",
-        ];
-  return [`${train.length} classes, ${splits.join(", ")}: ${shown.join(", ")}${more}.`, ...imbalance];
+  return `${train.length} classes, ${splits.join(", ")}: ${shown.join(", ")}${more}.`;
 }

@@ -1,5 +1,4 @@
 /** How a model repository is named, and where its files belong. */
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { cacheRoot } from "../cache.js";
 import { TrainerError } from "../errors.js";
@@ -39,7 +38,3 @@ export const repositoryText = ({ owner, name, revision }: Repository): string =>
 /** Where the files of a repository belong. */
 export const repositoryFolder = ({ owner, name, revision }: Repository): string =>
   join(cacheRoot(), "weights", owner, name, revision);
-
-/** Whether the weights are in the cache: then nothing is asked of a network. */
-export const isCached = (repository: Repository): boolean =>
-  existsSync(join(repositoryFolder(repository), weightsName));
