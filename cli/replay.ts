@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import type { Command } from "commander";
 import { reasonOf, TrainerError } from "../core/errors.js";
+import { imagesOf } from "../core/loop/divergence.js";
 import type { Events } from "../core/loop/events.js";
 import { Trainer } from "../core/loop/trainer.js";
 import { makePart } from "../core/parts.js";
@@ -160,10 +161,10 @@ function describe(step: number, { changes, gradientNorms }: Replayed, { figures,
     lines.push(table([["", "replayed", "recorded", ""], ...rows.map((row) => row.map((cell) => cell ?? ""))], "  "));
   }
   if (diverged) {
-    const { what, value, first, samples } = diverged;
+    const { what, value, first } = diverged;
     lines.push(
       `  diverged: the ${what} is ${value}${first === undefined ? "" : `; first not finite: ${first}`}`,
-      `  images of the micro-batch (indices in the training split): ${samples.join(", ")}`,
+      `  images of the micro-batch, with their indices in the training data: ${imagesOf(diverged)}`,
     );
   }
   lines.push("", "what each tap changed", "");

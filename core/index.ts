@@ -75,7 +75,7 @@ export type {
   View,
 } from "./loop/types.js";
 export { type Metric, metrics } from "./metrics.js";
-export { type BestEpoch, improves, type Monitor, monitored, monitorOf } from "./monitor.js";
+export { type BestEpoch, improves, type Monitor, monitored, monitorOf, mustHaveValidation } from "./monitor.js";
 export * as blend from "./nn/blend.js";
 export {
   type Buffer,

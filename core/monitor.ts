@@ -46,6 +46,20 @@ export function monitorOf(
   return { metric, direction: direction ?? usual };
 }
 
+/**
+ * Refuses to watch validation in a run without validation images; known once the data is loaded, which may have its own.
+ *
+ * @param who names what watches in the error, and `option` what chooses the metric
+ * @throws TrainerError ERR_OPTION
+ */
+export function mustHaveValidation(who: string, metric: string, images: ArrayLike<unknown>, option = "metric"): void {
+  if (metric === "train-loss" || images.length > 0) return;
+  throw new TrainerError(
+    "ERR_OPTION",
+    `${who} watches the ${monitorName(metric)}, and the run has no validation images. Set holdout above 0, or ${option}: "train-loss".`,
+  );
+}
+
 /** An epoch, as far as a monitor looks at it. */
 interface EpochFigures {
   readonly whole: boolean;

@@ -17,8 +17,16 @@ export interface Divergence {
   readonly step: number;
   readonly microBatch: number;
   readonly learningRate: number;
-  /** Places in the training split of the images of the micro-batch. */
+  /** Indices in `data.train` of the images of the micro-batch. */
   readonly samples: readonly number[];
+  /** Their names for people: paths relative to the data set, where it has files. */
+  readonly images: readonly string[];
+}
+
+/** "cats/1.jpg (17), cats/2.jpg (18)", and how many there are where not all are shown. */
+export function imagesOf({ samples, images }: Pick<Divergence, "samples" | "images">, most = samples.length): string {
+  const shown = samples.slice(0, most).map((sample, at) => `${images[at]} (${sample})`);
+  return [...shown, ...(samples.length > most ? [`… (${samples.length} images)`] : [])].join(", ");
 }
 
 /** An ERR_DIVERGED with its report. */
@@ -26,13 +34,12 @@ export class DivergedError extends TrainerError {
   readonly divergence: Divergence;
 
   constructor(divergence: Divergence) {
-    const { what, value, first, epoch, step, learningRate, samples } = divergence;
-    const shown = samples.length > 8 ? `${samples.slice(0, 8).join(", ")}, … (${samples.length})` : samples.join(", ");
+    const { what, value, first, epoch, step, learningRate } = divergence;
     super(
       "ERR_DIVERGED",
       `The ${what} is ${value} in epoch ${epoch + 1}, step ${step + 1}. The step was not applied. ` +
         (first === undefined ? "" : `The first tensor that is not finite: ${first}. `) +
-        `The learning rate was ${learningRate}; indices of the images in the training split: ${shown}. ` +
+        `The learning rate was ${learningRate}; images, with their indices in the training data: ${imagesOf(divergence, 8)}. ` +
         "Lower the learning rate, add warmup or gradient clipping, and check the data.",
     );
     this.divergence = divergence;

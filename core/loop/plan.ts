@@ -16,6 +16,7 @@ export interface Plan {
   readonly name: string;
   readonly data: string;
   readonly model: string;
+  readonly loss: string;
   readonly backend: string;
   readonly samples: Session["samples"];
   readonly inputSize: number;
@@ -93,6 +94,7 @@ export function makePlan(trainer: Planned, session: Session): Plan {
     name: config.name,
     data: config.data.name,
     model: config.model.name,
+    loss: config.loss.name,
     backend: session.backend.name,
     samples: session.samples,
     inputSize,
@@ -111,7 +113,7 @@ export function makePlan(trainer: Planned, session: Session): Plan {
 }
 
 /** The loop as `plan` prints it: one line per place, with its hook. */
-const loop: readonly (readonly [depth: number, text: string, hook?: HookName])[] = [
+const loopWith = (loss: string): readonly (readonly [depth: number, text: string, hook?: HookName])[] => [
   [0, "which processes train", "resolveGroup"],
   [0, "build the model"],
   [1, "each residual branch", "buildBlock"],
@@ -123,7 +125,7 @@ const loop: readonly (readonly [depth: number, text: string, hook?: HookName])[]
   [1, "each image is read", "resolveCrop"],
   [2, "its pixels", "beforeSample"],
   [1, "each micro-batch", "beforeBatch"],
-  [2, "loss = cross entropy(model(images), targets)", "afterLoss"],
+  [2, `loss = ${loss}(model(images), targets)`, "afterLoss"],
   [2, "gradients", "afterBackward"],
   [2, "step now?", "shouldStep"],
   [1, "each optimizer step", "resolveLearningRate"],
@@ -153,7 +155,7 @@ export function formatPlan(plan: Plan, width = 80): string {
     `backend        ${plan.backend}`,
     "",
     "the loop, with the plugins at each hook, in order",
-    ...loop.map(([depth, text, hook]) => {
+    ...loopWith(plan.loss).map(([depth, text, hook]) => {
       const left = `${"  ".repeat(depth + 1)}${text}`;
       const taps = plan.taps.filter((tap) => tap.hook === hook).map(tapText);
       const right = hook === undefined ? "" : taps.length > 0 ? `${hook}: ${taps.join(" → ")}` : hook;
@@ -206,4 +208,4 @@ export function bytes(count: number): string {
 }
 
 /** Hooks in the printed loop; a test compares them with all hooks. */
-export const shownHooks: ReadonlySet<HookName> = new Set(loop.flatMap(([, , hook]) => (hook ? [hook] : [])));
+export const shownHooks: ReadonlySet<HookName> = new Set(loopWith("").flatMap(([, , hook]) => (hook ? [hook] : [])));

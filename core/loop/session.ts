@@ -10,7 +10,7 @@ import { loadData } from "../data/load.js";
 import { createLoader, type Loader } from "../data/loader.js";
 import { TrainerError } from "../errors.js";
 import { alone, type Group } from "../group/group.js";
-import { monitorName } from "../monitor.js";
+import { mustHaveValidation } from "../monitor.js";
 import {
   forward,
   initialWeights,
@@ -102,12 +102,7 @@ export async function createSession(
   const train = split.validation.length === 0 ? available : subset(available, split.train);
   const held = split.validation.length > 0 ? subset(available, split.validation) : undefined;
   const { metric } = config.monitor;
-  if (!held && metric !== "loss" && metric !== "train-loss") {
-    throw new TrainerError(
-      "ERR_OPTION",
-      `monitor watches the ${monitorName(metric)}, and the run has no validation images. Set holdout above 0, or monitor: "train-loss".`,
-    );
-  }
+  if (metric !== "loss") mustHaveValidation("monitor", metric, split.validation, "monitor"); // the loss is the default
   const test = data.test && limitTest !== undefined ? limit(data.test, limitTest, seed) : data.test;
 
   const dropLast = leavesOneValue(model.layer, inputSize, train.length, batchSize, group.size);

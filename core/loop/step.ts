@@ -9,6 +9,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Capture } from "../backend/graph/capture.js";
 import type { Compute, Draw, Reject, Tensors } from "../backend/graph/recorder.js";
+import type { Split } from "../data/dataset.js";
 import type { RawBatch } from "../data/loader.js";
 import { TrainerError } from "../errors.js";
 import type { Group } from "../group/group.js";
@@ -59,6 +60,8 @@ export interface StepContext {
   capture: Capture;
   /** The processes that share a step's images. */
   group: Group;
+  /** What a report of a failed step names: the training images, and where in them those trained on are. */
+  images: { readonly split: Pick<Split, "describe" | "file">; readonly indices: ArrayLike<number> };
 }
 
 export interface StepResult {
@@ -126,6 +129,8 @@ export function runStep(
     const random = (path: string, shape: number[]): tf.Tensor => uniform(context.seed, path, at.microBatch, shape, raw);
     const mustBeFinite = (what: string, value: number, gradients?: Gradients): void => {
       if (Number.isFinite(value)) return;
+      const { split, indices } = context.images;
+      const samples = Array.from(raw.whole.indices, (place) => indices[place]!);
       throw new DivergedError({
         what,
         value,
@@ -134,7 +139,8 @@ export function runStep(
         step: at.progress.step,
         microBatch: at.microBatch,
         learningRate: hooks.resolveLearningRate(context.learningRate, at.progress),
-        samples: [...raw.whole.indices],
+        samples,
+        images: samples.map((sample) => split.file?.(sample).name ?? split.describe(sample)),
       });
     };
 

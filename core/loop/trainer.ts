@@ -301,6 +301,7 @@ export class Trainer {
       afterStepTaps: hooks.afterStepTaps(),
       capture: session.capture,
       group: session.group,
+      images: { split: session.data.train, indices: session.trainIndices },
       rules: session.rules,
       loss: config.loss,
       learningRate: config.learningRate * position.rateFactor,

@@ -19,7 +19,7 @@ export interface Batch {
   readonly targets: tf.Tensor2D;
   /** True class of each image, untouched by mixing. */
   readonly labels: Int32Array;
-  /** Place of each image in the training split. */
+  /** Place of each image among those trained on: `trainIndices` of `onFitStart` has its index in `data.train`. */
   readonly indices: Int32Array;
   /**
    * Tensors of plugins, by names such as "distill/targets": made in `beforeBatch` and used in `afterLoss`, where a step that

@@ -8,6 +8,7 @@ import {
   type Monitor,
   monitored,
   monitorOf,
+  mustHaveValidation,
   type RunConfig,
 } from "../../core/index.js";
 import { type Cycles, exhausted, fresh, next, type Patience } from "./patience.js";
@@ -47,11 +48,7 @@ export const earlyStopping = definePlugin({
   summary: "Stops when validation no longer improves, and restores the best weights",
   options,
   check({ patience, ...given }, config) {
-    const { metric } = watched(given, config);
-    if (metric !== "train-loss" && config.holdout === 0) {
-      const text = `early-stopping watches validation ${metric}, but holdout is 0. Set holdout, or metric: "train-loss".`;
-      return [{ level: "error", text }];
-    }
+    watched(given, config); // refuses an unknown metric
     if (!cyclesOf(config)) return [];
     const text =
       "early-stopping counts epochs only in the second half of each cycle of cosine-restarts, and a restart resets " +
@@ -71,7 +68,10 @@ export const earlyStopping = definePlugin({
       best = weights;
     };
 
-    hooks.onFitStart.tap((started) => void (run = started));
+    hooks.onFitStart.tap((started) => {
+      mustHaveValidation("early-stopping", metric, started.validationIndices);
+      run = started;
+    });
     // Last: judges and stores the weights that the evaluation really used, which may be averaged.
     hooks.beforeEvaluate.tap({ stage: "last" }, (evaluation) => {
       if (evaluation.purpose === "validation") evaluated = evaluation;

@@ -1,6 +1,6 @@
 /** Plateau schedule: lowers the learning rate when a metric no longer improves. Part of a checkpoint, so it resumes. */
 import { z } from "zod";
-import { definePlugin, monitored, monitorOf } from "../../core/index.js";
+import { definePlugin, monitored, monitorOf, mustHaveValidation } from "../../core/index.js";
 
 const options = z.strictObject({
   metric: z
@@ -47,14 +47,10 @@ export const plateau = definePlugin({
   summary: "Lowers the learning rate when a metric no longer improves",
   options,
   slot: "schedule",
-  check({ metric }, { metrics, holdout }) {
+  check({ metric }, { metrics }) {
     const names = ["loss", "top1", "top5", "train-loss", ...metrics.map(({ name }) => name)];
-    if (!names.includes(metric)) {
-      const text = `plateau watches "${metric}", which no evaluation has. Known: ${names.join(", ")}.`;
-      return [{ level: "error", text }];
-    }
-    if (metric === "train-loss" || holdout > 0) return [];
-    const text = `plateau watches validation ${metric}, but holdout is 0. Set holdout, or metric: "train-loss".`;
+    if (names.includes(metric)) return [];
+    const text = `plateau watches "${metric}", which no evaluation has. Known: ${names.join(", ")}.`;
     return [{ level: "error", text }];
   },
   apply(given, { hooks, config }) {
@@ -64,6 +60,7 @@ export const plateau = definePlugin({
       rising: monitorOf({ metric, direction }, config.metrics, "plateau").direction === "higher",
     };
     let state = noPlateau;
+    hooks.onFitStart.tap(({ validationIndices }) => mustHaveValidation("plateau", metric, validationIndices));
     hooks.onEpochEnd.tap((summary) => {
       const value = monitored(summary, metric);
       if (value !== undefined) state = observed(state, value, rule);

@@ -2,6 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
+import { readMetrics } from "../../run/metrics.js";
 import { trainer, workplace } from "../support/run-cli.js";
 
 workplace();
@@ -75,4 +76,27 @@ it("of a step of several micro-batches shows all of them, from a checkpoint betw
       .map(({ microBatch }: { microBatch: number }) => microBatch);
   expect(of("afterBackward")).toEqual([8, 9, 10, 11]);
   expect(of("resolveLearningRate")).toEqual([11]);
+});
+
+it("of a step that diverged names its images", async () => {
+  writeFileSync(
+    "cliff.config.mts",
+    `import { definePlugin, tf, z } from "fitloop";
+    import { shapes } from "fitloop/data";
+    import { resnet9 } from "fitloop/models";
+    import { microConfig } from "fitloop/testing";
+    const cliff = definePlugin({
+      name: "cliff", summary: "", options: z.strictObject({}),
+      apply: (_, { hooks }) => void hooks.afterLoss.tap((loss, { step }) => (step === 3 ? tf.mul(loss, NaN) : loss)),
+    });
+    export default microConfig({ model: resnet9({ width: 4 }), plugins: [cliff()] });`,
+  );
+  expect(await trainer("--config", "cliff.config.mts", "--out", "cliff", "--quiet")).toMatchObject({ code: 76 });
+  const { step, samples, images } = readMetrics("cliff/metrics.jsonl").lines.find(({ event }) => event === "diverged")!;
+  const { code, stdout } = await trainer("replay", "cliff", "--step", `${(step as number) + 1}`);
+  expect(code).toBe(0);
+  const [[sample], [image]] = [samples as number[], images as string[]];
+  expect(stdout).toContain(
+    `images of the micro-batch, with their indices in the training data: ${image} (${sample}), `,
+  );
 });

@@ -38,6 +38,7 @@ it("fitloop exports this and no more", () => {
       "monitorOf",
       "monitored",
       "muon",
+      "mustHaveValidation",
       "namedParameters",
       "needsEpochs",
       "normalisationNote",

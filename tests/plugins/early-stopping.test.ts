@@ -5,6 +5,7 @@ import { epochEnd, fitWeights, microConfig, mountPlugin, progressAt, weightsHash
 import { cosineRestarts } from "../../plugins/cosine-restarts/index.js";
 import { earlyStopping } from "../../plugins/early-stopping/index.js";
 import { type Cycles, exhausted, fresh, next, type Rule } from "../../plugins/early-stopping/patience.js";
+import { withValidation } from "../support/with-validation.js";
 
 beforeAll(async () => void (await loadBackend()));
 
@@ -176,10 +177,16 @@ describe("early-stopping", () => {
     expect(summary.validation?.source).toBe(summary.test?.source);
   });
 
-  it("says how it counts beside restarts, and refuses a figure that the run does not have", () => {
+  it("says how it counts beside restarts, and refuses a figure that the run does not have", async () => {
     const { hints } = mountPlugin(earlyStopping(), { config: { epochs: 30, plugins: [cosineRestarts()] } });
     expect(hints).toEqual([expect.stringMatching(/second half of each cycle.*no cycle under 10 epochs/)]);
-    expect(() => mountPlugin(earlyStopping(), { config: { holdout: 0 } })).toThrow('metric: "train-loss"');
-    expect(() => mountPlugin(earlyStopping({ metric: "train-loss" }), { config: { holdout: 0 } })).not.toThrow();
+    expect(() => mountPlugin(earlyStopping({ metric: "los" }))).toThrow('early-stopping watches "los"');
+    const fit = (metric: string | undefined, data = microConfig().data) =>
+      fitWeights(microConfig({ data, epochs: 1, holdout: 0, plugins: [earlyStopping({ metric })] }));
+    await expect(fit(undefined)).rejects.toThrow(
+      'early-stopping watches the validation loss, and the run has no validation images. Set holdout above 0, or metric: "train-loss".',
+    );
+    await fit("train-loss");
+    await fit(undefined, withValidation());
   });
 });

@@ -3,6 +3,7 @@ import { loadBackend, type Plugin } from "../../core/index.js";
 import { fitWeights, microConfig, mountPlugin } from "../../core/testing/index.js";
 import { noPlateau, observed, plateau } from "../../plugins/plateau/index.js";
 import { expectRates, golden } from "../support/golden-schedules.js";
+import { withValidation } from "../support/with-validation.js";
 
 const { peak } = golden;
 
@@ -31,11 +32,16 @@ describe("plateau", () => {
     expect(seen).toEqual([0.01, 0.01, 0.01, 0.005, 0.005, 0.0025]);
   });
 
-  it("refuses a metric that nothing has, and validation where there is none", () => {
+  it("refuses a metric that nothing has, and validation where there is none", async () => {
     expect(() => mountPlugin(plateau({ metric: "los" }), { config: { holdout: 0.1 } })).toThrow(
       'plateau watches "los"',
     );
-    expect(() => mountPlugin(plateau(), { config: { holdout: 0 } })).toThrow("but holdout is 0. Set holdout");
-    expect(() => mountPlugin(plateau({ metric: "train-loss" }), { config: { holdout: 0 } })).not.toThrow();
+    const fit = (metric: string, data = microConfig().data) =>
+      fitWeights(microConfig({ data, epochs: 1, holdout: 0, plugins: [plateau({ metric })] }));
+    await expect(fit("loss")).rejects.toThrow(
+      'plateau watches the validation loss, and the run has no validation images. Set holdout above 0, or metric: "train-loss".',
+    );
+    await fit("train-loss");
+    await fit("loss", withValidation());
   });
 });

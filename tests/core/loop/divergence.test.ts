@@ -1,6 +1,7 @@
 /** R17: a step whose numbers are not finite is found in that step and never applied; and what a run may do then. */
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
+import type { Data } from "../../../core/data/dataset.js";
 import { shapes } from "../../../core/data/index.js";
 import { type Gradients, loadBackend, type Plugin, Trainer, type TrainerConfig } from "../../../core/index.js";
 import type { Divergence } from "../../../core/loop/divergence.js";
@@ -110,6 +111,29 @@ describe("halt, the default", () => {
     expect(diverged[0]).toMatchObject({ what, epoch: 1, step: 3, microBatch: 3, learningRate: 0.05 });
     expect(diverged[0]!.samples.length).toBe(6);
     expect(Number.isFinite(diverged[0]!.value)).toBe(false);
+  });
+
+  it("names the images of the micro-batch, with their indices in the training data", async () => {
+    let seen: { labels: number[]; images: string[] } | undefined;
+    const look: Plugin = {
+      name: "look",
+      options: {},
+      apply({ hooks }) {
+        let data: Data;
+        let trained: Int32Array;
+        hooks.onFitStart.tap((fit) => void ({ data, trainIndices: trained } = fit));
+        hooks.beforeBatch.tap((batch) => {
+          const indices = Array.from(batch.indices, (place) => trained[place]!);
+          const images = indices.map((index) => data.train.describe(index));
+          seen = { labels: indices.map((index) => data.train.labels[index]!), images };
+          expect(seen.labels).toEqual([...batch.labels]);
+          return batch;
+        });
+      },
+    };
+    const { diverged, error } = await outcome({ holdout: 0.4, plugins: [look, fault("loss", Number.NaN, [0])] });
+    expect(diverged[0]!.images).toEqual(seen!.images);
+    expect(error!.message).toContain(`${seen!.images[0]} (${diverged[0]!.samples[0]}), `);
   });
 
   it.each([

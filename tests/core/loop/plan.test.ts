@@ -1,7 +1,7 @@
 /** The plan of a run: figures that are right, and a image of the loop that leaves no hook out. */
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { adamw, hookNames, loadBackend, Trainer, type TrainerConfig } from "../../../core/index.js";
+import { adamw, hookNames, loadBackend, losses, Trainer, type TrainerConfig } from "../../../core/index.js";
 import { bytes, formatPlan, makePlan, type Plan, scaled, shownHooks } from "../../../core/loop/plan.js";
 import { resnet18 } from "../../../core/models/index.js";
 import { microConfig } from "../../../core/testing/index.js";
@@ -42,6 +42,10 @@ describe("a plan", () => {
       microConfig({ batchSize: 4, plugins: [gradientAccumulation({ factor: 2 })] }),
     ).fit();
     expect(summary.steps).toBe(accumulated.totalSteps);
+  });
+
+  it("names the loss of the config", async () => {
+    expect(formatPlan(await planOf({ loss: losses.focal() }))).toContain("loss = focal(model(images), targets)");
   });
 
   it("counts parameters and multiply-adds: the published figures of ResNet-18 with a CIFAR stem", async () => {

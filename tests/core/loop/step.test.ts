@@ -66,6 +66,7 @@ function prepared(
       afterStepTaps: hooks.afterStepTaps(),
       capture: eager,
       group: alone,
+      images: { split: { describe: (index) => `image ${index}` }, indices: [5, 6, 7, 8] },
     },
     state: initialState(initialWeights(model.layer, 1), updateRules(model, optimizer)),
   };
@@ -150,7 +151,7 @@ describe("a step that fails leaves state and memory as they were", () => {
         { microBatch: 41, progress },
       ),
     ).toThrow(
-      /^The loss is NaN in epoch 3, step 42\. The step was not applied\. .*: the images\. The learning rate was 0\.1; indices of the images in the training split: 0, 1, 2, 3\. Lower the learning rate/,
+      /^The loss is NaN in epoch 3, step 42\. The step was not applied\. .*: the images\. The learning rate was 0\.1; images, with their indices in the training data: image 5 \(5\), image 6 \(6\), image 7 \(7\), image 8 \(8\)\. Lower the learning rate/,
     );
     dispose(state);
   });

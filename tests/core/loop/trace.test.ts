@@ -114,6 +114,7 @@ describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
         afterStepTaps: hooks.afterStepTaps(),
         capture,
         group: alone,
+        images: { split: { describe: String }, indices: [] },
       };
       const indices = Int32Array.from({ length: size }, (_, index) => index);
       const { loss } = runStep(
