@@ -1,6 +1,7 @@
 /** A config with something changed. Every function returns a new config and leaves the given one as it was. */
 import { TrainerError } from "../errors.js";
 import type { Plugin } from "../loop/plugin.js";
+import { losses } from "../nn/losses.js";
 import { type Optimizer, sgd } from "../nn/optimizers.js";
 import { optimizers } from "../nn/optimizers-by-name.js";
 import { suggestion } from "../options.js";
@@ -12,7 +13,7 @@ import type { TrainerConfig } from "./config.js";
  * and values, as those of any config.
  *
  * @param path a field (`["epochs"]`; an optimizer by its name), or a part and its option (`["model", "width"]`, `["plugins", "cutmix", "alpha"]`). Items of
- *   a list go by their place from 0, plugins by name or place.
+ *   a list go by their place from 0, metrics and plugins by name or place.
  * @throws TrainerError ERR_OPTION or ERR_UNKNOWN_NAME for a part that has no such options to set
  */
 export function setOption(config: TrainerConfig, path: readonly string[], value: unknown): TrainerConfig {
@@ -24,16 +25,12 @@ export function setOption(config: TrainerConfig, path: readonly string[], value:
     case "optimizer":
       if (rest.length === 0 && typeof value === "string") return { ...config, optimizer: optimizerByName(value) };
       return { ...config, optimizer: withOption(field, config.optimizer ?? sgd(), rest, value) };
-    case "plugins": {
-      const [name = "", ...option] = rest;
-      const plugins = config.plugins ?? [];
-      const place = plugins.findIndex((plugin, at) => plugin.name === name || String(at) === name);
-      if (place === -1) throw unknownPlugin(plugins, name);
-      return {
-        ...config,
-        plugins: plugins.with(place, withOption(`plugins.${name}`, plugins[place]!, option, value)),
-      };
-    }
+    case "loss":
+      return { ...config, loss: withOption(field, config.loss ?? losses.crossEntropy(), rest, value) };
+    case "metrics":
+      return { ...config, metrics: inList(field, config.metrics, rest, value) };
+    case "plugins":
+      return { ...config, plugins: inList(field, config.plugins, rest, value) };
     default:
       return setIn(config, path, value) as TrainerConfig;
   }
@@ -90,10 +87,25 @@ export function replacePlugin(config: TrainerConfig, name: string, ...others: re
   return { ...config, plugins: plugins.flatMap((plugin) => (plugin.name === name ? others : [plugin])) };
 }
 
-function unknownPlugin(plugins: readonly { readonly name: string }[], name: string): TrainerError {
-  const names = plugins.map((plugin) => plugin.name);
+/** A list of parts with an option of one set. */
+function inList<P extends { readonly name: string }>(
+  field: "metrics" | "plugins",
+  parts: readonly Given<P>[] = [],
+  [name = "", ...option]: readonly string[],
+  value: unknown,
+): Given<P>[] {
+  const place = parts.findIndex((part, at) => part.name === name || String(at) === name);
+  if (place === -1) throw unknownPart(field === "metrics" ? "metric" : "plugin", parts, name);
+  return parts.with(place, withOption(`${field}.${name}`, parts[place]!, option, value));
+}
+
+const unknownPlugin = (plugins: readonly { readonly name: string }[], name: string): TrainerError =>
+  unknownPart("plugin", plugins, name);
+
+function unknownPart(kind: string, parts: readonly { readonly name: string }[], name: string): TrainerError {
+  const names = parts.map((part) => part.name);
   const known = names.length === 0 ? " (it has none)" : suggestion(name, names);
-  return new TrainerError("ERR_UNKNOWN_NAME", `The config has no plugin "${name}"${known}.`);
+  return new TrainerError("ERR_UNKNOWN_NAME", `The config has no ${kind} "${name}"${known}.`);
 }
 
 /** A factory's part with an option set; a part written by hand has no options that anyone reads. */

@@ -1,12 +1,19 @@
 /** A config changed by paths, as `--set` does: new configs, checked like any other. */
 import { describe, expect, it } from "vitest";
+import { z } from "zod";
 import { addPlugin, parseSetting, replacePlugin, setOption } from "../../../core/config/change.js";
 import { resolveConfig } from "../../../core/config/config.js";
 import { imageFolder } from "../../../core/data/index.js";
-import type { TrainerConfig } from "../../../core/index.js";
+import { losses, type Metric, sgd, type TrainerConfig } from "../../../core/index.js";
 import { resnet18 } from "../../../core/models/index.js";
+import { makePart, partFactory } from "../../../core/parts.js";
 import { microConfig } from "../../../core/testing/index.js";
 import { cutmix, labelSmoothing, mixup, multiStep } from "../../../plugins/index.js";
+
+const fBeta = partFactory("metric", "f-beta", z.strictObject({ beta: z.number().default(1) }), (options): Metric => {
+  return { name: "f-beta", options, better: "higher", compute: () => options.beta };
+});
+const [fBetaMade, sgdMade] = [makePart(fBeta()), makePart(sgd())];
 
 const base = (): TrainerConfig => ({
   ...microConfig({ model: resnet18({ width: 8 }), plugins: [labelSmoothing(), cutmix({ alpha: 1 })] }),
@@ -94,12 +101,45 @@ describe("setting", () => {
     expect("polluted" in {}).toBe(false);
   });
 
-  it("an option of a part that is written by hand is refused: nobody would read it", () => {
-    const plugin = { name: "mine", options: { a: 1 }, apply: () => undefined };
-    expect(() => setOption(microConfig({ plugins: [plugin] }), ["plugins", "mine", "a"], 2)).toThrow(
-      '"plugins.mine.a" cannot be set: "mine" is written by hand. Change it in the config.',
-    );
-  });
+  const own = { compute: () => 0 as never, load: () => 0 as never, build: () => 0 as never, update: () => 0 as never };
+  it.each<
+    [place: string, option: string, value: number, change: Partial<TrainerConfig>, other: Partial<TrainerConfig>]
+  >([
+    ["data", "train", 40, {}, { data: { ...own, name: "mine", options: { train: 1 } } }],
+    ["model", "width", 4, {}, { model: { ...own, name: "mine", options: { width: 1 } } }],
+    ["optimizer", "momentum", 0.5, {}, { optimizer: { ...sgdMade, name: "mine", options: { momentum: 1 } } }],
+    ["loss", "gamma", 1, { loss: losses.focal() }, { loss: { ...own, name: "mine", options: { gamma: 1 } } }],
+    ["metrics.0", "beta", 2, { metrics: [fBeta()] }, { metrics: [{ ...fBetaMade, options: { beta: 1 } }] }],
+    ["metrics.f-beta", "beta", 2, { metrics: [fBeta()] }, { metrics: [{ ...fBetaMade, options: { beta: 1 } }] }],
+    [
+      "plugins.cutmix",
+      "alpha",
+      0.2,
+      {},
+      { plugins: [{ name: "cutmix", options: { alpha: 1 }, apply: () => undefined }] },
+    ],
+  ])(
+    "%s: an option of a factory's part; not an unknown one, nor one of a part written by hand",
+    (place, option, value, change, other) => {
+      const path = place.split(".");
+      const part = (config: ReturnType<typeof resolveConfig>) => {
+        const found = config[path[0] as "loss"] as unknown;
+        const list = found as { name: string; options: Record<string, unknown> }[];
+        return (Array.isArray(found) ? list.find(({ name }, at) => [name, String(at)].includes(path[1]!)) : found) as {
+          options: Record<string, unknown>;
+        };
+      };
+      const config = { ...base(), ...change };
+      expect(part(resolveConfig(setOption(config, [...path, option], value))).options[option]).toBe(value);
+      expect(() => resolveConfig(setOption(config, [...path, `${option}s`], value))).toThrow(
+        `unknown option "${option}s" (did you mean "${option}"?)`,
+      );
+      expect(() => setOption(config, path, "other")).toThrow(/cannot be set: ".*" is a part|Unknown optimizer/);
+      expect(() => setOption({ ...base(), ...other }, [...path, option], value)).toThrow(
+        /^".*" cannot be set: ".*" is written by hand\. Change it in the config\.$/,
+      );
+    },
+  );
 });
 
 describe("plugins", () => {
