@@ -17,6 +17,7 @@ import { parseArgs } from "node:util";
 import * as tf from "@tensorflow/tfjs-core";
 import { loadBackend } from "../core/backend/index.js";
 import type { Image, Split } from "../core/data/dataset.js";
+import { spread } from "../core/data/holdout.js";
 import { writeAll } from "../core/files.js";
 import * as ops from "../core/nn/ops.js";
 import { withoutZeroChannels } from "../core/trace/channels.js";
@@ -51,11 +52,6 @@ const graph = withoutZeroChannels(withNormalising(simplify(trace(model.layer, we
 const { data, trainIndices } = await trainer.prepare(() => {});
 const test = data.test as Split;
 
-/** So many of a list, spread evenly. */
-const spread = (from: ArrayLike<number>, most: number): number[] => {
-  const count = Math.min(most, from.length);
-  return Array.from({ length: count }, (_, at) => from[Math.floor((at * from.length) / count)]!);
-};
 function* batches(images: readonly Image[]): Generator<tf.Tensor> {
   const atOnce = size > 112 ? 8 : 32;
   for (let from = 0; from < images.length; from += atOnce) {
@@ -79,10 +75,7 @@ const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 const sameAs = (found: readonly number[], wanted: ArrayLike<number>): number =>
   found.filter((each, at) => each === wanted[at]).length / found.length;
 
-const places = spread(
-  [...test.labels].map((_, at) => at),
-  whole("images", values.images),
-);
+const places = spread(Int32Array.from(test.labels.keys()), whole("images", values.images));
 const images = await test.read(places);
 const labels = Int32Array.from(places, (place) => test.labels[place]!);
 if (values.python) {

@@ -11,12 +11,11 @@ import { allOf, type Explained, heatMaps, type ImageSet } from "../core/interpre
 import { gridScore, type PointingScore, pointingScore } from "../core/interpret/pointing-scores.js";
 import type { Session } from "../core/loop/session.js";
 import { weightsFromSafetensors } from "../core/nn/weights-file.js";
-import { suggestion } from "../core/options.js";
 import { makePart } from "../core/parts.js";
 import { createGallery, type Gallery } from "../report/gallery.js";
 import { mustHoldNoLinks } from "../run/folder.js";
 import { toJson } from "../run/json.js";
-import { openFolder, openRun } from "../run/open.js";
+import { classNumber, openFolder, openRun } from "../run/open.js";
 import { checkRunData } from "../run/record-files.js";
 import { imageFiles } from "./images.js";
 import { whole } from "./options.js";
@@ -125,13 +124,6 @@ function formatted({ folder, drawn, page, gallery, pointing, grid }: Result): st
   ].join("\n");
 }
 
-function classNumber(classes: readonly string[], name: string | undefined): number | undefined {
-  if (name === undefined) return undefined;
-  const at = classes.indexOf(name);
-  if (at >= 0) return at;
-  throw new TrainerError("ERR_UNKNOWN_NAME", `The run has no class "${name}"${suggestion(name, classes)}.`);
-}
-
 const fileName = (...parts: string[]): string => `${parts.join("-").replaceAll(/[^\w.-]+/g, "-")}.png`;
 
 async function ofFiles(
@@ -173,7 +165,7 @@ async function ofData(path: string, folder: string, options: GradCamCommand): Pr
   const gallery = createGallery(folder);
   const drawn = await drawSome(images, explained, gallery, {
     count: options.images ?? 16,
-    wanted: classNumber(data.classes, options.class),
+    wanted: options.class === undefined ? undefined : classNumber(data.classes, options.class),
   });
   const wide = await wideScenes(trainer.config.data);
   const scored = wide ? allOf(wide.test!) : images;

@@ -3,6 +3,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { TrainerError } from "../core/errors.js";
+import { short } from "../core/format.js";
 import {
   createSmoothing,
   explodes,
@@ -131,8 +132,6 @@ async function lrFind({ from, to, steps, out, ...options }: LrFindOptions): Prom
       [described(points, suggestion), "", problem ?? rateTable(suggestion!), ...(file ? ["", file] : [])].join("\n"),
     );
 }
-
-const short = (value: number): string => String(Number(value.toPrecision(3)));
 
 function sentenceOf({ problem, lowest, needed }: RateProblem, steps: number): string {
   if (problem === "short")

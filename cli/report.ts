@@ -5,7 +5,7 @@ import { dirname, resolve } from "node:path";
 import type { Command } from "commander";
 import { TrainerError } from "../core/errors.js";
 import { makeFolders, writeFileAtomic } from "../core/files.js";
-import { percent } from "../core/format.js";
+import { percent, short } from "../core/format.js";
 import { comparePage } from "../report/compare-page.js";
 import { type Compared, comparedIn, figureOf, groupsOf, leftOut, unfinishedIn } from "../report/groups.js";
 import { pageHtml } from "../report/html.js";
@@ -94,7 +94,7 @@ function compare(given: string[], { out, force, json }: { out: string; force?: b
     return;
   }
   const shown = ({ format }: Compared, value: number): string =>
-    format === "percent" ? percent(value) : String(Number(value.toPrecision(4)));
+    format === "percent" ? percent(value) : short(value, 4);
   const rows = groups.map((group) => [
     group.name,
     ...figures.map((figure) => {

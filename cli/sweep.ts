@@ -5,7 +5,7 @@ import { parseSetting, setOption } from "../core/config/change.js";
 import type { TrainerConfig } from "../core/config/config.js";
 import { TrainerError } from "../core/errors.js";
 import { makeFolders, writeFileAtomic } from "../core/files.js";
-import { percent } from "../core/format.js";
+import { percent, short } from "../core/format.js";
 import { stream } from "../core/rng.js";
 import { comparePage } from "../report/compare-page.js";
 import { pageHtml } from "../report/html.js";
@@ -76,7 +76,7 @@ export function rangeOf(text: string): Range | undefined {
     throw new TrainerError("ERR_OPTION", `--set ${text}: expected ${kind}(a,b) with ${wanted}, got (${inside}).`);
   }
   const value = (share: number): number => (kind === "log" ? low * (high / low) ** share : low + (high - low) * share);
-  return { key, at: (share) => String(Number(value(share).toPrecision(4))) };
+  return { key, at: (share) => short(value(share), 4) };
 }
 
 export interface SweepTrial extends Trial {

@@ -3,6 +3,9 @@
 /** 0.583 -> `58.3 %`. */
 export const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 
+/** To so many significant digits, without zeros at the end: 0.012. */
+export const short = (value: number, digits = 3): string => String(Number(value.toPrecision(digits)));
+
 /** Bytes: `274 MB`, `1.2 GB`. */
 export const megabytes = (bytes: number): string =>
   bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;

@@ -11,7 +11,7 @@ export {
   type TrainerConfig,
 } from "./config/config.js";
 export type { Data, DataSource, Image, Sample, Split } from "./data/dataset.js";
-export { spread, subset } from "./data/holdout.js";
+export { placesByClass, spread, subset } from "./data/holdout.js";
 export { createLoader, type Loader, type LoaderOptions, type RawBatch } from "./data/loader.js";
 export { type ErrorCode, exitCodes, TrainerError } from "./errors.js";
 export { alone, type Group } from "./group/group.js";

@@ -1,6 +1,7 @@
 /** Figures of an evaluation: one rule for top-1, and metrics that a config names. */
 import { z } from "zod";
 import { partFactory } from "./parts.js";
+import { mean } from "./statistics.js";
 
 /** Raw results of an evaluation, in the order of the split. */
 export interface Outputs {
@@ -78,8 +79,6 @@ function countsOf({ probabilities, labels }: Outputs, classes: number): ClassCou
     correct: correct[label]!,
   }));
 }
-
-const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 const none = z.strictObject({});
 const metric = (name: string, compute: Metric["compute"]) =>

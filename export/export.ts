@@ -5,6 +5,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { ClassifierFile } from "../browser/classifier.js";
 import { loadBackend } from "../core/backend/index.js";
 import type { Image } from "../core/data/dataset.js";
+import { spread } from "../core/data/holdout.js";
 import { TrainerError } from "../core/errors.js";
 import { type Content, writeFileAtomic } from "../core/files.js";
 import { wilson } from "../core/interpret/wilson.js";
@@ -330,10 +331,6 @@ async function quantizeGraph(
 ): Promise<{ precision: Precision; comparison: Comparison }> {
   const kept = valuesOfLayers(graph, keepFloat);
   const { data, trainIndices, validationIndices } = await trainer.prepare(log);
-  const spread = (indices: Int32Array, most: number): number[] => {
-    const taken = Math.min(most, indices.length);
-    return Array.from({ length: taken }, (_, at) => indices[Math.floor((at * indices.length) / taken)]!);
-  };
   const seen = await data.train.read(spread(trainIndices, count));
   const trained = rangesOfTraining(graph, weights, temperature);
   if (trained) log("The ranges are those of training (plugin quantize-aware).");

@@ -3,6 +3,7 @@
  * biases int32. real = scale · (q - zero), q in [-128, 127].
  */
 import * as tf from "@tensorflow/tfjs-core";
+import { roundHalfEven } from "../core/round.js";
 import { type Constant, type Graph, inputsOf, type Node, withInputs } from "../core/trace/graph.js";
 import { interpret } from "../core/trace/interpret.js";
 
@@ -147,11 +148,6 @@ export function quantizeWeights({ data }: Constant, bias: Float64Array, inputSca
     scales,
     bias: Int32Array.from(bias, (each, channel) => Math.round(each / (inputScale * scales[channel]!))),
   };
-}
-
-function roundHalfEven(x: number): number {
-  const rounded = Math.round(x);
-  return Math.abs(x % 1) === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
 }
 
 /** The graph with its weights rounded to int8: what the simulation runs. Kept layers stay as they are. */

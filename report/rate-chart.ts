@@ -1,4 +1,5 @@
 /** The curve of a learning rate range test as an SVG image. */
+import { short } from "../core/format.js";
 import { type RatePoint, type RateSuggestion, smoothed } from "../core/interpret/rate-range.js";
 
 const [width, height] = [720, 420];
@@ -6,7 +7,6 @@ const frame = { left: 64, right: 16, top: 40, bottom: 56 };
 const [plotWidth, plotHeight] = [width - frame.left - frame.right, height - frame.top - frame.bottom];
 
 const escaped = (text: string): string => text.replaceAll(/[&<>]/g, (sign) => `&#${sign.charCodeAt(0)};`);
-const short = (value: number): string => String(Number(value.toPrecision(3)));
 
 /**
  * Draws every loss as a dot, the smoothed loss as a line, and the suggested rates as vertical lines. The rate has a

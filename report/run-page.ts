@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 import { homedir } from "node:os";
 import { basename } from "node:path";
-import { counted, percent } from "../core/format.js";
+import { counted, duration, percent, short } from "../core/format.js";
 import { heatColours } from "../core/interpret/overlay.js";
 import type { EpochRecord, MetricsRecord, SummaryRecord } from "../core/loop/events.js";
 import { improves, type Monitor, monitored, monitorName } from "../core/monitor.js";
@@ -194,12 +194,7 @@ function tiles({ summary, history, record }: RunParts): Block[] {
     ...(best && history.epochs.length > 1
       ? tile("Best epoch", "integer", best.epoch + 1, `${monitorName(best.metric)} ${shown(best.metric, best.value)}`)
       : []),
-    ...tile(
-      "Validation loss",
-      "number",
-      validation?.loss,
-      train && `training ${Number(Number(train.loss).toPrecision(4))}`,
-    ),
+    ...tile("Validation loss", "number", validation?.loss, train && `training ${short(Number(train.loss), 4)}`),
     ...tile(
       "Training time",
       "text",
@@ -220,11 +215,11 @@ function tiles({ summary, history, record }: RunParts): Block[] {
 /** 3.38 M, 176 k, 940. */
 function compact(count: number): string {
   const [size, unit] = count >= 1e6 ? [1e6, " M"] : count >= 1e4 ? [1e3, " k"] : [1, ""];
-  return `${Number((count / size).toPrecision(size === 1 ? 4 : 3))}${unit}`;
+  return `${short(count / size, size === 1 ? 4 : 3)}${unit}`;
 }
 
 const shown = (metric: string, value: number): string =>
-  metric === "top1" || metric === "top5" ? percent(value) : String(Number(value.toPrecision(4)));
+  metric === "top1" || metric === "top5" ? percent(value) : short(value, 4);
 
 /** By the run's monitor; runs of versions without one go by the validation loss. */
 function bestEpoch(
@@ -250,15 +245,6 @@ export function figuresIn(metrics: MetricsRecord | undefined): Record<string, nu
   const isFigure = (value: unknown): value is number | string =>
     typeof value === "number" || (typeof value === "string" && /^(NaN|-?Infinity)$/.test(value));
   return Object.fromEntries(entries.filter((entry): entry is [string, number | string] => isFigure(entry[1])));
-}
-
-/** 3 h 05 min, 4 min 10 s, 27 s. */
-export function duration(seconds: number): string {
-  const whole = Math.round(seconds);
-  if (whole < 60) return `${whole} s`;
-  const [minutes, rest] = [Math.floor(whole / 60), whole % 60];
-  const two = (value: number): string => String(value).padStart(2, "0");
-  return minutes < 60 ? `${minutes} min ${two(rest)} s` : `${Math.floor(minutes / 60)} h ${two(minutes % 60)} min`;
 }
 
 function facts({ record, summary, kept, folder, history }: RunParts): Block {

@@ -247,7 +247,8 @@ export function createRun(files: RunFiles, options: OpenOptions): OpenedRun {
   };
 }
 
-function classNumber(classes: readonly string[], name: string): number {
+/** @throws TrainerError ERR_UNKNOWN_NAME for a class that the run does not have */
+export function classNumber(classes: readonly string[], name: string): number {
   const at = classes.indexOf(name);
   if (at >= 0) return at;
   throw new TrainerError("ERR_UNKNOWN_NAME", `The run has no class "${name}"${suggestion(name, classes)}.`);

@@ -1,7 +1,7 @@
 /** Looking into one step of a run: what each tap made of what it was given, and how large each gradient was. */
 
 import * as tf from "@tensorflow/tfjs-core";
-import { percent } from "../core/format.js";
+import { percent, short } from "../core/format.js";
 import type { HookName, HookSignatures, Hooks, TapOptions } from "../core/loop/hooks.js";
 import type { Plugin } from "../core/loop/plugin.js";
 import type { Batch, Gradients } from "../core/loop/types.js";
@@ -100,11 +100,10 @@ function describe(hook: Watched, before: unknown, after: unknown): string {
 }
 
 const scalar = (value: unknown): number => ((value as tf.Tensor).dataSync() as Float32Array)[0]!;
-const short = (value: number): string => String(Number(value.toPrecision(6)));
 const norm = (tensor: tf.Tensor): number => tf.tidy(() => scalar(tf.norm(tf.cast(tensor, "float32"))));
 
 function numberChange(what: string, before: number, after: number): string {
-  return Object.is(before, after) ? "nothing" : `${what} ${short(before)} -> ${short(after)}`;
+  return Object.is(before, after) ? "nothing" : `${what} ${short(before, 6)} -> ${short(after, 6)}`;
 }
 
 function batchChange(before: Batch, after: Batch): string {
@@ -122,7 +121,7 @@ function tensorChange(what: string, before: tf.Tensor, after: tf.Tensor): string
   const changed = to.reduce((count, value, at) => count + Number(!Object.is(value, from[at])), 0);
   if (changed === 0) return undefined;
   const distance = to.reduce((sum, value, at) => sum + Math.abs(value - from[at]!), 0) / to.length;
-  return `${percent(changed / to.length)} of the ${what} changed, by ${short(distance)} on average`;
+  return `${percent(changed / to.length)} of the ${what} changed, by ${short(distance, 6)} on average`;
 }
 
 function gradientChange(before: Gradients, after: Gradients): string {
@@ -132,5 +131,5 @@ function gradientChange(before: Gradients, after: Gradients): string {
     return was !== gradient && tensorChange("", was, gradient) !== undefined;
   });
   if (changed.length === 0) return "nothing";
-  return `${changed.length} of ${after.size} gradients changed; norm of all ${short(whole(before))} -> ${short(whole(after))}`;
+  return `${changed.length} of ${after.size} gradients changed; norm of all ${short(whole(before), 6)} -> ${short(whole(after), 6)}`;
 }

@@ -189,8 +189,8 @@ function limitedPlaces(labels: ArrayLike<number>, n: number, seed: number): Int3
   return Int32Array.from(chosen).sort();
 }
 
-/** The places of each class that occurs, classes and places in ascending order. */
-function placesByClass(labels: ArrayLike<number>): { label: number; places: number[] }[] {
+/** The places of each class that occurs; classes and places in ascending order. */
+export function placesByClass(labels: ArrayLike<number>): { label: number; places: number[] }[] {
   const byLabel = new Map<number, number[]>();
   for (let place = 0; place < labels.length; place++) {
     const label = labels[place]!;

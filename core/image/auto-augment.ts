@@ -8,6 +8,7 @@
 import type { Image } from "../data/dataset.js";
 import { TrainerError } from "../errors.js";
 import type { Stream } from "../rng.js";
+import { roundHalfEven } from "../round.js";
 import * as color from "./color.js";
 import type { Sampling, Size } from "./geometry.js";
 import * as geometry from "./geometry.js";
@@ -351,10 +352,4 @@ function linspace(start: number, end: number, count: number, index: number): num
   return index < Math.trunc(count / 2)
     ? Math.fround(from + step * index)
     : Math.fround(to - step * (count - 1 - index));
-}
-
-function roundHalfEven(value: number): number {
-  const below = Math.floor(value);
-  const rest = value - below;
-  return rest > 0.5 || (rest === 0.5 && below % 2 === 1) ? below + 1 : below;
 }

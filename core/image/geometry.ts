@@ -5,6 +5,7 @@
  */
 import type { Image, Rectangle, Size } from "../data/dataset.js";
 import { TrainerError } from "../errors.js";
+import { roundHalfEven } from "../round.js";
 
 export type { Rectangle, Size } from "../data/dataset.js";
 
@@ -239,10 +240,7 @@ function gridIndex(a: number, b: number, c: number, x: number, y: number, half: 
   const fromY = f32(f32(f32(b) / half) * y);
   const grid = f32(f32(fromX + fromY) + f32(f32(c) / half));
   if (!(Math.abs(grid) < 2)) return -1; // far outside, where an index may not fit 32 bits
-  const index = f32(f32(f32(grid + 1) * half) - 0.5);
-  const below = Math.floor(index);
-  const rest = index - below;
-  return rest > 0.5 || (rest === 0.5 && below % 2 !== 0) ? below + 1 : below;
+  return roundHalfEven(f32(f32(f32(grid + 1) * half) - 0.5));
 }
 
 /**

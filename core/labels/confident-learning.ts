@@ -3,6 +3,7 @@
  * contradict probabilities that were computed without them. It is what cleanlab's `find_label_issues` does with
  * `filter_by="prune_by_noise_rate"`, and its scores are `get_label_quality_scores`: tests hold both against it.
  */
+import { roundHalfEven } from "../round.js";
 
 export interface LabelledOutputs {
   /** [images, classes] row by row; each row by a model that was not trained on its image. */
@@ -108,18 +109,10 @@ function calibrated(joint: readonly Float64Array[], labels: ArrayLike<number>): 
 
 const sumOf = (values: ArrayLike<number>): number => Array.from(values).reduce((all, value) => all + value, 0);
 
-/** To the nearest even number at a half, as numpy rounds. */
-function halfToEven(value: number): number {
-  const down = Math.floor(value);
-  const rest = value - down;
-  if (rest !== 0.5) return rest < 0.5 ? down : down + 1;
-  return down % 2 === 0 ? down : down + 1;
-}
-
 /** Whole numbers near these, of the same sum: those with the largest error change by one. */
 function rounded(values: Float64Array): Int32Array {
-  const whole = values.map(halfToEven);
-  const total = halfToEven(sumOf(values));
+  const whole = values.map(roundHalfEven);
+  const total = roundHalfEven(sumOf(values));
   for (let missing = total - sumOf(whole); missing !== 0; missing = total - sumOf(whole)) {
     const step = Math.sign(missing);
     const error = (place: number): number => values[place]! - whole[place]!;

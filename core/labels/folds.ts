@@ -1,4 +1,5 @@
 /** Folds for out-of-fold answers: of every image by a model that was trained on the other folds. */
+import { placesByClass } from "../data/holdout.js";
 import { stream } from "../rng.js";
 
 /**
@@ -18,15 +19,9 @@ export function stratifiedFolds(
     if (!firsts.has(content)) firsts.set(content, place);
     return firsts.get(content)!;
   });
-  const byLabel = new Map<number, number[]>();
-  for (let place = 0; place < labels.length; place++) {
-    if (firstOf[place] !== place) continue;
-    const places = byLabel.get(labels[place]!) ?? [];
-    byLabel.set(labels[place]!, places);
-    places.push(place);
-  }
   let next = 0; // across classes, so that folds are of one size
-  for (const [label, places] of [...byLabel].sort(([a], [b]) => a - b)) {
+  for (const { label, places: all } of placesByClass(labels)) {
+    const places = all.filter((place) => firstOf[place] === place);
     for (const at of stream(seed, "labels/folds", label).permutation(places.length))
       folds[places[at]!] = next++ % count;
   }

@@ -4,6 +4,7 @@
  */
 
 import type { ResolvedConfig } from "../config/config.js";
+import { short } from "../format.js";
 import { namedBuffers } from "../nn/layer.js";
 import type { HookSet } from "./hook-set.js";
 import { assumedEpochs, progressAt, type Session } from "./session.js";
@@ -58,10 +59,9 @@ function scalingHint(highest: number, images: number): string[] {
   const rule = (reference.rate * images) / reference.images;
   const times = highest / rule;
   if (times < far && times > 1 / far) return [];
-  const say = (value: number): string => String(Number(value.toPrecision(2)));
-  const distance = times >= 1 ? `${say(times)} times as high as` : `${say(1 / times)} times lower than`;
+  const distance = times >= 1 ? `${short(times, 2)} times as high as` : `${short(1 / times, 2)} times lower than`;
   return [
-    `The highest learning rate, ${say(highest)}, is ${distance} the linear-scaling rule's ${say(rule)} for ` +
+    `The highest learning rate, ${short(highest, 2)}, is ${distance} the linear-scaling rule's ${short(rule, 2)} for ` +
       `${images} images per step (${reference.rate} for ${reference.images}).`,
   ];
 }

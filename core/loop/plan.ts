@@ -3,7 +3,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { ResolvedConfig } from "../config/config.js";
-import { duration } from "../format.js";
+import { duration, short } from "../format.js";
 import { heldBytes } from "../nn/backward.js";
 import { countParameters, forward, zeroWeights } from "../nn/layer.js";
 import { planHints } from "./hints.js";
@@ -174,8 +174,6 @@ const lengthOf = ({ epochs, totalSteps, maxTime }: Plan): string =>
   maxTime === undefined ? `${totalSteps} in ${epochs} epochs` : `as many as ${duration(maxTime)} of training allow`;
 
 const tapText = ({ plugin, stage }: TapInfo): string => (stage === "normal" ? plugin : `${plugin} (${stage})`);
-
-const short = (value: number): string => String(Number(value.toPrecision(3)));
 
 /** Rows of blocks: the curve of positive numbers, the highest at the top. */
 export function blockChart(values: readonly number[], width: number, rows = 5): string[] {

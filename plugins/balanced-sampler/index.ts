@@ -1,6 +1,6 @@
 /** Balanced sampling: an epoch shows every class equally often. */
 import { z } from "zod";
-import { definePlugin, type Stream } from "../../core/index.js";
+import { definePlugin, placesByClass, type Stream } from "../../core/index.js";
 
 const options = z.strictObject({
   strength: z
@@ -17,13 +17,7 @@ const options = z.strictObject({
  */
 export function balancedOrder(labels: ArrayLike<number>, rng: Stream, strength: number): Int32Array {
   const total = labels.length;
-  const byClass = new Map<number, number[]>();
-  for (let place = 0; place < total; place++) {
-    const places = byClass.get(labels[place]!);
-    if (places) places.push(place);
-    else byClass.set(labels[place]!, [place]);
-  }
-  const classes = [...byClass].sort(([a], [b]) => a - b).map(([, places]) => places);
+  const classes = placesByClass(labels).map(({ places }) => places);
   const shares = classes.map(({ length }) => length ** (1 - strength));
   const whole = shares.reduce((sum, share) => sum + share, 0);
   const drawn: number[] = [];

@@ -50,6 +50,7 @@ it("fitloop exports this and no more", () => {
       "parseOptions",
       "parseSetting",
       "partFactory",
+      "placesByClass",
       "plainView",
       "readWeights",
       "replacePlugin",

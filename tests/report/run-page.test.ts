@@ -1,9 +1,10 @@
 /** What a page says about a run, from parts that are all there, and from few. */
 import { homedir } from "node:os";
 import { describe, expect, it } from "vitest";
+import { duration } from "../../core/format.js";
 import type { Block, Page } from "../../report/blocks.js";
 import { createRunHistory } from "../../report/run-history.js";
-import { duration, type RunParts, runPage, withoutHome } from "../../report/run-page.js";
+import { type RunParts, runPage, withoutHome } from "../../report/run-page.js";
 
 const partsOf = (more: Partial<RunParts> = {}): RunParts => ({
   folder: "/runs/net-7",
