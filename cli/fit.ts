@@ -32,7 +32,8 @@ interface FitOptions extends RunOptions {
 
 export function addFit(program: Command): void {
   addRunOptions(program.command("fit", { isDefault: true }))
-    .description("train a model (the default command)")
+    .alias("train")
+    .description("train a model (the default command, also called train)")
     .option("--out <dir>", "folder of the run; default runs/<name>-<number>")
     .option("--log-every <steps>", "write every n-th step to metrics.jsonl", whole(1), 1)
     .option("--checkpoint-every <steps>", "write a checkpoint every n steps", whole(1), 100)

@@ -1,6 +1,6 @@
 /** `trainer init`: writes the config that `trainer --data FOLDER` chooses, to read and change. */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import type { Command } from "commander";
 import { configPlaces } from "../core/config/load.js";
 import { TrainerError } from "../core/errors.js";
@@ -16,7 +16,7 @@ interface InitOptions {
 export function addInit(program: Command): void {
   program
     .command("init")
-    .description("write trainer.config.ts, .gitignore and a script for a folder of images")
+    .description("write trainer.config.ts, tsconfig.json, .gitignore and a script for a folder of images")
     .summary("write a config for a folder of images")
     .requiredOption("--data <path>", "a folder with one folder for each class, or a CSV of path,label")
     .option("--weights <file>", "weights of an EfficientNet-Lite0: a file, or hf:owner/name")
@@ -24,7 +24,8 @@ export function addInit(program: Command): void {
       "after",
       `
 It writes into the current folder, and over no file. The config is the one that
-\`trainer --data FOLDER\` trains.
+\`trainer --data FOLDER\` trains. In a package without "type": "module" its name is
+trainer.config.mts: TypeScript takes a .ts file there for CommonJS.
 
 Example:
   trainer init --data photos && npm run train`,
@@ -38,9 +39,35 @@ async function init({ data, weights }: InitOptions): Promise<void> {
     throw new TrainerError("ERR_OUTPUT", `${there} already exists here. Remove it, or change it by hand.`);
   }
   const config = await configForImages(data, { weights, log: tell });
-  const written = [addScript("package.json"), addIgnored(".gitignore")].filter((line) => line !== undefined);
-  writeFileSync("trainer.config.ts", configSource(config), { flag: "wx" });
-  print(["trainer.config.ts: the config", ...written, "Train with: npm run train"].join("\n"));
+  const source = configSource(config);
+  const written = [addScript("package.json"), addTypes("tsconfig.json"), addIgnored(".gitignore")];
+  const name = `trainer.config.${parsed("package.json").type === "module" ? "ts" : "mts"}`;
+  writeFileSync(name, source, { flag: "wx" });
+  print(
+    [`${name}: the config`, ...written.filter((line) => line !== undefined), "Train with: npm run train"].join("\n"),
+  );
+}
+
+/** Settings with which TypeScript finds the package's entries. Older defaults know no `exports` of a package. */
+const typeSettings = { module: "nodenext", target: "es2022", strict: true, skipLibCheck: true, noEmit: true };
+
+/** Adds settings for TypeScript, unless there are some here or above. Of other ones it says what the config needs. */
+function addTypes(path: string): string | undefined {
+  const near = nearest(path);
+  if (near === undefined) {
+    writeFileSync(path, `${JSON.stringify({ compilerOptions: typeSettings }, undefined, 2)}\n`);
+    return `${path}: settings for editors and tsc`;
+  }
+  if (/"module(Resolution)?"\s*:\s*"(node1[68]|node20|nodenext|bundler|preserve)"/i.test(readFileSync(near, "utf8")))
+    return;
+  return `${near}: unchanged; to check the config's types it needs "module": "nodenext" or "moduleResolution": "bundler"`;
+}
+
+/** A file of this name here or in a parent folder. */
+function nearest(name: string, folder = process.cwd()): string | undefined {
+  const path = resolve(folder, name);
+  if (existsSync(path)) return path;
+  return dirname(folder) === folder ? undefined : nearest(name, dirname(folder));
 }
 
 /** Adds the script `train`, unless there is one. */

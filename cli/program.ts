@@ -1,5 +1,9 @@
 /** The commands of `trainer`, one file each. */
+import { existsSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { type Argument, Command } from "commander";
+import { imageEnding } from "../core/data/image-formats.js";
+import { isLabelFile } from "../core/data/label-file.js";
 import { TrainerError } from "../core/errors.js";
 import { suggestion } from "../core/options.js";
 import { packageVersion } from "../core/package.js";
@@ -85,12 +89,23 @@ function withNewName(text: string): string {
 
 /** commander would pass a mistyped command to the default command as an argument. */
 function refuseUnknownCommand({ args: [first], commands }: Command, chosen: Command): void {
-  if (chosen.name() !== "fit" || first === undefined || first === "fit" || first.startsWith("-")) return;
-  const names = commands.map((command) => command.name());
-  throw new TrainerError(
-    "ERR_UNKNOWN_NAME",
-    `Unknown command "${first}"${suggestion(first, names)}. \`trainer --help\` lists the commands.`,
-  );
+  if (chosen.name() !== "fit" || first === undefined || first.startsWith("-")) return;
+  const names = commands.flatMap((command) => [command.name(), ...command.aliases()]);
+  if (names.includes(first)) return;
+  const advice = ownFile(first) ?? `${suggestion(first, names)}. \`trainer --help\` lists the commands.`;
+  throw new TrainerError("ERR_UNKNOWN_NAME", `Unknown command "${first}"${advice}`);
+}
+
+/** What a file or folder in the place of a command was perhaps meant for. */
+function ownFile(path: string): string | undefined {
+  if (!existsSync(path)) return undefined;
+  if (/\.[cm]?[jt]s$/.test(path)) return `. To train this config: trainer --config ${path}`;
+  if (imageEnding.test(path)) return `. To classify this image: trainer predict RUN ${path}`;
+  if (existsSync(join(path, "config.resolved.json"))) {
+    return `. It is a run. To resume it: trainer --resume ${path}; to classify images: trainer predict ${path} IMAGE`;
+  }
+  if (!statSync(path).isDirectory() && !isLabelFile(path)) return undefined;
+  return `. To train on these images: trainer --data ${path}`;
 }
 
 function allCommands(command: Command): Command[] {

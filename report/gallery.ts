@@ -55,7 +55,7 @@ export interface Gallery {
 export function createGallery(folder: string): Gallery {
   const pairs: Image[][] = [];
   const items: ImageTile[] = [];
-  const write = (name: string, content: Buffer | string): string => {
+  const write = (name: string, content: Uint8Array | string): string => {
     const file = join(folder, name);
     writing(folder, () => {
       makeFolders(folder);
@@ -96,7 +96,7 @@ async function tileOf(
     withoutHome(source),
   ];
   return {
-    src: `data:image/${isPhoto ? "jpeg" : "png"};base64,${bytes.toString("base64")}`,
+    src: `data:image/${isPhoto ? "jpeg" : "png"};base64,${Buffer.from(bytes).toString("base64")}`,
     lines,
     ...(truth === undefined ? {} : { correct: truth === predicted.class }),
   };

@@ -82,7 +82,7 @@ export async function drawWorst(
   return Promise.all(
     images.map(async (image, at): Promise<WorstImage> => {
       const file = `worst-${name}-${String(at + 1).padStart(2, "0")}`;
-      const write = (ending: string, bytes: Buffer): string => {
+      const write = (ending: string, bytes: Uint8Array): string => {
         writeFileAtomic(join(root!, folder, `${file}.${ending}`), bytes);
         return `${folder}/${file}.${ending}`;
       };

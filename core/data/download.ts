@@ -10,7 +10,7 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { type FileHandle, open, rename, stat } from "node:fs/promises";
-import http, { type IncomingMessage } from "node:http";
+import http from "node:http";
 import https from "node:https";
 import { basename, dirname } from "node:path";
 import { pipeline } from "node:stream/promises";
@@ -28,12 +28,26 @@ export type RemoteFile = {
   readonly bytes: number;
 } & ({ readonly sha256: string } | { readonly gitSha1: string });
 
+/** What is used of Node's `IncomingMessage`. Not that type itself: the package's types hold without @types/node. */
+export interface ServerResponse extends AsyncIterable<Uint8Array> {
+  readonly statusCode?: number;
+  readonly headers: ResponseHeaders;
+  on(event: "error", listener: (error: Error) => void): unknown;
+  setTimeout(milliseconds: number, callback: () => void): unknown;
+  destroy(error?: Error): unknown;
+}
+
+export interface ResponseHeaders {
+  readonly [name: string]: string | readonly string[] | undefined;
+  readonly location?: string;
+  readonly etag?: string;
+  readonly "content-type"?: string;
+  readonly "content-range"?: string;
+  readonly "content-length"?: string;
+}
+
 /** Sends one request and answers with the head of the response. Tests put a misbehaving server behind it. */
-export type Transport = (
-  url: URL,
-  headers: Record<string, string>,
-  method?: "GET" | "HEAD",
-) => Promise<IncomingMessage>;
+export type Transport = (url: URL, headers: Record<string, string>, method?: "GET" | "HEAD") => Promise<ServerResponse>;
 
 export interface DownloadOptions {
   log?: (line: string) => void;
@@ -156,7 +170,7 @@ async function fetchRest(file: RemoteFile, part: string, start: number, options:
 async function append(
   file: RemoteFile,
   start: number,
-  response: IncomingMessage,
+  response: ServerResponse,
   out: FileHandle,
   options: DownloadOptions,
 ): Promise<void> {
@@ -169,7 +183,7 @@ async function append(
   if (from !== start) await onDisk(name, () => out.truncate());
   if (from === undefined) throw new Error(`the server cannot resume at byte ${start}`);
   let total = from;
-  for await (const chunk of response as AsyncIterable<Buffer>) {
+  for await (const chunk of response) {
     await onDisk(name, () => out.appendFile(chunk));
     const tenth = Math.floor((total * 10) / file.bytes);
     total += chunk.length;
@@ -180,7 +194,7 @@ async function append(
 }
 
 /** Follows redirects, to https only; another host gets no authorization. */
-async function request(file: RemoteFile, start: number, options: DownloadOptions): Promise<IncomingMessage> {
+async function request(file: RemoteFile, start: number, options: DownloadOptions): Promise<ServerResponse> {
   const { transport = overHttps, authorization } = options;
   const headers: Record<string, string> = { "accept-encoding": "identity", "user-agent": "fitloop" };
   if (start > 0) headers.range = `bytes=${start}-`;
@@ -205,7 +219,7 @@ async function request(file: RemoteFile, start: number, options: DownloadOptions
 function checkHead(
   file: RemoteFile,
   start: number,
-  { statusCode, headers }: IncomingMessage,
+  { statusCode, headers }: ServerResponse,
   options: DownloadOptions,
 ): number | undefined {
   const status = statusCode!;

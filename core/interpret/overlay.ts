@@ -88,7 +88,7 @@ export function overlay(image: Image, map: ArrayLike<number>, opacity = 0.5): Im
 }
 
 /** A PNG of images of one size side by side, enlarged by whole pixels to at least `side` in height. */
-export async function rowPng(images: readonly Image[], side = 192): Promise<Buffer> {
+export async function rowPng(images: readonly Image[], side = 192): Promise<Uint8Array> {
   const { height, width } = images[0]!;
   const scale = Math.max(1, Math.ceil(side / height));
   return (await row(images))
@@ -98,7 +98,7 @@ export async function rowPng(images: readonly Image[], side = 192): Promise<Buff
 }
 
 /** A JPEG of images of one size side by side: a tenth of a PNG's bytes where they are photographs. */
-export const rowJpeg = async (images: readonly Image[]): Promise<Buffer> =>
+export const rowJpeg = async (images: readonly Image[]): Promise<Uint8Array> =>
   (await row(images)).jpeg({ quality: 85, chromaSubsampling: "4:4:4" }).toBuffer();
 
 async function row(images: readonly Image[]): Promise<Sharp> {

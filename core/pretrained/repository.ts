@@ -9,11 +9,18 @@
  */
 import { existsSync } from "node:fs";
 import { stat } from "node:fs/promises";
-import type { IncomingMessage } from "node:http";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
-import { type DownloadOptions, download, mayAsk, overHttps, type RemoteFile } from "../data/download.js";
+import {
+  type DownloadOptions,
+  download,
+  mayAsk,
+  overHttps,
+  type RemoteFile,
+  type ResponseHeaders,
+  type ServerResponse,
+} from "../data/download.js";
 import { TrainerError } from "../errors.js";
 import { readWhole, writeFileAtomic } from "../files.js";
 import { hashFile } from "../hash-file.js";
@@ -21,7 +28,7 @@ import { configName, type Repository, repositoryFolder, repositoryText, weightsN
 
 export interface RepositoryOptions extends Pick<DownloadOptions, "log" | "transport" | "retryMs" | "silentMs"> {
   /** Reads `HF_ENDPOINT`, `HF_TOKEN` and `HF_HUB_OFFLINE`. Default: the process' own. */
-  env?: NodeJS.ProcessEnv;
+  env?: Readonly<Record<string, string | undefined>>;
 }
 
 /** What a repository's files are here. */
@@ -171,7 +178,7 @@ async function headOf(
   authorization: string | undefined,
   { transport = overHttps, retryMs = 1000 }: RepositoryOptions,
   fail: (problem: string, cause?: unknown) => never,
-): Promise<Pick<IncomingMessage, "statusCode" | "headers">> {
+): Promise<Pick<ServerResponse, "statusCode" | "headers">> {
   const headers = { "accept-encoding": "identity", "user-agent": "fitloop", ...(authorization && { authorization }) };
   for (let attempt = 1; ; attempt++) {
     let problem: string;
@@ -195,7 +202,7 @@ async function headOf(
 }
 
 /** The Hub's headers: of a large file its SHA-256 and size, of a small one what Git calls it. */
-function statedBy(headers: IncomingMessage["headers"], url: string): RemoteFile | undefined {
+function statedBy(headers: ResponseHeaders, url: string): RemoteFile | undefined {
   const tag = /^(?:W\/)?"?([0-9a-f]{40}|[0-9a-f]{64})"?$/.exec(String(headers["x-linked-etag"] ?? headers.etag ?? ""));
   const size = headers["x-linked-size"] ?? headers["content-length"];
   const bytes = Number(size);

@@ -9,6 +9,8 @@ import { trainer, workplace } from "../support/run-cli.js";
 const { base, inside } = workplace();
 writeFileSync(join(base, "taken"), "");
 writeFileSync(join(base, "notes.txt"), "");
+mkdirSync(join(base, "a-run"));
+writeFileSync(join(base, "a-run", "config.resolved.json"), "{}");
 const quick = ["--preset", "quickstart"];
 const small = (data: string): string[] => ["--preset", "cifar100-small", "--data", data];
 
@@ -61,6 +63,21 @@ const mistakes: [string, string[], number, RegExp][] = [
   ],
   ["a preset named like a property", ["--preset", "constructor"], 2, /Unknown preset "constructor"/],
   ["a command", ["evalute", "runs/a"], 2, /Unknown command "evalute" \(did you mean "evaluate"\?\)/],
+  ["a command with swapped letters", ["trian", ...quick], 2, /did you mean "train"\?/],
+  ["a folder as a command", [`${images("given")}/`], 2, /To train on these images: trainer --data \S+given\/$/m],
+  [
+    "an image as a command",
+    [join(images("given"), "cat/a.png")],
+    2,
+    /To classify this image: trainer predict RUN \S+$/m,
+  ],
+  ["a config as a command", [config("own.mjs", "")[1]!], 2, /To train this config: trainer --config \S+own\.mjs$/m],
+  [
+    "a run as a command",
+    [join(base, "a-run")],
+    2,
+    /It is a run\. To resume it: trainer --resume \S+a-run; .*a-run IMAGE$/m,
+  ],
   ["a command before options", ["plna", ...quick], 2, /did you mean "plan"\?/],
   ["a command of a group", ["data", "verfy"], 2, /unknown command 'verfy'\n\(Did you mean verify\?\)/],
   ["an option", ["--prest", "quickstart"], 2, /unknown option '--prest'\n\(Did you mean --preset\?\)/],

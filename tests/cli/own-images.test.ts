@@ -1,8 +1,9 @@
 /** `trainer --data FOLDER` without preset or config, and `trainer init`. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import sharp from "sharp";
+import ts from "typescript";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { configForImages } from "../../cli/own-images.js";
 import { loadConfig } from "../../core/config/load.js";
@@ -135,11 +136,43 @@ describe("trainer init --data FOLDER", () => {
       scripts: { test: "x", train: "trainer" },
     });
     expect(readFileSync(".gitignore", "utf8")).toBe("dist\nruns\nnode_modules/\n");
-    const before = readFileSync("trainer.config.ts", "utf8");
+    const before = readFileSync("trainer.config.mts", "utf8");
     const again = await trainer("init", "--data", photos);
     expect(again.code).toBe(73);
-    expect(again.stderr).toContain("trainer.config.ts already exists here");
-    expect(readFileSync("trainer.config.ts", "utf8")).toBe(before);
+    expect(again.stderr).toContain("trainer.config.mts already exists here");
+    expect(readFileSync("trainer.config.mts", "utf8")).toBe(before);
+  });
+
+  it.each([
+    ["a new package", undefined, "trainer.config.ts"],
+    ["an ES module", '{ "type": "module" }', "trainer.config.ts"],
+    ["a package of npm init -y", '{ "type": "commonjs" }', "trainer.config.mts"],
+  ])("names the config so that TypeScript takes it for an ES module: %s", async (_, manifest, name) => {
+    if (manifest !== undefined) writeFileSync("package.json", manifest);
+    const { code, stdout } = await trainer("init", "--data", photos);
+    expect(code).toBe(0);
+    expect(stdout).toContain(`${name}: the config\n`);
+    expect(stdout).toContain("tsconfig.json: settings for editors and tsc");
+    const { fileNames, options, errors } = ts.parseJsonConfigFileContent(
+      ts.readConfigFile("tsconfig.json", ts.sys.readFile).config,
+      ts.sys,
+      process.cwd(),
+    );
+    expect(errors).toEqual([]);
+    expect(fileNames.map((file) => basename(file))).toEqual([name]);
+    const format = ts.getImpliedNodeFormatForFile(fileNames[0] as ts.Path, undefined, ts.sys, options);
+    expect(format).toBe(ts.ModuleKind.ESNext);
+    expect((await loadConfig()).file).toBe(join(process.cwd(), name));
+  });
+
+  it.each([
+    ['{ "compilerOptions": { "module": "commonjs" } }', true],
+    ['{ "compilerOptions": { "moduleResolution": "Bundler" } }', false],
+  ])("leaves a tsconfig.json as it is, and says what it lacks: %s", async (settings, lacks) => {
+    writeFileSync("tsconfig.json", settings);
+    const { stdout } = await trainer("init", "--data", photos);
+    expect(readFileSync("tsconfig.json", "utf8")).toBe(settings);
+    expect(stdout.includes('it needs "module": "nodenext"')).toBe(lacks);
   });
 
   it("writes nothing beside a package.json that is none", async () => {
