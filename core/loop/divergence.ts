@@ -3,6 +3,7 @@ import type * as tf from "@tensorflow/tfjs-core";
 import { TrainerError } from "../errors.js";
 import { forward } from "../nn/layer.js";
 import type { Model } from "../nn/model.js";
+import { type LossOfStep, notFiniteLoss } from "./loss-taps.js";
 import type { Gradients } from "./types.js";
 
 /** A step whose numbers are not finite. It was not applied. */
@@ -40,7 +41,8 @@ export class DivergedError extends TrainerError {
       `The ${what} is ${value} in epoch ${epoch + 1}, step ${step + 1}. The step was not applied. ` +
         (first === undefined ? "" : `The first tensor that is not finite: ${first}. `) +
         `The learning rate was ${learningRate}; images, with their indices in the training data: ${imagesOf(divergence, 8)}. ` +
-        "Lower the learning rate, add warmup or gradient clipping, and check the data.",
+        "Lower the learning rate, add warmup or gradient clipping, and check the data." +
+        (step > 0 ? ` To inspect it: trainer replay RUN --step ${step + 1}` : ""), // a run without a step leaves no record
     );
     this.divergence = divergence;
   }
@@ -50,20 +52,21 @@ const isFiniteTensor = (tensor: tf.Tensor): boolean => (tensor.dataSync() as Flo
 
 /**
  * The first tensor of a step that is not finite: images, targets, weights, each layer's output on the way to the
- * logits, gradients from the head down. Reads everything back: for a step that has failed already.
+ * logits, the loss and what each plugin made of it, gradients from the head down. Reads everything back: for a step that has failed already.
  */
 export function firstNotFinite(
   model: Model,
-  batch: { images: tf.Tensor; targets: tf.Tensor },
+  ofLoss: LossOfStep,
   weights: ReadonlyMap<string, tf.Tensor>,
   uniform: (path: string, shape: number[]) => tf.Tensor,
   gradients?: Gradients,
 ): string | undefined {
+  const batch = ofLoss.step.batch!;
   if (!isFiniteTensor(batch.images)) return "the images";
   if (!isFiniteTensor(batch.targets)) return "the targets";
   for (const [name, value] of weights) if (!isFiniteTensor(value)) return `the weight ${name}`;
   let output: string | undefined;
-  forward(model.layer, batch.images, {
+  const logits = forward(model.layer, batch.images, {
     weights,
     training: true,
     uniform,
@@ -73,6 +76,8 @@ export function firstNotFinite(
     },
   });
   if (output !== undefined) return output;
+  const loss = notFiniteLoss(ofLoss, logits);
+  if (loss !== undefined) return loss;
   for (const [name, value] of [...(gradients ?? [])].reverse()) {
     if (!isFiniteTensor(value)) return `the gradient of ${name}`;
   }

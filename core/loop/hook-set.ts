@@ -21,6 +21,7 @@ import {
   type TapOptions,
 } from "./hooks.js";
 import { createLeakDetector, type LeakDetector } from "./leaks.js";
+import type { LossTap } from "./loss-taps.js";
 import type { AfterStepContext, AfterStepOptions } from "./types.js";
 
 /** One tap of `afterStep`. */
@@ -83,6 +84,8 @@ export interface HookSet {
   isPure(hook: HookName): boolean;
   /** The taps of `afterStep` in firing order, with what they own. */
   afterStepTaps(): AfterStepTap[];
+  /** The taps of `afterLoss` in firing order, to be called one by one. */
+  afterLossTaps(): LossTap[];
   /** Plugin -> hook -> cost. */
   costs(): ReadonlyMap<string, ReadonlyMap<HookName, TapCost>>;
   /** What failed in `onFitEnd`, where one failure must not skip the other taps. */
@@ -228,6 +231,7 @@ export function createHooks({ seed, timeout = 600, onObserverFailure, onLeak = (
       hooks.afterStep.taps
         .filter(({ name }) => !off.has(name))
         .map(({ name }) => ({ plugin: name, options: afterStepOptions.get(name)! })),
+    afterLossTaps: () => hooks.afterLoss.taps.map(({ name, fn }) => ({ plugin: name, apply: fn as LossTap["apply"] })),
     isPure: (hook) => !impure.has(hook),
     costs: () => costs,
     endFailures: () => endFailures,

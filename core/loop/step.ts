@@ -25,6 +25,7 @@ import { stream } from "../rng.js";
 import { type ActiveTap, activeTaps, applyTaps, tapInputs } from "./after-step.js";
 import { DivergedError, firstNotFinite } from "./divergence.js";
 import type { AfterStepTap, HookCalls } from "./hook-set.js";
+import { type LossOfStep, type LossTap, mustMoveWeights } from "./loss-taps.js";
 import type { Batch, Gradients, ParamGroup, Progress, Step } from "./types.js";
 
 /** Everything training changes, apart from what plugins keep. */
@@ -56,6 +57,8 @@ export interface StepContext {
   isPure(hook: "afterLoss" | "beforeStep"): boolean;
   /** The taps of `afterStep`. */
   afterStepTaps: readonly AfterStepTap[];
+  /** The taps of `afterLoss`, for a step that fails. */
+  afterLossTaps: readonly LossTap[];
   /** Runs the two functions of tensors that a step is made of. */
   capture: Capture;
   /** The processes that share a step's images. */
@@ -103,7 +106,7 @@ export function replaceWeights(state: TrainState, weights: ReadonlyMap<string, t
 
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
-/** Runs one micro-batch and moves `state`. @throws TrainerError ERR_DIVERGED, ERR_PLUGIN; `state` is then as before */
+/** Runs one micro-batch and moves `state`. @throws TrainerError ERR_DIVERGED, ERR_PLUGIN, ERR_CONFIG; `state` is then as before */
 export function runStep(
   context: StepContext,
   state: TrainState,
@@ -127,6 +130,7 @@ export function runStep(
     step.batch = batch;
 
     const random = (path: string, shape: number[]): tf.Tensor => uniform(context.seed, path, at.microBatch, shape, raw);
+    const ofLoss: LossOfStep = { loss: context.loss, taps: context.afterLossTaps, step };
     const mustBeFinite = (what: string, value: number, gradients?: Gradients): void => {
       if (Number.isFinite(value)) return;
       const { split, indices } = context.images;
@@ -134,7 +138,7 @@ export function runStep(
       throw new DivergedError({
         what,
         value,
-        first: firstNotFinite(model, batch, state.weights, random, gradients),
+        first: firstNotFinite(model, ofLoss, state.weights, random, gradients),
         epoch: at.progress.epoch,
         step: at.progress.step,
         microBatch: at.microBatch,
@@ -162,7 +166,10 @@ export function runStep(
     mustBeFinite("sum of the running statistics' squares", numberIn(passes.squares!));
     const buffers = under("buffer/", passes);
 
-    const gradients = hooks.afterBackward(under("gradient/", passes), step);
+    const found = under("gradient/", passes);
+    if (at.microBatch === 0)
+      mustMoveWeights(found, trainedOf(step), { ...ofLoss, model, weights: state.weights, uniform: random });
+    const gradients = hooks.afterBackward(found, step);
     if (hooks.shouldStep(step) === false) {
       mustBeFinite("sum of the gradients' squares", numberIn(ops.squaredNorm([...gradients.values()])), gradients);
       commit(state.weights, buffers);

@@ -299,6 +299,7 @@ export class Trainer {
       hooks: hooks.call,
       isPure: hooks.isPure,
       afterStepTaps: hooks.afterStepTaps(),
+      afterLossTaps: hooks.afterLossTaps(),
       capture: session.capture,
       group: session.group,
       images: { split: session.data.train, indices: session.trainIndices },

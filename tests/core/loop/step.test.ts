@@ -64,6 +64,7 @@ function prepared(
       groups: defaultGroups(model, parameters),
       isPure: hooks.isPure,
       afterStepTaps: hooks.afterStepTaps(),
+      afterLossTaps: hooks.afterLossTaps(),
       capture: eager,
       group: alone,
       images: { split: { describe: (index) => `image ${index}` }, indices: [5, 6, 7, 8] },

@@ -112,6 +112,7 @@ describe.each(["tensorflow", "wasm"] as const)("on %s", (backend) => {
         groups: defaultGroups(model, parameters),
         isPure: hooks.isPure,
         afterStepTaps: hooks.afterStepTaps(),
+        afterLossTaps: hooks.afterLossTaps(),
         capture,
         group: alone,
         images: { split: { describe: String }, indices: [] },
