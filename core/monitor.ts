@@ -56,7 +56,7 @@ export function mustHaveValidation(who: string, metric: string, images: ArrayLik
   if (metric === "train-loss" || images.length > 0) return;
   throw new TrainerError(
     "ERR_OPTION",
-    `${who} watches the ${monitorName(metric)}, and the run has no validation images. Set holdout above 0, or ${option}: "train-loss".`,
+    `${who} watches the ${monitorName(metric)}, and the run has no validation images. Set holdout above 0 (a class needs two images), or ${option}: "train-loss".`,
   );
 }
 

@@ -3,6 +3,7 @@ import type { TrainerConfig } from "../core/index.js";
 import { cifar100Augmented } from "./cifar100-augmented.js";
 import { cifar100Baseline } from "./cifar100-baseline.js";
 import { cifar100Fast } from "./cifar100-fast.js";
+import { cifar100FastWide } from "./cifar100-fast-wide.js";
 import { cifar100Native } from "./cifar100-native.js";
 import { cifar100Small } from "./cifar100-small.js";
 import { cifar100SmallMobile } from "./cifar100-small-mobile.js";
@@ -17,6 +18,7 @@ export {
   cifar100Augmented,
   cifar100Baseline,
   cifar100Fast,
+  cifar100FastWide,
   cifar100Native,
   cifar100Small,
   cifar100SmallMobile,
@@ -49,6 +51,10 @@ export const presets = {
   "cifar100-fast": {
     summary: figures["cifar100-fast"].task,
     create: cifar100Fast,
+  },
+  "cifar100-fast-wide": {
+    summary: figures["cifar100-fast-wide"].task,
+    create: cifar100FastWide,
   },
   "cifar100-small-mobile": {
     summary: figures["cifar100-small-mobile"].task,

@@ -184,7 +184,7 @@ describe("early-stopping", () => {
     const fit = (metric: string | undefined, data = microConfig().data) =>
       fitWeights(microConfig({ data, epochs: 1, holdout: 0, plugins: [earlyStopping({ metric })] }));
     await expect(fit(undefined)).rejects.toThrow(
-      'early-stopping watches the validation loss, and the run has no validation images. Set holdout above 0, or metric: "train-loss".',
+      'early-stopping watches the validation loss, and the run has no validation images. Set holdout above 0 (a class needs two images), or metric: "train-loss".',
     );
     await fit("train-loss");
     await fit(undefined, withValidation());

@@ -39,7 +39,7 @@ describe("plateau", () => {
     const fit = (metric: string, data = microConfig().data) =>
       fitWeights(microConfig({ data, epochs: 1, holdout: 0, plugins: [plateau({ metric })] }));
     await expect(fit("loss")).rejects.toThrow(
-      'plateau watches the validation loss, and the run has no validation images. Set holdout above 0, or metric: "train-loss".',
+      'plateau watches the validation loss, and the run has no validation images. Set holdout above 0 (a class needs two images), or metric: "train-loss".',
     );
     await fit("train-loss");
     await fit("loss", withValidation());
