@@ -1,11 +1,12 @@
 /** `trainer fit`, the default command: trains a model, or resumes a run. */
 import { existsSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
+import { dirname, join } from "node:path";
 import type { Command } from "commander";
 import { exitCodes, TrainerError } from "../core/errors.js";
 import type { presets } from "../presets/index.js";
 import { createReport } from "../report/observer.js";
 import { reportFile } from "../report/read.js";
+import { nearPath } from "../run/folder.js";
 import { toJson } from "../run/json.js";
 import { configOfRun } from "../run/origin.js";
 import { findRun } from "../run/resume.js";
@@ -105,6 +106,7 @@ async function fit(options: FitOptions): Promise<void> {
   const ends = listenForEnds({ passedOn: launched });
   if (launched) process.once("disconnect", () => process.kill(process.pid, "SIGTERM")); // its launcher was killed
   let saved: { path: string; step: number } | undefined; // the last checkpoint
+  let started = false; // not where a run to be resumed has ended
   try {
     const done = await train(config, {
       folder,
@@ -119,6 +121,7 @@ async function fit(options: FitOptions): Promise<void> {
       log: quiet ? undefined : tell,
       watch(events) {
         ends.watch(events);
+        events.on("fit:start", () => void (started = true));
         events.on("checkpoint:saved", (checkpoint) => void (saved = checkpoint));
         if (json) events.on("*", (event, value) => process.stdout.write(`${toJson({ event, ...value })}\n`));
         // Warnings are reported under --quiet too: nothing is skipped or replaced in silence.
@@ -133,6 +136,10 @@ async function fit(options: FitOptions): Promise<void> {
       throw error;
     });
     ends.throwUncaught();
+    if (!started) {
+      if (json) process.stdout.write(`${toJson({ event: "fit:end", ...done.summary })}\n`);
+      return;
+    }
     const report = quiet ? undefined : reportOf(done.folder);
     const shown = { classes: done.classes.length, folder: done.folder, report };
     if (rank === 0 && !json) process.stdout.write(`${formatResults(done.summary, shown)}\n`);
@@ -165,12 +172,6 @@ function quickerThan(preset: string | undefined): string | undefined {
 function reportOf(folder: string): string | undefined {
   const path = join(folder, reportFile);
   return existsSync(path) ? nearPath(path) : undefined;
-}
-
-/** A path as one would type it from here. */
-function nearPath(path: string): string {
-  const near = relative(process.cwd(), path);
-  return near.startsWith("..") ? path : near;
 }
 
 /**

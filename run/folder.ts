@@ -1,6 +1,6 @@
 /** A run's own folder: created before anything is loaded, and never one that holds something else. */
 import { accessSync, constants, type Dirent, existsSync, lstatSync, mkdirSync, readdirSync, rmdirSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import { TrainerError } from "../core/errors.js";
 import { flushFolder, ioError, system, unfinishedFiles } from "../core/files.js";
 import { isHeld, lockFile } from "./lock.js";
@@ -79,6 +79,12 @@ export function removeUnfinished(folder: string): void {
   } catch (cause) {
     throw ioError(`Removing unfinished files in ${folder}`, cause);
   }
+}
+
+/** A path as one would type it from here. */
+export function nearPath(path: string): string {
+  const near = relative(process.cwd(), path);
+  return near.startsWith("..") ? path : near;
 }
 
 /** A lock, one half taken and a file half written are what a run left that was killed before its first file. */

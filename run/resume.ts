@@ -1,10 +1,11 @@
 /** Resuming: which run, from which checkpoint, and whether a config continues it. */
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import type { Emitter } from "mitt";
 import { type ConfigRecord, configRecord, type ResolvedConfig } from "../core/config/config.js";
 import { TrainerError } from "../core/errors.js";
-import type { Events } from "../core/loop/events.js";
+import type { Events, SummaryRecord } from "../core/loop/events.js";
+import { enough } from "../core/loop/fit.js";
 import { suggestion } from "../core/options.js";
 import { allowable, mustBeContinuable } from "./changes.js";
 import { placeName } from "./checkpoint-names.js";
@@ -12,8 +13,8 @@ import { type CheckpointMeta, metaOfCheckpoint } from "./checkpoint-writer.js";
 import { type Checkpoint, newestCheckpoint, readCheckpoint } from "./checkpoints.js";
 import { toJson } from "./json.js";
 import { asOfNow, named, ownParts } from "./parts.js";
-import { type ConfigSource, type RunConfigRecord, runFiles } from "./record.js";
-import { readRecord } from "./record-files.js";
+import { type ConfigSource, type RunConfigRecord, readPreprocessing, runFiles } from "./record.js";
+import { readRecord, readSummary } from "./record-files.js";
 import { removeLeftovers } from "./retention.js";
 
 /** A run that may be resumed. */
@@ -125,6 +126,36 @@ export function chooseCheckpoint({ folder, checkpoint: asked, named }: Resumable
     );
   }
   return { checkpoint, skipped: problems };
+}
+
+/**
+ * Why a run that has ended has nothing left to do: its checkpoint is where the config ends it, and its results are of that
+ * checkpoint. Undefined for one to be trained, or whose results are missing, damaged, or of another point.
+ *
+ * @returns its `stopReason`
+ * @throws TrainerError ERR_IO as `chooseCheckpoint`
+ */
+export function endOf(run: Resumable, { epochs = Infinity, ...limits }: ResolvedConfig): string | undefined {
+  const results = resultsIn(run.folder);
+  if (!results || /^(interrupted|failed)/.test(results.stopReason)) return undefined;
+  const { checkpoint } = chooseCheckpoint(run);
+  if (!checkpoint) return undefined;
+  const { position } = metaOfCheckpoint(checkpoint);
+  const isThere = position.ended !== undefined || enough(limits, position) !== undefined || position.epoch >= epochs;
+  // Measured seconds tell a checkpoint from any other, also from one of the same step that was trained again.
+  const isOfIt = results.steps === position.step && results.seconds === position.seconds;
+  return isThere && isOfIt ? results.stopReason : undefined;
+}
+
+/** Undefined where summary or weights are missing or damaged: a resume writes them again. */
+function resultsIn(folder: string): SummaryRecord | undefined {
+  try {
+    const weights = join(folder, runFiles.weights);
+    readPreprocessing(readFileSync(weights), weights);
+    return readSummary(folder);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Where a run resumes: its checkpoint, and the length of its metrics then. */

@@ -15,14 +15,22 @@ import type { Plugin } from "../core/loop/plugin.js";
 import { Trainer } from "../core/loop/trainer.js";
 import { configHash } from "./changes.js";
 import { createCheckpointWriter, fromCheckpoint } from "./checkpoint-writer.js";
-import { createRunFolder, existingRunFolder, removeUnfinished } from "./folder.js";
+import { createRunFolder, existingRunFolder, nearPath, removeUnfinished } from "./folder.js";
 import { lockRun, type RunLock } from "./lock.js";
-import { createRun, type OpenedRun, openFolder } from "./open.js";
+import { createRun, type OpenedRun, openFolder, openRun } from "./open.js";
 import { rememberOrigin } from "./origin.js";
 import { checkNames, ownParts } from "./parts.js";
 import { type ConfigSource, compareData, createRunRecord, runFiles } from "./record.js";
 import { olderNote } from "./record-files.js";
-import { checkContinues, chooseCheckpoint, findRun, type Resumable, type ResumePoint, resumePoint } from "./resume.js";
+import {
+  checkContinues,
+  chooseCheckpoint,
+  endOf,
+  findRun,
+  type Resumable,
+  type ResumePoint,
+  resumePoint,
+} from "./resume.js";
 import { openTrainedNetwork } from "./trained-network.js";
 
 export interface TrainOptions {
@@ -30,7 +38,7 @@ export interface TrainOptions {
   folder?: string;
   /**
    * `true` resumes the run in `folder`, or the newest run of the config's name; where there is none yet, a new one starts.
-   * A path names a run or one of its checkpoints.
+   * A path names a run or one of its checkpoints. A run that has ended is returned as it is; a config with more epochs trains on.
    */
   resume?: boolean | string;
   /** Stops the run after the micro-batch under way, and writes a checkpoint. */
@@ -92,6 +100,11 @@ export async function train(config: TrainerConfig, options: TrainOptions = {}): 
       rememberOrigin(folder, id, source, (message) => trainer.events.emit("warning", { message }));
     }
     removeUnfinished(folder);
+    const end = before && endOf(before, trainer.config);
+    if (end !== undefined) {
+      options.log?.(endedText(folder, end));
+      return await openRun(folder, { config });
+    }
     const from = before && resumePoint(before, trainer.events);
     if (before) record.resumes({ record: before.record, metricsBytes: from?.metricsBytes ?? 0, allowed: allowChange });
     const { dispose } = await trainer.fit({
@@ -124,6 +137,20 @@ export async function train(config: TrainerConfig, options: TrainOptions = {}): 
   return createRun(await openFolder(folder, { config }), { config });
 }
 
+/** What raises the end that a run came to; a plugin that ended it has no such option. */
+const longer: Readonly<Record<string, string>> = {
+  epochs: "--epochs N",
+  "max steps": "--max-steps N",
+  "max time": "--max-time TIME",
+};
+
+function endedText(folder: string, stopReason: string): string {
+  const run = nearPath(folder);
+  const more = longer[stopReason];
+  const on = more === undefined ? "" : ` To train on: trainer --resume ${run} ${more}.`;
+  return `This run has ended (${stopReason}); nothing to do.${on} To write its page again: trainer report ${run}`;
+}
+
 /**
  * A rank beside rank 0, which has the run's folder: this one reads that run's checkpoint, and has its own record in a temporary
  * folder until the process ends.
@@ -134,6 +161,7 @@ async function trainBeside(
   before: Resumable | undefined,
   { signal, log }: TrainOptions,
 ): Promise<OpenedRun> {
+  if (before && endOf(before, trainer.config) !== undefined) return openRun(before.folder, { config });
   const folder = temporaryFolder(trainer.group.rank);
   process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
   const { checkpoint } = before ? chooseCheckpoint(before) : {};

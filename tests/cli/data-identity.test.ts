@@ -160,7 +160,7 @@ describe.each<[string, () => Promise<void> | void]>([
       expect(allowed.stderr).toContain("This is allowed by --allow-change data.");
     }
     // The run's data is from now on the new one.
-    expect(await trainer("--resume", "run", "--quiet")).toMatchObject({
+    expect(await trainer("--resume", "run", "--quiet", "--epochs", "3")).toMatchObject({
       code: 0,
       stderr: expect.not.stringContaining("changed"),
     });

@@ -1,6 +1,6 @@
 /** `--resume` from the command line: interrupted and gone on with, a run ends with the bits of one that was not. */
 import { createHash } from "node:crypto";
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { toCheckedJson } from "../../run/checked-json.js";
@@ -21,6 +21,12 @@ const metricsOf = (run: string): unknown[] => {
   expect(problem).toBeUndefined();
   return lines.map(({ seconds: _, imagesPerSecond: __, ...line }) => line).filter(({ event }) => event !== "warning");
 };
+/** Path -> time of the last change, and bytes. */
+const filesOf = (run: string): unknown[] =>
+  readdirSync(join(inside, run), { recursive: true, withFileTypes: true })
+    .filter((each) => each.isFile())
+    .map(({ parentPath, name }) => join(parentPath, name))
+    .map((path) => [path, statSync(path).mtimeMs, createHash("sha256").update(readFileSync(path)).digest("hex")]);
 const checkpointsOf = (run: string): string[] => readdirSync(join(inside, run, "checkpoints")).sort();
 const copy = (from: string, to: string): void => cpSync(join(inside, from), join(inside, to), { recursive: true });
 
@@ -48,11 +54,45 @@ describe("--resume RUN", () => {
     expect(metricsOf("odd")).toEqual(metricsOf("whole"));
   });
 
-  it("of a finished run evaluates again and ends the same", async () => {
+  it.each([
+    ["whole", "epochs", "--epochs N"],
+    ["part", "max steps", "--max-steps N"],
+  ])("of a run that has ended does nothing, and says what would (%s)", async (run, reason, longer) => {
+    copy(run, `ended-${run}`);
+    const before = filesOf(`ended-${run}`);
+    expect(await trainer("--resume", `ended-${run}`)).toEqual({
+      code: 0,
+      stdout: "",
+      stderr:
+        `This run has ended (${reason}); nothing to do. To train on: trainer --resume ended-${run} ${longer}. ` +
+        `To write its page again: trainer report ended-${run}\n`,
+    });
+    expect(filesOf(`ended-${run}`)).toEqual(before);
+    const { stdout } = await trainer("--resume", `ended-${run}`, "--json", "--quiet");
+    expect(stdout.split("\n")).toEqual([expect.stringMatching(/^\{"event":"fit:end",.*"test":/), ""]);
+  });
+
+  it.each([
+    ["summary.json", "is lost", (path: string) => rmSync(path)],
+    ["summary.json", "is cut", (path: string) => truncateSync(path, 9)],
+    ["weights.safetensors", "is damaged", (path: string) => truncateSync(path, 900)],
+    [
+      "summary.json",
+      "is of the same steps, trained before",
+      (path: string) => {
+        const { checksum: _, ...summary } = JSON.parse(readFileSync(path, "utf8"));
+        writeFileSync(path, toCheckedJson({ ...summary, seconds: summary.seconds + 1 }));
+      },
+    ],
+  ])("of a run at its end whose %s %s evaluates again and writes it", async (file, _, damage) => {
     copy("whole", "again");
-    expect((await trainer("--resume", "again")).code).toBe(0);
+    damage(join(inside, "again", file));
+    const { code, stderr } = await trainer("--resume", "again");
+    expect(code, stderr).toBe(0);
     expect(hashOf("again")).toBe(hashOf("whole"));
     expect(metricsOf("again")).toEqual(metricsOf("whole"));
+    expect(JSON.parse(readFileSync(join(inside, "again", "summary.json"), "utf8"))).toMatchObject({ test: {} });
+    rmSync(join(inside, "again"), { recursive: true });
   });
 
   it("extends a finished run", async () => {

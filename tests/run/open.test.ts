@@ -81,6 +81,27 @@ describe("a run from code", () => {
     expect(bytes(part).equals(bytes(whole))).toBe(true);
   });
 
+  it("resumed after its end is returned as it is, even where it is told to stop at once", async () => {
+    const at = join(base, "ended");
+    const config = imageConfig(images);
+    const first = await train(config, { folder: at });
+    const summary = readFileSync(join(at, "summary.json"));
+    const [lines, events]: string[][] = [[], []];
+    const again = await train(config, {
+      folder: at,
+      resume: true,
+      signal: AbortSignal.abort("at once"),
+      log: (line) => void lines!.push(line),
+      watch: (emitter) => emitter.on("*", (event) => void events!.push(event)),
+    });
+    expect({ lines, events }).toEqual({ lines: [expect.stringMatching(/^This run has ended \(epochs\)/)], events: [] });
+    expect(again.test).toEqual(first.test);
+    expect(await again.predict(files)).toEqual(await first.predict(files));
+    expect(readFileSync(join(at, "summary.json")).equals(summary)).toBe(true);
+    first.dispose();
+    again.dispose();
+  });
+
   it("stopped by a signal gives its weights so far, and says why it stopped", async () => {
     const stop = new AbortController();
     const run = await train(imageConfig(images), {
