@@ -2,7 +2,8 @@
 
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { percent } from "../core/format.js";
-import type { ExportResult, Format, Quantization } from "../export/index.js";
+import { withoutAlias } from "../export/export.js";
+import type { ExportResult, ExportTarget, Quantization } from "../export/index.js";
 import { exportRun, formats, quantizations } from "../export/index.js";
 import { toJson } from "../run/json.js";
 import { whole } from "./options.js";
@@ -11,7 +12,7 @@ import { print, table, tell, tellWarnings } from "./terminal.js";
 
 interface ExportCommandOptions {
   config?: string;
-  to: Format[];
+  to: ExportTarget[];
   quantize?: Quantization;
   calibrate: number;
   share: number;
@@ -29,12 +30,14 @@ export function addExport(program: Command): void {
     .summary("a file for a phone, a browser or another runtime")
     .description("write a finished run for LiteRT, ONNX, tf.js or TensorFlow")
     .addOption(
-      new Option("--to <formats>", `one or more of ${formats.join(", ")}, separated by commas`)
-        .argParser(formatList)
+      new Option("--to <formats>", `one or more of ${formats.join(", ")}, separated by commas, each maybe with :type`)
+        .argParser((text) => text.split(",").map((each) => each.trim()))
         .default(["onnx"], "onnx"),
     )
     .addOption(
-      new Option("--quantize <type>", "smaller weights; int8 computes in whole numbers").choices(quantizations),
+      new Option("--quantize <type>", "smaller weights, where --to names no type; int8 computes in whole numbers")
+        .choices(quantizations)
+        .argParser(quantization),
     )
     .option("--calibrate <n>", "training images behind the ranges of int8", whole(1), 256)
     .option("--share <fraction>", "share of a value's numbers that its int8 range holds", fraction, 1)
@@ -66,6 +69,7 @@ TensorFlow: run trainer backend install.
 Examples:
   trainer export runs/cats-1                            model.onnx
   trainer export runs/cats-1 --to litert --quantize int8
+  trainer export runs/cats-1 --to litert:int8,tfjs:int8-dynamic,savedmodel
   trainer export runs/cats-1 --quantize int8 --keep-float conv1 logits
   trainer export runs/cats-1 --to tfjs,onnx --out models`,
     )
@@ -100,15 +104,10 @@ function formatResult(result: ExportResult): string {
   return [...lines, "", `${images} validation images, the same class on ${percent(agreement)}`, compared].join("\n");
 }
 
-function formatList(text: string): Format[] {
-  const names = text.split(",").map((each) => each.trim());
-  const unknown = names.filter((name) => !(formats as readonly string[]).includes(name));
-  if (unknown.length > 0) {
-    throw new InvalidArgumentError(
-      `expected one or more of ${formats.join(", ")}, got ${unknown.join(", ") || "nothing"}.`,
-    );
-  }
-  return names as Format[];
+function quantization(text: string): Quantization {
+  const type = withoutAlias(text) as Quantization;
+  if (quantizations.includes(type)) return type;
+  throw new InvalidArgumentError(`expected one of ${quantizations.join(", ")}, got ${text}.`);
 }
 
 function fraction(text: string): number {

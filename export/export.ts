@@ -48,10 +48,17 @@ const supported: Readonly<Record<Format, readonly Quantization[]>> = {
   savedmodel: [],
 };
 
+/** A format, or a format with its own type of weights: "litert:int8", "savedmodel:float32". */
+export type ExportTarget = Format | `${Format}:${Quantization | "float32"}`;
+
+/** Other names for formats and types. */
+const aliases: Readonly<Record<string, string>> = { tflite: "litert", fp16: "float16" };
+export const withoutAlias = (name: string): string => aliases[name] ?? name;
+
 export interface ExportOptions {
   /** Default: "onnx". */
-  to?: Format | readonly Format[];
-  /** Default: float32. */
+  to?: ExportTarget | readonly ExportTarget[];
+  /** Type of the weights where `to` names none. Default: float32. */
   quantize?: Quantization;
   /** Training images behind the ranges of "int8". Default 256. */
   calibrate?: number;
@@ -104,7 +111,7 @@ export interface ExportResult {
   readonly multiplyAdds: number;
   /** Before channels that are zero were removed (plugin `prune`); the same where there are none. */
   readonly multiplyAddsBefore: number;
-  /** Only with `quantize: "int8"`. */
+  /** Only where a format is written in "int8". */
   readonly comparison?: Comparison;
 }
 
@@ -126,11 +133,11 @@ const comparedImages = 2000;
  *   exported; ERR_BACKEND without TensorFlow; ERR_OUTPUT for a folder that cannot be written; and those of `openRun`
  */
 export async function exportRun(run: string, options: ExportOptions & OpenOptions = {}): Promise<ExportResult> {
-  const { quantize, output = "probabilities", input = "float32", log = () => {} } = options;
-  const wanted = [options.to ?? "onnx"].flat() as Format[];
-  checkQuantization(wanted, options);
-  const withPage = formatsWithPage(wanted, options.page, log);
-  const files = await openFolder(run, options, quantize === "int8" ? "images" : "predict");
+  const { output = "probabilities", input = "float32", log = () => {} } = options;
+  const wanted = targetsOf(options);
+  const inInt8 = wanted.some(({ type }) => type === "int8");
+  const withPage = formatsWithPage([...new Set(wanted.map(({ format }) => format))], options.page, log);
+  const files = await openFolder(run, options, inInt8 ? "images" : "predict");
   const { trainer } = files;
   await loadBackend({ name: "tensorflow", log: (message) => trainer.events.emit("warning", { message }) });
   const network = openNetwork(trainer, files.weights, files.weightsPath, "float32");
@@ -154,9 +161,7 @@ export async function exportRun(run: string, options: ExportOptions & OpenOption
         `The run's accuracy is a mean of ${views.length} views of each image; an exported model sees the plain image only.`,
       );
     }
-    const quantized =
-      quantize === "int8" ? await quantizeGraph(graph, files, network, options, temperature) : undefined;
-    const precision: Precision = quantized?.precision ?? { kind: (quantize ?? "float32") as "float32" };
+    const quantized = inInt8 ? await quantizeGraph(graph, files, network, options, temperature) : undefined;
     const description: Description = {
       classes,
       size: inputSize,
@@ -166,10 +171,11 @@ export async function exportRun(run: string, options: ExportOptions & OpenOption
       version: packageVersion(),
     };
     const folder = resolve(options.folder ?? join(files.folder, "export"));
-    const suffix = quantize === undefined ? "" : `-${quantize}`;
     const written: ExportResult["files"][number][] = [];
     const pages: string[] = [];
-    for (const format of wanted) {
+    for (const { format, type } of wanted) {
+      const suffix = type === "float32" ? "" : `-${type}`;
+      const precision = type === "int8" ? quantized!.precision : { kind: type };
       const contents = filesOf(format, suffix, graph, precision, description);
       for (const [name, file] of contents) write(join(folder, name), file);
       const bytes = [...contents.values()].reduce((sum, { length }) => sum + length, 0);
@@ -196,25 +202,57 @@ export async function exportRun(run: string, options: ExportOptions & OpenOption
   }
 }
 
-function checkQuantization(wanted: readonly Format[], { quantize, keepFloat }: ExportOptions): void {
-  const unknown = wanted.filter((format) => !formats.includes(format));
+interface Target {
+  readonly format: Format;
+  readonly type: Quantization | "float32";
+}
+
+const isFormat = (name: string): name is Format => (formats as readonly string[]).includes(name);
+
+/** @throws TrainerError ERR_OPTION for an unknown format or type, or a type that a format cannot hold */
+function targetsOf({ to = "onnx", quantize = "float32" as Quantization, keepFloat = [] }: ExportOptions): Target[] {
+  const wanted = [to].flat().map((target) => {
+    const [format, type, ...more] = String(target).split(":").map(withoutAlias);
+    const known = isFormat(format!) && more.length === 0 && (type === undefined || isType(type));
+    return { target, known, format: format as Format, type: (type ?? quantize) as Target["type"] };
+  });
+  const unknown = wanted.filter(({ known }) => !known).map(({ target }) => target);
   if (unknown.length > 0 || wanted.length === 0) {
     throw new TrainerError(
       "ERR_OPTION",
-      `Export: expected one or more of ${formats.join(", ")}, got ${unknown.join(", ") || "none"}.`,
+      `Export: expected one or more of ${formats.join(", ")}, each maybe with a type, such as litert:int8 ` +
+        `(${types.join(", ")}), got ${unknown.join(", ") || "none"}.`,
     );
   }
-  if (keepFloat && keepFloat.length > 0 && quantize !== "int8") {
-    throw new TrainerError("ERR_OPTION", `"keepFloat" is for "int8", got ${quantize ?? "float32"}.`);
-  }
-  if (quantize === undefined) return;
-  for (const format of wanted) {
-    if (supported[format].includes(quantize)) continue;
+  const impossible = wanted.find(({ format, type }) => !canHold(format, type));
+  if (impossible) {
+    const { format, type } = impossible;
     const can =
-      supported[format].length > 0 ? ` It can hold ${supported[format].join(" and ")}.` : " It holds float32 only.";
-    throw new TrainerError("ERR_OPTION", `The format "${format}" cannot hold ${quantize} weights.${can}`);
+      supported[format].length > 0 ? `can hold float32, ${supported[format].join(", ")}` : "holds float32 only";
+    const example = wanted.map((each) => `${each.format}:${nearest(each)}`).join(",");
+    throw new TrainerError(
+      "ERR_OPTION",
+      `The format "${format}" cannot hold ${type} weights. It ${can}. Give each format its type: --to ${example}.`,
+    );
   }
+  if (keepFloat.length > 0 && !wanted.some(({ type }) => type === "int8")) {
+    throw new TrainerError(
+      "ERR_OPTION",
+      `"keepFloat" is for "int8", got ${wanted.map(({ type }) => type).join(", ")}.`,
+    );
+  }
+  return wanted.map(({ format, type }) => ({ format, type }));
 }
+
+const types = ["float32", ...quantizations] as const;
+const isType = (name: string): boolean => (types as readonly string[]).includes(name);
+
+const canHold = (format: Format, type: Target["type"]): boolean =>
+  type === "float32" || supported[format].includes(type);
+
+/** The type that is nearest to the one wanted, of those that a format can hold. */
+const nearest = ({ format, type }: Target): Target["type"] =>
+  canHold(format, type) ? type : canHold(format, "int8-dynamic") ? "int8-dynamic" : "float32";
 
 function write(path: string, content: Content): void {
   writing(path, () => {

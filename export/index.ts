@@ -4,6 +4,7 @@ export {
   type Comparison,
   type ExportOptions,
   type ExportResult,
+  type ExportTarget,
   exportRun,
   type Format,
   formats,

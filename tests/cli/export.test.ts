@@ -1,5 +1,5 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, it } from "vitest";
 import { trainer, workplace } from "../support/run-cli.js";
@@ -77,6 +77,31 @@ describe("trainer export", () => {
     expect(kept.comparison.worst.map((each: { layer: string }) => each.layer)).not.toContain(layer);
   });
 
+  it("writes each format in a type of its own, as README.md shows it", async () => {
+    const readme = readFileSync(join(import.meta.dirname, "../../README.md"), "utf8");
+    const [, to] = /`trainer export RUN --to (\S+)`/.exec(readme)!;
+    const out = join(base, "each");
+    const { code, stdout, stderr } = await trainer("export", run, "--to", to!, "--no-page", "--out", out, "--json");
+    expect(code, stderr).toBe(0);
+    const { files, comparison } = JSON.parse(stdout);
+    const names = files.map(({ path }: { path: string }) => relative(out, path));
+    const written = ["model-int8.tflite", "model-int8.onnx", "tfjs-int8-dynamic/model.json"];
+    expect(names).toEqual([...written, "saved-model/saved_model.pb"]);
+    expect(comparison.images).toBe(8);
+    const small = readFileSync(join(out, "model-int8.onnx"));
+    await trainer("export", run, "--to", "onnx", "--quantize", "int8", "--out", join(base, "alone"));
+    expect(readFileSync(join(base, "alone", "model-int8.onnx")).equals(small)).toBe(true);
+  });
+
+  it("takes a type of --quantize where a format names none, and the names tflite and fp16", async () => {
+    const out = join(base, "named");
+    const words = ["--to", "tflite,onnx:float32,onnx:fp16", "--quantize", "fp16", "--no-page", "--out", out, "--json"];
+    const { files } = JSON.parse((await trainer("export", run, ...words)).stdout);
+    const names = files.map(({ path }: { path: string }) => relative(out, path));
+    expect(names).toEqual(["model-float16.tflite", "model.onnx", "model-float16.onnx"]);
+    for (const { path, bytes } of files) expect(statSync(path).size).toBe(bytes);
+  });
+
   it("writes the same bytes again", async () => {
     const written = async (name: string): Promise<Buffer> => {
       await trainer("export", run, "--to", "onnx", "--quantize", "float16", "--out", join(base, name));
@@ -86,13 +111,21 @@ describe("trainer export", () => {
   });
 
   it.each([
-    [["--to", "coreml"], 2, /expected one or more of litert, onnx, tfjs, savedmodel, got coreml/],
+    [["--to", "coreml"], 2, /expected one or more of litert, onnx, tfjs, savedmodel, .*, got coreml\./],
     [
       ["--to", "tfjs", "--quantize", "int8"],
       2,
-      /"tfjs" cannot hold int8 weights. It can hold float16 and int8-dynamic/,
+      /"tfjs" cannot hold int8 weights\. It can hold float32, float16, int8-dynamic\. .* --to tfjs:int8-dynamic\.\n/,
     ],
-    [["--to", "savedmodel", "--quantize", "float16"], 2, /It holds float32 only/],
+    [
+      ["--to", "litert,onnx,tfjs,savedmodel", "--quantize", "int8"],
+      2,
+      /Give each format its type: --to litert:int8,onnx:int8,tfjs:int8-dynamic,savedmodel:float32\./,
+    ],
+    [["--to", "savedmodel:float16"], 2, /It holds float32 only/],
+    [["--to", "litert:int4"], 2, /such as litert:int8 \(float32, float16, int8, int8-dynamic\), got litert:int4\./],
+    [["--to", "litert:int8:int8"], 2, /got litert:int8:int8\./],
+    [["--quantize", "int4"], 2, /expected one of float16, int8, int8-dynamic, got int4/],
     [["--to", "onnx", "--page"], 2, /A page needs the format "tfjs" or "litert", got onnx/],
     [
       ["--quantize", "int8", "--keep-float", "logitz"],
