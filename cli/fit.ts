@@ -141,11 +141,12 @@ async function fit(options: FitOptions): Promise<void> {
       return;
     }
     const report = quiet ? undefined : reportOf(done.folder);
-    const shown = { classes: done.classes.length, folder: done.folder, report };
-    if (rank === 0 && !json) process.stdout.write(`${formatResults(done.summary, shown)}\n`);
     // Another rank's signal stops this one too.
     const interrupted = rank === 0 && done.summary.stopReason.startsWith("interrupted");
     const exitCode = ends.exitCode ?? (interrupted ? exitCodes.sigterm : undefined);
+    const usable = quiet || exitCode !== undefined ? undefined : quoted(nearPath(done.folder));
+    const shown = { classes: done.classes.length, folder: done.folder, report, usable };
+    if (rank === 0 && !json) process.stdout.write(`${formatResults(done.summary, shown)}\n`);
     if (exitCode === undefined) return;
     process.exitCode = exitCode;
     if (!quiet) tell(resumeHint(done.folder));
@@ -189,6 +190,8 @@ export function typedCommand(words: readonly string[]): string {
         (word === "--resume" && bare(words[at + 1]))
       ),
   );
-  const quoted = again.map((word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`));
-  return ["trainer", ...quoted].join(" ");
+  return ["trainer", ...again.map(quoted)].join(" ");
 }
+
+/** A word as a shell takes it. */
+const quoted = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);

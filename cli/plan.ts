@@ -3,6 +3,8 @@ import type { Command } from "commander";
 import type { DataSource } from "../core/data/dataset.js";
 import { formatPlan, makePlan } from "../core/loop/plan.js";
 import { Trainer } from "../core/loop/trainer.js";
+import { readWeights } from "../core/nn/read-weights.js";
+import { isRepository } from "../core/pretrained/open.js";
 import { toJson } from "../run/json.js";
 import { addRunOptions, configFrom, type RunOptions } from "./options.js";
 import { columns, print, tell, tellWarnings } from "./terminal.js";
@@ -11,6 +13,12 @@ import { columns, print, tell, tellWarnings } from "./terminal.js";
 function outlined(source: DataSource): DataSource {
   const { outline, options } = source;
   return outline && !("path" in options) ? { ...source, load: async () => outline() } : source;
+}
+
+/** Weights of a file, as the run would read them; those of a repository would be downloaded. @throws TrainerError ERR_WEIGHTS */
+async function checkWeights({ config }: Trainer): Promise<void> {
+  const path = config.plugins.find(({ name }) => name === "finetune")?.options.path;
+  if (typeof path === "string" && !isRepository(path)) await readWeights(path);
 }
 
 export function addPlan(program: Command): void {
@@ -29,6 +37,7 @@ Example:
       const { config } = await configFrom(options);
       const trainer = new Trainer({ ...config, data: outlined(new Trainer(config).config.data) });
       tellWarnings(trainer.events);
+      await checkWeights(trainer);
       const session = await trainer.prepare(options.quiet ? undefined : tell);
       const plan = makePlan(trainer, session);
       print(options.json ? toJson(plan) : formatPlan(plan, columns(process.stdout)));

@@ -125,6 +125,7 @@ export function showProgress(events: Emitter<Events>, { advice }: ProgressOption
     ];
     say(fitting(parts, process.stderr.isTTY ? columns() - 1 : Number.POSITIVE_INFINITY));
   });
+  events.on("note", ({ message }) => say(message));
   events.on("warning", ({ message }) => say(`warning: ${message}`, colors.yellow));
   events.on("fit:end", () => live.clear());
 }
@@ -189,6 +190,8 @@ interface ResultsContext {
   folder?: string;
   /** The report's path, where it was written. */
   report?: string;
+  /** The run as a shell takes it, where it can be used. */
+  usable?: string;
 }
 
 /** "3 epochs, 48 steps"; "2 steps" of a run that ended in its first epoch. */
@@ -196,7 +199,10 @@ const lengthOf = ({ epochs, steps }: SummaryRecord): string =>
   [...(epochs > 0 ? [counted(epochs, "epoch")] : []), counted(steps, "step")].join(", ");
 
 /** Formats the results: accuracies, time, and the cost of each plugin. */
-export function formatResults(summary: SummaryRecord, { classes, folder, report }: ResultsContext = {}): string {
+export function formatResults(
+  summary: SummaryRecord,
+  { classes, folder, report, usable }: ResultsContext = {},
+): string {
   const top5 = classes === undefined || classes > 5;
   const more = Object.keys(summary.test?.more ?? summary.validation?.more ?? {});
   const row = (name: string, metrics: Omit<MetricsRecord, "count" | "source"> & { source?: string }): string[] => [
@@ -247,5 +253,11 @@ export function formatResults(summary: SummaryRecord, { classes, folder, report 
   }
   if (folder !== undefined) lines.push("", `run folder ${plain(folder)}`);
   if (report !== undefined) lines.push(`report ${plain(report)}`);
+  if (usable !== undefined) {
+    lines.push(
+      `to classify images: trainer predict ${plain(usable)} photo.jpg`,
+      `to use it elsewhere: trainer export ${plain(usable)} --to onnx,litert`,
+    );
+  }
   return lines.join("\n");
 }

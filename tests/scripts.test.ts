@@ -14,6 +14,15 @@ test("every line that `npm run sabotage` breaks still stands where its list says
   });
 });
 
+test.each([
+  ["npm pack", ["pack", "--dry-run", "--ignore-scripts=false"], false],
+  ["npm run pack", ["run", "prepack"], true],
+])("%s gets past the check of what is packed: %j, %j", (_, words, passes) => {
+  const { status, stderr } = spawnSync("npm", words, { cwd: join(import.meta.dirname, ".."), encoding: "utf8" });
+  expect(status === 0, stderr).toBe(passes);
+  expect(stderr.includes("Use npm run pack instead.")).toBe(!passes);
+});
+
 describe("npm run results", () => {
   const row = (preset: string, seed: string, top1: string, commit = "abc"): ResultRow => ({
     ...(Object.fromEntries(columns.map((column) => [column, ""])) as ResultRow),

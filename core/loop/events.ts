@@ -64,6 +64,8 @@ export type Events = {
     caption?: string;
   };
   "fit:end": SummaryRecord;
+  /** Worth a line, and nothing to act on. */
+  note: { message: string };
   warning: { message: string };
 };
 

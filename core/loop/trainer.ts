@@ -166,7 +166,7 @@ export class Trainer {
     const found = await config.model.firstWeights?.(session.model, { data: session.data, log: options.log });
     if (!found) return;
     replaceWeights(state, found.weights, progressOf(fit));
-    this.#warn(`${config.model.name}: ${found.message}`);
+    this.events.emit(found.event ?? "warning", { message: `${config.model.name}: ${found.message}` });
   }
 
   async #epoch(fit: Fit): Promise<void> {

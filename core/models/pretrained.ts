@@ -37,8 +37,10 @@ export function startingWith(pretrained: string | undefined): Pick<ModelSource, 
       const { bytes, where, config } = await openWeights(`hf:${pretrained.replace(/^hf:/, "")}`, { log });
       // A classifier of as many classes, but of others, means nothing here.
       const newHead = config?.classes !== undefined && String(config.classes) !== String(data.classes);
-      const { weights, message } = firstWeights(bytes, model, { where, newHead });
-      return { weights, message: message + normalisationNote(config, data) };
+      const found = firstWeights(bytes, model, { where, newHead });
+      const warning = normalisationNote(config, data);
+      if (warning === undefined) return found;
+      return { ...found, event: "warning", message: `${found.message} ${warning}` };
     },
   };
 }

@@ -56,7 +56,8 @@ export interface ModelSource {
    * Weights to start with instead of random ones: called where a run starts, before `onFitStart`, and not where it resumes.
    *
    * @param model what `build` gave, in the run's precision
-   * @returns weights by name, which are the caller's, and a sentence about what was loaded and what starts new
+   * @returns weights by name, which are the caller's, and a sentence about what was loaded and what starts new: a warning,
+   *   unless `event` says "note"
    */
   firstWeights?(
     model: Model,
@@ -68,5 +69,5 @@ export interface ModelSource {
       };
       readonly log?: (line: string) => void;
     },
-  ): Promise<{ weights: Weights; message: string }>;
+  ): Promise<{ weights: Weights; message: string; event?: "note" | "warning" }>;
 }

@@ -69,7 +69,8 @@ export interface FirstWeightsOptions {
 
 /**
  * The weights that a network takes from a safetensors file, and one sentence for each group of names: taken, new, not used.
- * The weights are the caller's.
+ * The weights are the caller's. `event` is "note" where only the head starts new, and "warning" where other layers do, or
+ * where the file has others.
  *
  * @throws TrainerError ERR_WEIGHTS for a damaged file, or one of another network
  */
@@ -77,7 +78,7 @@ export function firstWeights(
   bytes: Uint8Array,
   model: Pick<Model, "layer" | "stages">,
   { head = model.stages.at(-1)!, newHead = false, partial = false, where }: FirstWeightsOptions,
-): { weights: Weights; message: string } {
+): { weights: Weights; message: string; event: "note" | "warning" } {
   const found = commonWeights(bytes, model.layer, where);
   const weights: Weights = new Map();
   try {
@@ -91,10 +92,12 @@ export function firstWeights(
       ...(found.prefix === "" ? [] : [`without the prefix "${found.prefix}"`]),
       ...(found.convertedFrom.length === 0 ? [] : [`${found.convertedFrom.join(" and ")} converted to float32`]),
     ];
+    const [fresh, unused] = [all.filter(isNew), [...found.unexpected, ...inFile]];
     const message =
       `${taken.length} of ${all.length} weights are from ${where}${how.length > 0 ? ` (${how.join(", ")})` : ""}. ` +
-      `New: ${shortList(all.filter(isNew)) || "none"}. Not used: ${shortList([...found.unexpected, ...inFile]) || "none"}.`;
-    return { weights, message };
+      `New: ${shortList(fresh) || "none"}. Not used: ${shortList(unused) || "none"}.`;
+    const onlyHead = [...fresh, ...unused].every((name) => partOf(name, head));
+    return { weights, message, event: onlyHead ? "note" : "warning" };
   } finally {
     for (const value of found.weights.values()) value.dispose();
   }

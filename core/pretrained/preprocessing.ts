@@ -82,18 +82,18 @@ function json(text: string): unknown {
   }
 }
 
-/** What to write where the data is not normalised as the weights were trained: a sentence, or "". */
+/** What to write where the data is not normalised as the weights were trained: a sentence; undefined where it is. */
 export function normalisationNote(
   config: PretrainedConfig | undefined,
   { mean, deviation }: { readonly mean: readonly number[]; readonly deviation: readonly number[] },
-): string {
-  if (config === undefined) return "";
+): string | undefined {
+  if (config === undefined) return undefined;
   const wanted = config.images;
   const differs = (a: readonly number[], b: readonly number[]): boolean => a.some((each, at) => each !== b[at]);
-  if (!differs(wanted.mean, mean) && !differs(wanted.deviation, deviation)) return "";
+  if (!differs(wanted.mean, mean) && !differs(wanted.deviation, deviation)) return undefined;
   const list = (values: readonly number[]): string => `[${values.join(", ")}]`;
   return (
-    ` The weights expect other channel statistics than the data has: write mean: ${list(wanted.mean)}, ` +
+    `The weights expect other channel statistics than the data has: write mean: ${list(wanted.mean)}, ` +
     `deviation: ${list(wanted.deviation)} into imageFolder().`
   );
 }

@@ -23,9 +23,11 @@ export const finetune = definePlugin({
       // running statistics have moved.
       if (loaded) return;
       const { bytes, where, config } = await openWeights(path);
-      const { weights, message } = firstWeights(bytes, run.model, { ...choice, where });
+      const { weights, message, event } = firstWeights(bytes, run.model, { ...choice, where });
       run.replaceWeights(weights);
-      events.emit("warning", { message: `finetune: ${message}${normalisationNote(config, run.data)}` });
+      events.emit(event, { message: `finetune: ${message}` });
+      const note = normalisationNote(config, run.data);
+      if (note !== undefined) events.emit("warning", { message: `finetune: ${note}` });
       loaded = true;
     });
     return {

@@ -55,14 +55,18 @@ describe("fit", () => {
     expect(first.stdout).toMatch(new RegExp(`test +${(test.top1 * 100).toFixed(1)} % .* ${test.loss.toFixed(4)} `));
     expect(first.stdout).toMatch(/test, one view /);
     expect(first.stdout).toMatch(/ema +\d+\.\d\d +\d+\.\d %/);
-    expect(first.stdout.endsWith(`run folder ${run}\nreport ${join(run, "report.html")}\n`)).toBe(true);
+    expect(first.stdout.slice(first.stdout.indexOf("run folder"))).toBe(
+      `run folder ${run}\nreport ${join(run, "report.html")}\n` +
+        `to classify images: trainer predict ${run} photo.jpg\n` +
+        `to use it elsewhere: trainer export ${run} --to onnx,litert\n`,
+    );
   });
 
   it("numbers runs in the working directory", async () => {
     const args = ["--config", config, "--max-steps", "1", "--quiet"];
     const quiet = await trainer(...args);
     expect(quiet.stderr, "quiet").toBe("");
-    expect(quiet.stdout).not.toContain("\nreport ");
+    expect(quiet.stdout).not.toMatch(/\nreport |trainer predict/);
     const { stdout } = await trainer("fit", ...args.slice(0, -1));
     expect(stdout, "as one would type it from here").toContain("\nreport runs/micro-2/report.html\n");
     expect(readdirSync(join(inside, "runs"))).toEqual(["micro-1", "micro-2"]);
@@ -403,6 +407,33 @@ describe("plan", () => {
     expect(plan).toMatchObject({ name: "micro", totalSteps: 8, learningRate: expect.any(Array) });
     expect(plan.hints).toEqual([expect.stringContaining("linear-scaling rule")]);
     expect(plan.taps.map(({ plugin }: { plugin: string }) => plugin)).not.toContain("ema");
+  });
+});
+
+describe("plan with weights", () => {
+  it.each([
+    ["nope.safetensors", /nope\.safetensors cannot be read: ENOENT/],
+    ["weights.pth", /weights\.pth is a zip file, as torch\.save writes it/],
+  ])("refuses a file that the run would refuse: %s", async (path, expected) => {
+    writeFileSync("weights.pth", "PK\x03\x04");
+    const plan = await trainer("plan", "--config", config, "--weights", path);
+    const fit = await trainer(
+      "--config",
+      config,
+      "--weights",
+      path,
+      "--out",
+      join(base, "refused"),
+      "--max-steps",
+      "1",
+    );
+    expect(plan).toMatchObject({ code: fit.code, stdout: "", stderr: expect.stringMatching(expected) });
+    expect(fit.stderr).toMatch(expected);
+  });
+
+  it("takes a file that is there", async () => {
+    const weights = join(run, "weights.safetensors");
+    expect(await trainer("plan", "--config", config, "--weights", weights)).toMatchObject({ code: 0 });
   });
 });
 

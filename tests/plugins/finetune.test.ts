@@ -59,7 +59,8 @@ async function firstWeights(config: TrainerConfig): Promise<{ weights: Map<strin
       }),
   };
   const trainer = new Trainer({ ...config, maxSteps: 1, plugins: [...(config.plugins ?? []), probe] });
-  trainer.events.on("warning", ({ message }) => said.push(message));
+  trainer.events.on("note", ({ message }) => said.push(message));
+  trainer.events.on("warning", ({ message }) => said.push(`warning: ${message}`));
   await trainer.fit();
   return { weights, said };
 }
@@ -109,17 +110,17 @@ describe("finetune", () => {
     expect(weights.get("fc.weight")).toEqual(plain.weights.get("fc.weight"));
     expect(weights.get("fc.bias")).toEqual(plain.weights.get("fc.bias"));
     expect(weights.get("stem.weight")).not.toEqual(plain.weights.get("stem.weight"));
-    expect(said[0]).toContain("6 of 8 weights");
-    expect(said[0]).toContain("New: fc.weight, fc.bias.");
+    const names = "fc.weight, fc.bias";
+    expect(said).toEqual([`finetune: 6 of 8 weights are from ${path}. New: ${names}. Not used: ${names}.`]);
   });
 
   it("keeps a new head where it is told to, and new parts that the file does not know", async () => {
     const path = file("four.safetensors");
     const fresh = await firstWeights(microConfig({ plugins: [finetune({ path, newHead: true })] }));
-    expect(fresh.said[0]).toContain("New: fc.weight, fc.bias.");
+    expect(fresh.said).toEqual([expect.stringMatching(/^finetune: .*New: fc\.weight, fc\.bias\./)]);
     const plugins = [squeezeExcite(), finetune({ path, partial: true })];
     const excited = await firstWeights(microConfig({ plugins }));
-    expect(excited.said[0]).toMatch(/New: block\.se\.fc1\.weight, .*\. Not used: none\./);
+    expect(excited.said[0]).toMatch(/^warning: finetune: .*New: block\.se\.fc1\.weight, .*\. Not used: none\./);
     await expect(fitWeights(microConfig({ plugins: [squeezeExcite(), finetune({ path })] }))).rejects.toThrow(
       /it lacks block\.se\.fc1\.weight, .*"partial: true"\.$/,
     );

@@ -12,6 +12,8 @@ export interface Load {
   /** Of the server, after a tenth of the requests and after all. */
   readonly tensors: readonly [number, number];
   readonly megabytes: readonly [number, number];
+  /** What a GET and an upload by a form are answered. */
+  readonly refusals: readonly string[];
 }
 
 export async function loadServer(run: string, requests: number): Promise<Load> {
@@ -66,7 +68,11 @@ export async function loadServer(run: string, requests: number): Promise<Load> {
     const first = await look();
     await all(requests);
     const last = await look();
+    const form = new FormData();
+    form.append("file", new Blob([new Uint8Array(images[0]!)]), "cat.jpg");
+    const refusals = [await fetch(address), await fetch(address, { method: "POST", body: form })];
     return {
+      refusals: await Promise.all(refusals.map(async (each) => `${each.status} ${await each.text()}`)),
       statuses,
       different: answers.reduce((sum, { size }) => sum + size - 1, 0),
       tensors: [first.tensors, last.tensors],

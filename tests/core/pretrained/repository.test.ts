@@ -311,10 +311,14 @@ describe("a network with pretrained weights", () => {
 
   it("starts with its backbone and a new head, and says so", async () => {
     putThere(file(resnet18, 7));
-    const said: string[] = [];
+    const [said, warnings]: [string[], string[]] = [[], []];
     const { weights } = await fitWeights(microConfig({ model, epochs: 1, maxSteps: 1, learningRate: 1e-30 }), {
-      before: ({ events }) => events.on("warning", ({ message }) => said.push(message)),
+      before({ events }) {
+        events.on("note", ({ message }) => said.push(message));
+        events.on("warning", ({ message }) => warnings.push(message));
+      },
     });
+    expect(warnings).toEqual([]);
     expect(said[0]).toMatch(
       /^resnet18: 100 of 102 weights are from owner\/tiny\. New: fc\.weight, fc\.bias\. Not used: fc\.weight, fc\.bias\.$/,
     );
