@@ -2,7 +2,8 @@
  * cifar100-fast: the network and recipe of fast CIFAR-10 training (Jordan 2024, arXiv 2404.00498), for a processor with
  * instructions for bfloat16.
  *
- * Reached: not yet measured.
+ * Reached: 73.7 ± 0.6 % top-1 on the test set (seeds 1 to 3, `trainer --preset cifar100-fast --seed N --data PATH`), 23
+ * to 27 min of training on one shared core of an AMD EPYC with bfloat16, 2026-12-01.
  *
  * Accuracy is that of six views. 0.35 PFLOP by calculation. Network, whitening, flips, Muon with its three iterations and the
  * views are the recipe's. These things differ: batches of 512 instead of 2,000 at half Muon's rate; the other parameters learn
