@@ -1,16 +1,18 @@
 /** `trainer data check FOLDER`: what may be wrong with a folder of images, as a page and as a list that `--exclude` takes. */
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { loadBackend } from "../core/backend/index.js";
-import { csvLine } from "../core/data/csv.js";
+import { csvLine, csvRows } from "../core/data/csv.js";
 import { type FolderInspection, type FolderIssue, type InspectOptions, inspectFolder } from "../core/data/inspect.js";
 import { TrainerError } from "../core/errors.js";
+import { writeFileAtomic } from "../core/files.js";
+import { counted } from "../core/format.js";
 import { labelIssues } from "../core/labels/check.js";
 import { openWeights } from "../core/pretrained/open.js";
 import { fromScratch } from "../presets/index.js";
 import { transferWeights } from "../presets/transfer.js";
-import { dataCheckPage } from "../report/data-page.js";
+import { dataCheckPage, pageTitle } from "../report/data-page.js";
 import { pageHtml } from "../report/html.js";
 import { toJson } from "../run/json.js";
 import { writing } from "../run/output.js";
@@ -33,8 +35,8 @@ export function addDataCheck(data: Command): void {
   data
     .command("check <folder>")
     .description("find unreadable, repeated, odd, dark and blurred images, and wrong labels")
-    .option("--page <file>", "HTML page to write; it must not exist yet", "data-check.html")
-    .option("--csv <file>", "list to write, for --exclude; it must not exist yet", "issues.csv")
+    .option("--page <file>", "HTML page to write", "data-check.html")
+    .option("--csv <file>", "list to write, for --exclude", "issues.csv")
     .option("--labels", "look for wrong labels too: minutes instead of seconds, see below")
     .option("--weights <file>", "for --labels: weights of an EfficientNet-Lite0, a file or hf:owner/name")
     .option("--folds <n>", "for --labels: parts that are judged by a model of the others", whole(2), 5)
@@ -47,6 +49,10 @@ export function addDataCheck(data: Command): void {
 Reads every image of every split. Nothing in the folder is changed. In the list,
 the column "exclude" says yes for files that cannot be read and for training
 images whose bytes are there already. Edit it, then train without those files.
+
+Repair files, then check again: page and list of an earlier check of the folder
+are replaced, and what you wrote into "exclude" stays. Other files are not.
+\`trainer data verify\` reads data of any kind, CIFAR too, and writes no file.
 
 --labels divides the images into parts, and models that were trained on the
 others judge the labels of each (confident learning). With pretrained weights
@@ -69,22 +75,19 @@ async function check(folder: string, options: CheckOptions): Promise<void> {
   if (options.weights !== undefined && !options.labels) {
     throw new TrainerError("ERR_OPTION", "--weights has no effect without --labels. Add --labels, or remove it.");
   }
-  for (const [option, file] of [
-    ["--page", options.page],
-    ["--csv", options.csv],
-  ] as const) {
-    if (existsSync(file))
-      throw new TrainerError("ERR_OUTPUT", `${file} already exists. Choose another path with ${option}.`);
-  }
   const log = options.quiet ? undefined : tell;
   const path = resolve(folder);
+  const before = earlierList(options, path);
   const labels = options.labels ? await labelsOf(path, options, log) : undefined;
-  const inspection = await inspectFolder(path, { log, warn: tellWarning, labels });
+  const fresh = await inspectFolder(path, { log, warn: tellWarning, labels });
+  const inspection = { ...fresh, issues: asEdited(fresh.issues, before) };
   const page = pageHtml(await dataCheckPage(inspection, options.csv));
-  writing(options.csv, () => writeFileSync(options.csv, issuesCsv(inspection.issues), { flag: "wx" }), "--csv");
-  writing(options.page, () => writeFileSync(options.page, page, { flag: "wx" }), "--page");
+  const kept = keptRows(before, inspection);
+  const list = issuesCsv(inspection.issues) + kept.map((cells) => `${csvLine(cells)}\n`).join("");
+  writing(options.csv, () => writeFileAtomic(options.csv, list), "--csv");
+  writing(options.page, () => writeFileAtomic(options.page, page), "--page");
   if (options.json) print(toJson({ ...inspection, page: options.page, csv: options.csv }));
-  else print(asText(inspection, options));
+  else print(asText(inspection, kept, options));
 }
 
 /** How labels are judged: by features of pretrained weights where they can be had, else by trainings from random weights. */
@@ -108,19 +111,84 @@ export async function labelsOf(
   };
 }
 
-function asText({ images, classes, kinds, issues }: FolderInspection, { page, csv }: CheckOptions): string {
+function asText(
+  { images, classes, kinds, issues }: FolderInspection,
+  kept: readonly string[][],
+  { page, csv }: CheckOptions,
+): string {
   const rows = kinds.map((kind) => {
     const own = issues.filter((each) => each.kind === kind);
     return [kind, String(own.length), own[0] ? `${own[0].file}: ${own[0].detail}` : ""];
   });
-  const left = new Set(issues.flatMap(({ file, exclude }) => (exclude ? [file] : []))).size;
+  const excluded = kept.filter(([, , , , , exclude]) => exclude === "yes").map(([file]) => file);
+  const left = new Set([...excluded, ...issues.flatMap(({ file, exclude }) => (exclude ? [file] : []))]).size;
   return [
     `${images} images of ${classes.length} classes`,
     table([["issue", "images", "first"], ...rows]),
+    ...(kept.length > 0
+      ? [`${counted(kept.length, "row")} of the earlier list kept, of issues that were not looked for`]
+      : []),
     `${left} files to leave out: --exclude ${csv}`,
     page,
   ].join("\n");
 }
+
+/** Columns of the list. */
+const columns = ["file", "split", "class", "issue", "detail", "exclude", "suggested", "score"];
+
+/**
+ * Rows of the list that an earlier check of this folder wrote; the user may have edited it.
+ *
+ * @throws TrainerError ERR_OUTPUT for files in the way that are something else
+ */
+function earlierList({ page, csv }: CheckOptions, folder: string): string[][] {
+  const isPage = (text: string): boolean =>
+    text.includes(`<title>${pageTitle}</title>`) && text.includes(`"${folder}: `);
+  const rows = existsSync(csv) ? listIn(csv) : [];
+  const taken = [
+    ...(existsSync(page) && !isPage(contentOf(page)) ? [{ path: page, option: "--page" }] : []),
+    ...(rows === undefined ? [{ path: csv, option: "--csv" }] : []),
+  ];
+  if (taken.length === 0) return rows!;
+  const both = taken.length === 2;
+  throw new TrainerError(
+    "ERR_OUTPUT",
+    `${taken.map(({ path }) => path).join(" and ")} already ${both ? "exist" : "exists"}, not from an earlier check of ` +
+      `${folder}. Choose ${both ? "other paths" : "another path"} with ${taken.map(({ option }) => option).join(" and ")}.`,
+  );
+}
+
+/** The rows of a list of ours, or undefined for another file. */
+function listIn(path: string): string[][] | undefined {
+  try {
+    const [head, ...rows] = csvRows(contentOf(path), path).map(({ cells }) => [...cells]);
+    return head?.join() === columns.join() ? rows : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Empty for a folder, or a file that nobody may read. */
+function contentOf(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+/** The same issue of the same file keeps what the user wrote into its column "exclude". */
+function asEdited(issues: readonly FolderIssue[], before: readonly string[][]): FolderIssue[] {
+  const edited = new Map(before.map(([file, , , kind, detail, exclude]) => [[file, kind, detail].join("\0"), exclude]));
+  return issues.map((each) => {
+    const exclude = edited.get([each.file, each.kind, each.detail].join("\0"));
+    return exclude === undefined ? each : { ...each, exclude: exclude === "yes" };
+  });
+}
+
+/** Rows of issues that this check did not look for: doubted labels without --labels, and the user's own. */
+const keptRows = (before: readonly string[][], { path, kinds }: FolderInspection): string[][] =>
+  before.filter(([file = "", , , kind]) => !kinds.some((each) => each === kind) && existsSync(resolve(path, file)));
 
 export function issuesCsv(issues: readonly FolderIssue[]): string {
   const rows = issues.map(({ file, split, class: name, kind, detail, exclude, suggested, score }) => [
@@ -133,6 +201,5 @@ export function issuesCsv(issues: readonly FolderIssue[]): string {
     suggested ?? "",
     score?.toFixed(4) ?? "",
   ]);
-  const head = ["file", "split", "class", "issue", "detail", "exclude", "suggested", "score"];
-  return [head, ...rows].map((cells) => `${csvLine(cells)}\n`).join("");
+  return [columns, ...rows].map((cells) => `${csvLine(cells)}\n`).join("");
 }

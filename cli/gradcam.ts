@@ -46,6 +46,8 @@ interface Drawing {
 
 interface Result {
   folder: string;
+  /** Which of the run's own images are drawn. */
+  split?: "validation" | "test";
   drawn: Drawing[];
   /** All drawings on one page, and in one image where there are several. */
   page: string;
@@ -104,7 +106,7 @@ async function explain(path: string, files: string[], options: GradCamCommand): 
   print(options.json ? toJson(result) : formatted(result));
 }
 
-function formatted({ folder, drawn, page, gallery, pointing, grid }: Result): string {
+function formatted({ folder, split, drawn, page, gallery, pointing, grid }: Result): string {
   const rows = drawn.map((each) => [
     each.image,
     each.class,
@@ -117,6 +119,7 @@ function formatted({ folder, drawn, page, gallery, pointing, grid }: Result): st
     score ? [[name, percent(score.hits / score.images), percent(score.guess / score.images), `${score.images}`]] : [],
   );
   return [
+    ...(split === undefined ? [] : [`${split} images of the run's data:`]),
     table([["image", "class", "probability", ...truth, "file"], ...rows]),
     ...(scores.length > 0 ? ["", table([["", "hits", "hits of a guess", "maps"], ...scores])] : []),
     "",
@@ -161,7 +164,7 @@ async function ofData(path: string, folder: string, options: GradCamCommand): Pr
   checkRunData(opened, data);
   const weights = weightsFromSafetensors(opened.weights, model.layer, opened.weightsPath);
   const explained = { network: { model, weights, layer: options.layer }, data, zoom: inputSize / data.height };
-  const images = chosenImages(session, options.split);
+  const { images, split } = chosenImages(session, options.split);
   const gallery = createGallery(folder);
   const drawn = await drawSome(images, explained, gallery, {
     count: options.images ?? 16,
@@ -171,18 +174,23 @@ async function ofData(path: string, folder: string, options: GradCamCommand): Pr
   const scored = wide ? allOf(wide.test!) : images;
   const pointing = scored.split.box && (await pointingScore(scored, explained));
   const grid = await gridScore(images, explained);
-  const title = `Grad-CAM of ${basename(resolve(path))}`;
+  const title = `Grad-CAM of ${basename(resolve(path))}: ${split} images`;
   const { page, sheet } = await gallery.finish(title, { "pointing game": pointing, "grid game": grid });
-  return { folder, drawn, page, gallery: sheet, pointing, grid };
+  return { folder, split, drawn, page, gallery: sheet, pointing, grid };
 }
 
 /** The validation images; the test images where asked for, or where the run has no validation images. */
-function chosenImages({ data, validationIndices }: Session, split: GradCamCommand["split"]): ImageSet {
-  if (split !== "test" && validationIndices.length > 0) return { split: data.train, indices: validationIndices };
+function chosenImages(
+  { data, validationIndices }: Session,
+  split: GradCamCommand["split"],
+): { images: ImageSet; split: "validation" | "test" } {
+  if (split !== "test" && validationIndices.length > 0) {
+    return { images: { split: data.train, indices: validationIndices }, split: "validation" };
+  }
   if (split === "validation" || !data.test) {
     throw new TrainerError("ERR_DATA", `This run has no ${split ?? "validation or test"} images.`);
   }
-  return allOf(data.test);
+  return { images: allOf(data.test), split: "test" };
 }
 
 async function drawSome(

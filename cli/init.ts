@@ -24,8 +24,8 @@ export function addInit(program: Command): void {
       "after",
       `
 It writes into the current folder, and over no file. The config is the one that
-\`trainer --data FOLDER\` trains. In a package without "type": "module" its name is
-trainer.config.mts: TypeScript takes a .ts file there for CommonJS.
+\`trainer --data FOLDER\` trains. In a package without "type": "module" it is
+called trainer.config.mts: TypeScript takes a .ts file there for CommonJS.
 
 Example:
   trainer init --data photos && npm run train`,

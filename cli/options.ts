@@ -1,4 +1,5 @@
 /** The options that `fit` and `plan` share, and the config they make. */
+import { resolve } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { addPlugin, parseSetting, replacePlugin, setOption } from "../core/config/change.js";
 import type { TrainerConfig } from "../core/config/config.js";
@@ -259,9 +260,20 @@ function fromImages(data: string, { weights, batchSize, quiet }: RunOptions): Pr
 
 async function fromFile({ config: given, data, quiet }: RunOptions): Promise<NamedConfig> {
   const { config, file, hash } = await loadConfig(given);
-  if (!quiet) tell(`config ${file}`);
+  if (!quiet) {
+    tell(`config ${file}`);
+    if (given === undefined && data !== undefined && !hasPath(config.data, data)) {
+      tell(
+        `--data replaces the images of that config alone: its name, model and settings stay. To choose them for ${data}, ` +
+          "add --preset transfer, or run it where no config is.",
+      );
+    }
+  }
   return { config: withData(config, data), source: { path: file, sha256: hash } };
 }
+
+const hasPath = ({ options }: TrainerConfig["data"], path: string): boolean =>
+  typeof options.path === "string" && resolve(options.path) === resolve(path);
 
 function withData(config: TrainerConfig, path: string | undefined): TrainerConfig {
   return path === undefined ? config : named("--data", () => setOption(config, ["data", "path"], path));

@@ -9,6 +9,9 @@ const shown = 24;
 /** Longer side of a shown image, in pixels. */
 const side = 128;
 
+/** By which an earlier page is recognised. */
+export const pageTitle = "Data check";
+
 const notes: Readonly<Record<FolderIssue["kind"], string>> = {
   unreadable: "These files end a run. Replace them, or leave them out.",
   "exact copy": "The same bytes twice. A training image that is in the test split too makes the test figures too good.",
@@ -30,7 +33,7 @@ export async function dataCheckPage(inspection: FolderInspection, csv: string): 
   const of = (kind: FolderIssue["kind"]): FolderIssue[] => issues.filter((each) => each.kind === kind);
   const found = kinds.filter((kind) => of(kind).length > 0);
   return {
-    title: "Data check",
+    title: pageTitle,
     summary: `${layout}. ${images} images, ${issues.length} issues; ${csv} lists them, and --exclude takes that list.`,
     blocks: [
       {

@@ -115,8 +115,20 @@ export async function openDecoder({
     const pixels = new Uint8Array(data.buffer, data.byteOffset, data.length);
     return { pixels, height: info.height, width: info.width };
   };
+  /** The library names neither size nor limit of an image that is too large. */
+  const explained = async (file: string | Uint8Array, error: Error): Promise<never> => {
+    if (!error.message.includes("exceeds pixel limit")) throw error;
+    const { width, height } = await sharp(file, { ...inputOptions, limitInputPixels: false }).metadata();
+    const text = (value: number): string => value.toLocaleString("en-US");
+    throw new Error(
+      `it has ${width} × ${height} = ${text(width * height)} pixels, more than the limit maxPixels = ${text(maxPixels)}`,
+      { cause: error },
+    );
+  };
   const readHeader = async (file: string | Uint8Array): Promise<ImageHeader> => {
-    const { autoOrient, format, channels, depth, space, hasProfile } = await sharp(file, inputOptions).metadata();
+    const { autoOrient, format, channels, depth, space, hasProfile } = await sharp(file, inputOptions)
+      .metadata()
+      .catch((error: Error) => explained(file, error));
     const { width, height } = autoOrient;
     if (!width || !height) throw new Error("it has no size");
     const plain = channels === 3 && depth === "uchar" && space === "srgb" && !(hasProfile && colorProfiles);
@@ -225,12 +237,24 @@ export async function reasonsAlone(
   return found;
 }
 
-/** One error for all of them, at most 20 by name. */
-export function damagedError(damaged: readonly Damaged[], total: number): TrainerError {
+/**
+ * One error for all of them, at most 20 by name.
+ *
+ * @param data the folder or CSV that the user gave, where the images may be left out by a list
+ */
+export function damagedError(damaged: readonly Damaged[], total: number, data?: string): TrainerError {
   const shown = damaged.slice(0, 20).map(({ file, place, problem }) => {
     return `  ${file}${place === undefined ? "" : ` (image ${place} of its split)`}: ${problem}`;
   });
   if (damaged.length > shown.length) shown.push(`  … and ${damaged.length - shown.length} more`);
+  if (data !== undefined) {
+    shown.push(
+      `Or train without them: \`trainer data check ${data}\` writes issues.csv, then add --exclude issues.csv.`,
+    );
+  }
+  if (damaged.some(({ problem }) => problem.includes("maxPixels"))) {
+    shown.push("Or allow larger images: --set data.maxPixels=N, which takes 3 bytes of memory a pixel.");
+  }
   return new TrainerError(
     "ERR_DATA",
     `${damaged.length} of ${total} images cannot be read. Replace or remove them:\n${shown.join("\n")}`,

@@ -7,6 +7,7 @@ import type { Dirent } from "node:fs";
 import { readdir, realpath, stat } from "node:fs/promises";
 import { extname, join, relative } from "node:path";
 import { TrainerError } from "../errors.js";
+import { counted } from "../format.js";
 import { endingsInWords, imageEnding } from "./image-formats.js";
 
 export interface ClassFolder {
@@ -111,8 +112,13 @@ function sentence(path: string, left: readonly [why: string, paths: readonly str
     const more = paths.length > 3 ? ", …" : "";
     return `${paths.length} ${why} (${paths.slice(0, 3).join(", ")}${more})`;
   });
-  return `Not used below ${path}: ${parts.join("; ")}.`;
+  const advice = left.some(([why]) => /^\.hei[cf] /.test(why)) ? ` ${heicAdvice}` : "";
+  return `Not used below ${path}: ${parts.join("; ")}.${advice}`;
 }
+
+const heicAdvice =
+  "HEIC photos are not read: convert them to JPEG (on macOS: sips -s format jpeg a.heic --out a.jpg; elsewhere: magick a.heic a.jpg).";
+const heicEnding = /\.hei[cf]$/i;
 
 interface Folder {
   readonly name: string;
@@ -152,10 +158,13 @@ async function readClasses(path: string, leaveOut: LeaveOut, known?: readonly Fo
     else if (runs === 0) empty.push(name); // a folder of runs alone is no class
   }
   if (empty.length === 0) return found;
+  const inside = await Promise.all(empty.map((name) => readdir(join(path, name), { recursive: true })));
+  const advice = inside.flat().some((name) => heicEnding.test(name))
+    ? heicAdvice
+    : `Fill or remove ${empty.length > 1 ? "them" : "it"}.`;
   throw new TrainerError(
     "ERR_DATA",
-    `${path}: expected images (${endingsInWords}) in every class folder, got none in ${empty.join(", ")}. ` +
-      `Fill or remove ${empty.length > 1 ? "them" : "it"}.`,
+    `${path}: expected images (${endingsInWords}) in every class folder, got none in ${empty.join(", ")}. ${advice}`,
   );
 }
 
@@ -197,10 +206,20 @@ async function imagesIn(
 async function tooFewClasses(path: string, found: readonly ClassFolder[]): Promise<TrainerError> {
   const [only] = found;
   const deeper = only && (await foldersIn(join(path, only.name), () => {}));
-  const advice =
-    deeper && deeper.length > 1
-      ? ` If ${deeper.map(({ name }) => name).join(", ")} are the classes, give ${join(path, only.name)}.`
-      : "";
+  const files = (await list(path)).filter((entry) => !entry.isDirectory()).map(({ name }) => name);
+  const images = files.filter((name) => imageEnding.test(name) && !systemName.test(name)).length;
+  const table = files.find((name) => /\.csv$/i.test(name));
+  const advice = [
+    ...(deeper && deeper.length > 1
+      ? [` If ${deeper.map(({ name }) => name).join(", ")} are the classes, give ${join(path, only.name)}.`]
+      : []),
+    ...(table ? [` If ${table} has their labels, give ${join(path, table)}.`] : []),
+    ...(images > 0
+      ? [
+          ` ${counted(images, "image")} ${images === 1 ? "lies" : "lie"} directly in it: put each class into a folder of its own.`,
+        ]
+      : []),
+  ].join("");
   return new TrainerError(
     "ERR_DATA",
     `${path}: expected one folder for each of two or more classes, got ` +

@@ -133,7 +133,8 @@ async function digest(file: string): Promise<string> {
   return hash.digest("hex");
 }
 
-function mustBeImage(head: Buffer): void {
+/** @throws Error for first bytes of no image format that is read */
+export function mustBeImage(head: Buffer): void {
   const format = formatOf(head);
   if (typeof format === "string") return;
   throw new Error(`expected ${imageFormats.slice(0, -1).join(", ")} or ${imageFormats.at(-1)}, got ${format.instead}`);

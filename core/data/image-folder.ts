@@ -132,7 +132,7 @@ export const imageFolder: (options: ImageFolderOptions) => Part<DataSource> = pa
           },
           log,
         });
-        if (damaged.length) throw damagedError(damaged, files.length);
+        if (damaged.length) throw damagedError(damaged, files.length, path);
         const own = train.reduce((sum, folder) => sum + folder.files.length, 0);
         const store = imageStore(decoder, headers, size, options.cache * 1e6);
         const split = folderSplit(root, [...train, ...validation], classes, store);

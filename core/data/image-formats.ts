@@ -26,7 +26,8 @@ export function formatOf(head: Buffer): ImageFormat | { readonly instead: string
 
 function otherKind(text: string, brand: string | undefined): string | undefined {
   const start = text.replace(/^(\xef\xbb\xbf)?\s+/, "").toLowerCase();
-  if (brand !== undefined) return /^(hei|hev|mif|msf)/.test(brand) ? "a HEIC image" : `a ${brand.trim()} file`;
+  if (brand !== undefined)
+    return /^(hei|hev|mif|msf)/.test(brand) ? "a HEIC image: convert it to JPEG" : `a ${brand.trim()} file`;
   if (text.startsWith("BM")) return "a BMP image";
   if (/^(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)?<(svg|!doctype svg)/.test(start)) return "an SVG drawing";
   if (/^<(!doctype html|html|head|body)/.test(start)) return "a web page";

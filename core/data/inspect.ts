@@ -7,9 +7,11 @@ import { readFile } from "node:fs/promises";
 import { relative } from "node:path";
 import { resizeRegion } from "../image/resize.js";
 import type { Image } from "./dataset.js";
-import { inParallel, oneLine, openDecoder } from "./decode.js";
+import { inParallel, oneLine, openDecoder, reasonsAlone } from "./decode.js";
 import type { ClassFolder } from "./folder-scan.js";
+import { mustBeImage } from "./image-checks.js";
 import { scanImages } from "./image-folder.js";
+import { headBytes } from "./image-formats.js";
 
 export const issueKinds = [
   "unreadable",
@@ -104,19 +106,29 @@ export async function inspectFolder(
     (scan[split] ?? []).flatMap((folder) => folder.files.map((file) => ({ file, split, class: folder.name }))),
   );
   const seen = new Map<string, Seen>();
-  const unreadable = new Map<string, string>();
+  const failed = new Map<string, string>();
   await inParallel(all, async (each) => {
     try {
       const content = await readFile(each.file);
+      mustBeImage(content.subarray(0, headBytes));
       const { height, width } = await decoder.readHeader(each.file);
       const small = await decoder.thumbnail(each.file, side);
       const sha256 = createHash("sha256").update(content).digest("hex");
       const file = relative(path, each.file);
       seen.set(each.file, { ...each, file, height, width, sha256, measures: measure(small) });
     } catch (error) {
-      unreadable.set(each.file, oneLine((error as Error).message));
+      failed.set(each.file, oneLine((error as Error).message));
     }
   });
+  const damage = await reasonsAlone(
+    all.flatMap(({ file }) => (failed.has(file) ? [{ file, problem: failed.get(file)! }] : [])),
+    async (file) => {
+      mustBeImage((await readFile(file)).subarray(0, headBytes));
+      await decoder.readHeader(file);
+      await decoder.decodeWhole(file);
+    },
+  );
+  const unreadable = new Map(damage.map(({ file, problem }) => [file, problem]));
   const files = all.map(({ file }) => file).filter((file) => seen.has(file));
   const read = files.map((file) => seen.get(file)!);
   const damaged = all.flatMap((each): FolderIssue[] => {

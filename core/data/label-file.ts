@@ -1,5 +1,6 @@
 /**
- * A CSV file of paths and labels as an image folder: columns `path` (relative to the file's folder), `label`, and maybe `split`.
+ * A CSV file of paths and labels as an image folder: columns `path` (relative to the file's folder; or `file`, `filename`,
+ * `image`), `label` (or `class`), and maybe `split`.
  * Every mistake of the file is found before an image is read, and is named with its line.
  */
 import { readFile, stat } from "node:fs/promises";
@@ -13,6 +14,13 @@ import { byCodePoints, type ClassFolder, type FolderScan, type SplitName, splitN
 export const isLabelFile = (path: string): boolean => /\.csv$/i.test(path);
 
 const columns = ["path", "label", "split"] as const;
+/** What other tools call these columns. */
+const otherNames: Readonly<Record<string, (typeof columns)[number]>> = {
+  file: "path",
+  filename: "path",
+  image: "path",
+  class: "label",
+};
 /** Mistakes that one error names. */
 const shown = 20;
 
@@ -36,13 +44,14 @@ export async function scanLabelFile(path: string): Promise<FolderScan> {
     });
   });
   const [head, ...rows] = csvRows(text, path);
-  const names = head?.cells.map((name) => name.trim()) ?? [];
+  const given = head?.cells.map((name) => name.trim()) ?? [];
+  const names = given.map((name) => otherNames[name.toLowerCase()] ?? name.toLowerCase());
   const unknown = names.filter((name, at) => !columns.some((each) => each === name) || names.indexOf(name) !== at);
   if (unknown.length > 0 || !names.includes("path") || !names.includes("label")) {
     const wanted = "expected the columns path, label and maybe split, each once";
     throw new TrainerError(
       "ERR_DATA",
-      `${path}: line ${head?.line ?? 1}: ${wanted}, got ${names.join(", ") || "nothing"}.`,
+      `${path}: line ${head?.line ?? 1}: ${wanted}, got ${given.join(", ") || "nothing"}.`,
     );
   }
   const problems = new Map<number, string>();

@@ -34,8 +34,11 @@ it("trains, evaluates, predicts, reports, exports its choice and is checked", as
   expect(JSON.parse(evaluated.stdout)).toMatchObject({ count: 4, dataChanged: false });
   expect((await trainer("predict", "run", "images/1.png")).stdout).toMatch(/red|blue/);
   expect((await trainer("report", "run")).code).toBe(0);
-  expect((await trainer("gradcam", "run", "--split", "test", "--out", "maps")).code).toBe(0);
-  const verified = await trainer("data", "verify", "--kind", "image-folder", "--data", "fruit.csv", "--size", "16");
+  const maps = await trainer("gradcam", "run", "--split", "test", "--out", "maps");
+  expect(maps).toMatchObject({ code: 0, stdout: expect.stringMatching(/^test images of the run's data:\n/) });
+  expect(readFileSync("maps/gallery.html", "utf8")).toContain("Grad-CAM of run: test images");
+  expect((await trainer("gradcam", "run", "--out", "more")).stdout).toMatch(/^validation images of the run's data:\n/);
+  const verified = await trainer("data", "verify", "--data", "fruit.csv", "--size", "16");
   expect(verified.stdout).toContain("train  20 images");
   expect(await trainer("data", "check", "fruit.csv", "--quiet")).toMatchObject({ code: 0 });
   expect(readFileSync("issues.csv", "utf8")).toContain("images/1.png,train,red,");

@@ -258,6 +258,18 @@ describe("splits and classes", () => {
     expect(warn.mock.calls.flat()).toEqual([expect.stringContaining("1 entries that are no files (a/2.png)")]);
   });
 
+  it("says how to convert photos of an iPhone", async () => {
+    const [image, heic] = [await png(red), Buffer.from("\0\0\0\x18ftypheic\0\0\0\0")];
+    const warn = vi.fn();
+    const path = folderOf({ "a/1.png": image, "b/1.png": image, "b/2.HEIC": heic });
+    await makePart(imageFolder({ path, size: 8 })).load({ warn });
+    expect(warn.mock.calls.flat().join()).toMatch(
+      /1 \.heic files \(b\/2\.HEIC\)\. HEIC photos are not read: convert them to JPEG/,
+    );
+    const none = await failure(imageFolder({ path: folderOf({ "a/1.HEIC": heic, "b/1.HEIC": heic }), size: 8 }));
+    expect(none.message).toMatch(/got none in a, b\. HEIC photos are not read: convert them to JPEG/);
+  });
+
   it("refuses empty classes, one class, unknown test classes and test/ alone, each by name", async () => {
     const image = await png(red);
     const failureOf = (files: Record<string, Buffer>) => failure(imageFolder({ path: folderOf(files), size: 8 }));
@@ -265,7 +277,12 @@ describe("splits and classes", () => {
     const empty = await failureOf({ "a/1.png": image, "hollow/1.txt": text, "void/1.txt": text });
     expect(empty.message).toContain("in every class folder, got none in hollow, void. Fill or remove them");
     expect((await failureOf({ "train/only/1.png": image })).message).toContain("only the class folder only");
-    expect((await failureOf({ "x.png": image })).message).toContain("no class folder");
+    expect((await failureOf({ "x.png": image, "y.jpg": image, "z.txt": text })).message).toMatch(
+      /no class folder\. 2 images lie directly in it: put each class into a folder of its own\.$/,
+    );
+    expect((await failureOf({ "img/1.png": image, "labels.csv": text })).message).toMatch(
+      /only the class folder img\. If labels\.csv has their labels, give \S+labels\.csv\.$/,
+    );
     const train = { "train/a/1.png": image, "train/b/1.png": image };
     const more = await failureOf({ ...train, "test/a/1.png": image, "test/c/1.png": image });
     expect(more.message).toContain("expected classes of train/, got c as well");
@@ -322,7 +339,7 @@ describe("decoding", () => {
     ["a Git LFS pointer: run git lfs pull", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"],
     ["a BMP image", "BM\0\0\0\0"],
     ["a PDF or PostScript document", "%PDF-1.7"],
-    ["a HEIC image", "\0\0\0\x18ftypheic\0\0\0\0"],
+    ["a HEIC image: convert it to JPEG", "\0\0\0\x18ftypheic\0\0\0\0"],
     ["empty", ""],
     ['of an unknown kind (it begins with "P3 1 1 255 1")', "P3 1 1 255 1 2 3\n"],
   ])("says of a file that is no image that it is %s", async (kind, content) => {
@@ -347,7 +364,10 @@ describe("decoding", () => {
     await makePart(imageFolder({ path, size: 8, maxPixels: 41 * 30 })).load({});
     const { message } = await failure(imageFolder({ path, size: 8, maxPixels: 40 * 30 }));
     expect(message).toContain("1 of 2 images");
-    expect(message).toContain(`${join(path, "b", "1.png")}: Input image exceeds pixel limit`);
+    expect(message).toContain(
+      `${join(path, "b", "1.png")}: it has 41 × 30 = 1,230 pixels, more than the limit maxPixels = 1,200`,
+    );
+    expect(message).toContain("--set data.maxPixels=");
   });
 
   it("gives the library the seconds that one image may take", async () => {

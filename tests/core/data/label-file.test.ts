@@ -117,9 +117,10 @@ describe("a CSV of paths and labels", () => {
   });
 
   it("refuses other columns, too few labels, and a file that is not there", async () => {
-    expect(await problem("file,class", "4.png,x")).toBe(
-      "FILE: line 1: expected the columns path, label and maybe split, each once, got file, class.",
+    expect(await problem("name,kind", "4.png,x")).toBe(
+      "FILE: line 1: expected the columns path, label and maybe split, each once, got name, kind.",
     );
+    expect(await problem("path,label,class", "4.png,x,y")).toContain("each once, got path, label, class");
     expect(await problem("path,label,weight", "4.png,x,1")).toContain("got path, label, weight");
     expect(await problem("path,label,label", "4.png,x,1")).toContain("each once");
     expect(await problem("")).toContain("got nothing");
@@ -127,6 +128,19 @@ describe("a CSV of paths and labels", () => {
     expect(await problem("path,label", "4.png,x")).toContain("two or more labels, got only x");
     expect(await problem("path,label", '"4.png,x')).toContain("FILE: line 2: expected a quote");
     await expect(load(join(folder, "no.csv"))).rejects.toThrow("no.csv does not exist. Expected a CSV file");
+  });
+
+  it.each([["file,class"], ["filename,label"], ["Image,Label"]])(
+    "takes other names of the columns: %s",
+    async (head) => {
+      expect((await load(listOf(head, "a/1.png,cat", "5.png,dog"))).classes).toEqual(["cat", "dog"]);
+    },
+  );
+
+  it("takes semicolons, which Excel writes in much of Europe", async () => {
+    const data = await load(listOf("\ufeffpath;label\r", "a/1.png;cat\r", '"b, c/3.png";"dog"\r'));
+    expect(data.classes).toEqual(["cat", "dog"]);
+    expect(data.train.file!(1).name).toBe("b, c/3.png");
   });
 
   it("ignores spaces around cells", async () => {
