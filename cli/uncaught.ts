@@ -1,4 +1,6 @@
 /** Uncaught errors: of a timer, a listener or a promise of a config or a plugin. */
+import { sep } from "node:path";
+import { fileURLToPath } from "node:url";
 import { exitCodes } from "../core/errors.js";
 import { tell } from "./terminal.js";
 
@@ -28,8 +30,17 @@ export function reportUncaught(error: unknown): number {
   return exitCodes.plugin;
 }
 
-/** The first lines of an error's stack. */
+/** The first lines of an error's stack that are not fitloop's own, nor of what calls a plugin for it; all where no other is. */
 export function tellPlaces({ stack = "" }: Error): void {
   const places = stack.split("\n").filter((line) => /^\s+at /.test(line));
-  if (places.length > 0) tell(places.slice(0, 3).join("\n"));
+  const others = places.filter((line) => !isOwn(line));
+  const shown = others.length > 0 ? others : places;
+  if (shown.length > 0) tell(shown.slice(0, 3).join("\n"));
 }
+
+/** The package's folder, as stacks name it: sources in a checkout, a bundle in the published package. */
+const root = fileURLToPath(new URL("..", import.meta.url));
+
+const isOwn = (line: string): boolean =>
+  /[/\\]node_modules[/\\]tapable[/\\]|\bnode:/.test(line) ||
+  ["cli", "core", "dist", "run", "report"].some((folder) => line.includes(`${root}${folder}${sep}`));

@@ -137,13 +137,25 @@ export function show(value: unknown): string {
   if (value === undefined) return "nothing";
   if (typeof value === "function") return "a function";
   if (typeof value === "number" || typeof value === "bigint") return String(value);
+  const short = inShort(value);
+  if (short !== undefined) return short;
   let text: string;
   try {
-    text = JSON.stringify(value) ?? String(value);
+    text = JSON.stringify(value, (_, each: unknown) => inShort(each) ?? each) ?? String(value);
   } catch {
     text = typeof value === "object" ? "an object that is not plain data" : typeof value;
   }
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+}
+
+/** A typed array or a tensor without its numbers: "Float32Array of 48 numbers". */
+function inShort(value: unknown): string | undefined {
+  if (ArrayBuffer.isView(value)) {
+    const { length } = value as Uint8Array;
+    return `${value.constructor.name} of ${length ?? value.byteLength} ${length === undefined ? "bytes" : "numbers"}`;
+  }
+  const { shape, dtype } = (value ?? {}) as { shape?: unknown; dtype?: unknown };
+  return Array.isArray(shape) && typeof dtype === "string" ? `a tensor of [${shape}]` : undefined;
 }
 
 /** Names of the keys a schema knows at a path; of every branch where there are several. */

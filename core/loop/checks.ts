@@ -1,11 +1,11 @@
-/** What a tap may return, hook by hook. Cheap: these checks run at every call. */
+/** What a tap may return, hook by hook. Cheap: these checks run at every call, that of values at an epoch's first batch. */
 import type * as tf from "@tensorflow/tfjs-core";
 import type { Rectangle, Sample, SourceImage } from "../data/dataset.js";
 import type { Group } from "../group/group.js";
 import type { Layer } from "../nn/layer.js";
 import { show } from "../options.js";
 import { type HookName, hookDefinitions } from "./hooks.js";
-import type { Batch, Evaluation, Gradients, Metrics, ParamGroup } from "./types.js";
+import type { Batch, Evaluation, Gradients, Metrics, ParamGroup, Step } from "./types.js";
 
 /** What is wrong with the value that a tap of `hook` returned; `args` are what it received. */
 export function problemWith(hook: HookName, next: unknown, args: readonly unknown[]): string | undefined {
@@ -51,7 +51,7 @@ const sample: Check<Sample> = (next, previous) => {
   return undefined;
 };
 
-const batch: Check<Batch> = (next, previous) => {
+const batch: Check<Batch> = (next, previous, args) => {
   const [size, classes] = previous.targets.shape;
   if (next.images?.rank !== 4 || next.images.shape[0] !== size || next.images.shape[3] !== 3) {
     return `expected images of [${size}, height, width, 3], got [${next.images?.shape}].`;
@@ -64,8 +64,27 @@ const batch: Check<Batch> = (next, previous) => {
   }
   const lost = Object.keys(previous.more ?? {}).find((name) => !next.more?.[name]);
   if (lost !== undefined) return `the batch has lost "${lost}" of its "more". Return { ...batch, images, targets }.`;
-  return undefined;
+  const isFirst = (args[1] as Step).batchInEpoch === 0; // values are read back
+  return isFirst && next.targets !== previous.targets ? notDistributions(next.targets) : undefined;
 };
+
+/** NaN and infinity are for the step to report: they end it. */
+function notDistributions(targets: tf.Tensor2D): string | undefined {
+  const [, classes] = targets.shape;
+  const values = targets.dataSync() as Float32Array;
+  for (let row = 0; row < targets.shape[0]; row++) {
+    const own = values.subarray(row * classes, (row + 1) * classes);
+    const sum = own.reduce((total, value) => total + value, 0);
+    const least = Math.min(...own);
+    if (!(least < 0) && !(Math.abs(sum - 1) > 1e-3)) continue;
+    const got =
+      least < 0
+        ? `${Number(least.toPrecision(4))} in row ${row}`
+        : `the sum ${Number(sum.toPrecision(4))} in row ${row}`;
+    return `expected targets whose rows are distributions (0 or more, with the sum 1), got ${got}. To weigh images, change the loss in afterLoss.`;
+  }
+  return undefined;
+}
 
 const loss: Check<tf.Tensor> = (next) =>
   next.rank === 0 ? undefined : `expected a scalar loss, got a tensor of [${next.shape}].`;

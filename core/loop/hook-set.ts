@@ -144,6 +144,9 @@ export function createHooks({ seed, timeout = 600, onObserverFailure, onLeak = (
     /** What the next tap receives from one that is switched off. */
     const passedOn = (value: unknown): unknown => (isWaterfall(kind) ? value : undefined);
     const failed = (cause: unknown, value: unknown): unknown => {
+      // Another plugin's, at a hook that this one made the loop call: `run.plan()` asks for every learning rate.
+      if (cause instanceof TrainerError && cause.hook && cause.plugin !== plugin && costs.has(cause.plugin!))
+        throw cause;
       const code = cause instanceof TrainerError ? cause.code : "ERR_PLUGIN";
       const message = `Plugin "${plugin}" failed in hook "${hook}": ${reasonOf(cause)}`;
       const error = new TrainerError(code, message, { cause, plugin, hook });
@@ -155,7 +158,7 @@ export function createHooks({ seed, timeout = 600, onObserverFailure, onLeak = (
     const accept = (next: unknown, args: unknown[]): unknown => {
       if (isNotice(kind)) return undefined;
       const problem = problemWith(hook, next, args);
-      if (problem !== undefined) throw new Error(problem);
+      if (problem !== undefined) throw new TrainerError("ERR_PLUGIN", problem); // says everything: no place is printed
       return next;
     };
     const argumentsOf = (args: unknown[]): unknown[] => {
@@ -175,7 +178,7 @@ export function createHooks({ seed, timeout = 600, onObserverFailure, onLeak = (
         const next = leaks.watch(plugin, hook, () => handler(...argumentsOf(args)));
         if (isPromise(next)) {
           next.then(undefined, () => undefined);
-          throw new Error("it returned a promise. This hook is synchronous.");
+          throw new TrainerError("ERR_PLUGIN", "it returned a promise. This hook is synchronous.");
         }
         return accept(next, args);
       } catch (cause) {
@@ -304,7 +307,7 @@ async function withTimeout<T>(seconds: number, value: T | PromiseLike<T>): Promi
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     const message = `it did not settle within ${seconds} s. If it needs longer, set hookTimeout in the config.`;
-    timer = setTimeout(() => reject(new Error(message)), 1000 * seconds);
+    timer = setTimeout(() => reject(new TrainerError("ERR_PLUGIN", message)), 1000 * seconds);
   });
   try {
     return await Promise.race([value, late]);

@@ -55,7 +55,7 @@ export interface HookSignatures {
   resolveCrop(crop: Rectangle, source: SourceImage, rng: Stream, epoch: number): Rectangle;
   /** When: a training sample is loaded. Kind: waterfall. Unsigned bytes [height, width, 3]; never change them. */
   beforeSample(sample: Sample, rng: Stream, epoch: number): Sample;
-  /** When: before the forward pass, in training only. Kind: waterfall. Targets stay distributions. */
+  /** When: before the forward pass, in training only. Kind: waterfall. Targets stay distributions; an epoch's first batch is checked. */
   beforeBatch(batch: Batch, step: Step): Batch;
   /** When: every optimizer step. Kind: waterfall. */
   resolveLearningRate(rate: number, progress: Progress): number;

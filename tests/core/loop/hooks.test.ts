@@ -200,7 +200,38 @@ describe("a returned value is refused with plugin, hook and cause", () => {
       (given: Batch) => ({ ...given, labels: given.labels.slice() }),
       "labels and indices name the true images.",
     ],
+    [
+      "beforeBatch",
+      "targets with the sum 2",
+      (given: Batch) => ({
+        ...given,
+        targets: tf.tensor2d([
+          [0, 1, 0],
+          [0, 2, 0],
+        ]),
+      }),
+      "expected targets whose rows are distributions (0 or more, with the sum 1), got the sum 2 in row 1. To weigh images,",
+    ],
+    [
+      "beforeBatch",
+      "a target below 0",
+      (given: Batch) => ({
+        ...given,
+        targets: tf.tensor2d([
+          [1.5, -0.5, 0],
+          [0, 1, 0],
+        ]),
+      }),
+      "got -0.5 in row 0.",
+    ],
+    [
+      "resolveLearningRate",
+      "a typed array",
+      () => new Float32Array(48),
+      "expected a finite learning rate of 0 or more, got Float32Array of 48 numbers.",
+    ],
     ["afterLoss", "a loss for each image", () => tf.zeros([2]), "expected a scalar loss, got a tensor of [2]."],
+    ["afterEvaluate", "a tensor", () => tf.zeros([2, 3]), "with numbers loss and top1, got a tensor of [2,3]."],
     ["beforeStep", "fewer gradients", () => new Map(), "expected 1 gradients, got 0."],
     ["beforeStep", "an object", () => ({}), "expected gradients as a Map from names to tensors, got {}."],
     [
@@ -260,6 +291,21 @@ describe("a returned value is refused with plugin, hook and cause", () => {
     expect((error as Error).message).toContain(`Plugin "odd" failed in hook "${hook}": `);
     expect((error as Error).message).toContain(said);
     expect((error as Error).cause).toBeInstanceOf(Error);
+  });
+
+  it("is that plugin's failure alone where another one's tap, an observer's too, made the loop call it", async () => {
+    for (const observer of [true, false]) {
+      const switchedOff: unknown[] = [];
+      const hooks = createHooks({ seed: 1, onObserverFailure: (error) => switchedOff.push(error) });
+      hooks.for("rate", false).resolveLearningRate.tap(failing);
+      hooks.for("report", observer).onFitStart.tap(({ plan }) => void plan());
+      const plan = () => String(hooks.call.resolveLearningRate(1, progressAt()));
+      await expect(hooks.call.onFitStart({ plan } as never)).rejects.toMatchObject({
+        message: 'Plugin "rate" failed in hook "resolveLearningRate": too far',
+        plugin: "rate",
+      });
+      expect(switchedOff).toEqual([]);
+    }
   });
 
   it("gives up on an asynchronous tap that never settles", async () => {
