@@ -8,6 +8,7 @@ import { Trainer } from "../core/loop/trainer.js";
 import { makePart } from "../core/parts.js";
 import { fromCheckpoint, isBetweenSteps } from "../run/checkpoint-writer.js";
 import { type Checkpoint, listCheckpoints, readCheckpoint } from "../run/checkpoints.js";
+import { lengthAt } from "../run/extension.js";
 import { toJson } from "../run/json.js";
 import { readMetrics } from "../run/metrics.js";
 import { configOfRun } from "../run/origin.js";
@@ -55,12 +56,14 @@ type Figures = Pick<Events["step"], "step" | "loss" | "learningRate" | "gradient
 
 async function replay(path: string, { step, json, allowChange, config: file }: ReplayOptions): Promise<void> {
   const run = findRun(path, {})!;
-  const config = await configOfRun(run, { own: await ownConfig(run.folder, file), allowChange });
+  const made = await configOfRun(run, { own: await ownConfig(run.folder, file), allowChange });
+  const { epochs = made.epochs, since } = lengthAt(run.record, step); // a run may have been extended since
+  const config = { ...made, epochs };
   if (config.maxTime !== undefined) {
     const text = `The schedule of ${run.folder} followed measured time (maxTime), so its steps cannot be repeated.`;
     throw new TrainerError("ERR_OPTION", text);
   }
-  const checkpoint = checkpointBefore(run, step);
+  const checkpoint = checkpointBefore(run, step, since);
   const metrics = readMetrics(join(run.folder, runFiles.metrics));
   if (metrics.problem !== undefined) tellWarning(metrics.problem);
   const recorded = metrics.lines.find((line) => line.event === "step" && line.step === step) as Figures | undefined;
@@ -116,9 +119,14 @@ async function replay(path: string, { step, json, allowChange, config: file }: R
 function checkpointBefore(
   { folder, checkpoint: named }: Resumable,
   step: number,
+  since: number,
 ): (Checkpoint & { path: string }) | undefined {
+  const changed = `the length of the run was changed after step ${since}, and earlier steps had another schedule`;
   if (named !== undefined) {
     const checkpoint = readCheckpoint(named);
+    if (checkpoint.step < since) {
+      throw new TrainerError("ERR_OPTION", `${named} is of step ${checkpoint.step}: ${changed}. Name a later one.`);
+    }
     if (checkpoint.step < step) return { ...checkpoint, path: named };
     throw new TrainerError(
       "ERR_OPTION",
@@ -126,7 +134,7 @@ function checkpointBefore(
     );
   }
   const earlier = listCheckpoints(join(folder, runFiles.checkpoints)).filter(
-    (each) => each.step < step && isBetweenSteps(each),
+    (each) => each.step >= since && each.step < step && isBetweenSteps(each),
   );
   for (const { path } of earlier.reverse()) {
     try {
@@ -134,6 +142,10 @@ function checkpointBefore(
     } catch (error) {
       tell(`${path} is passed over: ${reasonOf(error)}`);
     }
+  }
+  if (since > 0) {
+    const text = `Step ${step} cannot be repeated: ${changed}. There is no checkpoint from step ${since} to step ${step - 1}.`;
+    throw new TrainerError("ERR_OPTION", text);
   }
   return undefined;
 }

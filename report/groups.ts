@@ -101,12 +101,21 @@ export function flattened(record: RunConfigRecord | undefined): Map<string, stri
     } else if (value !== undefined) flat.set(path, typeof value === "string" ? value : toJson(value));
   };
   visit(configIn(record ?? ({} as RunConfigRecord)), "");
+  const changes = record?.extended?.map(
+    ({ atStep, field, from, to }) => `${field} ${from} -> ${to} after step ${atStep}`,
+  );
+  if (changes) flat.set("extended", changes.join(", "));
   return flat;
 }
 
-/** All that makes a run but its seed, the order of its plugins and its backend among it. */
+/** All that makes a run but its seed: the order of its plugins, its backend, and a change of its length among it. */
 function withoutSeed(record: RunConfigRecord): string {
-  return toJson({ ...configIn(record), seed: undefined, backend: record.environment?.backend });
+  return toJson({
+    ...configIn(record),
+    seed: undefined,
+    backend: record.environment?.backend,
+    extended: record.extended,
+  });
 }
 
 /** @param nameOf names of runs that tell them apart on their page; by default among these runs */

@@ -44,6 +44,11 @@ export const recordShape = z.looseObject({
     .optional(),
   dataset: dataRecordShape.optional(),
   configs: z.array(z.string()).optional(),
+  extended: z
+    .array(
+      z.looseObject({ atStep: z.number(), field: z.enum(["epochs", "maxTime"]), from: z.number(), to: z.number() }),
+    )
+    .optional(),
 });
 
 /** A number again: JSON has NaN and infinities as text. */

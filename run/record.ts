@@ -15,7 +15,7 @@ import { system, writeFileAtomic } from "../core/files.js";
 import type { SummaryRecord } from "../core/loop/events.js";
 import type { Plugin } from "../core/loop/plugin.js";
 import { fitEndRecord } from "../core/loop/summary.js";
-import type { FitContext } from "../core/loop/types.js";
+import type { FitContext, Progress } from "../core/loop/types.js";
 import { readSafetensors } from "../core/nn/safetensors.js";
 import { weightsToSafetensors } from "../core/nn/weights-file.js";
 import { packageVersion } from "../core/package.js";
@@ -23,6 +23,7 @@ import { configHash } from "./changes.js";
 import { toCheckedJson } from "./checked-json.js";
 import { listCheckpoints } from "./checkpoints.js";
 import { type DataRecord, dataChange, dataRecord, mustHaveClasses } from "./data-record.js";
+import { type Extension, extensionNote, extensionsOf } from "./extension.js";
 import { type MetricsLog, openMetrics } from "./metrics.js";
 
 /** Names inside a run's folder. */
@@ -45,6 +46,8 @@ export interface RunRecordOptions {
   inference?: () => readonly string[];
   /** How many processes train together; asked when the run starts. Default: one. */
   processes?: () => number;
+  /** The learning rate at a place of the run; asked when a run resumes with another length. */
+  rateAt?: (progress: Progress) => number;
 }
 
 /** A config file as a run remembers it. */
@@ -84,6 +87,8 @@ export interface RunConfigRecord extends ConfigRecord {
   readonly dataset?: DataRecord;
   /** Hashes of the configs that the run has had (`configHash`), the last one last: its checkpoints carry one of them. */
   readonly configs?: readonly string[];
+  /** The changes of its length when it was resumed; left out where there is none. */
+  readonly extended?: readonly Extension[];
   /** Of all other fields; records of 0.1.0 lack it. */
   readonly checksum?: string;
 }
@@ -172,7 +177,14 @@ export const leavesNothing = (folder: string, { steps, stopReason }: Pick<Summar
  * Writes a run's folder; does nothing for a run that has none, and keeps nothing of one that `leavesNothing`. Failures end the
  * run: ERR_IO with the path.
  */
-export function createRunRecord({ logEvery = 1, source, id, inference, processes }: RunRecordOptions = {}): RunRecord {
+export function createRunRecord({
+  logEvery = 1,
+  source,
+  id,
+  inference,
+  processes,
+  rateAt,
+}: RunRecordOptions = {}): RunRecord {
   let metrics: MetricsLog | undefined;
   let before: Before | undefined;
   let failed: unknown; // of the metrics
@@ -203,6 +215,7 @@ export function createRunRecord({ logEvery = 1, source, id, inference, processes
         run = started;
         const config = configRecord(started.config);
         const hash = configHash(config);
+        const extended = before ? extensionsOf(before.record, config, started.progress.step) : [];
         const record: RunConfigRecord = {
           ...config,
           ...(config.maxTime !== undefined && { repeatable: false as const }),
@@ -212,6 +225,7 @@ export function createRunRecord({ logEvery = 1, source, id, inference, processes
           environment,
           dataset: dataRecord(started.data),
           configs: [...new Set([...(before?.record.configs ?? []).filter((each) => each !== hash), hash])],
+          ...(extended.length > 0 && { extended }),
         };
         writeFileAtomic(inFolder("config"), toCheckedJson(record));
       };
@@ -225,6 +239,9 @@ export function createRunRecord({ logEvery = 1, source, id, inference, processes
         if (before) {
           const environment = environmentOf(started, processes?.());
           compareEnvironment(before, environment, (message) => events.emit("warning", { message }));
+          const { step } = started.progress;
+          const change = extensionsOf({ ...before.record, extended: [] }, started.config, step)[0];
+          if (change && rateAt) events.emit("warning", { message: extensionNote(change, started.progress, rateAt) });
           begin(started, environment);
         }
         metrics = openMetrics(inFolder("metrics"), { from: before?.metricsBytes });

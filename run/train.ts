@@ -83,6 +83,7 @@ export async function train(config: TrainerConfig, options: TrainOptions = {}): 
     id,
     inference,
     processes: () => trainer.group.size,
+    rateAt: (progress) => trainer.hooks.call.resolveLearningRate(trainer.config.learningRate, progress),
   });
   const trainer: Trainer = new Trainer(config, [record.plugin, ...observers]);
   checkNames(config);

@@ -1,5 +1,5 @@
 /** `trainer replay`: a recorded step again, with the same numbers, and what went on in it. */
-import { writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
 import { readMetrics } from "../../run/metrics.js";
@@ -46,6 +46,40 @@ it("of a run that followed measured time is refused", async () => {
   const { code, stderr } = await trainer("replay", "timed", "--step", "1");
   expect(code).toBe(2);
   expect(stderr).toMatch(/followed measured time \(maxTime\), so its steps cannot be repeated/);
+});
+
+it("of a run that was given more epochs uses the length that each step was made with", async () => {
+  writeFileSync(
+    "line.config.mts",
+    `import { linear } from "fitloop/plugins";
+    import { microConfig } from "fitloop/testing";
+    export default microConfig({ epochs: 2, batchSize: 4, plugins: [linear()] });`,
+  );
+  expect(await trainer("--config", "line.config.mts", "--out", "line", "--quiet")).toMatchObject({ code: 0 });
+  const more = await trainer("--resume", "line", "--epochs", "20", "--checkpoint-every", "1", "--quiet");
+  expect(more.code).toBe(0);
+  const { lines } = readMetrics("line/metrics.jsonl");
+  const last = lines.find(({ event, epoch }) => event === "epoch:end" && epoch === 1)!.step as number;
+  expect(more.stderr).toMatch(
+    new RegExp(
+      `warning: The run is changed from 2 to 20 epochs after step ${last}: .* The learning rate: [\\d.]+ -> [\\d.]+\\.`,
+    ),
+  );
+  const record = JSON.parse(readFileSync("line/config.resolved.json", "utf8"));
+  expect(record.extended).toEqual([{ atStep: last, field: "epochs", from: 2, to: 20 }]);
+  for (const step of [1, last, lines.filter(({ event }) => event === "step").length]) {
+    const { code, stdout, stderr } = await trainer("replay", "line", "--step", `${step}`, "--json");
+    expect(code, stderr).toBe(0);
+    const { figures, recorded } = JSON.parse(stdout);
+    for (const key of ["loss", "learningRate", "gradientNorm"]) expect(figures[key]).toBe(recorded[key]);
+  }
+  for (const name of readdirSync("line/checkpoints")) rmSync(join("line/checkpoints", name), { recursive: true });
+  expect(await trainer("replay", "line", "--step", `${last + 1}`)).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining(
+      `Step ${last + 1} cannot be repeated: the length of the run was changed after step ${last}`,
+    ),
+  });
 });
 
 it("of what is no run is bad data", async () => {

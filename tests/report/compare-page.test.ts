@@ -59,6 +59,13 @@ describe("groups", () => {
     ).toEqual([1, 1]);
   });
 
+  it("keep a run that was given more epochs when it resumed apart from those that had them from the start", () => {
+    const extended = [{ atStep: 8, field: "epochs", from: 1, to: 2 }];
+    const runs = [runOf("a", { seed: 1 }), runOf("b", { seed: 2, extended })];
+    expect(sizes(runs)).toEqual([1, 1]);
+    expect(flattened(runs[1]!.record).get("extended")).toBe("epochs 1 -> 2 after step 8");
+  });
+
   it("hold no run of which nobody knows the config", () => {
     expect(sizes([runOf("a", undefined), runOf("b", undefined)])).toEqual([1, 1]);
   });
