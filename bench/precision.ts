@@ -13,7 +13,8 @@ import { showProgress } from "../cli/progress.js";
 import { Trainer } from "../core/index.js";
 import type { SummaryRecord } from "../core/loop/events.js";
 import { cifar100Small } from "../presets/index.js";
-import { createRunRecord, runFiles } from "../run/record.js";
+import { runFiles } from "../run/files.js";
+import { createRunRecord } from "../run/record.js";
 import { deviation, mean, pairedDifference } from "./common/intervals.js";
 import { whole } from "./common/options.js";
 

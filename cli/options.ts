@@ -12,8 +12,8 @@ import { suggestion } from "../core/options.js";
 import { type Given, makePart, type Part } from "../core/parts.js";
 import { finetune, plugins } from "../plugins/index.js";
 import { presets } from "../presets/index.js";
+import type { ConfigSource } from "../run/files.js";
 import { builtInPart } from "../run/parts.js";
-import type { ConfigSource } from "../run/record.js";
 import { configForImages } from "./own-images.js";
 import { tell } from "./terminal.js";
 

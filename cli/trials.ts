@@ -7,7 +7,7 @@ import { isFinished } from "../report/groups.js";
 import { createReport } from "../report/observer.js";
 import { readRun } from "../report/read.js";
 import type { RunParts } from "../report/run-page.js";
-import { type ConfigSource, runFiles } from "../run/record.js";
+import { type ConfigSource, runFiles } from "../run/files.js";
 import { checkContinues, findRun } from "../run/resume.js";
 import { train } from "../run/train.js";
 import type { Interrupt } from "./interrupt.js";

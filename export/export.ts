@@ -23,7 +23,7 @@ import { trace } from "../core/trace/trace.js";
 import { type Network, openNetwork } from "../run/network.js";
 import { type OpenOptions, openFolder, type RunFiles } from "../run/open.js";
 import { writing } from "../run/output.js";
-import type { Preprocessing } from "../run/record.js";
+import type { Preprocessing } from "../run/preprocessing.js";
 import type { Description, Precision } from "./formats/format.js";
 import { litert } from "./formats/litert.js";
 import { onnx } from "./formats/onnx.js";

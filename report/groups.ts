@@ -3,8 +3,8 @@ import { sep } from "node:path";
 import { metricsByName } from "../core/metrics.js";
 import { makePart } from "../core/parts.js";
 import { deviation, mean } from "../core/statistics.js";
+import { configIn, type RunConfigRecord } from "../run/files.js";
 import { toJson } from "../run/json.js";
-import { configIn, type RunConfigRecord } from "../run/record.js";
 import type { Column, Format } from "./blocks.js";
 import { figuresIn, moreNames, type RunParts } from "./run-page.js";
 

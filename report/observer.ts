@@ -12,8 +12,9 @@ import { fitEndRecord } from "../core/loop/summary.js";
 import type { Evaluation, FitContext, Outputs } from "../core/loop/types.js";
 import { valuesOf } from "../core/nn/values.js";
 import { toCheckedJson } from "../run/checked-json.js";
+import { runFiles } from "../run/files.js";
 import { visitMetrics } from "../run/metrics.js";
-import { leavesNothing, runFiles } from "../run/record.js";
+import { leavesNothing } from "../run/record.js";
 import {
   imageReader,
   keptFile,

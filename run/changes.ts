@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { type ConfigRecord, configSchema } from "../core/config/config.js";
 import { TrainerError } from "../core/errors.js";
+import type { Before, Environment } from "./files.js";
 
 /**
  * Fixed: another value gives other weights, so the run would be neither the old nor a new one. Free: no weight depends
@@ -149,3 +150,30 @@ export function mustBeContinuable(before: ConfigRecord, after: ConfigRecord, all
 }
 
 const shown = (value: unknown): string => (value === undefined ? "(not set)" : JSON.stringify(value));
+
+/**
+ * Compares the environment with that of the run that is resumed. The same bits are promised for the same backend, threads, Node
+ * and machine. Another backend is refused, unless it is allowed; any other difference is a warning.
+ *
+ * @throws TrainerError ERR_RESUME
+ */
+export function compareEnvironment(
+  { record, allowed }: Before,
+  now: Environment,
+  warn: (message: string) => void,
+): void {
+  const was = record.environment;
+  if (!was) return;
+  if (was.backend !== now.backend && !allowed.includes("backend")) {
+    throw new TrainerError(
+      "ERR_RESUME",
+      `The run was made on ${was.backend}, and would now resume on ${now.backend}, whose numbers differ. ` +
+        `Make ${was.backend} available, or allow it with --allow-change backend.`,
+    );
+  }
+  const known = (Object.keys(now) as (keyof Environment)[]).filter((key) => was[key] !== undefined); // by its version
+  const differing = known.filter((key) => was[key] !== now[key]);
+  if (differing.length === 0) return;
+  const list = differing.map((key) => `${key} ${was[key]} -> ${now[key]}`).join(", ");
+  warn(`The run resumes in another environment (${list}): the last bits may differ from an uninterrupted run's.`);
+}

@@ -57,3 +57,24 @@ export function dataChange(before: DataRecord | undefined, { fingerprint }: Pick
 }
 
 const begin = (fingerprint: string): string => (fingerprint.length > 24 ? `${fingerprint.slice(0, 16)}…` : fingerprint);
+
+/**
+ * Compares data with that of the run that is resumed or repeated.
+ *
+ * @throws TrainerError ERR_DATA for other classes; ERR_RESUME for other images, unless they are allowed
+ */
+export function compareData(
+  { record, allowed }: { readonly record: { readonly dataset?: DataRecord }; readonly allowed: readonly string[] },
+  data: Data,
+  warn: (message: string) => void,
+): void {
+  if (record.dataset) mustHaveClasses(record.dataset.classes, data);
+  const change = dataChange(record.dataset, data);
+  if (change === undefined) return;
+  if (allowed.includes("data")) return warn(`${change} This is allowed by --allow-change data.`);
+  throw new TrainerError(
+    "ERR_RESUME",
+    `${change} Images that were trained on may now be validation images. ` +
+      "Restore the data, or allow it with --allow-change data.",
+  );
+}

@@ -13,8 +13,8 @@ import type { Metrics, Outputs } from "../core/loop/types.js";
 import type { Metric } from "../core/metrics.js";
 import type { Loss } from "../core/nn/losses.js";
 import { weightsFromSafetensors } from "../core/nn/weights-file.js";
+import type { RunConfigRecord } from "./files.js";
 import { finalEvaluation } from "./network.js";
-import type { RunConfigRecord } from "./record.js";
 import { checkRunData } from "./record-files.js";
 
 export interface EvaluateOptions {

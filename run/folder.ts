@@ -3,8 +3,8 @@ import { accessSync, constants, type Dirent, existsSync, lstatSync, mkdirSync, r
 import { dirname, join, relative, resolve } from "node:path";
 import { TrainerError } from "../core/errors.js";
 import { flushFolder, ioError, system, unfinishedFiles } from "../core/files.js";
+import { runFiles } from "./files.js";
 import { isHeld, lockFile } from "./lock.js";
-import { runFiles } from "./record.js";
 
 export interface RunFolder {
   readonly path: string;

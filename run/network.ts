@@ -13,7 +13,7 @@ import { inPrecision, type Weights } from "../core/nn/layer.js";
 import type { Model } from "../core/nn/model.js";
 import * as ops from "../core/nn/ops.js";
 import { weightsFromSafetensors } from "../core/nn/weights-file.js";
-import { type Preprocessing, readPreprocessing } from "./record.js";
+import { type Preprocessing, readPreprocessing } from "./preprocessing.js";
 
 /** An image: a file's path, a file's bytes (JPEG, PNG, WebP), or decoded RGB bytes of any size. */
 export type ImageSource = string | Uint8Array | Image;

@@ -17,10 +17,10 @@ import { isChecked } from "../core/nn/safetensors.js";
 import { suggestion } from "../core/options.js";
 import { type Calibration, type CalibrationResult, readCalibration } from "./calibration.js";
 import type { EvaluateOptions, RunEvaluation } from "./evaluate.js";
+import { type RunConfigRecord, runFiles } from "./files.js";
 import { classify, type ImageSource, type Network, networkInput, openNetwork, readImage } from "./network.js";
 import { configOfRun, inEvaluation, inImages, inNetwork } from "./origin.js";
 import { type Answer, answers, type Prediction, type PredictOptions } from "./predict.js";
-import { type RunConfigRecord, runFiles } from "./record.js";
 import { olderNote, readRecord, readSummary } from "./record-files.js";
 
 export interface OpenOptions {

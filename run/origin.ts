@@ -14,8 +14,8 @@ import { cacheRoot } from "../core/cache.js";
 import type { TrainerConfig } from "../core/config/config.js";
 import { reasonOf, TrainerError } from "../core/errors.js";
 import { makeFolders, writeFileAtomic } from "../core/files.js";
+import type { ConfigSource, RunConfigRecord } from "./files.js";
 import { configFromRecord, missingParts, named, type OwnPart } from "./parts.js";
-import type { ConfigSource, RunConfigRecord } from "./record.js";
 
 const originShape = z.strictObject({ folder: z.string(), config: z.string(), sha256: z.string() });
 

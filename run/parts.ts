@@ -14,8 +14,8 @@ import { optimizers } from "../core/nn/optimizers-by-name.js";
 import { suggestion } from "../core/options.js";
 import { type Given, isOfFactory, makePart, type Part } from "../core/parts.js";
 import { plugins } from "../plugins/index.js";
+import { configIn, type RunConfigRecord } from "./files.js";
 import { toJson } from "./json.js";
-import { configIn, type RunConfigRecord } from "./record.js";
 
 /** What a config is made of, as messages call it. */
 export type PartKind = "data set" | "model" | "optimizer" | "loss" | "metric" | "plugin";

@@ -8,7 +8,8 @@ import type { SummaryRecord } from "../core/loop/events.js";
 import type { Trainer } from "../core/loop/trainer.js";
 import { readCheckedJson } from "./checked-json.js";
 import { dataChange, dataRecordShape, mustHaveClasses } from "./data-record.js";
-import { type RunConfigRecord, readPreprocessing, runFiles } from "./record.js";
+import { type RunConfigRecord, runFiles } from "./files.js";
+import { readPreprocessing } from "./preprocessing.js";
 
 const part = z.looseObject({ name: z.string(), options: z.record(z.string(), z.unknown()) });
 

@@ -11,9 +11,10 @@ import { allowable, mustBeContinuable } from "./changes.js";
 import { placeName } from "./checkpoint-names.js";
 import { type CheckpointMeta, metaOfCheckpoint } from "./checkpoint-writer.js";
 import { type Checkpoint, newestCheckpoint, readCheckpoint } from "./checkpoints.js";
+import { type ConfigSource, type RunConfigRecord, runFiles } from "./files.js";
 import { toJson } from "./json.js";
 import { asOfNow, named, ownParts } from "./parts.js";
-import { type ConfigSource, type RunConfigRecord, readPreprocessing, runFiles } from "./record.js";
+import { readPreprocessing } from "./preprocessing.js";
 import { readRecord, readSummary } from "./record-files.js";
 import { removeLeftovers } from "./retention.js";
 

@@ -15,12 +15,14 @@ import type { Plugin } from "../core/loop/plugin.js";
 import { Trainer } from "../core/loop/trainer.js";
 import { configHash } from "./changes.js";
 import { createCheckpointWriter, fromCheckpoint } from "./checkpoint-writer.js";
+import { compareData } from "./data-record.js";
+import { type ConfigSource, runFiles } from "./files.js";
 import { createRunFolder, existingRunFolder, nearPath, removeUnfinished } from "./folder.js";
 import { lockRun, type RunLock } from "./lock.js";
 import { createRun, type OpenedRun, openFolder, openRun } from "./open.js";
 import { rememberOrigin } from "./origin.js";
 import { checkNames, ownParts } from "./parts.js";
-import { type ConfigSource, compareData, createRunRecord, runFiles } from "./record.js";
+import { createRunRecord } from "./record.js";
 import { olderNote } from "./record-files.js";
 import {
   checkContinues,

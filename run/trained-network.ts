@@ -6,9 +6,9 @@ import { TrainerError } from "../core/errors.js";
 import type { NetworkWeights, OpenNetwork, TrainedNetwork } from "../core/loop/types.js";
 import type { Weights } from "../core/nn/layer.js";
 import { type CheckpointTensor, listCheckpoints, readCheckpoint } from "./checkpoints.js";
+import { runFiles } from "./files.js";
 import { openNetwork } from "./network.js";
 import { openFolder, type RunFiles } from "./open.js";
-import { runFiles } from "./record.js";
 
 /** `FitContext.openNetwork`. The backend must be loaded. */
 export const openTrainedNetwork: OpenNetwork = async (folder, { weights: which, precision, warn }) => {

@@ -18,9 +18,10 @@ import type { SummaryRecord } from "../core/loop/events.js";
 import { forward, zeroWeights } from "../core/nn/layer.js";
 import { deviation, mean } from "../core/statistics.js";
 import { sizeAt } from "../plugins/progressive-resizing/index.js";
+import { type RunConfigRecord, runFiles } from "../run/files.js";
 import { visitMetrics } from "../run/metrics.js";
 import { configFromRecord } from "../run/parts.js";
-import { type RunConfigRecord, readPreprocessing, runFiles } from "../run/record.js";
+import { readPreprocessing } from "../run/preprocessing.js";
 import { readRecord, readSummary } from "../run/record-files.js";
 
 const root = fileURLToPath(new URL("..", import.meta.url));

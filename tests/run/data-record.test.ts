@@ -1,7 +1,7 @@
 /** Which data a run was made with, and what counts as other data. */
 import { describe, expect, it } from "vitest";
 import { dataChange, mustHaveClasses } from "../../run/data-record.js";
-import type { RunConfigRecord } from "../../run/record.js";
+import type { RunConfigRecord } from "../../run/files.js";
 import { olderNote } from "../../run/record-files.js";
 
 describe("classes", () => {

@@ -3,8 +3,8 @@ import { expect, it } from "vitest";
 import { defaultDecoding, earlierDecoding } from "../../core/data/decode.js";
 import { imageFolder } from "../../core/data/index.js";
 import { makePart } from "../../core/parts.js";
+import type { RunConfigRecord } from "../../run/files.js";
 import { asOfNow, configFromRecord } from "../../run/parts.js";
-import type { RunConfigRecord } from "../../run/record.js";
 import { readRecord } from "../../run/record-files.js";
 
 const golden = new URL("../golden/run", import.meta.url).pathname;

@@ -13,7 +13,8 @@ import { fitWeights, microConfig, weightsHash } from "../../core/testing/index.j
 import { ema } from "../../plugins/index.js";
 import { createRunFolder } from "../../run/folder.js";
 import { type MetricsLine, readMetrics } from "../../run/metrics.js";
-import { createRunRecord, type RunRecordOptions, readPreprocessing } from "../../run/record.js";
+import { readPreprocessing } from "../../run/preprocessing.js";
+import { createRunRecord, type RunRecordOptions } from "../../run/record.js";
 
 let loaded: Awaited<ReturnType<typeof loadBackend>>;
 beforeAll(async () => void (loaded = await loadBackend()));

@@ -9,8 +9,9 @@ import { microConfig } from "../../core/testing/index.js";
 import { ema } from "../../plugins/index.js";
 import { type CheckpointMeta, createCheckpointWriter, fromCheckpoint } from "../../run/checkpoint-writer.js";
 import { listCheckpoints, newestCheckpoint } from "../../run/checkpoints.js";
+import { type RunConfigRecord, runFiles } from "../../run/files.js";
 import { readMetrics } from "../../run/metrics.js";
-import { createRunRecord, type RunConfigRecord, runFiles } from "../../run/record.js";
+import { createRunRecord } from "../../run/record.js";
 
 beforeAll(async () => void (await loadBackend()));
 const base = mkdtempSync(join(tmpdir(), "fitloop-rollback-"));

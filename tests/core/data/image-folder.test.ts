@@ -10,8 +10,8 @@ import { runMarks } from "../../../core/data/folder-scan.js";
 import { imageFolder } from "../../../core/data/image-folder.js";
 import { TrainerError } from "../../../core/errors.js";
 import { type Given, makePart } from "../../../core/parts.js";
+import { runFiles } from "../../../run/files.js";
 import { lockFile } from "../../../run/lock.js";
-import { runFiles } from "../../../run/record.js";
 import { temporaryFolder } from "../../support/mini-cifar.js";
 
 const root = temporaryFolder();
