@@ -1,11 +1,13 @@
 /** `trainer plan`: shows a run without training it. */
 import type { Command } from "commander";
 import type { DataSource } from "../core/data/dataset.js";
+import { TrainerError } from "../core/errors.js";
 import { formatPlan, makePlan } from "../core/loop/plan.js";
 import { Trainer } from "../core/loop/trainer.js";
 import { readWeights } from "../core/nn/read-weights.js";
 import { isRepository } from "../core/pretrained/open.js";
 import { toJson } from "../run/json.js";
+import { openFolder } from "../run/open.js";
 import { addRunOptions, configFrom, type RunOptions } from "./options.js";
 import { columns, print, tell, tellWarnings } from "./terminal.js";
 
@@ -19,6 +21,21 @@ function outlined(source: DataSource): DataSource {
 async function checkWeights({ config }: Trainer): Promise<void> {
   const path = config.plugins.find(({ name }) => name === "finetune")?.options.path;
   if (typeof path === "string" && !isRepository(path)) await readWeights(path);
+}
+
+/** The teacher of distillation, a finished run. @throws TrainerError ERR_DATA */
+async function checkTeacher({ config }: Trainer): Promise<void> {
+  const { teacher, alpha } = config.plugins.find(({ name }) => name === "distill")?.options ?? {};
+  if (typeof teacher !== "string" || alpha === 0) return;
+  try {
+    await openFolder(teacher);
+  } catch (cause) {
+    if (!(cause instanceof TrainerError)) throw cause;
+    throw new TrainerError(cause.code, `The teacher of plugin "distill": ${cause.message}`, {
+      cause,
+      plugin: "distill",
+    });
+  }
 }
 
 export function addPlan(program: Command): void {
@@ -38,6 +55,7 @@ Example:
       const trainer = new Trainer({ ...config, data: outlined(new Trainer(config).config.data) });
       tellWarnings(trainer.events);
       await checkWeights(trainer);
+      await checkTeacher(trainer);
       const session = await trainer.prepare(options.quiet ? undefined : tell);
       const plan = makePlan(trainer, session);
       print(options.json ? toJson(plan) : formatPlan(plan, columns(process.stdout)));

@@ -44,6 +44,7 @@ export {
 export {
   definePlugin,
   needsEpochs,
+  needsTensorFlow,
   optionsOf,
   type Plugin,
   type PluginContext,

@@ -107,6 +107,15 @@ export function needsEpochs(plugin: string): Remark {
   return { level: "error", text };
 }
 
+/** The error of a plugin that only TensorFlow can run, in a config that asks for another backend. */
+export function needsTensorFlow(plugin: string, { backend }: Pick<RunConfig, "backend">): Remark[] {
+  if (backend === undefined || backend === "tensorflow") return [];
+  const text =
+    `Plugin "${plugin}" needs TensorFlow, and the backend is ${backend}. Install it with \`trainer backend install\` and set ` +
+    `backend: "tensorflow", or remove "${plugin}".`;
+  return [{ level: "error", text }];
+}
+
 /** The options of a plugin in a config, or undefined when it is not there. */
 export function optionsOf<S extends z.ZodObject>(
   config: RunConfig,

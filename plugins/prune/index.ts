@@ -1,7 +1,15 @@
 /** Structured pruning: channels of the least importance become zero and stay so; `trainer export` removes them. */
 import * as tf from "@tensorflow/tfjs-core";
 import { z } from "zod";
-import { definePlugin, graph, type Layer, type Layout, namedParameters, type Remark } from "../../core/index.js";
+import {
+  definePlugin,
+  graph,
+  type Layer,
+  type Layout,
+  namedParameters,
+  needsTensorFlow,
+  type Remark,
+} from "../../core/index.js";
 import { chooseChannels, type Remains, remaining, shareAt } from "./choose.js";
 import { importanceOf, masked, type PrunableGroup, prunableGroups, taylor } from "./sources.js";
 
@@ -49,6 +57,7 @@ export const prune = definePlugin({
     const error = (when: boolean, text: string): Remark[] => (when ? [{ level: "error", text }] : []);
     const hasBest = config.plugins.some(({ name }) => name === "early-stopping");
     return [
+      ...needsTensorFlow("prune", config),
       ...error(
         by === "taylor" && from === 0,
         'Plugin "prune" by "taylor" needs the gradients of an epoch. Set "from" to 1 or more.',

@@ -1,7 +1,7 @@
 /** Quantization-aware training (Jacob et al. 2018): the network trains with the rounding that int8 brings. */
 import type * as tf from "@tensorflow/tfjs-core";
 import { z } from "zod";
-import { type Buffer, definePlugin, graph, type Layer, needsEpochs } from "../../core/index.js";
+import { type Buffer, definePlugin, graph, type Layer, needsEpochs, needsTensorFlow } from "../../core/index.js";
 import { quantizedForward, rangedValues, structureOf } from "./forward.js";
 
 const options = z.strictObject({
@@ -17,13 +17,14 @@ export const quantizeAware = definePlugin({
   name: "quantize-aware",
   summary: "Trains with the rounding of int8, for an export that loses less",
   options,
-  check({ from, freeze }, { epochs }) {
-    if (epochs === undefined) return [needsEpochs("quantize-aware")];
-    if (from + freeze < epochs) return [];
+  check({ from, freeze }, { epochs, backend }) {
+    const remarks = needsTensorFlow("quantize-aware", { backend });
+    if (epochs === undefined) return [...remarks, needsEpochs("quantize-aware")];
+    if (from + freeze < epochs) return remarks;
     const text =
       `Plugin "quantize-aware" finds ranges after epoch ${from} and before the last ${freeze}, and the run has ${epochs}. ` +
       'Set a smaller "from" or "freeze", or train longer.';
-    return [{ level: "error", text }];
+    return [...remarks, { level: "error", text }];
   },
   apply({ from, freeze }, { hooks, config }) {
     let epoch = -1; // before the first batch: `plan` sees the plain network

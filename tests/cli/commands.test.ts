@@ -437,6 +437,31 @@ describe("plan with weights", () => {
   });
 });
 
+describe("plan of what a run refuses at once", () => {
+  const needs =
+    'needs TensorFlow, and the backend is wasm. Install it with `trainer backend install` and set backend: "tensorflow"';
+  it.each([
+    [["--with", "prune", "--backend", "wasm"], `Plugin "prune" ${needs}, or remove "prune".`],
+    [
+      ["--with", "quantize-aware", "--backend", "wasm"],
+      `Plugin "quantize-aware" ${needs}, or remove "quantize-aware".`,
+    ],
+    [["--with", "distill", "--set", "plugins.distill.teacher=nowhere"], "nowhere is not a run"],
+    [["--with", "distill", "--set", `plugins.distill.teacher=${base}`], 'The teacher of plugin "distill": '],
+  ])("%j", async (options, expected) => {
+    const { code, stdout, stderr } = await trainer("plan", "--config", config, ...options);
+    expect(stderr).toContain(expected);
+    expect({ code, stdout }).toEqual({ code: expected.startsWith("Plugin") ? 2 : 65, stdout: "" });
+  });
+
+  it("but not of a teacher that is a run, or is not asked", async () => {
+    const set = ["--with", "distill", "--set", `plugins.distill.teacher=${run}`];
+    expect(await trainer("plan", "--config", config, ...set)).toMatchObject({ code: 0 });
+    const off = ["--with", "distill", "--set", "plugins.distill.teacher=nowhere", "--set", "plugins.distill.alpha=0"];
+    expect(await trainer("plan", "--config", config, ...off)).toMatchObject({ code: 0 });
+  });
+});
+
 describe("plan of CIFAR", () => {
   it("needs no download: the published sizes are enough", async () => {
     vi.stubEnv("FITLOOP_CACHE", join(base, "no-cache"));

@@ -41,6 +41,7 @@ it("fitloop exports this and no more", () => {
       "mustHaveValidation",
       "namedParameters",
       "needsEpochs",
+      "needsTensorFlow",
       "normalisationNote",
       "openRun",
       "openWeights",
