@@ -1,6 +1,7 @@
 /** Several runs on one page: figures, curves over each other, and results against hyperparameters. */
 import { mean } from "../core/statistics.js";
 import type { Block, Cell, Chart, Column, Page, Series } from "./blocks.js";
+import { evaluated, moreNames } from "./figures.js";
 import {
   type Compared,
   comparedIn,
@@ -18,7 +19,9 @@ import {
   speeds,
   stateOf,
 } from "./groups.js";
-import { clockOf, evaluated, moreNames, type RunParts, withoutHome } from "./run-page.js";
+import { clockOf } from "./run-history.js";
+import type { RunParts } from "./run-page.js";
+import { withoutHome } from "./text.js";
 
 export function comparePage(runs: readonly RunParts[]): Page {
   const nameOf = namesOf(runs);

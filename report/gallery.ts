@@ -10,7 +10,7 @@ import { writing } from "../run/output.js";
 import type { Block, ImageTile, Page } from "./blocks.js";
 import { shareOf } from "./classes.js";
 import { pageHtml } from "./html.js";
-import { withoutHome } from "./run-page.js";
+import { withoutHome } from "./text.js";
 
 /** Pairs that fit on the sheet, and into one of its rows. */
 const [mostPairs, pairsInRow] = [64, 4];

@@ -6,7 +6,8 @@ import { deviation, mean } from "../core/statistics.js";
 import { configIn, type RunConfigRecord } from "../run/files.js";
 import { toJson } from "../run/json.js";
 import type { Column, Format } from "./blocks.js";
-import { figuresIn, moreNames, type RunParts } from "./run-page.js";
+import { figuresIn, moreNames } from "./figures.js";
+import type { RunParts } from "./run-page.js";
 
 /** Runs whose configs differ in the seed alone. */
 export interface Group {

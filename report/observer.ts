@@ -15,6 +15,7 @@ import { toCheckedJson } from "../run/checked-json.js";
 import { runFiles } from "../run/files.js";
 import { visitMetrics } from "../run/metrics.js";
 import { leavesNothing } from "../run/record.js";
+import type { Kept, SplitRecord } from "./kept.js";
 import {
   imageReader,
   keptFile,
@@ -26,7 +27,7 @@ import {
   writeReport,
 } from "./read.js";
 import { createRunHistory } from "./run-history.js";
-import type { Kept, RunParts, SplitRecord } from "./run-page.js";
+import type { RunParts } from "./run-page.js";
 import { drawWorst, type Evaluated, type WorstImage } from "./worst-images.js";
 
 /** Training images in a strip. */

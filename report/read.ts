@@ -11,8 +11,9 @@ import { type RunConfigRecord, runFiles } from "../run/files.js";
 import { visitMetrics } from "../run/metrics.js";
 import { recordShape, summaryShape } from "../run/record-files.js";
 import { pageHtml } from "./html.js";
+import type { Kept } from "./kept.js";
 import { createRunHistory } from "./run-history.js";
-import { type Kept, type RunParts, runPage } from "./run-page.js";
+import { type RunParts, runPage } from "./run-page.js";
 
 export const reportFile = "report.html";
 /** Inside a run's folder: what only the report needs. */

@@ -1,7 +1,7 @@
 /** What the lines of a run's `metrics.jsonl` come to. */
 import type { EpochRecord } from "../core/loop/events.js";
 import type { MetricsLine } from "../run/metrics.js";
-import type { Line } from "./blocks.js";
+import type { Clock, Line } from "./blocks.js";
 import { createHistory, type History } from "./history.js";
 
 export interface RunHistory {
@@ -101,3 +101,9 @@ export function thinned({ steps, values }: Line, most: number): Line {
   const stays = (_: number, at: number): boolean => at % every === 0 || at === steps.length - 1;
   return { steps: steps.filter(stays), values: values.filter(stays) };
 }
+
+/** Time by what steps took in training; evaluations are no part of it. */
+export const clockOf = (history: RunHistory): Clock => {
+  const [epoch, seconds] = [epochLine(history), secondsLine(history)];
+  return { ...(epoch ? { epoch } : {}), ...(seconds ? { seconds: thinned(seconds, 200) } : {}) };
+};

@@ -1,7 +1,6 @@
 /** A run's page, from what the run's folder holds and nothing else. */
 
 import { createHash } from "node:crypto";
-import { homedir } from "node:os";
 import { basename } from "node:path";
 import { counted, duration, percent, short } from "../core/format.js";
 import { heatColours } from "../core/interpret/overlay.js";
@@ -9,48 +8,12 @@ import type { EpochRecord, MetricsRecord, SummaryRecord } from "../core/loop/eve
 import { improves, type Monitor, monitored, monitorName } from "../core/monitor.js";
 import { configIn, type RunConfigRecord } from "../run/files.js";
 import { toJson } from "../run/json.js";
-import type { Block, Cell, Clock, Format, Live, Page, Series } from "./blocks.js";
+import type { Block, Cell, Format, Live, Page, Series } from "./blocks.js";
 import { accuracy, confusionFigures, fewImages } from "./classes.js";
-import { epochLine, type RunHistory, secondsLine, thinned } from "./run-history.js";
-
-/** What a run stores for its report alone: `report/kept.json`. */
-export interface Kept {
-  /** As typed. */
-  readonly command?: string;
-  readonly plan?: string;
-  /** Split -> what the last evaluation of it came to. */
-  readonly splits: Readonly<Record<string, SplitRecord>>;
-  readonly augmented?: StripRecord;
-  /** Of all other fields; files of 0.1.0 lack it. */
-  readonly checksum?: string;
-}
-
-export interface SplitRecord {
-  readonly step: number;
-  readonly source: string;
-  readonly classes: readonly string[];
-  /** [true, predicted], row by row. */
-  readonly counts: readonly number[];
-  readonly worst: readonly ImageRecord[];
-  /** After which the worst images were drawn: `step`, or an earlier evaluation's. */
-  readonly worstStep?: number;
-}
-
-/** An image with its heat map beside it. */
-export interface ImageRecord {
-  /** Of a file that a browser draws; relative to the run's folder. */
-  readonly path: string;
-  /** Short lines for the page, the first one strong. */
-  readonly lines: readonly string[];
-  readonly correct: boolean;
-}
-
-/** Images of equal size beside each other. */
-export interface StripRecord {
-  readonly path: string;
-  readonly caption: string;
-  readonly columns: number;
-}
+import { evaluated, figuresIn, moreNames } from "./figures.js";
+import type { Kept, SplitRecord, StripRecord } from "./kept.js";
+import { clockOf, type RunHistory, secondsLine } from "./run-history.js";
+import { capital, compact, withoutHome } from "./text.js";
 
 export interface RunParts {
   readonly folder: string;
@@ -137,21 +100,8 @@ function outcome({ stopReason, steps, epochs }: SummaryRecord, record: RunConfig
 /** The id itself stays in the folder: this machine finds a run's config by it. */
 const keyOf = (id: string): string => createHash("sha256").update(`page ${id}`).digest("hex");
 
-const capital = (name: string): string => name.slice(0, 1).toUpperCase() + name.slice(1);
-
 const headed = (title: string, blocks: readonly Block[]): Block[] =>
   blocks.length > 0 ? [{ kind: "heading", title }, ...blocks] : [];
-
-/** A page may be sent to somebody, who need not learn the name of its reader's account. */
-export function withoutHome(text: string, home = homedir()): string {
-  return home.length > 1 ? text.replaceAll(home, "~") : text;
-}
-
-/** Time by what steps took in training; evaluations are no part of it. */
-export const clockOf = (history: RunHistory): Clock => {
-  const [epoch, seconds] = [epochLine(history), secondsLine(history)];
-  return { ...(epoch ? { epoch } : {}), ...(seconds ? { seconds: thinned(seconds, 200) } : {}) };
-};
 
 function liveOf({ history, record, checkpoint }: RunParts, written: number): Live {
   const done = history.steps.buckets.at(-1)?.step ?? 0;
@@ -212,12 +162,6 @@ function tiles({ summary, history, record }: RunParts): Block[] {
   return items.length > 0 ? [{ kind: "tiles", title: "Headline figures", items }] : [];
 }
 
-/** 3.38 M, 176 k, 940. */
-function compact(count: number): string {
-  const [size, unit] = count >= 1e6 ? [1e6, " M"] : count >= 1e4 ? [1e3, " k"] : [1, ""];
-  return `${short(count / size, size === 1 ? 4 : 3)}${unit}`;
-}
-
 const shown = (metric: string, value: number): string =>
   metric === "top1" || metric === "top5" ? percent(value) : short(value, 4);
 
@@ -232,19 +176,6 @@ function bestEpoch(
     if (typeof value === "number" && improves(value, best?.value, direction)) best = { epoch: each.epoch, value };
   }
   return best && { metric, ...best };
-}
-
-/** Names of the config's metrics that evaluations have, and of figures that plugins add. */
-export const moreNames = (all: readonly (MetricsRecord | undefined)[]): string[] => [
-  ...new Set(all.flatMap((metrics) => Object.keys(figuresIn(metrics)))),
-];
-
-/** A record's more figures; "NaN" and infinities are text in JSON. What else a damaged file has there is left out. */
-export function figuresIn(metrics: MetricsRecord | undefined): Record<string, number | string> {
-  const entries: [string, unknown][] = Object.entries(metrics?.more ?? {});
-  const isFigure = (value: unknown): value is number | string =>
-    typeof value === "number" || (typeof value === "string" && /^(NaN|-?Infinity)$/.test(value));
-  return Object.fromEntries(entries.filter((entry): entry is [string, number | string] => isFigure(entry[1])));
 }
 
 function facts({ record, summary, kept, folder, history }: RunParts): Block {
@@ -355,15 +286,6 @@ function ofSteps({ steps }: RunHistory, figure: string, name: string): Series {
     ...(banded ? { low: pick("low"), high: pick("high") } : {}),
     clock: 0,
   };
-}
-
-/** Figures of evaluations that are finite numbers: loss, top-1, or one of `more`. */
-export function evaluated(history: RunHistory, figure: string): { x: number[]; y: number[] } {
-  const points = history.epochs.flatMap(({ step, validation }): [number, number][] => {
-    const value = figure === "loss" || figure === "top1" ? validation?.[figure] : figuresIn(validation)[figure];
-    return typeof value === "number" && Number.isFinite(value) ? [[step, value]] : [];
-  });
-  return { x: points.map(([step]) => step), y: points.map(([, value]) => value) };
 }
 
 function charts(history: RunHistory): Block[] {

@@ -10,7 +10,8 @@ import { gradCam } from "../core/interpret/grad-cam.js";
 import { enlarged, overlay, rowJpeg, rowPng } from "../core/interpret/overlay.js";
 import type { FitContext, Outputs } from "../core/loop/types.js";
 import { resize } from "../core/nn/ops.js";
-import { type ImageRecord, withoutHome } from "./run-page.js";
+import type { ImageRecord } from "./kept.js";
+import { withoutHome } from "./text.js";
 
 const shownWorst = 12;
 

@@ -4,7 +4,8 @@ import { describe, expect, it } from "vitest";
 import { duration } from "../../core/format.js";
 import type { Block, Page } from "../../report/blocks.js";
 import { createRunHistory } from "../../report/run-history.js";
-import { type RunParts, runPage, withoutHome } from "../../report/run-page.js";
+import { type RunParts, runPage } from "../../report/run-page.js";
+import { withoutHome } from "../../report/text.js";
 
 const partsOf = (more: Partial<RunParts> = {}): RunParts => ({
   folder: "/runs/net-7",
