@@ -1,9 +1,14 @@
 /** `trainer presets` and `trainer plugins`. */
+import { existsSync } from "node:fs";
+import { join, relative } from "node:path";
 import type { Command } from "commander";
 import type { z } from "zod";
+import { hasConfig, loadConfig } from "../core/config/load.js";
 import { TrainerError } from "../core/errors.js";
-import type { PluginDefinition } from "../core/loop/plugin.js";
+import { definitionOf, type PluginDefinition } from "../core/loop/plugin.js";
 import { show, suggestion } from "../core/options.js";
+import { packageRoot } from "../core/package.js";
+import { makePart } from "../core/parts.js";
 import { plugins } from "../plugins/index.js";
 import { type Figures, figures } from "../presets/figures.js";
 import { presets } from "../presets/index.js";
@@ -38,9 +43,11 @@ export function addLists(program: Command): void {
     });
   program
     .command("plugins [name]")
-    .description("list the plugins, or the options of one")
+    .description("list the plugins, or the options of one: a built-in one, or one of your config's")
+    .summary("list the plugins, or the options of one")
+    .option("--config <file>", "the config that has the plugin; default: trainer.config.ts here or above")
     .option("--json", "print JSON")
-    .action((name: string | undefined, { json }: { json?: boolean }) => {
+    .action(async (name: string | undefined, { json, config: file }: { json?: boolean; config?: string }) => {
       if (name === undefined) {
         const rows = [...definitions.values()].map((definition) => ({
           name: definition.name,
@@ -49,16 +56,46 @@ export function addLists(program: Command): void {
         print(json ? JSON.stringify(rows) : rows.map((row) => `${row.name.padEnd(26)}${row.summary}`).join("\n"));
         return;
       }
-      const definition = definitions.get(name);
-      if (!definition) {
-        throw new TrainerError(
-          "ERR_UNKNOWN_NAME",
-          `Unknown plugin "${name}"${suggestion(name, [...definitions.keys()])}. \`trainer plugins\` lists them.`,
-        );
-      }
-      const rows = optionRows(definition);
-      print(json ? JSON.stringify({ name, summary: definition.summary, options: rows }) : describe(definition, rows));
+      const { definition, rows, place } = await described(name, file);
+      const { summary } = definition;
+      print(json ? JSON.stringify({ name, summary, options: rows }) : describe({ name, summary }, rows, place));
     });
+}
+
+interface Described {
+  readonly definition: Pick<PluginDefinition<z.ZodObject>, "summary">;
+  readonly rows: OptionRow[];
+  /** Where to read more. */
+  readonly place: string;
+}
+
+/** A built-in plugin, or else one of the config's. @throws TrainerError ERR_UNKNOWN_NAME */
+async function described(name: string, file: string | undefined): Promise<Described> {
+  const builtIn = definitions.get(name);
+  if (builtIn && file === undefined) return { definition: builtIn, rows: optionRows(builtIn), place: cardOf(name) };
+  const loaded = file !== undefined || (await hasConfig()) ? await loadConfig(file) : undefined;
+  const own = (loaded?.config.plugins ?? []).map(makePart);
+  const plugin = own.find((each) => each.name === name);
+  if (!plugin) {
+    if (builtIn) return { definition: builtIn, rows: optionRows(builtIn), place: cardOf(name) };
+    const names = [...new Set([...definitions.keys(), ...own.map((each) => each.name)])];
+    throw new TrainerError(
+      "ERR_UNKNOWN_NAME",
+      `Unknown plugin "${name}"${suggestion(name, names)}. \`trainer plugins\` lists those that are built in.`,
+    );
+  }
+  const place = `defined in: ${loaded!.file}`;
+  const definition = definitionOf(plugin);
+  if (definition) return { definition, rows: optionRows(definition), place: builtIn ? cardOf(name) : place };
+  const rows = Object.entries(plugin.options).map(([key, value]) => ({ name: key, default: value, description: "" }));
+  return { definition: { summary: "written by hand; these are its options" }, rows, place };
+}
+
+/** The card of a built-in plugin, in a checkout and in an installed package. */
+function cardOf(name: string): string {
+  const path = join(packageRoot(), "plugins", name, "README.md");
+  const near = relative("", path);
+  return `card: ${near.startsWith("..") || !existsSync(near) ? path : near}`;
 }
 
 interface OptionRow {
@@ -78,17 +115,11 @@ function optionRows({ options }: PluginDefinition<z.ZodObject>): OptionRow[] {
   });
 }
 
-function describe({ name, summary }: PluginDefinition<z.ZodObject>, rows: OptionRow[]): string {
+function describe({ name, summary }: { name: string; summary: string }, rows: OptionRow[], place: string): string {
   const cells = rows.map((row) => [`  ${row.name}`, row.default === undefined ? "" : show(row.default)]);
   const left = table([["  option", "default"], ...cells], "", Number.POSITIVE_INFINITY).split("\n");
   const lines = left.map((line, index) =>
-    index === 0 ? line : `${line.padEnd(left[0]!.length)}   ${rows[index - 1]!.description}`,
+    index === 0 ? line : `${line.padEnd(left[0]!.length)}   ${rows[index - 1]!.description}`.trimEnd(),
   );
-  return [
-    `${name}: ${summary}`,
-    "",
-    ...(rows.length > 0 ? lines : ["  no options"]),
-    "",
-    `card: plugins/${name}/README.md`,
-  ].join("\n");
+  return [`${name}: ${summary}`, "", ...(rows.length > 0 ? lines : ["  no options"]), "", place].join("\n");
 }

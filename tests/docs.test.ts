@@ -25,6 +25,7 @@ describe("docs/writing-plugins.md", async () => {
   });
 
   await import("snippet:docs/writing-plugins.md#2" as string); // its tests join these
+  await import("snippet:docs/writing-plugins.md#6" as string);
 
   it("has a plugin with a layer and a term in the loss: the same bits as a graph, and none to spare", async () => {
     const { featurePenalty } = (await import("snippet:docs/writing-plugins.md#3" as string)) as {

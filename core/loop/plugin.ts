@@ -77,25 +77,28 @@ export interface PluginFactory<S extends z.ZodObject = z.ZodObject> {
   readonly definition: PluginDefinition<S>;
 }
 
+const definitions = new WeakMap<Plugin, PluginDefinition<z.ZodObject>>();
+
+/** The definition that a made plugin comes from; undefined for one written by hand. */
+export const definitionOf = (plugin: Plugin): PluginDefinition<z.ZodObject> | undefined => definitions.get(plugin);
+
 /** Turns a definition into a factory of parts. Options are checked together with the config that they are in. */
 export function definePlugin<S extends z.ZodObject>(definition: PluginDefinition<S>): PluginFactory<S> {
   const { name, requires, conflicts, slot, observer } = definition;
-  const factory = partFactory(
-    "plugin",
-    name,
-    definition.options,
-    (options): Plugin =>
-      Object.freeze({
-        name,
-        options: options as Readonly<Record<string, unknown>>,
-        requires,
-        conflicts,
-        slot,
-        observer,
-        check: (config: RunConfig) => definition.check?.(options, config) ?? [],
-        apply: (context: PluginContext) => definition.apply(options, context),
-      }),
-  );
+  const factory = partFactory("plugin", name, definition.options, (options): Plugin => {
+    const plugin: Plugin = Object.freeze({
+      name,
+      options: options as Readonly<Record<string, unknown>>,
+      requires,
+      conflicts,
+      slot,
+      observer,
+      check: (config: RunConfig) => definition.check?.(options, config) ?? [],
+      apply: (context: PluginContext) => definition.apply(options, context),
+    });
+    definitions.set(plugin, definition as unknown as PluginDefinition<z.ZodObject>);
+    return plugin;
+  });
   return Object.assign(factory, { definition });
 }
 

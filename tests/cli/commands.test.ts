@@ -789,6 +789,46 @@ describe("lists", () => {
   });
 });
 
+describe("plugins of a config", () => {
+  const file = join(base, "own-plugins.config.mts");
+  writeFileSync(
+    file,
+    `import { definePlugin, z } from "fitloop";
+    import { ema } from "fitloop/plugins";
+    import { microConfig } from "fitloop/testing";
+    const loud = definePlugin({
+      name: "loud", summary: "Shouts", apply() {},
+      options: z.strictObject({ volume: z.number().default(3).describe("how loud") }),
+    });
+    const plain = { name: "plain", options: { width: 2 }, apply() {} };
+    export default microConfig({ plugins: [loud({ volume: 9 }), plain, ema()] });`,
+  );
+
+  it("are described as built-in ones are", async () => {
+    expect((await trainer("plugins", "loud", "--config", file)).stdout).toMatch(
+      /^loud: Shouts\n\n +option +default\n +volume +3 +how loud\n\ndefined in: .*own-plugins\.config\.mts\n$/,
+    );
+    expect((await trainer("plugins", "plain", "--config", file)).stdout).toMatch(
+      /^plain: written by hand.*\n +width +2\n/s,
+    );
+    expect(await trainer("plugins", "lod", "--config", file)).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('Unknown plugin "lod" (did you mean "loud"?)'),
+    });
+    copyFileSync(file, "trainer.config.mts"); // in the working folder
+    expect((await trainer("plugins", "loud")).stdout).toMatch(/^loud: Shouts\n/);
+    rmSync("trainer.config.mts");
+  });
+
+  it("and the card of a built-in one is there", async () => {
+    for (const words of [["ema"], ["ema", "--config", file]]) {
+      const { stdout } = await trainer("plugins", ...words);
+      const [, card] = /^card: (.*)$/m.exec(stdout)!;
+      expect(readFileSync(card!, "utf8")).toMatch(/^# ema/);
+    }
+  });
+});
+
 describe("data verify", () => {
   it("reads drawn shapes", async () => {
     const { code, stdout } = await trainer("data", "verify", "--kind", "shapes");
