@@ -98,13 +98,14 @@ export function createReport({ command }: { command?: string } = {}): Plugin {
       // Last, and after the run's record: the metrics that a resumed run continues are cut back by then.
       hooks.onFitStart.tap({ stage: "last" }, (started) => {
         if (started.folder === undefined) return;
+        const plan = started.plan(); // before anything is written: a schedule that fails ends the run here
         run = started;
         mkdirSync(inFolder(), { recursive: true });
         const before = readKept(started.folder);
         if (before.problem !== undefined) events.emit("warning", { message: `${before.problem} It is written anew.` });
         const { checksum: _, ...found } = before.content ?? { splits: {} };
         kept = { command, ...found }; // what began the run repeats it, not what resumed it
-        kept.plan = started.plan();
+        kept.plan = plan;
         writeKept();
         const history = createRunHistory();
         visitMetrics(join(started.folder, runFiles.metrics), (line) => history.add(line));

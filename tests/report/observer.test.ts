@@ -187,6 +187,24 @@ describe("what is stored", () => {
 });
 
 describe("the run", () => {
+  it("of a run whose schedule fails leaves nothing, and is not blamed", async () => {
+    const folder = folderOf("bad schedule");
+    const bad: Plugin = {
+      name: "bad",
+      options: {},
+      apply: ({ hooks }) =>
+        hooks.resolveLearningRate.tap(() => {
+          throw new Error("boom");
+        }),
+    };
+    const trainer = new Trainer(microConfig({ plugins: [bad] }), [
+      createRunRecord().plugin,
+      createReport({ command: "" }),
+    ]);
+    await expect(trainer.fit({ folder })).rejects.toThrow(/^Plugin "bad" failed in hook "resolveLearningRate": boom$/);
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
   it("that failed before its first step leaves nothing", async () => {
     const folder = folderOf("failed");
     const thrower: Plugin = {
