@@ -4,34 +4,27 @@ import { basename, dirname, join, resolve } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import type { ClassifierFile } from "../browser/classifier.js";
 import { loadBackend } from "../core/backend/index.js";
-import type { Image } from "../core/data/dataset.js";
-import { spread } from "../core/data/holdout.js";
 import { TrainerError } from "../core/errors.js";
 import { type Content, writeFileAtomic } from "../core/files.js";
-import { wilson } from "../core/interpret/wilson.js";
-import { forward, type Weights } from "../core/nn/layer.js";
-import * as ops from "../core/nn/ops.js";
-import { suggestion } from "../core/options.js";
+import { forward } from "../core/nn/layer.js";
 import { packageVersion } from "../core/package.js";
 import { stream } from "../core/rng.js";
 import { withoutZeroChannels } from "../core/trace/channels.js";
 import { type Graph, multiplyAdds } from "../core/trace/graph.js";
 import { interpret } from "../core/trace/interpret.js";
 import { simplify, withNormalising } from "../core/trace/passes.js";
-import { trainedRanges } from "../core/trace/ranges.js";
 import { trace } from "../core/trace/trace.js";
 import { type Network, openNetwork } from "../run/network.js";
-import { type OpenOptions, openFolder, type RunFiles } from "../run/open.js";
+import { type OpenOptions, openFolder } from "../run/open.js";
 import { writing } from "../run/output.js";
-import type { Preprocessing } from "../run/preprocessing.js";
 import type { Description, Precision } from "./formats/format.js";
 import { litert } from "./formats/litert.js";
 import { onnx } from "./formats/onnx.js";
 import type { Pieces } from "./formats/pieces.js";
 import { savedModel } from "./formats/saved-model.js";
 import { tfjs } from "./formats/tfjs.js";
-import { calibrate, type LayerError, layerErrors, quantizedValues, type Range, simulator } from "./quantize.js";
-import { checkRuntime, hasRuntime, runtimePackages, type WebFormat, webFiles } from "./web.js";
+import { type Comparison, quantizeGraph } from "./int8.js";
+import { aboutOf, formatsWithPage, isWeb, webFiles } from "./web.js";
 
 export const formats = ["litert", "onnx", "tfjs", "savedmodel"] as const;
 export type Format = (typeof formats)[number];
@@ -82,24 +75,6 @@ export interface ExportOptions {
   log?: (line: string) => void;
 }
 
-/** The network as exported beside the run's own, on images of the validation split. */
-export interface Comparison {
-  readonly images: number;
-  /** Share of images with the same first class. */
-  readonly agreement: number;
-  readonly float: Accuracy;
-  readonly quantized: Accuracy;
-  /** The layers that int8 changes most, each given float32 values before it: what to leave in float32 first. */
-  readonly worst: readonly LayerError[];
-}
-
-export interface Accuracy {
-  readonly top1: number;
-  /** Interval of 95 % (Wilson). */
-  readonly low: number;
-  readonly high: number;
-}
-
 export interface ExportResult {
   /** What was written; for "tfjs" and "savedmodel" the folder's main file. */
   readonly files: readonly { readonly format: Format; readonly path: string; readonly bytes: number }[];
@@ -117,13 +92,6 @@ export interface ExportResult {
 
 /** Above this relative difference of logits nothing is written. */
 const tolerance = 1e-4;
-/** Below this agreement int8 is worth a warning. */
-const fairAgreement = 0.95;
-/** Training images that errors of layers come from, and how many layers are named. */
-const errorImages = 64;
-const namedLayers = 5;
-/** Images of the validation split that int8 is compared on, at most. */
-const comparedImages = 2000;
 
 /**
  * Exports a run. The graph is compared with the run's network first, so that a file that would answer otherwise is not written.
@@ -181,13 +149,8 @@ export async function exportRun(run: string, options: ExportOptions & OpenOption
       const bytes = [...contents.values()].reduce((sum, { length }) => sum + length, 0);
       written.push({ format, path: join(folder, [...contents.keys()][0]!), bytes });
       if (!isWeb(format) || !withPage.includes(format)) continue;
-      const web = join(folder, `${format}${suffix}`);
-      const model = new Map([...contents].map(([name, each]) => [basename(name), each]));
-      const about = aboutOf(format, [...model.keys()][0]!, files, network, description);
-      const parts = await webFiles(about, model);
-      const beside = format === "litert" ? model : []; // that of tf.js lies there already
-      for (const [name, content] of [...beside, ...parts]) write(join(web, name), content);
-      pages.push(join(web, [...parts.keys()][0]!));
+      const about = aboutOf(format, basename([...contents.keys()][0]!), files, network, description);
+      pages.push(await writePage(join(folder, `${format}${suffix}`), about, contents));
     }
     return {
       files: written,
@@ -200,6 +163,19 @@ export async function exportRun(run: string, options: ExportOptions & OpenOption
   } finally {
     tf.dispose([...network.weights.values()]);
   }
+}
+
+/** @returns the page's path in `folder`, beside which lies all that a page of one's own needs */
+async function writePage(
+  folder: string,
+  about: ClassifierFile,
+  contents: ReadonlyMap<string, Pieces>,
+): Promise<string> {
+  const model = new Map([...contents].map(([path, each]) => [basename(path), each]));
+  const parts = await webFiles(about, model);
+  const beside = about.format === "litert" ? model : []; // that of tf.js lies there already
+  for (const [name, content] of [...beside, ...parts]) write(join(folder, name), content);
+  return join(folder, [...parts.keys()][0]!);
 }
 
 interface Target {
@@ -261,49 +237,6 @@ function write(path: string, content: Content): void {
   });
 }
 
-const isWeb = (format: Format): format is WebFormat => format === "tfjs" || format === "litert";
-
-/** @throws TrainerError ERR_OPTION where a page is demanded that cannot be written */
-function formatsWithPage(
-  wanted: readonly Format[],
-  page: boolean | undefined,
-  log: (line: string) => void,
-): readonly WebFormat[] {
-  const web = wanted.filter(isWeb);
-  if (page === false) return [];
-  if (page && web.length === 0) {
-    throw new TrainerError("ERR_OPTION", `A page needs the format "tfjs" or "litert", got ${wanted.join(", ")}.`);
-  }
-  if (page) web.forEach(checkRuntime);
-  const missing = web.filter((format) => !hasRuntime(format));
-  for (const format of missing) {
-    log(`No page is written for "${format}". To get one, run npm install ${runtimePackages[format]} and export again.`);
-  }
-  return web.filter((format) => !missing.includes(format));
-}
-
-/** What the exported folder says of itself. */
-function aboutOf(
-  format: WebFormat,
-  model: string,
-  { trainer, summary, calibration }: RunFiles,
-  { preprocessing }: Pick<Network, "preprocessing">,
-  { classes, size, input, output }: Description,
-): ClassifierFile {
-  const { height: crop, decoding } = preprocessing;
-  return {
-    version: 1,
-    name: trainer.config.name,
-    format,
-    model,
-    classes,
-    input: { scale: Math.floor(crop / decoding.crop), interpolation: decoding.interpolation, crop, size, type: input },
-    output,
-    temperature: output === "logits" ? (calibration?.temperature ?? 1) : 1,
-    ...(summary.test && { test: { top1: summary.test.top1, images: summary.test.count } }),
-  };
-}
-
 /** File name -> file, the main one first. */
 function filesOf(
   format: Format,
@@ -347,114 +280,4 @@ function differenceOf(
     const apart = tf.max(tf.abs(tf.sub(interpret(graph, images), wanted))).dataSync()[0]!;
     return largest > 0 ? apart / largest : apart;
   });
-}
-
-/** The ranges that `quantize-aware` trained, for every value of the graph; undefined where the run did not get there. */
-function rangesOfTraining(graph: Graph, weights: Weights, temperature: number): Map<string, Range> | undefined {
-  const trained = trainedRanges(weights);
-  if (trained.size === 0) return undefined;
-  const [low, high] = trained.get(graph.output)!;
-  return new Map<string, Range>(trained)
-    .set(graph.output, [low / temperature, high / temperature])
-    .set(graph.input, [0, 255]);
-}
-
-/** Ranges from training images, and the int8 network beside the float one on images that neither was made from. */
-async function quantizeGraph(
-  graph: Graph,
-  { trainer }: RunFiles,
-  { preprocessing, weights }: Pick<Network, "preprocessing" | "weights">,
-  { calibrate: count = 256, share = 1, keepFloat = [], log = () => {} }: ExportOptions,
-  temperature = 1,
-): Promise<{ precision: Precision; comparison: Comparison }> {
-  const kept = valuesOfLayers(graph, keepFloat);
-  const { data, trainIndices, validationIndices } = await trainer.prepare(log);
-  const seen = await data.train.read(spread(trainIndices, count));
-  const trained = rangesOfTraining(graph, weights, temperature);
-  if (trained) log("The ranges are those of training (plugin quantize-aware).");
-  const ranges = trained ?? calibrate(graph, () => batchesOf(seen, preprocessing), { share });
-  const values = quantizedValues(graph, ranges);
-  const places = spread(validationIndices, comparedImages);
-  if (places.length === 0) {
-    throw new TrainerError(
-      "ERR_DATA",
-      'int8 is compared with float32 on validation images, and this run has none. Train with a "holdout", or choose "int8-dynamic".',
-    );
-  }
-  const simulate = simulator(graph, values, kept);
-  const images = await data.train.read(places);
-  const answers = { float: [] as number[], quantized: [] as number[] };
-  for (const batch of batchesOf(images, preprocessing)) {
-    tf.tidy(() => {
-      answers.float.push(...tf.argMax(interpret(graph, batch), 1).dataSync());
-      answers.quantized.push(...tf.argMax(simulate(batch), 1).dataSync());
-    });
-    batch.dispose();
-  }
-  const labels = places.map((place) => data.train.labels[place]!);
-  const accuracy = (found: readonly number[]): Accuracy => {
-    const hits = found.filter((each, at) => each === labels[at]).length;
-    return { top1: hits / labels.length, ...wilson(hits, labels.length) };
-  };
-  const same = answers.float.filter((each, at) => each === answers.quantized[at]).length;
-  const comparison = {
-    images: labels.length,
-    agreement: same / labels.length,
-    float: accuracy(answers.float),
-    quantized: accuracy(answers.quantized),
-  };
-  const worst = layerErrors(graph, values, batchesOf(seen.slice(0, errorImages), preprocessing, 8))
-    .filter(({ layer }) => !kept.has(layer))
-    .slice(0, namedLayers);
-  if (comparison.agreement < fairAgreement) {
-    const names = worst.map(({ layer, error }) => `${layer} (${(100 * error).toFixed(0)} %)`);
-    log(
-      `int8 agrees with float32 on ${(100 * comparison.agreement).toFixed(1)} % of ${labels.length} validation images. ` +
-        `It changes these layers most: ${names.join(", ")}. Leave layers in float32 with --keep-float, ` +
-        'or choose "int8-dynamic".',
-    );
-  }
-  return { precision: { kind: "int8", values, kept }, comparison: { ...comparison, worst } };
-}
-
-/**
- * The values that layers make: those of the layer of that name and of all below it.
- *
- * @throws TrainerError ERR_UNKNOWN_NAME for a layer that the graph does not have
- */
-export function valuesOfLayers(graph: Graph, names: readonly string[]): Set<string> {
-  const layers = graph.nodes.map(({ out }) => out);
-  const kept = new Set<string>();
-  for (const name of names) {
-    // A layer that makes several values has them numbered: "layer1.0", "layer1.0_1".
-    const own = layers.filter((each) => each.startsWith(name) && /^(_\d+)?(\.|$)/.test(each.slice(name.length)));
-    if (own.length === 0) {
-      throw new TrainerError(
-        "ERR_UNKNOWN_NAME",
-        `"--keep-float": the graph has no layer "${name}"${suggestion(name, layers)}.`,
-      );
-    }
-    for (const each of own) kept.add(each);
-  }
-  return kept;
-}
-
-/** As many images as have the values of 32 images of 112 pixels: at 224 pixels a batch of 32 takes gigabytes. */
-const imagesAtOnce = (side: number): number => Math.max(1, Math.min(32, Math.floor((32 * 112 ** 2) / side ** 2)));
-
-/** Images as the exported model takes them, [batch, size, size, 3], 0 to 255; the tensors are the caller's. */
-function* batchesOf(
-  images: readonly Image[],
-  { inputSize }: Preprocessing,
-  size = imagesAtOnce(inputSize),
-): Generator<tf.Tensor> {
-  for (let from = 0; from < images.length; from += size) {
-    const batch = images.slice(from, from + size);
-    const { height, width, pixels } = batch[0]!;
-    const values = new Float32Array(batch.length * pixels.length);
-    batch.forEach((each, at) => values.set(each.pixels, at * pixels.length));
-    yield tf.tidy(() =>
-      ops.resize(tf.tensor4d(values, [batch.length, height, width, 3]), inputSize, inputSize).clone(),
-    );
-  }
 }

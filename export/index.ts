@@ -1,7 +1,5 @@
 /** A run as files for other runtimes. */
 export {
-  type Accuracy,
-  type Comparison,
   type ExportOptions,
   type ExportResult,
   type ExportTarget,
@@ -11,3 +9,4 @@ export {
   type Quantization,
   quantizations,
 } from "./export.js";
+export type { Accuracy, Comparison } from "./int8.js";

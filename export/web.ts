@@ -9,6 +9,9 @@ import { build } from "esbuild";
 import type { ClassifierFile } from "../browser/classifier.js";
 import { TrainerError } from "../core/errors.js";
 import { packageRoot } from "../core/package.js";
+import type { Network } from "../run/network.js";
+import type { RunFiles } from "../run/open.js";
+import type { Description } from "./formats/format.js";
 import { inPieces, type Pieces } from "./formats/pieces.js";
 import { classifierPage } from "./page.js";
 
@@ -42,16 +45,59 @@ function packageFolder(name: string): string | undefined {
 const nameOf = (specifier: string): string => specifier.split("/", 2).join("/");
 
 /** Whether the format's runtime is installed. */
-export const hasRuntime = (format: WebFormat): boolean =>
+const hasRuntime = (format: WebFormat): boolean =>
   packageFolder(runtimePackages[format].replace(/@[^@]+$/, "")) !== undefined;
 
 /** @throws TrainerError ERR_OPTION where it is not */
-export function checkRuntime(format: WebFormat): void {
+function checkRuntime(format: WebFormat): void {
   if (hasRuntime(format)) return;
   throw new TrainerError(
     "ERR_OPTION",
     `A page for "${format}" needs a runtime that is not installed. Run npm install ${runtimePackages[format]}, or pass --no-page.`,
   );
+}
+
+export const isWeb = (format: string): format is WebFormat => format === "tfjs" || format === "litert";
+
+/** @throws TrainerError ERR_OPTION where a page is demanded that cannot be written */
+export function formatsWithPage(
+  wanted: readonly string[],
+  page: boolean | undefined,
+  log: (line: string) => void,
+): readonly WebFormat[] {
+  const web = wanted.filter(isWeb);
+  if (page === false) return [];
+  if (page && web.length === 0) {
+    throw new TrainerError("ERR_OPTION", `A page needs the format "tfjs" or "litert", got ${wanted.join(", ")}.`);
+  }
+  if (page) web.forEach(checkRuntime);
+  const missing = web.filter((format) => !hasRuntime(format));
+  for (const format of missing) {
+    log(`No page is written for "${format}". To get one, run npm install ${runtimePackages[format]} and export again.`);
+  }
+  return web.filter((format) => !missing.includes(format));
+}
+
+/** What the exported folder says of itself. */
+export function aboutOf(
+  format: WebFormat,
+  model: string,
+  { trainer, summary, calibration }: RunFiles,
+  { preprocessing }: Pick<Network, "preprocessing">,
+  { classes, size, input, output }: Description,
+): ClassifierFile {
+  const { height: crop, decoding } = preprocessing;
+  return {
+    version: 1,
+    name: trainer.config.name,
+    format,
+    model,
+    classes,
+    input: { scale: Math.floor(crop / decoding.crop), interpolation: decoding.interpolation, crop, size, type: input },
+    output,
+    temperature: output === "logits" ? (calibration?.temperature ?? 1) : 1,
+    ...(summary.test && { test: { top1: summary.test.top1, images: summary.test.count } }),
+  };
 }
 
 /**
