@@ -7,11 +7,18 @@ import { show } from "../options.js";
 import { type HookName, hookDefinitions } from "./hooks.js";
 import type { Batch, Evaluation, Gradients, Metrics, ParamGroup, Step } from "./types.js";
 
-/** What is wrong with the value that a tap of `hook` returned; `args` are what it received. */
-export function problemWith(hook: HookName, next: unknown, args: readonly unknown[]): string | undefined {
+/** What is wrong with the value that a tap of `hook` returned; `args` are what it received, `weighs` is the tap's option. */
+export function problemWith(
+  hook: HookName,
+  next: unknown,
+  args: readonly unknown[],
+  { weighs = false } = {},
+): string | undefined {
   if (next === undefined && hookDefinitions[hook].kind === "question") return undefined;
   if (next === undefined || next === null) return `it returned ${String(next)}. Return the value, changed or not.`;
-  return (checks[hook] as Check<unknown> | undefined)?.(next, args[0], args);
+  const problem = (checks[hook] as Check<unknown> | undefined)?.(next, args[0], args);
+  if (problem !== undefined || hook !== "beforeBatch" || weighs) return problem;
+  return wrongTargets(next as Batch, args as [Batch, Step]);
 }
 
 type Check<T> = (next: T, previous: T, args: readonly unknown[]) => string | undefined;
@@ -51,7 +58,7 @@ const sample: Check<Sample> = (next, previous) => {
   return undefined;
 };
 
-const batch: Check<Batch> = (next, previous, args) => {
+const batch: Check<Batch> = (next, previous) => {
   const [size, classes] = previous.targets.shape;
   if (next.images?.rank !== 4 || next.images.shape[0] !== size || next.images.shape[3] !== 3) {
     return `expected images of [${size}, height, width, 3], got [${next.images?.shape}].`;
@@ -64,9 +71,15 @@ const batch: Check<Batch> = (next, previous, args) => {
   }
   const lost = Object.keys(previous.more ?? {}).find((name) => !next.more?.[name]);
   if (lost !== undefined) return `the batch has lost "${lost}" of its "more". Return { ...batch, images, targets }.`;
-  const isFirst = (args[1] as Step).batchInEpoch === 0; // values are read back
-  return isFirst && next.targets !== previous.targets ? notDistributions(next.targets) : undefined;
+  return undefined;
 };
+
+/** Values are read back: in an epoch's first batch alone. Targets that an earlier tap weighed are not looked at. */
+function wrongTargets({ targets }: Batch, [previous, { batchInEpoch }]: [Batch, Step]): string | undefined {
+  if (batchInEpoch > 0 || targets === previous.targets) return undefined;
+  const problem = notDistributions(targets);
+  return problem === undefined || notDistributions(previous.targets) ? undefined : problem;
+}
 
 /** NaN and infinity are for the step to report: they end it. */
 function notDistributions(targets: tf.Tensor2D): string | undefined {
@@ -81,7 +94,7 @@ function notDistributions(targets: tf.Tensor2D): string | undefined {
       least < 0
         ? `${Number(least.toPrecision(4))} in row ${row}`
         : `the sum ${Number(sum.toPrecision(4))} in row ${row}`;
-    return `expected targets whose rows are distributions (0 or more, with the sum 1), got ${got}. To weigh images, change the loss in afterLoss.`;
+    return `expected targets whose rows are distributions (0 or more, with the sum 1), got ${got}. A tap that weighs images says { weighs: true }.`;
   }
   return undefined;
 }

@@ -157,7 +157,7 @@ export function createHooks({ seed, timeout = 600, onObserverFailure, onLeak = (
     };
     const accept = (next: unknown, args: unknown[]): unknown => {
       if (isNotice(kind)) return undefined;
-      const problem = problemWith(hook, next, args);
+      const problem = problemWith(hook, next, args, options);
       if (problem !== undefined) throw new TrainerError("ERR_PLUGIN", problem); // says everything: no place is printed
       return next;
     };
@@ -278,7 +278,9 @@ const isWaterfall = (kind: HookKind): boolean => kind === "waterfall" || kind ==
 /** Hooks whose taps may be part of a graph. */
 const graphHooks: readonly HookName[] = ["afterLoss", "beforeStep"];
 const tapOptions = (hook: HookName): string[] =>
-  hook === "afterStep" ? ["stage", "state", "numbers"] : ["stage", "pure"];
+  hook === "afterStep"
+    ? ["stage", "state", "numbers"]
+    : ["stage", "pure", ...(hook === "beforeBatch" ? ["weighs"] : [])];
 
 /** Refuses a tap that cannot work. @throws TrainerError ERR_PLUGIN */
 function checkTap(plugin: string, hook: HookName, options: TapOptions, handler: unknown): void {

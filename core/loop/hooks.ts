@@ -55,7 +55,7 @@ export interface HookSignatures {
   resolveCrop(crop: Rectangle, source: SourceImage, rng: Stream, epoch: number): Rectangle;
   /** When: a training sample is loaded. Kind: waterfall. Unsigned bytes [height, width, 3]; never change them. */
   beforeSample(sample: Sample, rng: Stream, epoch: number): Sample;
-  /** When: before the forward pass, in training only. Kind: waterfall. Targets stay distributions; an epoch's first batch is checked. */
+  /** When: before the forward pass, in training only. Kind: waterfall. Targets stay distributions, but for taps with `weighs`; an epoch's first batch is checked. */
   beforeBatch(batch: Batch, step: Step): Batch;
   /** When: every optimizer step. Kind: waterfall. */
   resolveLearningRate(rate: number, progress: Progress): number;
@@ -103,6 +103,11 @@ export interface TapOptions {
    * every tap is so, they run as part of a graph, and are called while a step is recorded and not at every step.
    */
   pure?: boolean;
+  /**
+   * `beforeBatch` only: the targets that the tap returns are distributions times a weight. A loss is linear in its targets, so that
+   * weighs it.
+   */
+  weighs?: boolean;
 }
 
 /** One hook as a plugin sees it. */

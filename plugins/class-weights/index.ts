@@ -57,7 +57,7 @@ export const classWeights = definePlugin({
       );
     });
     // Last: smoothed and mixed targets are weighed too.
-    hooks.beforeBatch.tap({ stage: "last" }, (batch) => {
+    hooks.beforeBatch.tap({ stage: "last", weighs: true }, (batch) => {
       if (weights.every((weight) => weight === weights[0])) return batch;
       return { ...batch, targets: weighTargets(batch.targets, batch.labels, weights) };
     });

@@ -121,7 +121,7 @@ describe("a returned value is refused with plugin, hook and cause", () => {
   type Call = ReturnType<typeof mountPlugin>["call"];
   const batch = () => ({
     images: tf.zeros([2, 4, 4, 3]) as tf.Tensor4D,
-    targets: tf.zeros([2, 3]) as tf.Tensor2D,
+    targets: tf.tensor2d([1, 0, 0, 0, 1, 0], [2, 3]),
     labels: new Int32Array(2),
     indices: new Int32Array(2),
   });
@@ -210,7 +210,7 @@ describe("a returned value is refused with plugin, hook and cause", () => {
           [0, 2, 0],
         ]),
       }),
-      "expected targets whose rows are distributions (0 or more, with the sum 1), got the sum 2 in row 1. To weigh images,",
+      "expected targets whose rows are distributions (0 or more, with the sum 1), got the sum 2 in row 1. A tap that weighs",
     ],
     [
       "beforeBatch",
@@ -291,6 +291,24 @@ describe("a returned value is refused with plugin, hook and cause", () => {
     expect((error as Error).message).toContain(`Plugin "odd" failed in hook "${hook}": `);
     expect((error as Error).message).toContain(said);
     expect((error as Error).cause).toBeInstanceOf(Error);
+  });
+
+  it("but targets may be weighed by a tap that says so, and those after it change them as they are", () => {
+    const hooks = createHooks({ seed: 1 });
+    const doubled = (given: Batch): Batch => ({ ...given, targets: tf.mul(given.targets, 2) });
+    hooks.for("weights", false).beforeBatch.tap({ weighs: true }, doubled);
+    hooks.for("next", false).beforeBatch.tap(doubled);
+    const given = {
+      ...batch(),
+      targets: tf.tensor2d([
+        [0, 1, 0],
+        [1, 0, 0],
+      ]),
+    } as Batch;
+    expect([...hooks.call.beforeBatch(given, stepAt()).targets.dataSync()]).toEqual([0, 4, 0, 4, 0, 0]);
+    expect(() => hooks.for("odd", false).afterLoss.tap({ weighs: true }, (loss) => loss)).toThrow(
+      'unknown tap option "weighs"',
+    );
   });
 
   it("is that plugin's failure alone where another one's tap, an observer's too, made the loop call it", async () => {
