@@ -162,7 +162,7 @@ describe.each<[string, () => Promise<void> | void]>([
     // The run's data is from now on the new one.
     expect(await trainer("--resume", "run", "--quiet", "--epochs", "3")).toMatchObject({
       code: 0,
-      stderr: expect.not.stringContaining("changed"),
+      stderr: expect.not.stringContaining("data has changed"),
     });
   });
 });
