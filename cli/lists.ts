@@ -1,6 +1,5 @@
 /** `trainer presets` and `trainer plugins`. */
-import { existsSync } from "node:fs";
-import { join, relative } from "node:path";
+import { join } from "node:path";
 import type { Command } from "commander";
 import type { z } from "zod";
 import { hasConfig, loadConfig } from "../core/config/load.js";
@@ -12,6 +11,7 @@ import { makePart } from "../core/parts.js";
 import { plugins } from "../plugins/index.js";
 import { type Figures, figures } from "../presets/figures.js";
 import { presets } from "../presets/index.js";
+import { nearPath } from "../run/folder.js";
 import { print, table } from "./terminal.js";
 
 function figuresOf(name: string): Pick<Figures, "top1" | "time"> {
@@ -72,30 +72,26 @@ interface Described {
 /** A built-in plugin, or else one of the config's. @throws TrainerError ERR_UNKNOWN_NAME */
 async function described(name: string, file: string | undefined): Promise<Described> {
   const builtIn = definitions.get(name);
-  if (builtIn && file === undefined) return { definition: builtIn, rows: optionRows(builtIn), place: cardOf(name) };
-  const loaded = file !== undefined || (await hasConfig()) ? await loadConfig(file) : undefined;
+  const loaded = file !== undefined || (!builtIn && (await hasConfig())) ? await loadConfig(file) : undefined;
   const own = (loaded?.config.plugins ?? []).map(makePart);
   const plugin = own.find((each) => each.name === name);
-  if (!plugin) {
-    if (builtIn) return { definition: builtIn, rows: optionRows(builtIn), place: cardOf(name) };
-    const names = [...new Set([...definitions.keys(), ...own.map((each) => each.name)])];
-    throw new TrainerError(
-      "ERR_UNKNOWN_NAME",
-      `Unknown plugin "${name}"${suggestion(name, names)}. \`trainer plugins\` lists those that are built in.`,
-    );
-  }
-  const place = `defined in: ${loaded!.file}`;
-  const definition = definitionOf(plugin);
+  const definition = plugin ? definitionOf(plugin) : builtIn;
+  const place = `defined in: ${loaded?.file}`;
   if (definition) return { definition, rows: optionRows(definition), place: builtIn ? cardOf(name) : place };
-  const rows = Object.entries(plugin.options).map(([key, value]) => ({ name: key, default: value, description: "" }));
-  return { definition: { summary: "written by hand; these are its options" }, rows, place };
+  if (plugin) {
+    const rows = Object.entries(plugin.options).map(([key, value]) => ({ name: key, default: value, description: "" }));
+    return { definition: { summary: "written by hand; these are its options" }, rows, place };
+  }
+  const names = [...new Set([...definitions.keys(), ...own.map((each) => each.name)])];
+  throw new TrainerError(
+    "ERR_UNKNOWN_NAME",
+    `Unknown plugin "${name}"${suggestion(name, names)}. \`trainer plugins\` lists those that are built in.`,
+  );
 }
 
 /** The card of a built-in plugin, in a checkout and in an installed package. */
 function cardOf(name: string): string {
-  const path = join(packageRoot(), "plugins", name, "README.md");
-  const near = relative("", path);
-  return `card: ${near.startsWith("..") || !existsSync(near) ? path : near}`;
+  return `card: ${nearPath(join(packageRoot(), "plugins", name, "README.md"))}`;
 }
 
 interface OptionRow {

@@ -7,6 +7,7 @@ import { isLabelFile } from "../core/data/label-file.js";
 import { TrainerError } from "../core/errors.js";
 import { suggestion } from "../core/options.js";
 import { packageVersion } from "../core/package.js";
+import { runFiles } from "../run/files.js";
 import { addAblate } from "./ablate.js";
 import { addBackend } from "./backend.js";
 import { addData } from "./data.js";
@@ -101,7 +102,7 @@ function ownFile(path: string): string | undefined {
   if (!existsSync(path)) return undefined;
   if (/\.[cm]?[jt]s$/.test(path)) return `. To train this config: trainer --config ${path}`;
   if (imageEnding.test(path)) return `. To classify this image: trainer predict RUN ${path}`;
-  if (existsSync(join(path, "config.resolved.json"))) {
+  if (existsSync(join(path, runFiles.config))) {
     return `. It is a run. To resume it: trainer --resume ${path}; to classify images: trainer predict ${path} IMAGE`;
   }
   if (!statSync(path).isDirectory() && !isLabelFile(path)) return undefined;

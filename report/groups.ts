@@ -5,6 +5,7 @@ import { makePart } from "../core/parts.js";
 import { deviation, mean } from "../core/statistics.js";
 import { configIn, type RunConfigRecord } from "../run/files.js";
 import { toJson } from "../run/json.js";
+import { isCutShort } from "../run/record-files.js";
 import type { Column, Format } from "./blocks.js";
 import { figuresIn, moreNames } from "./figures.js";
 import type { RunParts } from "./run-page.js";
@@ -83,8 +84,7 @@ export function namesOf(runs: readonly RunParts[]): (run: RunParts) => string {
 }
 
 /** Whether a run reached the end that its config gave it: one cut short has figures too, but of less training. */
-export const isFinished = ({ summary }: RunParts): boolean =>
-  summary !== undefined && !/^(interrupted \(|failed: )/.test(summary.stopReason);
+export const isFinished = ({ summary }: RunParts): boolean => summary !== undefined && !isCutShort(summary.stopReason);
 
 export const stateOf = ({ summary, status }: RunParts): string => summary?.stopReason ?? status;
 

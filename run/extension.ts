@@ -3,6 +3,7 @@
  * length, so the run is not the one that had it from the start: its record says so.
  */
 import type { ConfigRecord } from "../core/config/config.js";
+import { short } from "../core/format.js";
 import { progressAt } from "../core/loop/session.js";
 import type { Progress } from "../core/loop/types.js";
 
@@ -53,6 +54,5 @@ export function extensionNote(
     rateAt(progressAt(last, { epochs: from }, { stepsPerEpoch })),
     rateAt(progressAt(atStep, { epochs: to }, { stepsPerEpoch })),
   ];
-  const short = (rate: number): string => String(Number(rate.toPrecision(3)));
   return was === is ? note : `${note} The learning rate: ${short(was)} -> ${short(is)}.`;
 }

@@ -92,6 +92,9 @@ export function readRecord(folder: string): RunConfigRecord {
   return readCheckedJson(path, recordShape) as unknown as RunConfigRecord;
 }
 
+/** Whether a run ended before the end that its config gave it, by its `stopReason`. */
+export const isCutShort = (stopReason: string): boolean => /^(interrupted \(|failed: )/.test(stopReason);
+
 /** @throws TrainerError ERR_DATA for a file that is damaged or none */
 export function readSummary(folder: string): SummaryRecord {
   return readCheckedJson(join(folder, runFiles.summary), summaryShape) as unknown as SummaryRecord;

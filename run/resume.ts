@@ -15,7 +15,7 @@ import { type ConfigSource, type RunConfigRecord, runFiles } from "./files.js";
 import { toJson } from "./json.js";
 import { asOfNow, named, ownParts } from "./parts.js";
 import { readPreprocessing } from "./preprocessing.js";
-import { readRecord, readSummary } from "./record-files.js";
+import { isCutShort, readRecord, readSummary } from "./record-files.js";
 import { removeLeftovers } from "./retention.js";
 
 /** A run that may be resumed. */
@@ -138,7 +138,7 @@ export function chooseCheckpoint({ folder, checkpoint: asked, named }: Resumable
  */
 export function endOf(run: Resumable, { epochs = Infinity, ...limits }: ResolvedConfig): string | undefined {
   const results = resultsIn(run.folder);
-  if (!results || /^(interrupted|failed)/.test(results.stopReason)) return undefined;
+  if (!results || isCutShort(results.stopReason)) return undefined;
   const { checkpoint } = chooseCheckpoint(run);
   if (!checkpoint) return undefined;
   const { position } = metaOfCheckpoint(checkpoint);

@@ -1,6 +1,7 @@
 /** What a tap may return, hook by hook. Cheap: these checks run at every call, that of values at an epoch's first batch. */
 import type * as tf from "@tensorflow/tfjs-core";
 import type { Rectangle, Sample, SourceImage } from "../data/dataset.js";
+import { short } from "../format.js";
 import type { Group } from "../group/group.js";
 import type { Layer } from "../nn/layer.js";
 import { show } from "../options.js";
@@ -90,10 +91,7 @@ function notDistributions(targets: tf.Tensor2D): string | undefined {
     const sum = own.reduce((total, value) => total + value, 0);
     const least = Math.min(...own);
     if (!(least < 0) && !(Math.abs(sum - 1) > 1e-3)) continue;
-    const got =
-      least < 0
-        ? `${Number(least.toPrecision(4))} in row ${row}`
-        : `the sum ${Number(sum.toPrecision(4))} in row ${row}`;
+    const got = `${least < 0 ? short(least, 4) : `the sum ${short(sum, 4)}`} in row ${row}`;
     return `expected targets whose rows are distributions (0 or more, with the sum 1), got ${got}. A tap that weighs images says { weighs: true }.`;
   }
   return undefined;

@@ -1,4 +1,4 @@
-/** A trial of `sweep` and `ablate` that is interrupted: the same command goes on with it. */
+/** A trial of `sweep` and `ablate` that is interrupted: the same command resumes it. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
