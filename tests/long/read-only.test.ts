@@ -11,13 +11,13 @@ const base = fs.realpathSync(fs.mkdtempSync(join(tmpdir(), "fitloop-read-only-")
 const [open, closed] = [join(base, "open"), join(base, "closed")];
 /** A TypeScript config as people write it. */
 const text = `
-  import { defineConfig } from "fitloop";
+  import { defineConfig, makePart } from "fitloop";
   import { shapes } from "fitloop/data";
   import { resnet9 } from "fitloop/models";
-  const data = shapes({ classes: 4, size: 8, train: 40, test: 12 });
+  const data = makePart(shapes({ classes: 4, size: 8, train: 40, test: 12 }));
   export default defineConfig({
     name: "closed",
-    data: { ...data, load: (context) => (console.error("data is read"), data.load(context)) },
+    data: { ...data, name: "own", load: (context) => (console.error("data is read"), data.load(context)) },
     model: resnet9({ width: 2 }), learningRate: 0.1, epochs: 1, backend: "wasm",
   });`;
 beforeAll(() => {
