@@ -3,12 +3,16 @@
  * fails where a place is out of date.
  *
  * Accuracy and time of presets stand in results/presets.json and go to docs/presets.md, the README and the headers
- * of presets/. Effects of plugins stand in docs/ablation.md and go to the plugins' cards.
+ * of presets/. The runs in results/runs.csv make docs/budget.svg. Effects of plugins stand in docs/ablation.md and go to
+ * the plugins' cards.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Figures, figures, machine as usualMachine } from "../presets/figures.js";
+import peers from "../results/peers.json" with { type: "json" };
+import { budgetChart, type Peer, pointsOf } from "./budget-chart.js";
+import { parseRows } from "./results.js";
 
 type Accuracy = NonNullable<Figures["top1"]>;
 
@@ -92,6 +96,7 @@ export function updated(): Map<string, string> {
   for (const [name, preset] of Object.entries(presets)) {
     replace(`presets/${name}.ts`, /^ \* Reached: [^]*?(?=\n \*(?:\/|\n))/m, wrap(reached(preset), 120, " * "));
   }
+  files.set("docs/budget.svg", budgetChart(pointsOf(parseRows(read("results/runs.csv"))), peers as Peer[]));
   const known = effects();
   for (const name of readdirSync(join(root, "plugins"))) {
     const card = `plugins/${name}/README.md`;
@@ -104,7 +109,7 @@ export function updated(): Map<string, string> {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const stale = [...updated()].filter(([file, text]) => read(file) !== text);
+  const stale = [...updated()].filter(([file, text]) => !existsSync(join(root, file)) || read(file) !== text);
   const check = process.argv.includes("--check");
   for (const [file, text] of stale) {
     if (!check) writeFileSync(join(root, file), text);

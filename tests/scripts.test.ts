@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, test } from "vitest";
 import { type Figures, figures } from "../presets/figures.js";
+import { budgetChart, pointsOf } from "../scripts/budget-chart.js";
 import { accuracyOf, columns, formatRows, merged, parseRows, type ResultRow } from "../scripts/results.js";
 
 test("every line that `npm run sabotage` breaks still stands where its list says", () => {
@@ -55,5 +56,38 @@ describe("npm run results", () => {
       const { top1 } = (figures as Record<string, Figures>)[preset]!;
       expect(top1, preset).toEqual(accuracyOf(rows.filter((each) => each.preset === preset)));
     }
+  });
+});
+
+describe("the picture of accuracy over compute", () => {
+  const row = (preset: string, pflop: string, oneView: string, views: string): ResultRow => ({
+    ...(Object.fromEntries(columns.map((column) => [column, ""])) as ResultRow),
+    ...{ preset, pflop, test_top1_one_view: oneView, test_top1: views },
+  });
+  const rows = [
+    row("cifar100-b", "1.0", "74", "76"),
+    row("cifar100-a", "0.2", "60", "61"),
+    row("cifar100-a", "0.2", "62", "65"),
+    row("transfer", "0.006", "93", "93"),
+  ];
+
+  it("has a point for each preset of CIFAR-100, the mean of its runs, the cheapest first", () => {
+    expect(pointsOf(rows)).toEqual([
+      { name: "cifar100-a", pflop: 0.2, oneView: 61, views: 63 },
+      { name: "cifar100-b", pflop: 1, oneView: 74, views: 76 },
+    ]);
+  });
+
+  it("draws more compute further right, and more accuracy higher", () => {
+    const svg = budgetChart(pointsOf(rows), [{ name: "Peer", pflop: 0.5, top1: 70, command: "" }]);
+    const [one, views] = [...svg.matchAll(/<polyline points="([^"]+)"/g)].map(([, points]) =>
+      points!.split(" ").map((point) => point.split(",").map(Number)),
+    );
+    expect(one![1]![0]).toBeGreaterThan(one![0]![0]!);
+    expect(one![1]![1]).toBeLessThan(one![0]![1]!);
+    expect(views!.map(([x]) => x)).toEqual(one!.map(([x]) => x));
+    expect(views![0]![1]).toBeLessThan(one![0]![1]!);
+    expect(svg).toContain(">a</text>");
+    expect(svg).toContain("Peer: 70.0 %");
   });
 });
