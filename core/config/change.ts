@@ -6,7 +6,7 @@ import { type Optimizer, sgd } from "../nn/optimizers.js";
 import { optimizers } from "../nn/optimizers-by-name.js";
 import { suggestion } from "../options.js";
 import { type Given, isPart, type Part } from "../parts.js";
-import type { TrainerConfig } from "./config.js";
+import { configSchema, type TrainerConfig } from "./config.js";
 
 /**
  * The config with one value set. Nothing is checked but that there is such a part: `defineConfig` and `new Trainer` check names
@@ -32,8 +32,16 @@ export function setOption(config: TrainerConfig, path: readonly string[], value:
     case "plugins":
       return { ...config, plugins: inList(field, config.plugins, rest, value) };
     default:
+      mustNotNamePlugin(config, path);
       return setIn(config, path, value) as TrainerConfig;
   }
+}
+
+/** `cutmix.alpha` lacks "plugins." in front of it. @throws TrainerError ERR_OPTION */
+function mustNotNamePlugin({ plugins = [] }: TrainerConfig, [name, ...rest]: readonly string[]): void {
+  if (name! in configSchema.shape || !plugins.some((plugin) => plugin.name === name)) return;
+  const text = `"${name}" is a plugin of this config. Write plugins.${[name, ...rest].join(".")}.`;
+  throw new TrainerError("ERR_OPTION", text);
 }
 
 function optimizerByName(name: string): Part<Optimizer> {

@@ -1,5 +1,5 @@
 /** A config changed by paths, as `--set` does: new configs, checked like any other. */
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, test } from "vitest";
 import { z } from "zod";
 import { addPlugin, parseSetting, replacePlugin, setOption } from "../../../core/config/change.js";
 import { resolveConfig } from "../../../core/config/config.js";
@@ -161,4 +161,12 @@ describe("plugins", () => {
     expect(() => replacePlugin(base(), "cutmx")).toThrow('no plugin "cutmx" (did you mean "cutmix"?)');
     expect(() => replacePlugin(microConfig(), "cutmix")).toThrow('no plugin "cutmix" (it has none)');
   });
+});
+
+test("a plugin's option without `plugins.` in front of it is told how to be written; a field of that name stays one", () => {
+  expect(() => resolved("cutmix.alpha=0.5")).toThrow(
+    '"cutmix" is a plugin of this config. Write plugins.cutmix.alpha.',
+  );
+  const seed = { name: "seed", options: {}, apply: () => undefined };
+  expect(setOption({ ...base(), plugins: [seed] }, ["seed"], 7).seed).toBe(7);
 });
