@@ -25,8 +25,8 @@ interface CheckOptions {
   csv: string;
   labels?: boolean;
   weights?: string;
-  folds: number;
-  seed: number;
+  folds?: number;
+  seed?: number;
   json?: boolean;
   quiet?: boolean;
 }
@@ -39,8 +39,8 @@ export function addDataCheck(data: Command): void {
     .option("--csv <file>", "list to write, for --exclude", "issues.csv")
     .option("--labels", "look for wrong labels too: minutes instead of seconds, see below")
     .option("--weights <file>", "for --labels: weights of an EfficientNet-Lite0, a file or hf:owner/name")
-    .option("--folds <n>", "for --labels: parts that are judged by a model of the others", whole(2), 5)
-    .option("--seed <n>", "for --labels: which image is in which part", whole(0), 1)
+    .option("--folds <n>", "for --labels: parts that are judged by a model of the others (default: 5)", whole(2))
+    .option("--seed <n>", "for --labels: which image is in which part (default: 1)", whole(0))
     .option("--json", "print JSON")
     .option("--quiet", "print only warnings and the result")
     .addHelpText(
@@ -72,8 +72,9 @@ Examples:
 }
 
 async function check(folder: string, options: CheckOptions): Promise<void> {
-  if (options.weights !== undefined && !options.labels) {
-    throw new TrainerError("ERR_OPTION", "--weights has no effect without --labels. Add --labels, or remove it.");
+  const idle = (["weights", "folds", "seed"] as const).find((name) => options[name] !== undefined);
+  if (idle !== undefined && !options.labels) {
+    throw new TrainerError("ERR_OPTION", `--${idle} has no effect without --labels. Add --labels, or remove it.`);
   }
   const log = options.quiet ? undefined : tell;
   const path = resolve(folder);
@@ -93,7 +94,7 @@ async function check(folder: string, options: CheckOptions): Promise<void> {
 /** How labels are judged: by features of pretrained weights where they can be had, else by trainings from random weights. */
 export async function labelsOf(
   path: string,
-  { weights, folds, seed }: Pick<CheckOptions, "weights" | "folds" | "seed">,
+  { weights, folds = 5, seed = 1 }: Pick<CheckOptions, "weights" | "folds" | "seed">,
   log: (line: string) => void = () => {},
 ): Promise<NonNullable<InspectOptions["labels"]>> {
   // Before an image is read: weights that cannot be had cost no waiting.

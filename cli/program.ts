@@ -88,11 +88,15 @@ function withNewName(text: string): string {
   return name === undefined ? text : `trainer: unknown option '${option}'\n(Did you mean ${name}?)\n`;
 }
 
-/** commander would pass a mistyped command to the default command as an argument. */
-function refuseUnknownCommand({ args: [first], commands }: Command, chosen: Command): void {
+/** commander would pass a mistyped command to the default command as an argument, and `fit` takes none. */
+function refuseUnknownCommand({ args: [first, second], commands }: Command, chosen: Command): void {
   if (chosen.name() !== "fit" || first === undefined || first.startsWith("-")) return;
   const names = commands.flatMap((command) => [command.name(), ...command.aliases()]);
-  if (names.includes(first)) return;
+  if (names.includes(first)) {
+    const advice = second === undefined || second.startsWith("-") ? undefined : ownFile(second);
+    if (advice === undefined) return;
+    throw new TrainerError("ERR_OPTION", `\`trainer ${first}\` takes options only, got "${second}"${advice}`);
+  }
   const advice = ownFile(first) ?? `${suggestion(first, names)}. \`trainer --help\` lists the commands.`;
   throw new TrainerError("ERR_UNKNOWN_NAME", `Unknown command "${first}"${advice}`);
 }

@@ -66,6 +66,12 @@ const mistakes: [string, string[], number, RegExp][] = [
   ["a command with swapped letters", ["trian", ...quick], 2, /did you mean "train"\?/],
   ["a folder as a command", [`${images("given")}/`], 2, /To train on these images: trainer --data \S+given\/$/m],
   [
+    "a folder after fit",
+    ["fit", `${images("given")}/`],
+    2,
+    /`trainer fit` takes options only, got ".*given\/"\. To train on these images: trainer --data \S+given\/$/m,
+  ],
+  [
     "an image as a command",
     [join(images("given"), "cat/a.png")],
     2,

@@ -216,6 +216,8 @@ describe("trainer data check --labels", () => {
     );
     expect(alone.code).toBe(2);
     expect(alone.stderr).toContain("--weights has no effect without --labels");
+    const folds = await trainer("data", "check", photos, "--folds", "3");
+    expect(folds).toMatchObject({ code: 2, stderr: expect.stringContaining("--folds has no effect without --labels") });
     expect(existsSync("other.html")).toBe(false);
   });
 });
