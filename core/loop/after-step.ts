@@ -7,6 +7,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { Tensors } from "../backend/graph/recorder.js";
 import { TrainerError } from "../errors.js";
 import type { Weights } from "../nn/layer.js";
+import { under } from "./captured.js";
 import type { AfterStepCall, AfterStepTap, HookCalls } from "./hook-set.js";
 import type { Progress } from "./types.js";
 
@@ -91,11 +92,7 @@ export function applyTaps(
     const names = active.get(plugin);
     if (!names) return undefined;
     const prefix = `tap/${plugin}/`;
-    const state = new Map(
-      Object.entries(inputs).flatMap(([name, value]) =>
-        name.startsWith(prefix) ? [[name.slice(prefix.length), value] as const] : [],
-      ),
-    );
+    const state = under(prefix, inputs);
     return {
       updated,
       state,

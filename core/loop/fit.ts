@@ -8,7 +8,7 @@ import { beginning, type Position } from "./position.js";
 import { createRecovery, type OnResumePoint, type Recovery, type RecoveryOptions } from "./recovery.js";
 import { type Session, timedProgress } from "./session.js";
 import { resumeFrom, type Snapshot } from "./snapshot.js";
-import { disposeState, type TrainState } from "./step.js";
+import { disposeState, type TrainState } from "./state.js";
 import type { FitSummary, Metrics, OpenNetwork, Progress } from "./types.js";
 
 export interface FitOptions {

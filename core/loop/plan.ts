@@ -10,7 +10,7 @@ import { planHints } from "./hints.js";
 import type { HookSet, TapInfo } from "./hook-set.js";
 import type { HookName } from "./hooks.js";
 import { assumedEpochs, progressAt, type Session } from "./session.js";
-import { initialState } from "./step.js";
+import { initialState } from "./state.js";
 
 export interface Plan {
   readonly name: string;

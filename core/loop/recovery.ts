@@ -7,7 +7,7 @@ import type { Events } from "./events.js";
 import type { AppliedPlugin } from "./plugin-instances.js";
 import { leaveOut, type Position } from "./position.js";
 import { disposeSnapshot, restore, type Snapshot, takeSnapshot } from "./snapshot.js";
-import type { TrainState } from "./step.js";
+import type { TrainState } from "./state.js";
 
 /**
  * Where a resume point lies: the start, after a micro-batch, after an epoch, where a rollback ended; and the last point

@@ -27,7 +27,7 @@ import { buildModel } from "./build-model.js";
 import type { HookCalls } from "./hook-set.js";
 import type { HookName } from "./hooks.js";
 import type { Position } from "./position.js";
-import { initialState, type TrainState } from "./step.js";
+import { initialState, type TrainState } from "./state.js";
 import type { ParamGroup, Progress } from "./types.js";
 
 export interface Session {

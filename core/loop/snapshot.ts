@@ -10,7 +10,7 @@ import { TrainerError } from "../errors.js";
 import type { PluginState } from "./plugin.js";
 import { type AppliedPlugin, failureIn } from "./plugin-instances.js";
 import type { Position } from "./position.js";
-import type { TrainState } from "./step.js";
+import type { TrainState } from "./state.js";
 
 type Tensors = ReadonlyMap<string, tf.Tensor>;
 

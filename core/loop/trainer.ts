@@ -30,7 +30,8 @@ import { type AppliedPlugin, applyPlugins, disposePlugins } from "./plugin-insta
 import { advance, bestOf, mustBeNext, nextEpoch } from "./position.js";
 import { createSession, type Session } from "./session.js";
 import { cloned, disposeAll } from "./snapshot.js";
-import { disposeState, replaceWeights, runStep, type StepContext, type StepResult } from "./step.js";
+import { disposeState, replaceWeights, type StepContext } from "./state.js";
+import { runStep, type StepResult } from "./step.js";
 import { epochRecord, epochSummary, fitEndRecord, fitSummary, metricsRecord } from "./summary.js";
 import type { Evaluation, FitContext, FitSummary, Metrics, OpenNetwork } from "./types.js";
 
