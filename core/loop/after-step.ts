@@ -8,7 +8,8 @@ import type { Tensors } from "../backend/graph/recorder.js";
 import { TrainerError } from "../errors.js";
 import type { Weights } from "../nn/layer.js";
 import { under } from "./captured.js";
-import type { AfterStepCall, AfterStepTap, HookCalls } from "./hook-set.js";
+import type { AfterStepTap, HookCalls } from "./hook-set.js";
+import type { AfterStepCall } from "./tap.js";
 import type { Progress } from "./types.js";
 
 /** A tap that runs in this step, with its numbers. */

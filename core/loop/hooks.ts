@@ -153,3 +153,11 @@ export const hookDefinitions: Readonly<Record<HookName, HookDefinition>> = {
 };
 
 export const hookNames = Object.keys(hookDefinitions) as HookName[];
+
+const kindIs =
+  (...kinds: HookKind[]) =>
+  (hook: HookName): boolean =>
+    kinds.includes(hookDefinitions[hook].kind);
+export const isAsync = kindIs("asyncNotice", "asyncWaterfall");
+export const isNotice = kindIs("notice", "asyncNotice");
+export const isWaterfall = kindIs("waterfall", "asyncWaterfall");

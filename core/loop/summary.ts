@@ -3,10 +3,10 @@
 import type { ResolvedConfig } from "../config/config.js";
 import { countParameters } from "../nn/layer.js";
 import type { EpochRecord, MetricsRecord, SummaryRecord } from "./events.js";
-import type { TapCost } from "./hook-set.js";
 import type { HookName } from "./hooks.js";
 import type { Position } from "./position.js";
 import type { Session } from "./session.js";
+import type { TapCost } from "./tap.js";
 import type { EpochSummary, FitSummary, Metrics, Progress } from "./types.js";
 
 /**
