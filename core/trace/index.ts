@@ -3,4 +3,5 @@ export { type ChannelGroup, channelGroups, multiplyAddsOf, withoutZeroChannels }
 export { type Activation, type Constant, type Graph, multiplyAdds, type Node, type Pads } from "./graph.js";
 export { simplify } from "./passes.js";
 export { rangeName } from "./ranges.js";
-export { type Operands, structureOf, type Traced } from "./trace.js";
+export { structureOf, type Traced } from "./trace.js";
+export type { Operands } from "./translate.js";
