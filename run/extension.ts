@@ -4,7 +4,7 @@
  */
 import type { ConfigRecord } from "../core/config/config.js";
 import { short } from "../core/format.js";
-import { progressAt } from "../core/loop/session.js";
+import { progressAt } from "../core/loop/position.js";
 import type { Progress } from "../core/loop/types.js";
 
 /** One change of a run's length. */

@@ -7,7 +7,8 @@ import type { ResolvedConfig } from "../config/config.js";
 import { short } from "../format.js";
 import { namedBuffers } from "../nn/layer.js";
 import type { HookSet } from "./hook-set.js";
-import { assumedEpochs, progressAt, type Session } from "./session.js";
+import { assumedEpochs, progressAt } from "./position.js";
+import type { Session } from "./session.js";
 
 interface Hinted {
   readonly config: ResolvedConfig;

@@ -9,7 +9,8 @@ import { countParameters, forward, zeroWeights } from "../nn/layer.js";
 import { planHints } from "./hints.js";
 import type { HookSet, TapInfo } from "./hook-set.js";
 import type { HookName } from "./hooks.js";
-import { assumedEpochs, progressAt, type Session } from "./session.js";
+import { assumedEpochs, progressAt } from "./position.js";
+import type { Session } from "./session.js";
 import { initialState } from "./state.js";
 
 export interface Plan {

@@ -2,12 +2,13 @@
  * A run's position and its counts so far: plain JSON, so that it can be stored and resumed. Sums are added in the same
  * order whether a run was interrupted or not, so they are bit-identical.
  */
+import type { ResolvedConfig } from "../config/config.js";
 import type { RawBatch } from "../data/loader.js";
 import { TrainerError } from "../errors.js";
 import { type BestEpoch, improves, type Monitor, monitored } from "../monitor.js";
 import type { MetricsRecord } from "./events.js";
 import type { StepResult } from "./step.js";
-import type { EpochSummary } from "./types.js";
+import type { EpochSummary, Progress } from "./types.js";
 
 export interface Sums {
   /** Micro-batches. */
@@ -139,4 +140,31 @@ export function nextEpoch(position: Position): void {
   position.epoch++;
   position.batchInEpoch = 0;
   position.sums = nothing();
+}
+
+/** Epochs that a run of a given time is taken to have, before any of its time was measured. */
+export const assumedEpochs = 20;
+
+/** Where a run is after `step` optimizer steps; one of a given time is taken to have `assumedEpochs`. */
+export function progressAt(
+  step: number,
+  { epochs = assumedEpochs }: Pick<ResolvedConfig, "epochs">,
+  { stepsPerEpoch }: Pick<Progress, "stepsPerEpoch">,
+): Progress {
+  const totalSteps = epochs * stepsPerEpoch;
+  return { epoch: Math.floor(step / stepsPerEpoch), epochs, step, stepsPerEpoch, totalSteps };
+}
+
+/**
+ * Where a run of a given time is. Its length is what the measured speed makes of the time, so that step / totalSteps is the
+ * share of the time that is over, and every schedule of the whole run ends with it.
+ */
+export function timedProgress(
+  { epoch, step, seconds }: Pick<Position, "epoch" | "step" | "seconds">,
+  maxTime: number,
+  stepsPerEpoch: number,
+): Progress {
+  const measured = step === 0 || seconds === 0 ? assumedEpochs * stepsPerEpoch : Math.round((step * maxTime) / seconds);
+  const totalSteps = seconds >= maxTime ? step : Math.max(step + 1, measured);
+  return { epoch, epochs: Math.ceil(totalSteps / stepsPerEpoch), step, stepsPerEpoch, totalSteps };
 }

@@ -1,7 +1,7 @@
 /** What a run is before its first step: backend, data, network, weights and loaders, made from a config. */
 import * as tf from "@tensorflow/tfjs-core";
 import { type Capture, createCapture, eager } from "../backend/graph/capture.js";
-import { type Backend, loadBackend } from "../backend/index.js";
+import { type Backend, type BackendName, loadBackend } from "../backend/index.js";
 import { bfloat16Instructions } from "../backend/processor.js";
 import type { ResolvedConfig } from "../config/config.js";
 import type { Data } from "../data/dataset.js";
@@ -26,9 +26,8 @@ import { type UpdateRules, updateRules } from "../nn/optimizers.js";
 import { buildModel } from "./build-model.js";
 import type { HookCalls } from "./hook-set.js";
 import type { HookName } from "./hooks.js";
-import type { Position } from "./position.js";
 import { initialState, type TrainState } from "./state.js";
-import type { ParamGroup, Progress } from "./types.js";
+import type { ParamGroup } from "./types.js";
 
 export interface Session {
   backend: Backend;
@@ -71,9 +70,8 @@ export async function createSession(
   hooks: HookCalls,
   { log, warn, isTapped, group = alone }: SessionOptions,
 ): Promise<Session> {
-  const { seed, batchSize, holdout, limitTrain, limitTest, precision } = config;
-  const needed = `precision "${precision}" needs the tensorflow backend, and this run has`;
-  if (precision !== "float32" && config.backend === "wasm") throw new TrainerError("ERR_OPTION", `${needed} wasm.`);
+  const { seed, batchSize } = config;
+  if (config.backend) mustHavePrecision(config, config.backend);
   if (config.maxTime !== undefined && group.size > 1) {
     throw new TrainerError(
       "ERR_OPTION",
@@ -81,29 +79,13 @@ export async function createSession(
     );
   }
   const data = await loadData(config.data, { log, warn });
-  const backend = await loadBackend({ name: config.backend, log: warn });
-  const joined = await group.start(backend);
-  if (joined !== undefined) log?.(`${joined} ${sharesOf(batchSize, group, backend)}`);
-  const classes = data.classes.length;
-  if (precision !== "float32" && backend.name !== "tensorflow") {
-    throw new TrainerError("ERR_OPTION", `${needed} ${backend.name}.`);
-  }
-  if (precision === "bfloat16" && bfloat16Instructions()?.length === 0) {
-    warn("This processor has no instructions for bfloat16: float32 is faster.");
-  }
+  const backend = await startBackend(config, group, { log, warn });
   const inputSize = config.inputSize ?? data.height;
-  const built = buildModel(config, hooks, { classes, inputSize });
-  const model = { ...built, layer: inPrecision(built.layer, precision) };
+  const built = buildModel(config, hooks, { classes: data.classes.length, inputSize });
+  const model = { ...built, layer: inPrecision(built.layer, config.precision) };
   const parameters = namedParameters(model.layer);
   const rules = updateRules(model, config.optimizer);
-
-  const { available, ...split } = divide(data, { limitTrain, holdout, seed });
-  for (const note of splitNotes(available.labels, split, data.classes, data.validation ? 1 : holdout)) warn(note);
-  const train = split.validation.length === 0 ? available : subset(available, split.train);
-  const held = split.validation.length > 0 ? subset(available, split.validation) : undefined;
-  const { metric } = config.monitor;
-  if (metric !== "loss") mustHaveValidation("monitor", metric, split.validation, "monitor"); // the loss is the default
-  const test = data.test && limitTest !== undefined ? limit(data.test, limitTest, seed) : data.test;
+  const { available, indices, train, validation, test } = splitsOf(config, data, warn);
 
   const dropLast = leavesOneValue(model.layer, inputSize, train.length, batchSize, group.size);
   if (dropLast) {
@@ -124,7 +106,7 @@ export async function createSession(
       region: isTapped("resolveCrop") ? (crop, source, epoch) => hooks.resolveCrop(crop, source, epoch) : undefined,
       transform: isTapped("beforeSample") ? (sample, epoch) => hooks.beforeSample(sample, epoch) : undefined,
     }),
-    validation: held && createLoader({ ...common, split: held, shuffle: false }),
+    validation: validation && createLoader({ ...common, split: validation, shuffle: false }),
     test: test && createLoader({ ...common, split: test, shuffle: false }),
   };
   const groups = defaultGroups(model, parameters);
@@ -134,20 +116,58 @@ export async function createSession(
     group,
     capture: config.capture ? createCapture(warn) : eager,
     // The indices below are places in what the limits left.
-    data: { ...data, train: available, validation: data.validation && split.validation, test },
+    data: { ...data, train: available, validation: data.validation && indices.validation, test },
     model,
     parameters,
     groups,
     inputSize,
-    trainIndices: split.train,
-    validationIndices: split.validation,
+    trainIndices: indices.train,
+    validationIndices: indices.validation,
     loaders,
-    samples: { train: train.length, validation: held?.length ?? 0, test: test?.length ?? 0 },
+    samples: { train: train.length, validation: validation?.length ?? 0, test: test?.length ?? 0 },
     stepsAt,
     stepsPerEpoch: stepsAt.filter(Boolean).length,
     rules,
     createState: () => initialState(initialWeights(model.layer, seed), rules),
   };
+}
+
+/** @throws TrainerError ERR_OPTION for a precision that the backend does not have */
+function mustHavePrecision({ precision }: ResolvedConfig, backend: BackendName): void {
+  if (precision === "float32" || backend === "tensorflow") return;
+  throw new TrainerError(
+    "ERR_OPTION",
+    `precision "${precision}" needs the tensorflow backend, and this run has ${backend}.`,
+  );
+}
+
+/** Loads the backend, and joins the group. */
+async function startBackend(
+  config: ResolvedConfig,
+  group: Group,
+  { log, warn }: Pick<SessionOptions, "log" | "warn">,
+): Promise<Backend> {
+  const backend = await loadBackend({ name: config.backend, log: warn });
+  const joined = await group.start(backend);
+  if (joined !== undefined) log?.(`${joined} ${sharesOf(config.batchSize, group, backend)}`);
+  mustHavePrecision(config, backend.name);
+  if (config.precision === "bfloat16" && bfloat16Instructions()?.length === 0) {
+    warn("This processor has no instructions for bfloat16: float32 is faster.");
+  }
+  return backend;
+}
+
+/** The images of each kind, and which of the `available` training images are for training and for validation. */
+function splitsOf(config: ResolvedConfig, data: Data, warn: (message: string) => void) {
+  const { seed, holdout, limitTrain, limitTest } = config;
+  const { available, ...indices } = divide(data, { limitTrain, holdout, seed });
+  for (const note of splitNotes(available.labels, indices, data.classes, data.validation ? 1 : holdout)) warn(note);
+  const train = indices.validation.length === 0 ? available : subset(available, indices.train);
+  const validation = indices.validation.length > 0 ? subset(available, indices.validation) : undefined;
+  const { metric } = config.monitor;
+  if (metric !== "loss") mustHaveValidation("monitor", metric, indices.validation, "monitor"); // the loss is the default
+  const test = data.test && limitTest !== undefined ? limit(data.test, limitTest, seed) : data.test;
+  return { available, indices, train, validation, test };
 }
 
 /** How a batch is shared out; @throws TrainerError ERR_OPTION for a batch with fewer images than processes */
@@ -217,33 +237,6 @@ function normOverOnePosition(layer: Layer, inputSize: number): string | undefine
 }
 
 const sizesOf = ({ height, width, mean, deviation }: Data) => ({ height, width, mean, deviation });
-
-/** Epochs that a run of a given time is taken to have, before any of its time was measured. */
-export const assumedEpochs = 20;
-
-/** Where a run is after `step` optimizer steps; one of a given time is taken to have `assumedEpochs`. */
-export function progressAt(
-  step: number,
-  { epochs = assumedEpochs }: Pick<ResolvedConfig, "epochs">,
-  { stepsPerEpoch }: Pick<Session, "stepsPerEpoch">,
-): Progress {
-  const totalSteps = epochs * stepsPerEpoch;
-  return { epoch: Math.floor(step / stepsPerEpoch), epochs, step, stepsPerEpoch, totalSteps };
-}
-
-/**
- * Where a run of a given time is. Its length is what the measured speed makes of the time, so that step / totalSteps is the
- * share of the time that is over, and every schedule of the whole run ends with it.
- */
-export function timedProgress(
-  { epoch, step, seconds }: Pick<Position, "epoch" | "step" | "seconds">,
-  maxTime: number,
-  stepsPerEpoch: number,
-): Progress {
-  const measured = step === 0 || seconds === 0 ? assumedEpochs * stepsPerEpoch : Math.round((step * maxTime) / seconds);
-  const totalSteps = seconds >= maxTime ? step : Math.max(step + 1, measured);
-  return { epoch, epochs: Math.ceil(totalSteps / stepsPerEpoch), step, stepsPerEpoch, totalSteps };
-}
 
 /** Two groups a stage of the model: what decays, and norms and biases, which do not. */
 export function defaultGroups(model: Model, parameters: ReadonlyMap<string, Parameter>): ParamGroup[] {

@@ -1,6 +1,6 @@
 /** A run that resumes with another length: what its record says, and which length a step was made with. */
 import { expect, it } from "vitest";
-import type { progressAt as place } from "../../core/loop/session.js";
+import type { progressAt as place } from "../../core/loop/position.js";
 import { type Extension, extensionNote, extensionsOf, lengthAt } from "../../run/extension.js";
 
 const epochs = (atStep: number, from: number, to: number): Extension => ({ atStep, field: "epochs", from, to });

@@ -7,7 +7,7 @@ import { resolveConfig, type TrainerConfig } from "../../../core/config/config.j
 import { secondsOf } from "../../../core/config/settings.js";
 import { imageFolder, shapes } from "../../../core/data/index.js";
 import { alone, type Events, loadBackend, type Plugin } from "../../../core/index.js";
-import { timedProgress } from "../../../core/loop/session.js";
+import { timedProgress } from "../../../core/loop/position.js";
 import { Trainer } from "../../../core/loop/trainer.js";
 import { microConfig } from "../../../core/testing/index.js";
 import * as plugins from "../../../plugins/index.js";
