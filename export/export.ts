@@ -21,7 +21,7 @@ import type { Description, Precision } from "./formats/format.js";
 import { litert } from "./formats/litert.js";
 import { onnx } from "./formats/onnx.js";
 import type { Pieces } from "./formats/pieces.js";
-import { savedModel } from "./formats/saved-model.js";
+import { savedModelFolder } from "./formats/saved-model.js";
 import { tfjs } from "./formats/tfjs.js";
 import { type Comparison, quantizeGraph } from "./int8.js";
 import { aboutOf, formatsWithPage, isWeb, webFiles } from "./web.js";
@@ -111,7 +111,7 @@ export async function exportRun(run: string, options: ExportOptions & OpenOption
   const network = openNetwork(trainer, files.weights, files.weightsPath, "float32");
   try {
     const { preprocessing, model, weights, views } = network;
-    const { classes, inputSize } = preprocessing;
+    const { classes, inputSize, height: crop, decoding, mean, deviation } = preprocessing;
     // A calibrated run's probabilities are those of its logits divided by the temperature; its logits stay as they are.
     const temperature = output === "probabilities" ? files.calibration?.temperature : undefined;
     const whole = withNormalising(simplify(trace(model.layer, weights, inputSize), { temperature }), preprocessing);
@@ -133,6 +133,9 @@ export async function exportRun(run: string, options: ExportOptions & OpenOption
     const description: Description = {
       classes,
       size: inputSize,
+      resizing: { scale: Math.floor(crop / decoding.crop), crop, interpolation: decoding.interpolation },
+      mean,
+      deviation,
       output,
       input,
       text: `${trainer.config.model.name}, ${trainer.config.name}`,
@@ -149,7 +152,7 @@ export async function exportRun(run: string, options: ExportOptions & OpenOption
       const bytes = [...contents.values()].reduce((sum, { length }) => sum + length, 0);
       written.push({ format, path: join(folder, [...contents.keys()][0]!), bytes });
       if (!isWeb(format) || !withPage.includes(format)) continue;
-      const about = aboutOf(format, basename([...contents.keys()][0]!), files, network, description);
+      const about = aboutOf(format, basename([...contents.keys()][0]!), files, description);
       pages.push(await writePage(join(folder, `${format}${suffix}`), about, contents));
     }
     return {
@@ -251,13 +254,14 @@ function filesOf(
     case "onnx":
       return new Map([[`model${suffix}.onnx`, onnx(graph, precision, description)]]);
     case "savedmodel":
-      return new Map([["saved-model/saved_model.pb", savedModel(graph, description)]]);
-    case "tfjs": {
-      const parts = tfjs(graph, precision.kind as "float32", description);
-      return new Map([...parts].map(([name, file]) => [`tfjs${suffix}/${name}`, file]));
-    }
+      return inFolder("saved-model", savedModelFolder(graph, description));
+    case "tfjs":
+      return inFolder(`tfjs${suffix}`, tfjs(graph, precision.kind as "float32", description));
   }
 }
+
+const inFolder = (folder: string, files: ReadonlyMap<string, Pieces>): Map<string, Pieces> =>
+  new Map([...files].map(([name, file]) => [`${folder}/${name}`, file]));
 
 /**
  * Largest difference of a logit on images of noise, relative to the largest logit. Noise shows what images show: the graph

@@ -87,7 +87,7 @@ export function quantizedRange([low, high]: Range, least = 1e-8): Quantized {
   return { scale, zero: Math.max(-128, Math.min(127, Math.round(-128 - from / scale))) };
 }
 
-/** LiteRT fixes the output of a sigmoid and of a softmax. */
+/** LiteRT fixes the output of a sigmoid. */
 export const probabilities: Quantized = { scale: 1 / 256, zero: -128 };
 
 /** The parameters of each value; shared through what only moves values, as LiteRT's checker enforces. */

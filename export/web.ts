@@ -9,7 +9,6 @@ import { build } from "esbuild";
 import type { ClassifierFile } from "../browser/classifier.js";
 import { TrainerError } from "../core/errors.js";
 import { packageRoot } from "../core/package.js";
-import type { Network } from "../run/network.js";
 import type { RunFiles } from "../run/open.js";
 import type { Description } from "./formats/format.js";
 import { inPieces, type Pieces } from "./formats/pieces.js";
@@ -83,17 +82,15 @@ export function aboutOf(
   format: WebFormat,
   model: string,
   { trainer, summary, calibration }: RunFiles,
-  { preprocessing }: Pick<Network, "preprocessing">,
-  { classes, size, input, output }: Description,
+  { classes, size, resizing, input, output }: Description,
 ): ClassifierFile {
-  const { height: crop, decoding } = preprocessing;
   return {
     version: 1,
     name: trainer.config.name,
     format,
     model,
     classes,
-    input: { scale: Math.floor(crop / decoding.crop), interpolation: decoding.interpolation, crop, size, type: input },
+    input: { ...resizing, size, type: input },
     output,
     temperature: output === "logits" ? (calibration?.temperature ?? 1) : 1,
     ...(summary.test && { test: { top1: summary.test.top1, images: summary.test.count } }),

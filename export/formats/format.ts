@@ -1,4 +1,5 @@
 /** What every format receives. */
+import type { Interpolation } from "../../core/data/dataset.js";
 import type { Quantized } from "../quantize.js";
 
 export interface Description {
@@ -6,6 +7,11 @@ export interface Description {
   readonly classes: readonly string[];
   /** Height and width of an image in pixels. */
   readonly size: number;
+  /** How an image gets this size: its shorter side becomes `scale` pixels, then a square of `crop` is cut out of its centre. */
+  readonly resizing: { readonly scale: number; readonly crop: number; readonly interpolation: Interpolation };
+  /** Of the channels, from 0 to 1; the model subtracts the mean and divides by the deviation itself. */
+  readonly mean: readonly number[];
+  readonly deviation: readonly number[];
   readonly output: "probabilities" | "logits";
   /** Of the image's values, 0 to 255 in both. */
   readonly input: "float32" | "uint8";
@@ -14,6 +20,24 @@ export interface Description {
   /** This package's version. */
   readonly version: string;
 }
+
+/** What an image needs before the model takes it, in every format's metadata; names are those of `classifier.json`. */
+export const inputMetadata = ({ size, resizing, mean, deviation }: Description) => ({
+  size,
+  ...resizing,
+  layout: "NHWC",
+  color: "RGB",
+  range: [0, 255],
+  normalizedInModel: { mean, std: deviation },
+});
+
+/** The metadata as one object, where a format has no fields of its own. */
+export const metadataOf = (description: Description) => ({
+  description: description.text,
+  classes: description.classes,
+  output: description.output,
+  input: inputMetadata(description),
+});
 
 /** How numbers are stored: "int8-dynamic" has int8 weights and float32 activations. */
 export type Precision =

@@ -88,6 +88,11 @@ export function createWriter(graph: Graph, precision: Precision) {
       values = kept?.has(out) ? undefined : all;
     },
 
+    /** Writes from here on in float32. */
+    leave(): void {
+      values = undefined;
+    },
+
     /** An operator that makes a value of the graph. */
     make(
       out: string,

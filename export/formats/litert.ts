@@ -4,11 +4,11 @@
  */
 import { TrainerError } from "../../core/errors.js";
 import { type Constant, type Graph, type Node, type Pads, shapeOf } from "../../core/trace/graph.js";
-import { probabilities, quantizeWeights } from "../quantize.js";
+import { quantizeWeights } from "../quantize.js";
 import { toFloat16 } from "./float16.js";
 import { type Description, ordered, type Precision } from "./format.js";
 import { type Model, type OperatorName, pack } from "./litert-file.js";
-import { labelsFile, withAttachedFile } from "./litert-metadata.js";
+import { attachedFiles, withAttachedFiles } from "./litert-metadata.js";
 import { createWriter, type Writer, whole } from "./litert-writer.js";
 import { inPieces, type Pieces } from "./pieces.js";
 
@@ -24,8 +24,7 @@ const activations = { none: 0, relu: 1, relu6: 3 } as const;
 /** The file. @throws TrainerError ERR_EXPORT for a graph that LiteRT cannot hold */
 export function litert(graph: Graph, precision: Precision, description: Description): Pieces {
   const model = pack(lower(graph, precision, description), description);
-  const labels = description.classes.map((name) => `${name}\n`).join("");
-  return inPieces(withAttachedFile(model, labelsFile, labels));
+  return inPieces(withAttachedFiles(model, attachedFiles(description)));
 }
 
 /** The graph's operations as LiteRT's, in its order. */
@@ -37,19 +36,11 @@ function lower(graph: Graph, precision: Precision, { input, output, size, classe
     writer.enter(node.out);
     (lowerings[node.op] as Lowering<Node>)(node, writer);
   }
-  writer.enter(graph.output);
-  let last = graph.output;
-  const shape = [-1, classes.length];
-  if (output === "probabilities") {
-    last = "probabilities";
-    const made = writer.value(last, shape, probabilities);
-    writer.push("SOFTMAX", { float: 1, int8: 2 }, [writer.at(graph.output)], [made], { 0: { float: 1 } });
-  }
-  let result = writer.at(last);
-  if (writer.values) {
-    result = writer.tensor(`${last}/float`, shape, "float32");
-    writer.push("DEQUANTIZE", { float: 1, int8: 2 }, [writer.at(last)], [result]);
-  }
+  writer.leave(); // the answers are floats, and a softmax in int8 would have steps of 1/256
+  const logits = writer.at(graph.output);
+  if (output === "logits") return { tensors, buffers, operators, input: first, output: logits };
+  const result = writer.value("probabilities", [-1, classes.length]);
+  writer.push("SOFTMAX", { float: 1 }, [logits], [result], { 0: { float: 1 } });
   return { tensors, buffers, operators, input: first, output: result };
 }
 

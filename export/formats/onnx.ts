@@ -7,7 +7,7 @@ import { TrainerError } from "../../core/errors.js";
 import { type Constant, type Graph, type Node, shapeOf } from "../../core/trace/graph.js";
 import { type Quantized, quantizeWeights } from "../quantize.js";
 import { toFloat16 } from "./float16.js";
-import { bytesOf, type Description, ordered, type Precision } from "./format.js";
+import { bytesOf, type Description, inputMetadata, ordered, type Precision } from "./format.js";
 import { field, fields, inPieces, type Piece, type Pieces } from "./pieces.js";
 
 const types = { float: 1, uint8: 2, int8: 3, int32: 6, int64: 7, float16: 10 } as const;
@@ -265,8 +265,9 @@ function serialize(
   nodes: readonly OnnxNode[],
   initializers: readonly Initializer[],
   output: string,
-  { input, size, classes, text, version }: Description,
+  description: Description,
 ): Pieces {
+  const { input, size, classes, text, version } = description;
   const irVersion = 8;
   const opset = 17;
   const value = (tag: number, name: string, type: Type, dims: readonly (number | string)[]): Piece[] => {
@@ -280,7 +281,7 @@ function serialize(
   };
   const metadata = {
     classes: JSON.stringify(classes),
-    input: JSON.stringify({ size, layout: "NHWC", color: "RGB", range: [0, 255] }),
+    input: JSON.stringify(inputMetadata(description)),
   };
   return inPieces([
     fields((pbf) => {

@@ -1,7 +1,7 @@
 /** A TensorFlow SavedModel of frozen constants: tag "serve", signature "serving_default". It needs no variables folder. */
 import type { PbfWriter } from "pbf";
 import { type Graph, shapeOf } from "../../core/trace/graph.js";
-import { bytesOf, type Description } from "./format.js";
+import { bytesOf, type Description, metadataOf } from "./format.js";
 import { field, fields, inPieces, type Piece, type Pieces } from "./pieces.js";
 import {
   type Attribute,
@@ -36,6 +36,13 @@ export function savedModel(graph: Graph, description: Description): Pieces {
     ]),
   ]);
 }
+
+/** File name -> file, the model first. `assets.extra` is TensorFlow's folder for what its loader leaves alone. */
+export const savedModelFolder = (graph: Graph, description: Description): Map<string, Pieces> =>
+  new Map([
+    ["saved_model.pb", savedModel(graph, description)],
+    ["assets.extra/metadata.json", inPieces([Buffer.from(`${JSON.stringify(metadataOf(description), null, 2)}\n`)])],
+  ]);
 
 const nodeOf = ({ name, op, inputs, attributes }: TensorflowNode): Piece[] => [
   fields((pbf) => {

@@ -1,7 +1,7 @@
 /** A tf.js graph model: model.json and its weights in shards. */
 import { type Graph, shapeOf } from "../../core/trace/graph.js";
 import { toFloat16 } from "./float16.js";
-import { bytesOf, type Description } from "./format.js";
+import { bytesOf, type Description, metadataOf } from "./format.js";
 import { inPieces, lengthOf, type Piece, type Pieces } from "./pieces.js";
 import { type Attribute, lowerToTensorflow, type TensorConstant, type TensorflowNode } from "./tensorflow.js";
 
@@ -21,7 +21,7 @@ export function tfjs(
   const weights = stored.map(({ piece }) => piece);
   const count = Math.max(1, Math.ceil(lengthOf(weights) / shardBytes));
   const paths = Array.from({ length: count }, (_, place) => `group1-shard${place + 1}of${count}.bin`);
-  const { size, classes, version, input, text } = description;
+  const { classes, version, input } = description;
   const end = (name: string, type: string, shape: readonly number[]): object => ({
     name: `${name}:0`,
     dtype: type,
@@ -39,7 +39,7 @@ export function tfjs(
       inputs: { image },
       outputs: { [description.output]: end(output, "DT_FLOAT", [-1, classes.length]) },
     },
-    userDefinedMetadata: { description: text, classes, output: description.output, input: { size, range: [0, 255] } },
+    userDefinedMetadata: metadataOf(description),
     modelTopology: { node: nodes.map(nodeJson), library: {}, versions: { producer: 1766 } },
     weightsManifest: [{ paths, weights: stored.map(({ specification }) => specification) }],
   };

@@ -11,8 +11,10 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadBackend } from "../../core/backend/index.js";
 import { interpret } from "../../core/trace/interpret.js";
 import { float16Bits } from "../../export/formats/float16.js";
+import { litert } from "../../export/formats/litert.js";
+import { onnx } from "../../export/formats/onnx.js";
 import { joined } from "../../export/formats/pieces.js";
-import { savedModel } from "../../export/formats/saved-model.js";
+import { savedModel, savedModelFolder } from "../../export/formats/saved-model.js";
 import { tfjs } from "../../export/formats/tfjs.js";
 import { description, everyOperation, pixels } from "../support/every-operation.js";
 import { filesToRead } from "../support/exported-files.js";
@@ -48,8 +50,6 @@ describe("tf.js", () => {
     const files = tfjs(everyOperation, precision, description);
     const answers = await withGraphModel(files, (run) => tf.tidy(() => run(images()).dataSync()));
     expect(apart(answers, wanted())).toBeLessThan(tolerance);
-    const { userDefinedMetadata } = JSON.parse(joined(files.get("model.json")!).toString());
-    expect(userDefinedMetadata).toMatchObject({ classes: description.classes, input: { size: 12, range: [0, 255] } });
   });
 
   it("says probabilities where these are asked for, and takes bytes", async () => {
@@ -70,6 +70,30 @@ describe("SavedModel", () => {
     const answers = withSavedModel(file, folder, (run) => tf.tidy(() => run(images()).dataSync()));
     expect(apart(answers, wanted())).toBeLessThan(1e-5);
   });
+});
+
+it("every format says which classes there are, and how an image is resized and normalised", () => {
+  const input = {
+    size: 12,
+    scale: 13,
+    crop: 12,
+    interpolation: "bicubic",
+    layout: "NHWC",
+    color: "RGB",
+    range: [0, 255],
+    normalizedInModel: { mean: [0.4, 0.5, 0.6], std: [0.2, 0.25, 0.3] },
+  };
+  const { classes } = description;
+  const float = { kind: "float32" } as const;
+  const text = JSON.stringify(input);
+  expect(joined(onnx(everyOperation, float, description)).toString()).toContain(text);
+  expect(joined(litert(everyOperation, float, description)).toString()).toContain(text);
+  const { userDefinedMetadata } = JSON.parse(
+    joined(tfjs(everyOperation, "float32", description).get("model.json")!).toString(),
+  );
+  expect(userDefinedMetadata).toMatchObject({ classes, input });
+  const extra = savedModelFolder(everyOperation, description).get("assets.extra/metadata.json")!;
+  expect(JSON.parse(joined(extra).toString())).toMatchObject({ classes, input });
 });
 
 describe("float16Bits", () => {

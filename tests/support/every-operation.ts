@@ -69,14 +69,18 @@ const shapes = new Map<string, number[]>([
   ["logits", [-1, 5]],
 ]);
 
+const normalisation = { mean: [0.4, 0.5, 0.6], deviation: [0.2, 0.25, 0.3] };
+
 export const everyOperation: Graph = withNormalising(
   { input: "image", output: "logits", nodes, shapes },
-  { mean: [0.4, 0.5, 0.6], deviation: [0.2, 0.25, 0.3] },
+  normalisation,
 );
 
 export const description: Description = {
   classes: ["ant", "bee", "größe", "a b", "✓"],
   size: 12,
+  resizing: { scale: 13, crop: 12, interpolation: "bicubic" },
+  ...normalisation,
   output: "logits",
   input: "float32",
   text: "every operation",

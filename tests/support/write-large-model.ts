@@ -31,6 +31,9 @@ const graph: Graph = { input: "image", output: nodes.at(-1)!.out, nodes, shapes 
 const about: Description = {
   classes: ["a", "b"],
   size: 1,
+  resizing: { scale: 1, crop: 1, interpolation: "bilinear" },
+  mean: [0, 0, 0],
+  deviation: [1, 1, 1],
   output: "logits",
   input: "float32",
   text: "large",

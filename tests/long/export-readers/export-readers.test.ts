@@ -45,6 +45,8 @@ interface Read {
   metadata?: Record<string, string>;
   files?: Record<string, string>;
   int8?: number;
+  /** Tensors of floats that have a scale, which a script might multiply by. */
+  scaledFloats?: string[];
 }
 
 /** Runs files on images [count, size, size, 3] in their official runtime; file name -> what was found. */
@@ -106,7 +108,9 @@ describe("a graph with every operation", () => {
     expect(JSON.parse(found["float32.onnx"]!.metadata!["fitloop.classes"]!)).toEqual(description.classes);
     expect(found["float32.tflite"]!.files).toEqual({
       "labels.txt": description.classes.map((each) => `${each}\n`).join(""),
+      "input.json": `${found["float32.onnx"]!.metadata!["fitloop.input"]}\n`,
     });
+    for (const [name, { scaledFloats }] of Object.entries(found)) expect(scaledFloats ?? [], name).toEqual([]);
     // Whole numbers, not floats between conversions.
     expect(found["int8.onnx"]!.operations).toMatchObject({ QLinearConv: 4 });
     expect(found["int8.onnx"]!.operations).not.toHaveProperty("Conv");

@@ -54,6 +54,7 @@ def read_litert(job, x):
     return np.stack(answers), {
         "operations": dict(operations),
         "int8": types[schema.TensorType.INT8],
+        "scaledFloats": [d["name"] for d in interpreter.get_tensor_details() if d["dtype"] is np.float32 and d["quantization"][0]],
         "files": {name: archive.read(name).decode() for name in archive.namelist()},
         "signatures": interpreter.get_signature_list(),
     }
