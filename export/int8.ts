@@ -72,6 +72,11 @@ export async function quantizeGraph(
   const seen = await data.train.read(spread(trainIndices, count));
   const trained = rangesOfTraining(graph, weights, temperature);
   if (trained) log("The ranges are those of training (plugin quantize-aware).");
+  else if (trainedRanges(weights)) {
+    log(
+      "The run's weights are of an epoch before quantize-aware: they have no ranges, which come from images instead.",
+    );
+  }
   const ranges = trained ?? calibrate(graph, () => batchesOf(seen, preprocessing), { share });
   const values = quantizedValues(graph, ranges);
   const places = spread(validationIndices, comparedImages);
@@ -94,7 +99,7 @@ export async function quantizeGraph(
 /** The ranges that `quantize-aware` trained, for every value of the graph; undefined where the run did not get there. */
 function rangesOfTraining(graph: Graph, weights: Weights, temperature: number): Map<string, Range> | undefined {
   const trained = trainedRanges(weights);
-  if (trained.size === 0) return undefined;
+  if (!trained?.size) return undefined;
   const [low, high] = trained.get(graph.output)!;
   return new Map<string, Range>(trained)
     .set(graph.output, [low / temperature, high / temperature])

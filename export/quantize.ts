@@ -6,6 +6,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import { roundHalfEven } from "../core/round.js";
 import { type Constant, type Graph, inputsOf, type Node, withInputs } from "../core/trace/graph.js";
 import { interpret } from "../core/trace/interpret.js";
+import { keepsRange } from "../core/trace/ranges.js";
 
 export interface Quantized {
   readonly scale: number;
@@ -95,8 +96,7 @@ export function quantizedValues(graph: Graph, ranges: ReadonlyMap<string, Range>
   const all = new Map([[graph.input, quantizedRange(ranges.get(graph.input)!)]]);
   for (const node of graph.nodes) {
     if (node.op === "sigmoid") all.set(node.out, probabilities);
-    else if (node.op === "max-pool" || node.op === "reshape" || node.op === "relu" || node.op === "relu6")
-      all.set(node.out, all.get(node.x)!);
+    else if (keepsRange(node)) all.set(node.out, all.get(inputsOf(node)[0]!)!);
     else all.set(node.out, quantizedRange(ranges.get(node.out)!, leastScale(node, ranges.get(node.out)!, all)));
   }
   return all;

@@ -68,13 +68,13 @@ export function chooseChannels(
   if (scope === "layer") {
     const first = (part: number): Set<number>[] =>
       orders.map((order, place) => {
-        const count = Math.min(Math.floor(part * order.length), order.length - 1);
+        const count = Math.min(Math.floor(part * order.length + 1e-9), order.length - 1); // 15 / 22 * 22 is below 15
         return new Set(order.slice(0, Math.max(count, candidates[place]!.gone.size)));
       });
     // The smallest part that reaches the goal: only multiples of 1 / channels make a difference.
     const parts = [...new Set(orders.flatMap((order) => order.map((_, count) => count / order.length)))];
     const sorted = parts.sort((a, b) => a - b);
-    return first(sorted.find((part) => isReached(first(part + 1e-9))) ?? 1);
+    return first(sorted.find((part) => isReached(first(part))) ?? 1);
   }
   const gone = candidates.map((each) => new Set(each.gone));
   const ranked = orders.flatMap((order, place) =>

@@ -27,8 +27,6 @@ export interface Structure {
 
 /** The value of the normalised image, as the exported graph names it. */
 const normalised = "normalised";
-/** Values that only move or clip the one before them have its range (LiteRT's rule); a sigmoid's is fixed. */
-const unranged: readonly graph.Node["op"][] = ["sigmoid", "max-pool", "reshape", "relu", "relu6"];
 
 /**
  * The graph that the export writes, with the names of the weights that its constants are made of.
@@ -55,7 +53,7 @@ export function structureOf(traced: graph.Traced): Structure {
   const steps = simple.nodes.map((node): Step => {
     const parts = "weight" in node || node.op === "affine" ? node.parts!.flatMap(partOf) : [];
     const weight = "weight" in node ? traced.operands.get(node.parts![0]!)!.names[0]! : undefined;
-    return { node, weight, parts, ranged: !unranged.includes(node.op) };
+    return { node, weight, parts, ranged: node.op !== "sigmoid" && !graph.keepsRange(node) };
   });
   return { input: simple.input, output: simple.output, steps };
 }

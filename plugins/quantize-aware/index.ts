@@ -1,7 +1,15 @@
 /** Quantization-aware training (Jacob et al. 2018): the network trains with the rounding that int8 brings. */
 import type * as tf from "@tensorflow/tfjs-core";
 import { z } from "zod";
-import { type Buffer, definePlugin, graph, type Layer, needsEpochs, needsTensorFlow } from "../../core/index.js";
+import {
+  type Buffer,
+  definePlugin,
+  graph,
+  type Layer,
+  needsEpochs,
+  needsTensorFlow,
+  type Remark,
+} from "../../core/index.js";
 import { quantizedForward, rangedValues, structureOf } from "./forward.js";
 
 const options = z.strictObject({
@@ -17,8 +25,14 @@ export const quantizeAware = definePlugin({
   name: "quantize-aware",
   summary: "Trains with the rounding of int8, for an export that loses less",
   options,
-  check({ from, freeze }, { epochs, backend }) {
-    const remarks = needsTensorFlow("quantize-aware", { backend });
+  check({ from, freeze }, { epochs, backend, plugins }) {
+    const remarks: Remark[] = needsTensorFlow("quantize-aware", { backend });
+    if (from > 0 && plugins.some(({ name }) => name === "early-stopping")) {
+      const text =
+        `Plugins "quantize-aware" and "early-stopping": the best epoch may be one before epoch ${from}, without ranges. ` +
+        'Remove "early-stopping", or set "from" to 0.';
+      remarks.push({ level: "error", text });
+    }
     if (epochs === undefined) return [...remarks, needsEpochs("quantize-aware")];
     if (from + freeze < epochs) return remarks;
     const text =

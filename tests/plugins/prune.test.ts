@@ -79,6 +79,26 @@ describe("chooseChannels", () => {
   });
 });
 
+it.each([22, 23, 49])(
+  "chooseChannels reaches each share of the work with layers of %i channels and twice as many",
+  (width) => {
+    const groups = [3, width, 2 * width, 10].map((channels) => ({ channels }));
+    const work = (sizes: readonly number[]): number =>
+      sizes.slice(1).reduce((sum, size, at) => sum + size * sizes[at]!, 0);
+    const candidates = [1, 2].map((at) => ({
+      at,
+      importance: Float64Array.from({ length: at * width }, (_, channel) => channel),
+      gone: new Set<number>(),
+    }));
+    const all = work([3, width, 2 * width, 10]);
+    for (let percent = 1; percent <= 90; percent++) {
+      const chosen = chooseChannels(groups, candidates, { share: percent / 100, of: "work", scope: "layer" }, work);
+      const left = remaining(groups, candidates, chosen, work).multiplyAdds;
+      expect(left, `${percent} %`).toBeLessThanOrEqual((1 - percent / 100) * all);
+    }
+  },
+);
+
 describe("importance", () => {
   const weights = new Map<string, tf.Tensor>();
   beforeAll(() => {

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { type Given, graph, loadBackend, type Plugin, Trainer } from "../../core/index.js";
@@ -10,8 +13,9 @@ import { fitWeights, microConfig } from "../../core/testing/index.js";
 import { interpret } from "../../core/trace/interpret.js";
 import { simplify } from "../../core/trace/passes.js";
 import { trace } from "../../core/trace/trace.js";
+import { exportRun } from "../../export/index.js";
 import { type Quantized, quantizedValues, type Range, withRoundedWeights } from "../../export/quantize.js";
-import { ema, prune, quantizeAware } from "../../plugins/index.js";
+import { earlyStopping, ema, prune, quantizeAware } from "../../plugins/index.js";
 import {
   computed,
   movedRange,
@@ -19,6 +23,7 @@ import {
   rangedValues,
   structureOf,
 } from "../../plugins/quantize-aware/forward.js";
+import { train } from "../../run/index.js";
 import { goldenJson, relativeDifference } from "../golden/torch/read.js";
 import { micro, mustResumeFromEverywhere } from "../support/traced.js";
 
@@ -214,11 +219,26 @@ describe("in a run", () => {
   });
 });
 
-it("refuses a run without an epoch in which ranges move", () => {
-  expect(() => new Trainer(microConfig({ plugins: [quantizeAware({ from: 2 })] }))).toThrow(
-    expect.objectContaining({
-      code: "ERR_COMPOSITION",
-      message: expect.stringContaining('Set a smaller "from"') as string,
-    }),
+it.each<[string, Given<Plugin>[], string]>([
+  ["without an epoch in which ranges move", [quantizeAware({ from: 2 })], 'Set a smaller "from"'],
+  ["whose best epoch may have no ranges", [quantizeAware({ from: 1 }), earlyStopping()], 'Remove "early-stopping"'],
+])("refuses a run %s", (_, plugins, message) => {
+  expect(() => new Trainer(microConfig({ plugins }))).toThrow(
+    expect.objectContaining({ code: "ERR_COMPOSITION", message: expect.stringContaining(message) as string }),
   );
+});
+
+it("has ranges in every epoch that early-stopping may choose where it begins at 0", async () => {
+  const { weights } = await fitWeights(microConfig({ plugins: [quantizeAware(), earlyStopping()] }));
+  expect(ranges(weights).every(([, [low, high]]) => low! <= 0 && high! > 0)).toBe(true);
+});
+
+it("an export says where a run ended before its ranges were trained", async () => {
+  const folder = join(mkdtempSync(join(tmpdir(), "fitloop-quantize-aware-")), "run");
+  const config = microConfig({ epochs: 4, maxSteps: 1, plugins: [quantizeAware({ from: 2 })] });
+  (await train(config, { folder })).dispose();
+  const lines: string[] = [];
+  await exportRun(folder, { config, to: "onnx:int8", log: (line) => lines.push(line) });
+  rmSync(dirname(folder), { recursive: true });
+  expect(lines).toContainEqual(expect.stringContaining("of an epoch before quantize-aware"));
 });
