@@ -1,7 +1,6 @@
 /** `trainer export RUN`: a finished run as a file for a phone, a browser or another runtime. */
 
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { percent } from "../core/format.js";
 import { withoutAlias } from "../export/export.js";
 import type { ExportResult, ExportTarget, Quantization } from "../export/index.js";
 import { exportRun, formats, quantizations } from "../export/index.js";
@@ -14,8 +13,8 @@ interface ExportCommandOptions {
   config?: string;
   to: ExportTarget[];
   quantize?: Quantization;
-  calibrate: number;
-  share: number;
+  calibrate?: number;
+  share?: number;
   keepFloat?: string[];
   output: "probabilities" | "logits";
   input: "float32" | "uint8";
@@ -39,8 +38,8 @@ export function addExport(program: Command): void {
         .choices(quantizations)
         .argParser(quantization),
     )
-    .option("--calibrate <n>", "training images behind the ranges of int8", whole(1), 256)
-    .option("--share <fraction>", "share of a value's numbers that its int8 range holds", fraction, 1)
+    .option("--calibrate <n>", "training images behind the ranges of int8; default: 256", whole(1))
+    .option("--share <fraction>", "share of a value's numbers that its int8 range holds; default: 1", fraction)
     .option("--keep-float <layers...>", "layers that int8 leaves in float32, such as conv1, layer4 or logits")
     .addOption(
       new Option("--output <kind>", "what the model answers")
@@ -60,11 +59,11 @@ export function addExport(program: Command): void {
       `
 Every model takes RGB images [batch, size, size, 3] with values from 0 to 255,
 and normalises them itself. Resize images first: scale the shorter side, then
-crop the centre. The file contains the class names.
+crop the centre. The file contains the class names, and the sizes of both.
 
 The graph is compared with the run's network before anything is written. With
-int8, top-1 on validation images is printed beside that of float32. Export needs
-TensorFlow: run trainer backend install.
+int8, its top-1 on validation images and its size are printed beside those of
+float32 before that. Export needs TensorFlow: run trainer backend install.
 
 Examples:
   trainer export runs/cats-1                            model.onnx
@@ -83,25 +82,21 @@ async function exportCommand(run: string, { config, out, json, ...options }: Exp
 }
 
 function formatResult(result: ExportResult): string {
-  const { files, pages, difference, multiplyAdds, multiplyAddsBefore: before, comparison } = result;
-  const sizes = files.map(({ path, bytes }) => [path, `${(bytes / 1e6).toFixed(2)} MB`]);
-  const lines = [
+  const { files, pages, difference, multiplyAdds, multiplyAddsBefore: before } = result;
+  const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(2)} MB`;
+  const sizes = files.map(({ path, bytes, float32Bytes }) => [
+    path,
+    megabytes(bytes),
+    ...(bytes === float32Bytes ? [] : [`float32 ${megabytes(float32Bytes)}`]),
+  ]);
+  return [
     table(sizes),
     "",
     ...pages.map((path) => `${path}: a page; open it with a double click`),
     `${(multiplyAdds / 1e6).toFixed(1)} M multiply-adds an image` +
       (before > multiplyAdds ? `; ${(before / 1e6).toFixed(1)} M before channels that are zero were removed` : ""),
     `float32 graph against the run's network: largest difference ${difference.toExponential(1)} of the largest logit`,
-  ];
-  if (!comparison) return lines.join("\n");
-  const { images, agreement, float, quantized } = comparison;
-  const row = (name: string, { top1, low, high }: typeof float): string[] => [
-    name,
-    percent(top1),
-    `${percent(low)} to ${percent(high)}`,
-  ];
-  const compared = table([["", "top-1", "95 % interval"], row("float32", float), row("int8", quantized)]);
-  return [...lines, "", `${images} validation images, the same class on ${percent(agreement)}`, compared].join("\n");
+  ].join("\n");
 }
 
 function quantization(text: string): Quantization {

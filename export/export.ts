@@ -1,5 +1,5 @@
 /** A finished run as files for other runtimes: traced, checked against the run's own answers, and written. */
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import type { ClassifierFile } from "../browser/classifier.js";
@@ -23,7 +23,7 @@ import { onnx } from "./formats/onnx.js";
 import type { Pieces } from "./formats/pieces.js";
 import { savedModelFolder } from "./formats/saved-model.js";
 import { tfjs } from "./formats/tfjs.js";
-import { type Comparison, quantizeGraph } from "./int8.js";
+import { type Comparison, comparisonLines, quantizeGraph } from "./int8.js";
 import { aboutOf, formatsWithPage, isWeb, webFiles } from "./web.js";
 
 export const formats = ["litert", "onnx", "tfjs", "savedmodel"] as const;
@@ -53,7 +53,7 @@ export interface ExportOptions {
   to?: ExportTarget | readonly ExportTarget[];
   /** Type of the weights where `to` names none. Default: float32. */
   quantize?: Quantization;
-  /** Training images behind the ranges of "int8". Default 256. */
+  /** Training images behind the ranges of "int8". Default 256; refused where the run has trained ranges, as `share` is. */
   calibrate?: number;
   /** Share of a value's numbers that its int8 range holds. Default 1: the extremes. */
   share?: number;
@@ -75,9 +75,19 @@ export interface ExportOptions {
   log?: (line: string) => void;
 }
 
+export interface ExportedFile {
+  readonly format: Format;
+  /** For "tfjs" and "savedmodel" the folder's main file. */
+  readonly path: string;
+  /** Of all the format's files. */
+  readonly bytes: number;
+  /** What they would be with weights in float32. */
+  readonly float32Bytes: number;
+}
+
 export interface ExportResult {
-  /** What was written; for "tfjs" and "savedmodel" the folder's main file. */
-  readonly files: readonly { readonly format: Format; readonly path: string; readonly bytes: number }[];
+  /** What was written. */
+  readonly files: readonly ExportedFile[];
   /** Each an `index.html` that works by a double click, in a folder that `loadClassifier` of "fitloop/browser" reads. */
   readonly pages: readonly string[];
   /** Largest difference of a logit between the graph and the run's network, relative to the largest logit. */
@@ -142,21 +152,32 @@ export async function exportRun(run: string, options: ExportOptions & OpenOption
       version: packageVersion(),
     };
     const folder = resolve(options.folder ?? join(files.folder, "export"));
-    const written: ExportResult["files"][number][] = [];
-    const pages: string[] = [];
-    for (const { format, type } of wanted) {
+    const models = wanted.map(({ format, type }) => {
       const suffix = type === "float32" ? "" : `-${type}`;
       const precision = type === "int8" ? quantized!.precision : { kind: type };
       const contents = filesOf(format, suffix, graph, precision, description);
-      for (const [name, file] of contents) write(join(folder, name), file);
-      const bytes = [...contents.values()].reduce((sum, { length }) => sum + length, 0);
-      written.push({ format, path: join(folder, [...contents.keys()][0]!), bytes });
-      if (!isWeb(format) || !withPage.includes(format)) continue;
-      const about = aboutOf(format, basename([...contents.keys()][0]!), files, description);
-      pages.push(await writePage(join(folder, `${format}${suffix}`), about, contents));
+      const plain = type === "float32" ? contents : filesOf(format, "", graph, { kind: "float32" }, description);
+      return { format, type, suffix, contents, bytes: bytesIn(contents), float32Bytes: bytesIn(plain) };
+    });
+    if (quantized) {
+      const sizes = models.filter(({ type }) => type === "int8");
+      for (const line of comparisonLines(quantized.comparison, sizes)) log(line);
+    }
+    const pages: string[] = [];
+    for (const { format, suffix, contents } of models) {
+      const about =
+        isWeb(format) && withPage.includes(format)
+          ? aboutOf(format, basename([...contents.keys()][0]!), files, description)
+          : undefined;
+      const place = join(folder, `${format}${suffix}`);
+      if (about) remove(place, (name) => name === "classifier.json");
+      writeModel(folder, contents);
+      if (about) pages.push(await writePage(place, about, contents));
     }
     return {
-      files: written,
+      files: models.map(({ format, contents, bytes, float32Bytes }) => {
+        return { format, path: join(folder, [...contents.keys()][0]!), bytes, float32Bytes };
+      }),
       pages,
       difference,
       multiplyAdds: multiplyAdds(graph),
@@ -177,7 +198,7 @@ async function writePage(
   const model = new Map([...contents].map(([path, each]) => [basename(path), each]));
   const parts = await webFiles(about, model);
   const beside = about.format === "litert" ? model : []; // that of tf.js lies there already
-  for (const [name, content] of [...beside, ...parts]) write(join(folder, name), content);
+  for (const [name, content] of [...beside, ...[...parts].reverse()]) write(join(folder, name), content);
   return join(folder, [...parts.keys()][0]!);
 }
 
@@ -188,8 +209,9 @@ interface Target {
 
 const isFormat = (name: string): name is Format => (formats as readonly string[]).includes(name);
 
-/** @throws TrainerError ERR_OPTION for an unknown format or type, or a type that a format cannot hold */
-function targetsOf({ to = "onnx", quantize = "float32" as Quantization, keepFloat = [] }: ExportOptions): Target[] {
+/** @throws TrainerError ERR_OPTION for an unknown format or type, a type that a format cannot hold, or options of int8 without it */
+function targetsOf(options: ExportOptions): Target[] {
+  const { to = "onnx", quantize = "float32" as Quantization, keepFloat = [], calibrate, share } = options;
   const wanted = [to].flat().map((target) => {
     const [format, type, ...more] = String(target).split(":").map(withoutAlias);
     const known = isFormat(format!) && more.length === 0 && (type === undefined || isType(type));
@@ -214,10 +236,12 @@ function targetsOf({ to = "onnx", quantize = "float32" as Quantization, keepFloa
       `The format "${format}" cannot hold ${type} weights. It ${can}. Give each format its type: --to ${example}.`,
     );
   }
-  if (keepFloat.length > 0 && !wanted.some(({ type }) => type === "int8")) {
+  const forInt8 = Object.entries({ keepFloat: keepFloat.length > 0 ? keepFloat : undefined, calibrate, share });
+  const [unused] = forInt8.find(([, value]) => value !== undefined) ?? [];
+  if (unused !== undefined && !wanted.some(({ type }) => type === "int8")) {
     throw new TrainerError(
       "ERR_OPTION",
-      `"keepFloat" is for "int8", got ${wanted.map(({ type }) => type).join(", ")}.`,
+      `"${unused}" is for "int8", got ${wanted.map(({ type }) => type).join(", ")}.`,
     );
   }
   return wanted.map(({ format, type }) => ({ format, type }));
@@ -232,6 +256,29 @@ const canHold = (format: Format, type: Target["type"]): boolean =>
 /** The type that is nearest to the one wanted, of those that a format can hold. */
 const nearest = ({ format, type }: Target): Target["type"] =>
   canHold(format, type) ? type : canHold(format, "int8-dynamic") ? "int8-dynamic" : "float32";
+
+const bytesIn = (contents: ReadonlyMap<string, Pieces>): number =>
+  [...contents.values()].reduce((sum, { length }) => sum + length, 0);
+
+/**
+ * A single file is replaced at once. Of several, the main one is removed first and written last: an interrupted export leaves no
+ * model, instead of one export's graph beside another's weights.
+ */
+function writeModel(folder: string, contents: ReadonlyMap<string, Pieces>): void {
+  const [main, ...others] = [...contents.keys()].map((name) => join(folder, name));
+  // An earlier export may have had more shards.
+  const isOld = (name: string): boolean => name === basename(main!) || /^group1-shard\d+of\d+\.bin$/.test(name);
+  if (others.length > 0) remove(dirname(main!), isOld);
+  for (const [name, file] of [...contents].reverse()) write(join(folder, name), file);
+}
+
+/** Removes some files of a folder, if there is one. */
+function remove(folder: string, which: (name: string) => boolean): void {
+  if (!existsSync(folder)) return;
+  writing(folder, () => {
+    for (const name of readdirSync(folder).filter(which)) rmSync(join(folder, name));
+  });
+}
 
 function write(path: string, content: Content): void {
   writing(path, () => {

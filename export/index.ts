@@ -1,5 +1,6 @@
 /** A run as files for other runtimes. */
 export {
+  type ExportedFile,
   type ExportOptions,
   type ExportResult,
   type ExportTarget,

@@ -3,6 +3,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { Image } from "../core/data/dataset.js";
 import { spread } from "../core/data/holdout.js";
 import { TrainerError } from "../core/errors.js";
+import { percent } from "../core/format.js";
 import { wilson } from "../core/interpret/wilson.js";
 import type { Weights } from "../core/nn/layer.js";
 import * as ops from "../core/nn/ops.js";
@@ -64,13 +65,22 @@ export async function quantizeGraph(
   graph: Graph,
   { trainer }: RunFiles,
   { preprocessing, weights }: Pick<Network, "preprocessing" | "weights">,
-  { calibrate: count = 256, share = 1, keepFloat = [], log = () => {} }: Int8Options,
+  options: Int8Options,
   temperature = 1,
 ): Promise<{ precision: Precision; comparison: Comparison }> {
+  const { calibrate: count = 256, share = 1, keepFloat = [], log = () => {} } = options;
   const kept = valuesOfLayers(graph, keepFloat);
-  const { data, trainIndices, validationIndices } = await trainer.prepare(log);
-  const seen = await data.train.read(spread(trainIndices, count));
   const trained = rangesOfTraining(graph, weights, temperature);
+  if (trained) checkNothingCalibrates(options);
+  const { data, trainIndices, validationIndices } = await trainer.prepare(log);
+  const places = spread(validationIndices, comparedImages);
+  if (places.length === 0) {
+    throw new TrainerError(
+      "ERR_DATA",
+      'int8 is compared with float32 on validation images, and this run has none. Train with a "holdout", or choose "int8-dynamic".',
+    );
+  }
+  const seen = await data.train.read(spread(trainIndices, count));
   if (trained) log("The ranges are those of training (plugin quantize-aware).");
   else if (trainedRanges(weights)) {
     log(
@@ -79,13 +89,6 @@ export async function quantizeGraph(
   }
   const ranges = trained ?? calibrate(graph, () => batchesOf(seen, preprocessing), { share });
   const values = quantizedValues(graph, ranges);
-  const places = spread(validationIndices, comparedImages);
-  if (places.length === 0) {
-    throw new TrainerError(
-      "ERR_DATA",
-      'int8 is compared with float32 on validation images, and this run has none. Train with a "holdout", or choose "int8-dynamic".',
-    );
-  }
   const images = await data.train.read(places);
   const labels = places.map((place) => data.train.labels[place]!);
   const comparison: Comparison = {
@@ -94,6 +97,16 @@ export async function quantizeGraph(
   };
   if (comparison.agreement < fairAgreement) log(advice(comparison));
   return { precision: { kind: "int8", values, kept }, comparison };
+}
+
+/** @throws TrainerError ERR_OPTION for options that would change nothing */
+function checkNothingCalibrates(options: Int8Options): void {
+  const unused = (["calibrate", "share"] as const).find((name) => options[name] !== undefined);
+  if (unused === undefined) return;
+  throw new TrainerError(
+    "ERR_OPTION",
+    `"${unused}" is for ranges of calibration. This run has those of training (plugin quantize-aware). Remove "${unused}".`,
+  );
 }
 
 /** The ranges that `quantize-aware` trained, for every value of the graph; undefined where the run did not get there. */
@@ -133,6 +146,26 @@ function compared(
 function accuracyOf(found: readonly number[], labels: ArrayLike<number>): Accuracy {
   const hits = found.filter((each, at) => each === labels[at]).length;
   return { top1: hits / labels.length, ...wilson(hits, labels.length) };
+}
+
+/**
+ * A comparison for people.
+ *
+ * @param files those in int8
+ */
+export function comparisonLines(
+  { images, agreement, float, quantized }: Comparison,
+  files: readonly { readonly format: string; readonly bytes: number; readonly float32Bytes: number }[],
+): string[] {
+  const row = (name: string, { top1, low, high }: Accuracy, bytesOf: (file: (typeof files)[number]) => number) => {
+    const sizes = files.map((file) => `${file.format} ${(bytesOf(file) / 1e6).toFixed(2)} MB`);
+    return `${name.padEnd(9)}top-1 ${percent(top1)} (95 % interval ${percent(low)} to ${percent(high)}), ${sizes.join(", ")}`;
+  };
+  return [
+    `int8 and float32 on ${images} validation images: the same class on ${percent(agreement)}`,
+    row("float32", float, ({ float32Bytes }) => float32Bytes),
+    row("int8", quantized, ({ bytes }) => bytes),
+  ];
 }
 
 /** The layers that int8 changes most, those that stay in float32 apart. */

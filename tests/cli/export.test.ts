@@ -1,7 +1,9 @@
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it, vi } from "vitest";
+import { system } from "../../core/files.js";
+import { exportRun } from "../../export/index.js";
 import { trainer, workplace } from "../support/run-cli.js";
 
 const { base } = workplace();
@@ -43,7 +45,53 @@ describe("trainer export", () => {
     expect(existsSync(join(base, "bare/tfjs/index.html"))).toBe(false);
   });
 
-  it("compares int8 with float32 on validation images before it writes", async () => {
+  it("compares int8 with float32, sizes included, before it writes", async () => {
+    const folder = join(base, "compared");
+    const lines: { line: string; written: boolean }[] = [];
+    const log = (line: string): void => void lines.push({ line, written: existsSync(folder) });
+    const { files } = await exportRun(run, { to: ["litert:int8", "onnx:int8", "tfjs"], page: false, folder, log });
+    const at = lines.findIndex(({ line }) => line.includes("the same class on"));
+    expect(lines.slice(at).map(({ line }) => line)).toEqual([
+      expect.stringMatching(/^int8 and float32 on 8 validation images: the same class on [\d.]+ %$/),
+      expect.stringMatching(/^float32 {2}top-1 .* %\), litert 0\.\d\d MB, onnx 0\.\d\d MB$/),
+      expect.stringMatching(/^int8 {5}top-1 .* %\), litert 0\.\d\d MB, onnx 0\.\d\d MB$/),
+    ]);
+    expect(lines.some(({ written }) => written)).toBe(false);
+    expect(files[0]!.float32Bytes).toBeGreaterThan(files[0]!.bytes);
+    expect(files[2]!.float32Bytes).toBe(files[2]!.bytes);
+  });
+
+  it("leaves no model where a second export into a folder is interrupted, and no old shard where it is not", async () => {
+    const out = join(base, "again");
+    const again = () => trainer("export", run, "--to", "tfjs", "--page", "--out", out);
+    await again();
+    writeFileSync(join(out, "tfjs/group1-shard2of2.bin"), "of a larger model");
+    const { renameSync } = system;
+    const interrupted = vi.spyOn(system, "renameSync").mockImplementation((from, to) => {
+      if (String(to).endsWith("model.json")) throw new Error("interrupted");
+      renameSync(from, to);
+    });
+    expect((await again()).code).not.toBe(0);
+    interrupted.mockRestore();
+    for (const file of ["model.json", "classifier.json"]) expect(existsSync(join(out, "tfjs", file)), file).toBe(false);
+    expect((await again()).code).toBe(0);
+    for (const file of ["model.json", "classifier.json"]) expect(existsSync(join(out, "tfjs", file)), file).toBe(true);
+    expect(readdirSync(join(out, "tfjs")).filter((name) => name.endsWith(".bin"))).toEqual(["group1-shard1of1.bin"]);
+  });
+
+  it("refuses options of calibration for a run with trained ranges", async () => {
+    const trained = join(base, "trained");
+    expect(await trainer("--config", config, "--with", "quantize-aware", "--out", trained, "--quiet")).toMatchObject({
+      code: 0,
+    });
+    const { code, stderr } = await trainer("export", trained, "--quantize", "int8", "--calibrate", "8");
+    expect({ code, stderr }).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('This run has those of training (plugin quantize-aware). Remove "calibrate".'),
+    });
+  });
+
+  it("tells JSON how large the files are and how int8 compares", async () => {
     const out = join(base, "small");
     const { code, stdout } = await trainer(
       "export",
@@ -133,6 +181,8 @@ describe("trainer export", () => {
       /the graph has no layer "logitz" \(did you mean "logits"\?\)/,
     ],
     [["--keep-float", "logits"], 2, /"keepFloat" is for "int8", got float32/],
+    [["--calibrate", "8"], 2, /"calibrate" is for "int8", got float32/],
+    [["--share", "1", "--quantize", "float16"], 2, /"share" is for "int8", got float16/],
     [["--share", "0.2"], 2, /expected a number above 0.5, at most 1, got 0.2/],
   ])("refuses %j, and writes nothing", async (words, expected, message) => {
     const out = join(base, "refused");

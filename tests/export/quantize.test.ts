@@ -1,8 +1,9 @@
 import * as tf from "@tensorflow/tfjs-core";
 import fc from "fast-check";
-import { beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it, vi } from "vitest";
 import { loadBackend } from "../../core/backend/index.js";
 import { interpret } from "../../core/trace/interpret.js";
+import { quantizeGraph } from "../../export/int8.js";
 import {
   calibrate,
   innerRange,
@@ -12,6 +13,8 @@ import {
   quantizeWeights,
   simulator,
 } from "../../export/quantize.js";
+import type { RunFiles } from "../../run/open.js";
+import type { Preprocessing } from "../../run/preprocessing.js";
 import { everyOperation, pixels } from "../support/every-operation.js";
 
 beforeAll(() => loadBackend());
@@ -158,4 +161,17 @@ describe("a calibrated graph", () => {
     // Given float32 values before it, no other layer changes for the one that is coarse.
     expect(coarse.find(({ layer }) => layer === "logits")).toEqual(plain.find(({ layer }) => layer === "logits"));
   });
+});
+
+it("a run without validation images is refused before any image is read", async () => {
+  const read = vi.fn();
+  const prepared = {
+    data: { train: { read } },
+    trainIndices: Int32Array.of(0, 1),
+    validationIndices: new Int32Array(),
+  };
+  const run = { trainer: { prepare: async () => prepared } } as unknown as RunFiles;
+  const network = { preprocessing: {} as Preprocessing, weights: new Map() };
+  await expect(quantizeGraph(everyOperation, run, network, {})).rejects.toMatchObject({ code: "ERR_DATA" });
+  expect(read).not.toHaveBeenCalled();
 });
