@@ -1,4 +1,4 @@
-/** The runtime of LiteRT models: LiteRT.js on WebAssembly, with the kernels that every browser of today can run. */
+/** The runtime of LiteRT models: LiteRT.js on WebAssembly, with the kernels that need no relaxed SIMD. */
 import { getGlobalLiteRtPromise, loadAndCompile, loadLiteRt, Tensor } from "@litertjs/core";
 import type { OpenModel } from "./classifier.js";
 
@@ -22,10 +22,21 @@ export const openModel: OpenModel = async ({ model: name, input }, file) => {
 };
 
 async function load(file: Parameters<OpenModel>[1]): Promise<void> {
-  const script = new Blob([await file(`${program}.js`)], { type: "text/javascript" });
+  const inGlobal = "\nglobalThis.ModuleFactory = ModuleFactory;"; // where LiteRT.js looks for it, also of a module
+  const script = new Blob([await file(`${program}.js`), inGlobal], { type: "text/javascript" });
   // The script takes its program from here, not from an address of its own.
   Object.assign(globalThis, { Module: { wasmBinary: await file(`${program}.wasm`) } });
   const address = URL.createObjectURL(script);
-  await loadLiteRt(`${address}#${program}.js`);
-  URL.revokeObjectURL(address);
+  const { importScripts } = globalThis as { importScripts?: unknown }; // of a worker
+  try {
+    if (importScripts) {
+      // LiteRT.js would call it, and a worker that is a module has it only to refuse.
+      await import(/* @vite-ignore */ /* webpackIgnore: true */ address);
+      Object.assign(globalThis, { importScripts: () => {} });
+    }
+    await loadLiteRt(`${address}#${program}.js`);
+  } finally {
+    if (importScripts) Object.assign(globalThis, { importScripts });
+    URL.revokeObjectURL(address);
+  }
 }

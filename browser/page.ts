@@ -129,7 +129,10 @@ function camera(see: (video: HTMLVideoElement) => Promise<void>, failed: (error:
   };
   const start = async (): Promise<void> => {
     if (!navigator.mediaDevices) throw new Error("This browser gives a page of this address no camera.");
-    stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+    button.disabled = true; // a second click while permission is asked would open the camera twice
+    stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } }).finally(() => {
+      button.disabled = false;
+    });
     video.srcObject = stream;
     await video.play();
     button.textContent = "Stop the camera";
