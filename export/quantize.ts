@@ -189,7 +189,8 @@ function withConversions(
   return { graph: { ...graph, nodes, shapes }, quantized: all };
 }
 
-function rounded(tensor: tf.Tensor, { scale, zero }: Quantized): tf.Tensor {
+/** As the kernels of int8 hold a value. */
+export function rounded(tensor: tf.Tensor, { scale, zero }: Quantized): tf.Tensor {
   const q = tf.clipByValue(tf.add(tf.round(tf.div(tensor, scale)), zero), -128, 127);
   return tf.mul(tf.sub(q, zero), scale);
 }

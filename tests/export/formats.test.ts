@@ -39,6 +39,11 @@ describe("ONNX and LiteRT", () => {
     ]);
     expect(Object.fromEntries(found)).toEqual(accepted);
   });
+
+  it("hold large layers in 8 bits in int8-dynamic, so that their readers have read such a file", () => {
+    expect(accepted["large-int8-dynamic.onnx"]).not.toBe(accepted["large-float32.onnx"]);
+    expect(accepted["large-int8-dynamic.tflite"]).not.toBe(accepted["large-float32.tflite"]);
+  });
 });
 
 describe("tf.js", () => {

@@ -14,7 +14,7 @@ import { interpret } from "../../core/trace/interpret.js";
 import { simplify } from "../../core/trace/passes.js";
 import { trace } from "../../core/trace/trace.js";
 import { exportRun } from "../../export/index.js";
-import { type Quantized, quantizedValues, type Range, withRoundedWeights } from "../../export/quantize.js";
+import { quantizedValues, type Range, rounded, withRoundedWeights } from "../../export/quantize.js";
 import { earlyStopping, ema, prune, quantizeAware } from "../../plugins/index.js";
 import {
   computed,
@@ -156,10 +156,6 @@ describe("the frozen pass", () => {
     });
   });
 });
-
-/** As the kernels of int8 round a value. */
-const rounded = (x: tf.Tensor, { scale, zero }: Quantized): tf.Tensor =>
-  tf.mul(tf.sub(tf.clipByValue(tf.add(tf.round(tf.div(x, scale)), zero), -128, 127), zero), scale);
 
 const ranges = (weights: Readonly<Record<string, readonly number[]>>): [string, readonly number[]][] =>
   Object.entries(weights).filter(([name]) => name.startsWith("activation_range."));

@@ -1,7 +1,7 @@
 /** A graph with each operation that a model may be traced into, and what a file of it needs; weights by a formula. */
 
 import { stream } from "../../core/rng.js";
-import type { Constant, Graph, Node } from "../../core/trace/graph.js";
+import type { Constant, Graph, Node, Pads } from "../../core/trace/graph.js";
 import { withNormalising } from "../../core/trace/passes.js";
 import type { Description } from "../../export/formats/format.js";
 
@@ -53,9 +53,15 @@ function conv(
   const bias = vector(weight.shape[3]!, -0.1, 0.1);
   return { op: "conv", x, weight, bias, stride: 1, pads: [0, 0, 0, 0], out, activation: "none", ...rest };
 }
-function depthwise(out: string, x: string, weight: Constant, activation: "none" | "relu6"): Node {
+function depthwise(
+  out: string,
+  x: string,
+  weight: Constant,
+  activation: "none" | "relu6",
+  pads: Pads = [1, 1, 1, 1],
+): Node {
   const bias = vector(weight.shape[2]!, -0.1, 0.1);
-  return { op: "depthwise", x, weight, bias, stride: 1, pads: [1, 1, 1, 1], out, activation };
+  return { op: "depthwise", x, weight, bias, stride: 1, pads, out, activation };
 }
 
 const map = (side: number, channels: number): number[] => [-1, side, side, channels];
@@ -73,6 +79,37 @@ const normalisation = { mean: [0.4, 0.5, 0.6], deviation: [0.2, 0.25, 0.3] };
 
 export const everyOperation: Graph = withNormalising(
   { input: "image", output: "logits", nodes, shapes },
+  normalisation,
+);
+
+/** One layer of each kind with more weights than "int8-dynamic" leaves in float32. */
+export const largeLayers: Graph = withNormalising(
+  {
+    input: "image",
+    output: "logits",
+    nodes: [
+      conv("stem", "image", constant(3, 3, 3, 48), { stride: 2, pads: [1, 1, 1, 1], activation: "relu" }),
+      depthwise("depth", "stem", constant(5, 5, 48, 1), "relu6", [2, 2, 2, 2]),
+      conv("wide", "depth", constant(1, 1, 48, 210), { activation: "relu" }),
+      { op: "mean", x: "wide", keepDims: false, out: "features", activation: "none" },
+      {
+        op: "dense",
+        x: "features",
+        weight: constant(210, 5),
+        bias: vector(5, -0.1, 0.1),
+        out: "logits",
+        activation: "none",
+      },
+    ],
+    shapes: new Map([
+      ["image", map(12, 3)],
+      ["stem", map(6, 48)],
+      ["depth", map(6, 48)],
+      ["wide", map(6, 210)],
+      ["features", [-1, 210]],
+      ["logits", [-1, 5]],
+    ]),
+  },
   normalisation,
 );
 

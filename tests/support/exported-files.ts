@@ -1,11 +1,11 @@
-/** The ONNX and LiteRT files of `everyOperation`, one for each way of storing numbers. */
+/** The ONNX and LiteRT files of `everyOperation`, one for each way of storing numbers, and those of `largeLayers`. */
 import * as tf from "@tensorflow/tfjs-core";
 import type { Precision } from "../../export/formats/format.js";
 import { litert } from "../../export/formats/litert.js";
 import { onnx } from "../../export/formats/onnx.js";
 import { joined } from "../../export/formats/pieces.js";
 import { quantizedValues, type Range } from "../../export/quantize.js";
-import { description, everyOperation } from "./every-operation.js";
+import { description, everyOperation, largeLayers } from "./every-operation.js";
 
 /** Ranges by hand, so that the bytes do not depend on a processor's arithmetic. */
 const ranges = new Map<string, Range>([
@@ -47,5 +47,9 @@ export async function filesToRead(): Promise<Record<string, Buffer>> {
       ],
     ]),
   );
+  for (const kind of ["float32", "int8-dynamic"] as const) {
+    files[`large-${kind}.onnx`] = onnx(largeLayers, { kind }, description);
+    files[`large-${kind}.tflite`] = litert(largeLayers, { kind }, description);
+  }
   return Object.fromEntries(Object.entries(files).map(([name, file]) => [name, joined(file)]));
 }

@@ -29,8 +29,8 @@ import { onnx } from "../../../export/formats/onnx.js";
 import { joined, type Pieces } from "../../../export/formats/pieces.js";
 import { savedModel } from "../../../export/formats/saved-model.js";
 import { tfjs } from "../../../export/formats/tfjs.js";
-import { calibrate, quantizedValues, simulator } from "../../../export/quantize.js";
-import { description, everyOperation, pixels } from "../../support/every-operation.js";
+import { calibrate, quantizedValues, rounded, simulator, withRoundedWeights } from "../../../export/quantize.js";
+import { description, everyOperation, largeLayers, pixels } from "../../support/every-operation.js";
 import { filesToRead, kept, quantized } from "../../support/exported-files.js";
 import { inBatches, withGraphModel, withSavedModel } from "../../support/read-exports.js";
 import { readersPython } from "../../support/readers-python.js";
@@ -47,6 +47,8 @@ interface Read {
   int8?: number;
   /** Tensors of floats that have a scale, which a script might multiply by. */
   scaledFloats?: string[];
+  /** Of a .tflite where all were asked for: value -> its numbers. */
+  values: ReadonlyMap<string, Float32Array>;
 }
 
 /** Runs files on images [count, size, size, 3] in their official runtime; file name -> what was found. */
@@ -54,22 +56,27 @@ function inOfficialReaders(
   files: Record<string, Uint8Array | Pieces>,
   images: Float32Array,
   shape: number[],
+  { allValues = false } = {},
 ): Record<string, Read> {
   writeFileSync(join(folder, "images.f32"), Buffer.from(images.buffer));
   const jobs = Object.entries(files).map(([name, bytes]) => {
     writeFileSync(join(folder, name), bytes instanceof Uint8Array ? bytes : joined(bytes));
-    return { model: join(folder, name), input: join(folder, "images.f32"), shape, output: join(folder, `${name}.f32`) };
+    const output = join(folder, `${name}.f32`);
+    const values = allValues ? join(folder, `${name}-value`) : undefined;
+    return { model: join(folder, name), input: join(folder, "images.f32"), shape, output, values };
   });
   writeFileSync(join(folder, "jobs.json"), JSON.stringify(jobs));
   const requirements = join(import.meta.dirname, "requirements.txt");
   const python = readersPython("export-readers", requirements, process.env.FITLOOP_EXPORT_PYTHON);
   const script = join(import.meta.dirname, "read_models.py");
   const printed = execFileSync(python, [script, join(folder, "jobs.json")], { maxBuffer: 1e8 });
-  const found = JSON.parse(printed.toString()) as Record<string, Omit<Read, "answers">>;
+  const found = JSON.parse(printed.toString()) as Record<string, Omit<Read, "values"> & { values?: string[] }>;
+  const numbers = (file: string): Float32Array => new Float32Array(new Uint8Array(readFileSync(file)).buffer);
   return Object.fromEntries(
-    jobs.map(({ model, output }) => {
-      const answers = new Float32Array(new Uint8Array(readFileSync(output)).buffer);
-      return [model.slice(folder.length + 1), { ...found[model]!, answers }];
+    jobs.map(({ model, output, values: place }) => {
+      const { values = [], ...rest } = found[model]!;
+      const all = new Map(values.map((name, at) => [name, numbers(`${place}-${at}`)]));
+      return [model.slice(folder.length + 1), { ...rest, values: all, answers: numbers(output) }];
     }),
   );
 }
@@ -77,33 +84,39 @@ function inOfficialReaders(
 const apart = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
   Math.max(...Array.from(a, (each, at) => Math.abs(each - b[at]!)));
 
+/** Of logits [images, classes]. */
+const probabilitiesOf = (logits: Float32Array, classes = 5): Float32Array =>
+  tf.tidy(() => tf.softmax(tf.tensor2d(logits, [logits.length / classes, classes])).dataSync() as Float32Array);
+
 describe("a graph with every operation", () => {
   it("is read by ONNX Runtime and LiteRT, with the graph's answers, in each way of storing numbers", async () => {
     const files = await filesToRead();
     const images = pixels(16);
     const found = inOfficialReaders(files, images, [16, 12, 12, 3]);
-    const [logits, probabilities, int8, mixed] = tf.tidy(() => {
+    const [logits, int8, mixed, large] = tf.tidy(() => {
       const x = tf.tensor4d(images, [16, 12, 12, 3]);
-      const all = interpret(everyOperation, x);
       return [
-        all.dataSync(),
-        tf.softmax(all as tf.Tensor2D).dataSync(),
+        interpret(everyOperation, x).dataSync(),
         simulator(everyOperation, quantized)(x).dataSync(),
         simulator(everyOperation, quantized, kept)(x).dataSync(),
+        interpret(largeLayers, x).dataSync(),
       ];
     }) as unknown as [Float32Array, Float32Array, Float32Array, Float32Array];
-    const tolerances: Record<string, number> = {
-      float32: 1e-5,
-      float16: 1e-2,
-      "int8-dynamic": 0.1,
-      int8: 0.25,
-      "int8-kept": 0.25,
+    const step = quantized.get("logits")!.scale;
+    /** Logits, and by how much those of a reader may differ. */
+    const wanted: Record<string, [Float32Array, number]> = {
+      float32: [logits, 1e-5],
+      float16: [logits, 1e-2],
+      "int8-dynamic": [logits, 0.06],
+      int8: [int8, 2.01 * step],
+      "int8-kept": [mixed, 2.01 * step],
+      "large-float32": [large, 1e-5],
+      "large-int8-dynamic": [large, 0.01],
     };
-    const simulated: Record<string, Float32Array> = { int8, "int8-kept": mixed };
     for (const [name, { answers }] of Object.entries(found)) {
-      const kind = name.replace(/(-bytes)?\.\w+$/, "");
-      const wanted = name.includes("-bytes") ? probabilities : (simulated[kind] ?? logits);
-      expect(apart(answers, wanted), name).toBeLessThan(tolerances[kind]!);
+      const [numbers, tolerance] = wanted[name.replace(/(-bytes)?\.\w+$/, "")]!;
+      if (name.includes("-bytes")) expect(apart(answers, probabilitiesOf(numbers)), name).toBeLessThan(0.02);
+      else expect(apart(answers, numbers), name).toBeLessThan(tolerance);
     }
     expect(JSON.parse(found["float32.onnx"]!.metadata!["fitloop.classes"]!)).toEqual(description.classes);
     expect(found["float32.tflite"]!.files).toEqual({
@@ -115,6 +128,7 @@ describe("a graph with every operation", () => {
     expect(found["int8.onnx"]!.operations).toMatchObject({ QLinearConv: 4 });
     expect(found["int8.onnx"]!.operations).not.toHaveProperty("Conv");
     expect(found["int8.tflite"]!.operations).toMatchObject({ QUANTIZE: 1, DEQUANTIZE: 1, GELU: 1 });
+    expect(found["large-int8-dynamic.tflite"]!.int8).toBe(4); // its weights
     expect(found["int8-kept.onnx"]!.operations).toMatchObject({ QLinearConv: 3, Conv: 1 });
     expect(found["int8-kept.tflite"]!.operations).toMatchObject({ QUANTIZE: 3, DEQUANTIZE: 4 });
     if (process.env.FITLOOP_ACCEPT_EXPORTS) {
@@ -157,24 +171,8 @@ describe("networks", () => {
 
   it.each(networks)("%s %j at %i px: 500 drawn images get the network's logits in every format", async (...network) => {
     const [name, options, size, se] = network;
-    const { layer } = makePart(modelByName(name, options)).build({
-      inputSize: size,
-      classes: 10,
-      buildBlock: (branch, { channels }) =>
-        se ? append(branch, "se", squeezeExcite({ channels, squeezed: Math.max(1, channels / 4) })) : branch,
-      buildHead: (head) => head,
-    });
-    const weights = initialWeights(layer, 3);
-    const { train, test, mean, deviation } = await makePart(shapes({ size, train: 240, test: 500 })).load({});
-    const read = async (split: Split): Promise<Float32Array> => {
-      const all = await split.read(Array.from({ length: split.length }, (_, at) => at));
-      return Float32Array.from(all.flatMap(({ pixels }) => [...pixels]));
-    };
-    const images = await read(test!);
-    const normalise = (x: tf.Tensor): tf.Tensor => tf.div(tf.sub(tf.div(x, 255), [...mean]), [...deviation]);
-    settleStatistics(layer, weights, await read(train), size, normalise);
-    const graph = withNormalising(simplify(trace(layer, weights, size)), { mean, deviation });
-    const about = { ...description, classes: Array.from({ length: 10 }, (_, at) => `class ${at}`), size };
+    const { layer, weights, normalise, graph, images, about } = await settled(name, options, size, se);
+    const count = images.length / (size * size * 3);
     const wanted = inBatches(images, size, (x) => forward(layer, normalise(x), { weights }));
     tf.dispose([...weights.values()]);
     const answers: Record<string, Float32Array> = {
@@ -185,7 +183,7 @@ describe("networks", () => {
       "network.onnx": onnx(graph, { kind: "float32" }, about),
       "network.tflite": litert(graph, { kind: "float32" }, about),
     };
-    const shape = [test!.length, size, size, 3];
+    const shape = [count, size, size, 3];
     for (const [file, { answers: found }] of Object.entries(inOfficialReaders(files, images, shape)))
       answers[file] = found;
     const largest = Math.max(...Array.from(wanted, Math.abs));
@@ -193,13 +191,70 @@ describe("networks", () => {
     for (const [format, found] of Object.entries(answers)) {
       expect(found.length, format).toBe(wanted.length);
       expect(apart(found, wanted) / largest, format).toBeLessThanOrEqual(1e-4);
-      for (let at = 0; at < test!.length; at++) {
+      for (let at = 0; at < count; at++) {
         const row = wanted.subarray(at * 10, at * 10 + 10);
         const [first, second] = [...row].sort((a, b) => b - a);
         if (first! - second! <= 2e-4 * largest) continue;
         const answer = found.subarray(at * 10, at * 10 + 10);
         expect(answer.indexOf(Math.max(...answer)), `${format}, image ${at}`).toBe(row.indexOf(first!));
       }
+    }
+  });
+});
+
+describe("a network in int8", () => {
+  it.each([
+    ["resnet18", { width: 8, stem: "cifar" }, 32, 4],
+    ["efficientnet-lite0", {}, 64, 20],
+  ] as const)("%s %j at %i px: each layer gives in both runtimes what the simulation says", async (...network) => {
+    const [name, options, size, mostSteps] = network;
+    const { weights, graph, seen, images: all, about } = await settled(name, options, size, false);
+    tf.dispose([...weights.values()]);
+    const [count, length] = [16, size * size * 3];
+    const images = all.slice(0, count * length);
+    const shape = [count, size, size, 3];
+    const ranges = calibrate(graph, () => [tf.tensor4d(seen.subarray(0, 64 * length), [64, size, size, 3])]);
+    const values = quantizedValues(graph, ranges);
+    const precision = { kind: "int8", values } as const;
+    const bytes = { ...about, input: "uint8", output: "probabilities" } as const;
+    const files = { "int8.onnx": onnx(graph, precision, about), "int8.tflite": litert(graph, precision, about) };
+    const found = inOfficialReaders(files, images, shape, { allValues: true });
+    const convolutions = graph.nodes.filter(({ op }) => op === "conv" || op === "depthwise").length;
+    expect(found["int8.onnx"]!.operations).toMatchObject({ QLinearConv: convolutions });
+    expect(found["int8.onnx"]!.operations).not.toHaveProperty("Conv");
+
+    // Layer by layer, each given LiteRT's values before it: a sum of floats that rounds to the other side changes what follows.
+    const inLiteRT = found["int8.tflite"]!.values;
+    let compared = 0;
+    tf.tidy(() => {
+      interpret(withRoundedWeights(graph, values), tf.tensor4d(images, [count, size, size, 3]), (value, tensor) => {
+        const wanted = tf.tensor(inLiteRT.get(value)!, tensor.shape);
+        const quantization = values.get(value)!;
+        const steps = tf.abs(tf.div(tf.sub(rounded(tensor, quantization), wanted), quantization.scale));
+        expect(tf.max(steps).dataSync()[0], value).toBeLessThan(1.01);
+        expect(tf.mean(tf.cast(tf.greater(steps, 0.5), "float32")).dataSync()[0], value).toBeLessThan(0.001);
+        compared++;
+        return wanted;
+      });
+    });
+    expect(compared).toBe(graph.nodes.length + 1);
+
+    // The whole: such sums add up, most in Lite0's fifty layers of weights that nobody trained.
+    const { scale } = values.get(graph.output)!;
+    const wanted = inBatches(images, size, simulator(graph, values));
+    const [inOnnx, inTflite] = [found["int8.onnx"]!.answers, found["int8.tflite"]!.answers];
+    expect(apart(inOnnx, inTflite) / scale).toBeLessThan(4);
+    expect(apart(inOnnx, wanted) / scale).toBeLessThan(mostSteps);
+    expect(apart(inTflite, wanted) / scale).toBeLessThan(mostSteps);
+    const answers = inOfficialReaders(
+      { "bytes.onnx": onnx(graph, precision, bytes), "bytes.tflite": litert(graph, precision, bytes) },
+      images,
+      shape,
+    );
+    const probabilities = probabilitiesOf(wanted, 10);
+    expect(Math.max(...probabilities) - Math.min(...probabilities)).toBeGreaterThan(0.04); // a constant does not pass
+    for (const [file, { answers: each }] of Object.entries(answers)) {
+      expect(apart(each, probabilities), file).toBeLessThan(0.02);
     }
   });
 });
@@ -228,6 +283,29 @@ it("a network with squeeze units that are always zero runs in int8 on XNNPACK", 
   expect(apart(answers, wanted) / largest).toBeLessThan(0.1);
   tf.dispose([...weights.values()]);
 });
+
+/** A network with statistics of drawn images, and its graph; 240 images that it has seen, and 500 others. */
+async function settled(name: string, options: Record<string, unknown>, size: number, se: boolean) {
+  const { layer } = makePart(modelByName(name, options)).build({
+    inputSize: size,
+    classes: 10,
+    buildBlock: (branch, { channels }) =>
+      se ? append(branch, "se", squeezeExcite({ channels, squeezed: Math.max(1, channels / 4) })) : branch,
+    buildHead: (head) => head,
+  });
+  const weights = initialWeights(layer, 3);
+  const { train, test, mean, deviation } = await makePart(shapes({ size, train: 240, test: 500 })).load({});
+  const read = async (split: Split): Promise<Float32Array> => {
+    const all = await split.read(Array.from({ length: split.length }, (_, at) => at));
+    return Float32Array.from(all.flatMap(({ pixels }) => [...pixels]));
+  };
+  const normalise = (x: tf.Tensor): tf.Tensor => tf.div(tf.sub(tf.div(x, 255), [...mean]), [...deviation]);
+  const seen = await read(train);
+  settleStatistics(layer, weights, seen, size, normalise);
+  const graph = withNormalising(simplify(trace(layer, weights, size)), { mean, deviation });
+  const about = { ...description, classes: Array.from({ length: 10 }, (_, at) => `class ${at}`), size };
+  return { layer, weights, normalise, graph, seen, images: await read(test!), about };
+}
 
 /** Running statistics as training leaves them: thirty batches of training images move them a tenth of the way each. */
 function settleStatistics(

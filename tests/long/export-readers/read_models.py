@@ -1,7 +1,8 @@
 """Runs exported models with their official runtimes: read_models.py JOBS, a JSON list of {model, input, shape, output}.
 
-`input` holds float32 numbers of `shape`; the answers are written to `output` as float32. Prints one JSON object: model -> what was
-found: ONNX's full check and the operations after optimisation, or LiteRT's operations with versions, metadata and attached files.
+`input` holds float32 numbers of `shape`; the answers are written to `output` as float32, and where a .tflite has `values`,
+each value of the network to `values`-PLACE. Prints one JSON object: model -> what was found: ONNX's full check and the operations after
+optimisation, or LiteRT's operations with versions, metadata and attached files.
 """
 
 import collections
@@ -49,6 +50,9 @@ def read_litert(job, x):
         interpreter.set_tensor(image["index"], each[None].astype(image["dtype"]))
         interpreter.invoke()
         answers.append(interpreter.get_tensor(output["index"])[0].copy())
+    values = all_values(job["model"], x) if job.get("values") else {}
+    for place, value in enumerate(values.values()):
+        value.astype("<f4").tofile(f"{job['values']}-{place}")
     archive = zipfile.ZipFile(io.BytesIO(data))
     types = collections.Counter(t.type for t in model.subgraphs[0].tensors)
     return np.stack(answers), {
@@ -57,7 +61,27 @@ def read_litert(job, x):
         "scaledFloats": [d["name"] for d in interpreter.get_tensor_details() if d["dtype"] is np.float32 and d["quantization"][0]],
         "files": {name: archive.read(name).decode() for name in archive.namelist()},
         "signatures": interpreter.get_signature_list(),
+        "values": list(values),
     }
+
+
+def all_values(model, x):
+    """Every value of a network, as the numbers that its whole numbers stand for: tensor's name -> [images, ...]."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model, num_threads=1, experimental_preserve_all_tensors=True)
+    interpreter.allocate_tensors()
+    found = collections.defaultdict(list)
+    for each in x:
+        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], each[None])
+        interpreter.invoke()
+        for tensor in interpreter.get_tensor_details():
+            if "/" in tensor["name"] or tensor["dtype"] not in (np.int8, np.float32):
+                continue  # weights, and what stands between two layers
+            value = interpreter.get_tensor(tensor["index"])[0].astype(np.float32)
+            scale, zero = tensor["quantization"]
+            found[tensor["name"]].append((value - zero) * scale if tensor["dtype"] == np.int8 else value)
+    return {name: np.stack(values) for name, values in found.items()}
 
 
 found = {}
