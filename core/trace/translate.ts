@@ -1,6 +1,6 @@
 /** Recorded operations of TensorFlow as those of a graph: a table with one small function for each. */
 import { TrainerError } from "../errors.js";
-import type { Constant, Graph, Node, Pads } from "./graph.js";
+import { type Constant, type Graph, inputsOf, type Node, type Pads } from "./graph.js";
 import { inputName, type Recorded, type Recording, weightPrefix } from "./record.js";
 
 /** What an operation took from the network's weights. */
@@ -125,6 +125,10 @@ export function translate(
       if (names.length > 0) weightNames.set(out, names[0]!);
       continue;
     }
+    const read = found.op === "same" ? [] : found.op === "pad" ? [found.x] : inputsOf(found);
+    if (read.some((value) => pads.has(value))) {
+      context.fail("it reads a padded value, which only a convolution or a max pool can");
+    }
     if (names.length > 0) operands.set(out, { names, operation: name, epsilon: attributes.epsilon });
     if (found.op === "same") same.set(out, found.x);
     else if (found.op === "pad") pads.set(out, found);
@@ -161,31 +165,31 @@ const convolution: Translation = ({
   const stride = (attributes.strides as number[])[1]!;
   const before = padOf(x);
   if (before && before.value !== 0) fail("a pad that is not zero");
-  const source = before?.x ?? x;
+  const own = convolutionPads(attributes, shapeOf(x), shape, weight.shape, stride);
   return {
     ...base,
     op: operation.name === "Conv2D" ? "conv" : "depthwise",
-    x: source,
+    x: before?.x ?? x,
     weight,
     bias: new Float64Array(channels),
     stride,
-    pads: convolutionPads(attributes, shapeOf(source), shape, weight.shape, stride) ?? before?.pads ?? [0, 0, 0, 0],
+    pads: before ? (own.map((each, side) => each + before.pads[side]!) as unknown as Pads) : own,
   };
 };
 
-/** The pads that a convolution adds by itself; undefined for none. */
+/** The pads that a convolution adds by itself. */
 function convolutionPads(
   attributes: Readonly<Record<string, any>>,
   [, height, width]: readonly number[],
   [, rows, columns]: readonly number[],
   [kernelHeight, kernelWidth]: readonly number[],
   stride: number,
-): Pads | undefined {
+): Pads {
   if (attributes.padding === "EXPLICIT") {
     const [, , top, bottom, left, right] = attributes.explicit_paddings as number[];
     return [top!, left!, bottom!, right!];
   }
-  if (attributes.padding !== "SAME") return undefined;
+  if (attributes.padding !== "SAME") return [0, 0, 0, 0];
   const down = Math.max((rows! - 1) * stride + kernelHeight! - height!, 0);
   const across = Math.max((columns! - 1) * stride + kernelWidth! - width!, 0);
   return [down >> 1, across >> 1, down - (down >> 1), across - (across >> 1)];

@@ -36,6 +36,13 @@ const head = (channels: number): Record<string, Layer> => ({
   pool: activation("pool", ops.globalAveragePool),
   fc: linear(channels, 4),
 });
+const padded = (x: tf.Tensor): tf.Tensor4D =>
+  tf.pad(x as tf.Tensor4D, [
+    [0, 0],
+    [0, 2],
+    [1, 0],
+    [0, 0],
+  ]);
 const operations = ({ nodes }: Graph): string[] =>
   nodes.map(({ op, activation: after }) => (after === "none" ? op : `${op} ${after}`));
 
@@ -102,6 +109,35 @@ describe("a traced network", () => {
     expect(difference).toBeLessThan(1e-5);
   });
 
+  it.each<[string, Parameters<typeof tf.conv2d>[3]]>([
+    ["none", "valid"],
+    ["same", "same"],
+    [
+      "explicit",
+      [
+        [0, 0],
+        [0, 1],
+        [2, 0],
+        [0, 0],
+      ],
+    ],
+  ])("adds a pad to the padding that a convolution has itself: %s", (_, padding) => {
+    const layer = sequential({
+      conv: conv2d({ in: 3, out: 6, kernel: 3 }),
+      own: activation("own", (x) => {
+        const filter = tf.tensor4d(
+          Float32Array.from({ length: 3 * 3 * 6 * 6 }, (_, at) => Math.sin(at)),
+          [3, 3, 6, 6],
+        );
+        return tf.conv2d(padded(x), filter, 1, padding);
+      }),
+      ...head(6),
+    });
+    const { graph, difference } = traced(layer);
+    expect(operations(graph)).toEqual(["conv", "conv", "mean", "dense"]);
+    expect(difference).toBeLessThan(1e-5);
+  });
+
   it("takes a temperature into its last product", () => {
     const layer = sequential({ conv: conv2d({ in: 3, out: 6, kernel: 3 }), ...head(6) });
     const weights = initialWeights(layer, 1);
@@ -155,6 +191,14 @@ describe("what cannot be exported is one error", () => {
       (x: tf.Tensor) => (x.shape[0] === 2 ? tf.relu(x) : tf.relu(tf.relu(x))),
       /something else for another batch size/,
     ],
+    [
+      "a pad before a ReLU",
+      (x: tf.Tensor) => tf.relu(padded(x)),
+      /Relu, in or after the layer "conv": it reads a padded/,
+    ],
+    ["a pad before a sum", (x: tf.Tensor) => tf.add(padded(x), padded(x)), /Add.*it reads a padded value/],
+    ["a pad before a mean", (x: tf.Tensor) => padded(x), /Mean, in or after the layer "own": it reads a padded value/],
+    ["a pad before a pad", (x: tf.Tensor) => tf.relu(padded(padded(x))), /Pad.*it reads a padded value/],
     ["a tensor from outside", (x: tf.Tensor) => tf.mul(x, outside()), /a tensor from outside the model/],
   ])("%s", (_, apply, message) => {
     expect(refused("own", apply)).toThrow(
