@@ -5,6 +5,8 @@
  *
  * For each number of training images and each share of a value's numbers inside its range: top-1 on the test images and the share of
  * images with the class of float32, with every value rounded as the kernels round it. Images that are left out are spread evenly.
+ * A run of quantize-aware has one row instead: its files have the ranges of training. Logits are compared; the softmax behind them is
+ * in float in every file, and changes no class.
  *
  * With a Python that has ai-edge-litert, onnx and onnxruntime (tests/long/export-readers/requirements.txt), bench/int8.py runs the
  * files of `trainer export RUN --to litert,onnx`, in float32 and in int8, on the same images with one thread.
@@ -26,7 +28,8 @@ import { simplify, withNormalising } from "../core/trace/passes.js";
 import { trace } from "../core/trace/trace.js";
 import { bytesOf } from "../export/formats/format.js";
 import { exportRun } from "../export/index.js";
-import { calibrate, quantizedValues, simulator } from "../export/quantize.js";
+import { rangesOfTraining } from "../export/int8.js";
+import { calibrate, quantizedValues, type Range, simulator } from "../export/quantize.js";
 import { openNetwork } from "../run/network.js";
 import { openFolder } from "../run/open.js";
 import { whole } from "./common/options.js";
@@ -96,19 +99,17 @@ if (values.python) {
 }
 const float = classesOf(images, (batch) => interpret(graph, batch));
 console.log(`${places.length} test images, float32 ${percent(sameAs(float, labels))}`);
-for (const count of values.calibrate.split(",").map((each) => whole("calibrate", each))) {
+const compare = (text: string, ranges: ReadonlyMap<string, Range>): void => {
+  const found = classesOf(images, simulator(graph, quantizedValues(graph, ranges)));
+  console.log(`${text} ${percent(sameAs(found, labels))}, the class of float32 on ${percent(sameAs(found, float))}`);
+};
+const trained = rangesOfTraining(graph, weights);
+if (trained) compare("ranges of training (quantize-aware), as exported:", trained);
+for (const count of trained ? [] : values.calibrate.split(",").map((each) => whole("calibrate", each))) {
   const seen = await data.train.read(spread(trainIndices, count));
   for (const share of values.share.split(",").map(Number)) {
-    const simulate = simulator(
-      graph,
-      quantizedValues(
-        graph,
-        calibrate(graph, () => batches(seen), { share }),
-      ),
-    );
-    const found = classesOf(images, simulate);
-    const text = `${String(count).padStart(4)} images, share ${String(share).padEnd(7)}`;
-    console.log(`${text} ${percent(sameAs(found, labels))}, the class of float32 on ${percent(sameAs(found, float))}`);
+    const ranges = calibrate(graph, () => batches(seen), { share });
+    compare(`${String(count).padStart(4)} images, share ${String(share).padEnd(7)}`, ranges);
   }
 }
 process.exit();

@@ -110,7 +110,7 @@ function checkNothingCalibrates(options: Int8Options): void {
 }
 
 /** The ranges that `quantize-aware` trained, for every value of the graph; undefined where the run did not get there. */
-function rangesOfTraining(graph: Graph, weights: Weights, temperature: number): Map<string, Range> | undefined {
+export function rangesOfTraining(graph: Graph, weights: Weights, temperature = 1): Map<string, Range> | undefined {
   const trained = trainedRanges(weights);
   if (!trained?.size) return undefined;
   const [low, high] = trained.get(graph.output)!;
