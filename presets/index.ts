@@ -3,6 +3,7 @@ import type { TrainerConfig } from "../core/index.js";
 import { cifar100Augmented } from "./cifar100-augmented.js";
 import { cifar100Baseline } from "./cifar100-baseline.js";
 import { cifar100Fast } from "./cifar100-fast.js";
+import { cifar100FastDeep } from "./cifar100-fast-deep.js";
 import { cifar100FastWide } from "./cifar100-fast-wide.js";
 import { cifar100Native } from "./cifar100-native.js";
 import { cifar100Small } from "./cifar100-small.js";
@@ -18,6 +19,7 @@ export {
   cifar100Augmented,
   cifar100Baseline,
   cifar100Fast,
+  cifar100FastDeep,
   cifar100FastWide,
   cifar100Native,
   cifar100Small,
@@ -55,6 +57,10 @@ export const presets = {
   "cifar100-fast-wide": {
     summary: figures["cifar100-fast-wide"].task,
     create: cifar100FastWide,
+  },
+  "cifar100-fast-deep": {
+    summary: figures["cifar100-fast-deep"].task,
+    create: cifar100FastDeep,
   },
   "cifar100-small-mobile": {
     summary: figures["cifar100-small-mobile"].task,

@@ -51,6 +51,7 @@ const options: Record<Name, PresetOptions> = {
   "cifar100-small": { data },
   "cifar100-fast": { data },
   "cifar100-fast-wide": { data },
+  "cifar100-fast-deep": { data },
   "cifar100-baseline": { data },
   "cifar100-native": { data },
   "cifar100-strong": { data },
