@@ -18,10 +18,11 @@ import { suggestion } from "../core/options.js";
 import { type Calibration, type CalibrationResult, readCalibration } from "./calibration.js";
 import type { EvaluateOptions, RunEvaluation } from "./evaluate.js";
 import { type RunConfigRecord, runFiles } from "./files.js";
+import { isHeld } from "./lock.js";
 import { classify, type ImageSource, type Network, networkInput, openNetwork, readImage } from "./network.js";
 import { configOfRun, inEvaluation, inImages, inNetwork } from "./origin.js";
 import { type Answer, answers, type Prediction, type PredictOptions } from "./predict.js";
-import { olderNote, readRecord, readSummary } from "./record-files.js";
+import { isCutShort, olderNote, readRecord, readSummary } from "./record-files.js";
 
 export interface OpenOptions {
   /** The user's own config: parts that are not built in come from it. */
@@ -147,10 +148,11 @@ export async function openFolder(
   const summaryPath = join(path, runFiles.summary);
   for (const file of [weightsPath, summaryPath]) {
     if (existsSync(file)) continue;
-    throw new TrainerError(
-      "ERR_DATA",
-      `${path} is not a finished run: it has no ${basename(file)}. Finish it with trainer --resume ${folder}`,
-    );
+    const why = `${path} is not a finished run: it has no ${basename(file)}.`;
+    const advice = isHeld(path)
+      ? "It is still training: wait for its end."
+      : `Finish it with trainer --resume ${folder}`;
+    throw new TrainerError("ERR_DATA", `${why} ${advice}`);
   }
   const needed = { predict: inNetwork, images: inImages, evaluate: inEvaluation }[purpose](record);
   const config = await configOfRun({ folder: path, record }, { own, data, needed });
@@ -163,9 +165,17 @@ export async function openFolder(
     ...(isChecked(weights) ? [] : [runFiles.weights]),
     ...("checksum" in summary ? [] : [runFiles.summary]),
   ];
-  const note = olderNote(record, unchecked);
-  if (note !== undefined) trainer.events.emit("warning", { message: note });
+  for (const message of [olderNote(record, unchecked), earlyNote(path, summary)]) {
+    if (message !== undefined) trainer.events.emit("warning", { message });
+  }
   return { folder: path, record, summary, trainer, weightsPath, weights, calibration };
+}
+
+/** What is said of a run that was cut short: its weights are those of that moment. Undefined for any other run. */
+function earlyNote(folder: string, { stopReason, steps }: SummaryRecord): string | undefined {
+  if (!isCutShort(stopReason)) return undefined;
+  const next = isHeld(folder) ? "It trains again now." : `To finish it: trainer --resume ${folder}`;
+  return `${folder} ended early (${stopReason}), and its weights are those of step ${steps}. ${next}`;
 }
 
 /** The run in a folder; its network is built when it is first needed. The backend must be loaded by then. */

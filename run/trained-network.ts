@@ -9,7 +9,6 @@ import { type CheckpointTensor, listCheckpoints, readCheckpoint } from "./checkp
 import { runFiles } from "./files.js";
 import { openNetwork } from "./network.js";
 import { openFolder, type RunFiles } from "./open.js";
-import { isCutShort } from "./record-files.js";
 
 /** `FitContext.openNetwork`. The backend must be loaded. */
 export const openTrainedNetwork: OpenNetwork = async (folder, { weights: which, precision, warn }) => {
@@ -21,8 +20,6 @@ export const openTrainedNetwork: OpenNetwork = async (folder, { weights: which, 
     weights: final,
     preprocessing,
   } = openNetwork(files.trainer, files.weights, files.weightsPath, precision);
-  const { stopReason } = files.summary;
-  if (isCutShort(stopReason)) warn?.(`${files.folder} ended early: ${stopReason}.`);
   const network = (weights: Weights, source: string): TrainedNetwork => {
     const { classes, inputSize, mean, deviation } = preprocessing;
     const sha256 = createHash("sha256").update(files.weights).update(which).digest("hex");

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { formatResults } from "../../cli/progress.js";
-import { losses, metrics, openRun, type Prediction, type Run, tf, train } from "../../run/index.js";
+import { losses, metrics, type OpenOptions, openRun, type Prediction, type Run, tf, train } from "../../run/index.js";
 import { imageConfig } from "../support/image-config.js";
 import { trainer } from "../support/run-cli.js";
 
@@ -110,6 +110,12 @@ describe("a run from code", () => {
       watch: (events) => events.on("step", ({ step }) => step === 2 && stop.abort("enough")),
     });
     expect(run.summary).toMatchObject({ stopReason: "interrupted (enough)", steps: 2 });
+    const said: string[] = [];
+    const watch: OpenOptions["watch"] = (events) => events.on("warning", ({ message }) => said.push(message));
+    (await openRun(run.folder, { watch })).dispose();
+    expect(said).toEqual([
+      `${run.folder} ended early (interrupted (enough)), and its weights are those of step 2. To finish it: trainer --resume ${run.folder}`,
+    ]);
     expect((await run.predict(files[0]!))[0]!.probability).toBeGreaterThan(0.4);
     run.dispose();
   });

@@ -258,7 +258,6 @@ describe("what a summary says of a plugin's time", () => {
     });
     const { summary } = await fitWeights(microConfig({ plugins: [slow] }));
     expect(summary.costs.slow!.millisecondsPerStep).toBeGreaterThanOrEqual(5);
-    expect(summary.costs.slow!.millisecondsPerStep).toBeLessThan(50);
     expect(summary.costs.slow!.share).toBeGreaterThan(0);
     expect(summary.costs.slow!.share).toBeLessThanOrEqual(1);
   });
