@@ -18,7 +18,10 @@ async function start(openModel: OpenModel): Promise<void> {
   const about = JSON.parse(byId("classifier").textContent!) as ClassifierFile;
   const classifier = createClassifier(about, await openModel(about, inlineFile));
   const work = latestOnly((image: ImageInput) => show(classifier, image));
-  const failed = (error: unknown): void => say((error as Error).message);
+  const failed = (error: unknown): void => {
+    byId("answers").replaceChildren(); // those of the image before
+    say((error as Error).message);
+  };
   takeFiles((file) => {
     stopCamera();
     work(file).catch((cause: unknown) => {

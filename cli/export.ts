@@ -30,7 +30,7 @@ export function addExport(program: Command): void {
     .description("write a finished run for LiteRT, ONNX, tf.js or TensorFlow")
     .addOption(
       new Option("--to <formats>", `one or more of ${formats.join(", ")}, separated by commas, each maybe with :type`)
-        .argParser((text) => text.split(",").map((each) => each.trim()))
+        .argParser(list)
         .default(["onnx"], "onnx"),
     )
     .addOption(
@@ -40,7 +40,11 @@ export function addExport(program: Command): void {
     )
     .option("--calibrate <n>", "training images behind the ranges of int8; default: 256", whole(1))
     .option("--share <fraction>", "share of a value's numbers that its int8 range holds; default: 1", fraction)
-    .option("--keep-float <layers...>", "layers that int8 leaves in float32, such as conv1, layer4 or logits")
+    .option(
+      "--keep-float <layers>",
+      "layers that int8 leaves in float32, separated by commas: conv1,layer4,logits",
+      list,
+    )
     .addOption(
       new Option("--output <kind>", "what the model answers")
         .choices(["probabilities", "logits"])
@@ -69,7 +73,7 @@ Examples:
   trainer export runs/cats-1                            model.onnx
   trainer export runs/cats-1 --to litert --quantize int8
   trainer export runs/cats-1 --to litert:int8,tfjs:int8-dynamic,savedmodel
-  trainer export runs/cats-1 --quantize int8 --keep-float conv1 logits
+  trainer export runs/cats-1 --quantize int8 --keep-float conv1,logits
   trainer export runs/cats-1 --to tfjs,onnx --out models`,
     )
     .action(exportCommand);
@@ -98,6 +102,8 @@ function formatResult(result: ExportResult): string {
     `float32 graph against the run's network: largest difference ${difference.toExponential(1)} of the largest logit`,
   ].join("\n");
 }
+
+const list = (text: string): string[] => text.split(",").map((each) => each.trim());
 
 function quantization(text: string): Quantization {
   const type = withoutAlias(text) as Quantization;

@@ -85,6 +85,8 @@ const otherWords: Readonly<Record<string, readonly string[]>> = {
   ontrainend: ["onFitEnd"],
   ontrainstart: ["onFitStart"],
   opt: ["optimizer"],
+  out: ["folder"],
+  outdir: ["folder"],
   optim: ["optimizer"],
   prob: ["probability"],
   randomseed: ["seed"],

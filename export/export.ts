@@ -6,6 +6,7 @@ import type { ClassifierFile } from "../browser/classifier.js";
 import { loadBackend } from "../core/backend/index.js";
 import { TrainerError } from "../core/errors.js";
 import { type Content, writeFileAtomic } from "../core/files.js";
+import { short } from "../core/format.js";
 import { forward } from "../core/nn/layer.js";
 import { packageVersion } from "../core/package.js";
 import { stream } from "../core/rng.js";
@@ -24,7 +25,8 @@ import type { Pieces } from "./formats/pieces.js";
 import { savedModelFolder } from "./formats/saved-model.js";
 import { tfjs } from "./formats/tfjs.js";
 import { type Comparison, comparisonLines, quantizeGraph } from "./int8.js";
-import { aboutOf, formatsWithPage, isWeb, webFiles } from "./web.js";
+import { checkOptions } from "./options.js";
+import { aboutOf, formatsWithPage, isWeb, removePage, webFiles } from "./web.js";
 
 export const formats = ["litert", "onnx", "tfjs", "savedmodel"] as const;
 export type Format = (typeof formats)[number];
@@ -107,10 +109,11 @@ const tolerance = 1e-4;
  * Exports a run. The graph is compared with the run's network first, so that a file that would answer otherwise is not written.
  *
  * @param run its folder
- * @throws TrainerError ERR_OPTION for a quantization that a format cannot hold; ERR_EXPORT for a model that cannot be
+ * @throws TrainerError ERR_OPTION for an unknown option or a quantization that a format cannot hold; ERR_EXPORT for a model that cannot be
  *   exported; ERR_BACKEND without TensorFlow; ERR_OUTPUT for a folder that cannot be written; and those of `openRun`
  */
 export async function exportRun(run: string, options: ExportOptions & OpenOptions = {}): Promise<ExportResult> {
+  checkOptions(options);
   const { output = "probabilities", input = "float32", log = () => {} } = options;
   const wanted = targetsOf(options);
   const inInt8 = wanted.some(({ type }) => type === "int8");
@@ -139,6 +142,10 @@ export async function exportRun(run: string, options: ExportOptions & OpenOption
         `The run's accuracy is a mean of ${views.length} views of each image; an exported model sees the plain image only.`,
       );
     }
+    if (output === "logits" && files.calibration) {
+      const { temperature } = files.calibration;
+      log(`The run is calibrated: its probabilities are softmax(logits / ${short(temperature, 4)}).`);
+    }
     const quantized = inInt8 ? await quantizeGraph(graph, files, network, options, temperature) : undefined;
     const description: Description = {
       classes,
@@ -164,13 +171,16 @@ export async function exportRun(run: string, options: ExportOptions & OpenOption
       for (const line of comparisonLines(quantized.comparison, sizes)) log(line);
     }
     const pages: string[] = [];
-    for (const { format, suffix, contents } of models) {
+    for (const { format, type, suffix, contents } of models) {
+      const main = join(folder, [...contents.keys()][0]!);
+      if (options.folder !== undefined && existsSync(main)) log(`${main} was there already. It is replaced.`);
+      const place = join(folder, `${format}${suffix}`);
       const about =
         isWeb(format) && withPage.includes(format)
-          ? aboutOf(format, basename([...contents.keys()][0]!), files, description)
+          ? aboutOf(format, basename(main), type, files, description)
           : undefined;
-      const place = join(folder, `${format}${suffix}`);
-      if (about) remove(place, (name) => name === "classifier.json");
+      // The page of an earlier export would show its classes beside this model.
+      if (isWeb(format) && removePage(place) && !about) log(`${place} had a page of an earlier export. It is removed.`);
       writeModel(folder, contents);
       if (about) pages.push(await writePage(place, about, contents));
     }
@@ -244,7 +254,8 @@ function targetsOf(options: ExportOptions): Target[] {
       `"${unused}" is for "int8", got ${wanted.map(({ type }) => type).join(", ")}.`,
     );
   }
-  return wanted.map(({ format, type }) => ({ format, type }));
+  const places = wanted.map(({ format, type }) => `${format}:${type}`);
+  return wanted.filter((_, at) => places.indexOf(places[at]!) === at).map(({ format, type }) => ({ format, type }));
 }
 
 const types = ["float32", ...quantizations] as const;

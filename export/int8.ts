@@ -14,6 +14,7 @@ import { trainedRanges } from "../core/trace/ranges.js";
 import type { Network } from "../run/network.js";
 import type { RunFiles } from "../run/open.js";
 import type { Preprocessing } from "../run/preprocessing.js";
+import { checkRunData } from "../run/record-files.js";
 import type { Precision } from "./formats/format.js";
 import {
   calibrate,
@@ -63,7 +64,7 @@ const comparedImages = 2000;
 /** The values of the graph in int8, and the int8 network beside the float one on images that neither was made from. */
 export async function quantizeGraph(
   graph: Graph,
-  { trainer }: RunFiles,
+  files: RunFiles,
   { preprocessing, weights }: Pick<Network, "preprocessing" | "weights">,
   options: Int8Options,
   temperature = 1,
@@ -72,7 +73,8 @@ export async function quantizeGraph(
   const kept = valuesOfLayers(graph, keepFloat);
   const trained = rangesOfTraining(graph, weights, temperature);
   if (trained) checkNothingCalibrates(options);
-  const { data, trainIndices, validationIndices } = await trainer.prepare(log);
+  const { data, trainIndices, validationIndices } = await files.trainer.prepare(log);
+  checkRunData(files, data);
   const places = spread(validationIndices, comparedImages);
   if (places.length === 0) {
     throw new TrainerError(

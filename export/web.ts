@@ -2,7 +2,7 @@
  * An exported model as a folder for the web: the model, its runtime (runtime.js with its WebAssembly), a description
  * (classifier.json), a loader for pages of one's own (classifier.js), and index.html, a page with all of this inside.
  */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { build } from "esbuild";
@@ -10,9 +10,12 @@ import type { ClassifierFile } from "../browser/classifier.js";
 import { TrainerError } from "../core/errors.js";
 import { packageRoot } from "../core/package.js";
 import type { RunFiles } from "../run/open.js";
-import type { Description } from "./formats/format.js";
+import type { Description, Precision } from "./formats/format.js";
 import { inPieces, type Pieces } from "./formats/pieces.js";
 import { classifierPage } from "./page.js";
+
+const pageFile = "index.html";
+const aboutFile = "classifier.json";
 
 export type WebFormat = ClassifierFile["format"];
 
@@ -77,13 +80,27 @@ export function formatsWithPage(
   return web.filter((format) => !missing.includes(format));
 }
 
-/** What the exported folder says of itself. */
+/**
+ * Removes the page that an earlier export left in a folder: it would show the classes of that one beside another model.
+ *
+ * @returns whether there was one
+ */
+export function removePage(folder: string): boolean {
+  if (!existsSync(join(folder, aboutFile))) return false;
+  for (const name of [pageFile, aboutFile, "classifier.js", "runtime.js"]) rmSync(join(folder, name), { force: true });
+  return true;
+}
+
+/** What the exported folder says of itself. Its accuracy is the run's in one view, and absent where weights are int8. */
 export function aboutOf(
   format: WebFormat,
   model: string,
+  weights: Precision["kind"],
   { trainer, summary, calibration }: RunFiles,
   { classes, size, resizing, input, output }: Description,
 ): ClassifierFile {
+  const seen = summary.test?.singleView ?? summary.test;
+  const isRounded = weights === "int8" || weights === "int8-dynamic";
   return {
     version: 1,
     name: trainer.config.name,
@@ -93,7 +110,7 @@ export function aboutOf(
     input: { ...resizing, size, type: input },
     output,
     temperature: output === "logits" ? (calibration?.temperature ?? 1) : 1,
-    ...(summary.test && { test: { top1: summary.test.top1, images: summary.test.count } }),
+    ...(seen && !isRounded && { test: { top1: seen.top1, images: summary.test!.count } }),
   };
 }
 
@@ -122,8 +139,8 @@ export async function webFiles(
   const style = readFileSync(join(packageRoot(), "browser", "page.css"), "utf8");
   const text = (content: string): Pieces => inPieces([Buffer.from(content)]);
   return new Map<string, Iterable<Uint8Array>>([
-    ["index.html", classifierPage(about, new Map([...model, ...runtime]), page, style)],
-    ["classifier.json", text(`${JSON.stringify(about, null, 2)}\n`)],
+    [pageFile, classifierPage(about, new Map([...model, ...runtime]), page, style)],
+    [aboutFile, text(`${JSON.stringify(about, null, 2)}\n`)],
     ["classifier.js", text(loader)],
     ["runtime.js", text(opened)],
     ...runtime,

@@ -9,7 +9,7 @@ const inputFile = "input.json";
 
 /** File name -> text. */
 export const attachedFiles = (description: Description): Record<string, string> => ({
-  [labelsFile]: description.classes.map((name) => `${name}\n`).join(""),
+  [labelsFile]: description.classes.map((name) => `${name.replaceAll(/[\r\n]+/g, " ")}\n`).join(""),
   [inputFile]: `${JSON.stringify(inputMetadata(description))}\n`,
 });
 

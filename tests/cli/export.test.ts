@@ -3,7 +3,7 @@ import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { system } from "../../core/files.js";
-import { exportRun } from "../../export/index.js";
+import { type ExportOptions, exportRun } from "../../export/index.js";
 import { trainer, workplace } from "../support/run-cli.js";
 
 const { base } = workplace();
@@ -43,6 +43,23 @@ describe("trainer export", () => {
     const none = await trainer("export", run, "--to", "tfjs", "--no-page", "--out", join(base, "bare"));
     expect(none.stdout).not.toContain("index.html");
     expect(existsSync(join(base, "bare/tfjs/index.html"))).toBe(false);
+    const again = await trainer("export", run, "--to", "tfjs,tfjs", "--no-page", "--out", out);
+    expect(again.stderr).toContain(`${join(out, "tfjs/model.json")} was there already. It is replaced.`);
+    expect(again.stderr).toContain(`${join(out, "tfjs")} had a page of an earlier export. It is removed.`);
+    expect(existsSync(join(out, "tfjs/classifier.json"))).toBe(false);
+    expect(existsSync(join(out, "litert/classifier.json"))).toBe(true); // with the model of its time
+  });
+
+  it.each([
+    [{ output: "logit" }, /^An export: "output" expected one of "probabilities"\|"logits", got "logit"\.$/],
+    [{ quantise: "int8" }, /unknown option "quantise" \(did you mean "quantize"\?\)/],
+    [{ out: "elsewhere" }, /unknown option "out" \(did you mean "folder"\?\)/],
+    [{ keepFloat: "conv1" }, /"keepFloat" expected array, got "conv1"/],
+  ])("from code refuses %j", async (options, message) => {
+    await expect(exportRun(run, options as ExportOptions)).rejects.toMatchObject({
+      code: "ERR_OPTION",
+      message: expect.stringMatching(message),
+    });
   });
 
   it("compares int8 with float32, sizes included, before it writes", async () => {
@@ -176,7 +193,7 @@ describe("trainer export", () => {
     [["--quantize", "int4"], 2, /expected one of float16, int8, int8-dynamic, got int4/],
     [["--to", "onnx", "--page"], 2, /A page needs the format "tfjs" or "litert", got onnx/],
     [
-      ["--quantize", "int8", "--keep-float", "logitz"],
+      ["--quantize", "int8", "--keep-float", "logits,logitz"],
       2,
       /the graph has no layer "logitz" \(did you mean "logits"\?\)/,
     ],

@@ -1,5 +1,5 @@
 /** `train` and `openRun` from code: a run that was just trained and one that is opened later are the same thing. */
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import sharp from "sharp";
@@ -256,6 +256,16 @@ it("export writes what trainer export writes, after training and after opening",
   }
   opened.dispose();
   await expect(trained.export({ to: "tfjs", quantize: "int8" })).rejects.toMatchObject({ code: "ERR_OPTION" });
+});
+
+it("int8 takes its ranges from the run's own classes only", async () => {
+  const other = join(base, "other");
+  cpSync(images, other, { recursive: true });
+  for (const split of ["train", "test"]) renameSync(join(other, split, "blue"), join(other, split, "green"));
+  const opened = await openRun(folder, { data: other });
+  const asked = opened.export({ to: "onnx:int8", folder: join(base, "foreign") });
+  await expect(asked).rejects.toThrow("The data has other classes than the run");
+  opened.dispose();
 });
 
 it("calibrate keeps a temperature with the run, which predictions use from then on, here and elsewhere", async () => {
