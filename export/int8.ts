@@ -74,7 +74,6 @@ export async function quantizeGraph(
   const trained = rangesOfTraining(graph, weights, temperature);
   if (trained) checkNothingCalibrates(options);
   const { data, trainIndices, validationIndices } = await files.trainer.prepare(log);
-  checkRunData(files, data);
   const places = spread(validationIndices, comparedImages);
   if (places.length === 0) {
     throw new TrainerError(
@@ -82,6 +81,7 @@ export async function quantizeGraph(
       'int8 is compared with float32 on validation images, and this run has none. Train with a "holdout", or choose "int8-dynamic".',
     );
   }
+  checkRunData(files, data);
   const seen = await data.train.read(spread(trainIndices, count));
   if (trained) log("The ranges are those of training (plugin quantize-aware).");
   else if (trainedRanges(weights)) {

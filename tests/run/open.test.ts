@@ -250,7 +250,10 @@ it("export writes what trainer export writes, after training and after opening",
   const opened = await openRun(folder);
   for (const [name, run] of Object.entries({ trained, opened })) {
     const { files, difference } = await run.export({ to: "onnx", folder: join(base, name) });
-    expect(files).toEqual([{ format: "onnx", path: join(base, name, "model.onnx"), bytes: typed.length }]);
+    const { length } = typed;
+    expect(files).toEqual([
+      { format: "onnx", path: join(base, name, "model.onnx"), bytes: length, float32Bytes: length },
+    ]);
     expect(difference).toBeLessThan(1e-4);
     expect(readFileSync(join(base, name, "model.onnx")).equals(typed), name).toBe(true);
   }
