@@ -1,9 +1,9 @@
 /** `trainer export RUN`: a finished run as a file for a phone, a browser or another runtime. */
 
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { withoutAlias } from "../export/export.js";
 import type { ExportResult, ExportTarget, Quantization } from "../export/index.js";
 import { exportRun, formats, quantizations } from "../export/index.js";
+import { withoutAlias } from "../export/options.js";
 import { toJson } from "../run/json.js";
 import { whole } from "./options.js";
 import { addConfigOption, ownConfig } from "./own-config.js";
