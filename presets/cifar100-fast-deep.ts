@@ -4,7 +4,8 @@
  *
  *     trainer --preset cifar100-fast-deep --data PATH
  *
- * Reached: not yet measured.
+ * Reached: 78.7 % top-1 on the test set (seed 1, `trainer --preset cifar100-fast-deep --seed N --data PATH`), 2 h of
+ * training on one shared core of an AMD EPYC with bfloat16, 2026-12-01.
  *
  * Accuracy is that of six views. CutMix is there because the 14 epochs of `cifar100-fast-wide` end with 94.6 % of the training
  * images right: a longer run without it would learn them by heart.

@@ -5,7 +5,8 @@
  *     trainer --preset cifar100-small-mobile --data PATH
  *     trainer export runs/cifar100-small-mobile-1 --to litert --quantize int8
  *
- * Reached: not yet measured.
+ * Reached: 60.3 % top-1 on the test set (seed 1, `trainer --preset cifar100-small-mobile --seed N --data PATH`), 25 min
+ * of training on one shared core of an AMD EPYC with AVX-512, 2026-12-01.
  *
  * Evaluation is of the plain image, as the exported file sees it.
  */

@@ -38,13 +38,15 @@ export function pointsOf(rows: readonly ResultRow[]): Point[] {
 
 const size = { width: 760, height: 380, left: 56, right: 40, top: 24, bottom: 52 };
 const ink = { text: "#1f2328", faint: "#d8dee4", one: "#0b61a4", views: "#8a3ffc", peer: "#57606a" };
+/** Points of accuracy that the labels under a point take. */
+const labelRoom = 2.5;
 const ticks = [0.2, 0.35, 0.5, 1, 2, 3];
 
 /** An SVG picture: PFLOP of training on a logarithmic axis, top-1 on the test set upwards. */
 export function budgetChart(points: readonly Point[], peers: readonly Peer[]): string {
   const costs = [...points, ...peers].map(({ pflop }) => pflop);
   const tops = [...points.flatMap(({ oneView, views }) => [oneView, views]), ...peers.map(({ top1 }) => top1)];
-  const [low, high] = [Math.floor(Math.min(...tops) / 5) * 5, Math.ceil(Math.max(...tops) / 5) * 5];
+  const [low, high] = [Math.floor((Math.min(...tops) - labelRoom) / 5) * 5, Math.ceil(Math.max(...tops) / 5) * 5];
   const [first, last] = [Math.log(Math.min(...costs) * 0.85), Math.log(Math.max(...costs) * 1.25)];
   const round = (value: number): number => Math.round(10 * value) / 10;
   const x = (pflop: number): number =>
@@ -53,6 +55,8 @@ export function budgetChart(points: readonly Point[], peers: readonly Peer[]): s
     round(size.height - size.bottom - ((top1 - low) / (high - low)) * (size.height - size.top - size.bottom));
   const text = (at: readonly [number, number], words: string, more = ""): string =>
     `<text x="${at[0]}" y="${at[1]}"${more}>${words}</text>`;
+  const label = (left: number, top: number, words: string, colour: string): string =>
+    text([left, top], words, ` text-anchor="middle" fill="${colour}"`);
   const line = (of: "oneView" | "views", more: string): string =>
     `<polyline points="${points.map((point) => `${x(point.pflop)},${y(point[of])}`).join(" ")}" fill="none" stroke-width="2"${more}/>`;
   const levels = Array.from({ length: (high - low) / 5 + 1 }, (_, at) => low + 5 * at);
@@ -74,20 +78,16 @@ export function budgetChart(points: readonly Point[], peers: readonly Peer[]): s
     ),
     line("oneView", ` stroke="${ink.one}"`),
     line("views", ` stroke="${ink.views}" stroke-dasharray="6 4"`),
-    ...points.flatMap((point) => [
-      `<circle cx="${x(point.pflop)}" cy="${y(point.views)}" r="4" fill="#ffffff" stroke="${ink.views}" stroke-width="2"/>`,
-      `<circle cx="${x(point.pflop)}" cy="${y(point.oneView)}" r="4.5" fill="${ink.one}"/>`,
-      text([x(point.pflop), y(point.oneView) + 22], point.name.replace("cifar100-", ""), ' text-anchor="middle"'),
-      text(
-        [x(point.pflop), y(point.oneView) + 38],
-        `${point.oneView.toFixed(1)} %`,
-        ` text-anchor="middle" fill="${ink.one}"`,
-      ),
-      text(
-        [x(point.pflop), y(point.views) - 10],
-        `${point.views.toFixed(1)} %`,
-        ` text-anchor="middle" fill="${ink.views}"`,
-      ),
+    ...points.flatMap(({ name, pflop, oneView, views }) => [
+      ...(views === oneView
+        ? []
+        : [
+            `<circle cx="${x(pflop)}" cy="${y(views)}" r="4" fill="#ffffff" stroke="${ink.views}" stroke-width="2"/>`,
+            label(x(pflop), y(views) - 10, `${views.toFixed(1)} %`, ink.views),
+          ]),
+      `<circle cx="${x(pflop)}" cy="${y(oneView)}" r="4.5" fill="${ink.one}"/>`,
+      label(x(pflop), y(oneView) + 22, name.replace("cifar100-", ""), ink.text),
+      label(x(pflop), y(oneView) + 38, `${oneView.toFixed(1)} %`, ink.one),
     ]),
     ...peers.flatMap(({ name, pflop, top1 }) => [
       `<rect x="${x(pflop) - 4}" y="${y(top1) - 4}" width="8" height="8" fill="${ink.peer}"/>`,
