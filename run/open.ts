@@ -136,10 +136,13 @@ export interface RunFiles {
   readonly calibration: Calibration | undefined;
 }
 
-/** @param purpose what the user's own parts are needed for */
+/**
+ * @param purpose what the user's own parts are needed for
+ * @param justTrained by this process, which knows whether the run was cut short
+ */
 export async function openFolder(
   folder: string,
-  { config: own, data, watch }: OpenOptions = {},
+  { config: own, data, watch, justTrained = false }: OpenOptions & { justTrained?: boolean } = {},
   purpose: "predict" | "images" | "evaluate" = "predict",
 ): Promise<RunFiles> {
   const path = resolve(folder);
@@ -165,7 +168,7 @@ export async function openFolder(
     ...(isChecked(weights) ? [] : [runFiles.weights]),
     ...("checksum" in summary ? [] : [runFiles.summary]),
   ];
-  for (const message of [olderNote(record, unchecked), earlyNote(path, summary)]) {
+  for (const message of [olderNote(record, unchecked), justTrained ? undefined : earlyNote(path, summary)]) {
     if (message !== undefined) trainer.events.emit("warning", { message });
   }
   return { folder: path, record, summary, trainer, weightsPath, weights, calibration };

@@ -3,7 +3,7 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, write
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import sharp from "sharp";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { formatResults } from "../../cli/progress.js";
 import { losses, metrics, type OpenOptions, openRun, type Prediction, type Run, tf, train } from "../../run/index.js";
 import { imageConfig } from "../support/image-config.js";
@@ -104,12 +104,15 @@ describe("a run from code", () => {
 
   it("stopped by a signal gives its weights so far, and says why it stopped", async () => {
     const stop = new AbortController();
+    const print = vi.spyOn(console, "error");
     const run = await train(imageConfig(images), {
       folder: join(base, "stopped"),
       signal: stop.signal,
       watch: (events) => events.on("step", ({ step }) => step === 2 && stop.abort("enough")),
     });
     expect(run.summary).toMatchObject({ stopReason: "interrupted (enough)", steps: 2 });
+    expect(String(print.mock.calls.flat())).not.toContain("ended early"); // who stops a run knows
+    print.mockRestore();
     const said: string[] = [];
     const watch: OpenOptions["watch"] = (events) => events.on("warning", ({ message }) => said.push(message));
     (await openRun(run.folder, { watch })).dispose();
