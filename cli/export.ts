@@ -30,7 +30,7 @@ export function addExport(program: Command): void {
     .description("write a finished run for LiteRT, ONNX, tf.js or TensorFlow")
     .addOption(
       new Option("--to <formats>", `one or more of ${formats.join(", ")}, separated by commas, each maybe with :type`)
-        .argParser(list)
+        .argParser((text) => list(text))
         .default(["onnx"], "onnx"),
     )
     .addOption(
@@ -43,7 +43,7 @@ export function addExport(program: Command): void {
     .option(
       "--keep-float <layers>",
       "layers that int8 leaves in float32, separated by commas: conv1,layer4,logits",
-      list,
+      (text, before: string[] = []) => [...before, ...list(text)],
     )
     .addOption(
       new Option("--output <kind>", "what the model answers")

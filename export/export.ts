@@ -1,5 +1,5 @@
 /** A finished run as files for other runtimes: traced, checked against the run's own answers, and written. */
-import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import type { ClassifierFile } from "../browser/classifier.js";
@@ -130,8 +130,9 @@ export async function exportRun(run: string, options: ExportOptions & OpenOption
         isWeb(format) && withPage.includes(format)
           ? aboutOf(format, basename(main), type, files, description)
           : undefined;
-      // The page of an earlier export would show its classes beside this model.
-      if (isWeb(format) && removePage(place) && !about) log(`${place} had a page of an earlier export. It is removed.`);
+      // It would show its classes beside this model; that of LiteRT has a model of its own.
+      if (format === "tfjs" && removePage(place) && !about)
+        log(`${place} had a page of an earlier export. It is removed.`);
       writeModel(folder, contents);
       if (about) pages.push(await writePage(place, about, contents));
     }
@@ -172,10 +173,21 @@ const bytesIn = (contents: ReadonlyMap<string, Pieces>): number =>
  */
 function writeModel(folder: string, contents: ReadonlyMap<string, Pieces>): void {
   const [main, ...others] = [...contents.keys()].map((name) => join(folder, name));
-  // An earlier export may have had more shards.
-  const isOld = (name: string): boolean => name === basename(main!) || /^group1-shard\d+of\d+\.bin$/.test(name);
-  if (others.length > 0) remove(dirname(main!), isOld);
+  if (others.length > 0) {
+    const old = [basename(main!), ...shardsOf(main!)];
+    remove(dirname(main!), (name) => old.includes(name));
+  }
   for (const [name, file] of [...contents].reverse()) write(join(folder, name), file);
+}
+
+/** The shards of an earlier export's model.json, which may be more; none where there is no such file or it is damaged. */
+function shardsOf(path: string): string[] {
+  try {
+    const { weightsManifest } = JSON.parse(readFileSync(path, "utf8")) as { weightsManifest: { paths: string[] }[] };
+    return weightsManifest.flatMap(({ paths }) => paths);
+  } catch {
+    return [];
+  }
 }
 
 /** Removes some files of a folder, if there is one. */

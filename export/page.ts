@@ -3,6 +3,9 @@ import type { ClassifierFile } from "../browser/classifier.js";
 import { percent } from "../core/format.js";
 import { escapeJson, escapeText, hashOf } from "../core/html.js";
 
+/** What tells our page from one that somebody else wrote. */
+export const generator = '<meta name="generator" content="fitloop">';
+
 /** A multiple of 3, so that the pieces' base64 can be joined. */
 const pieceBytes = 3 * 2 ** 16;
 
@@ -33,7 +36,7 @@ export function* classifierPage(
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="${policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="generator" content="fitloop">
+${generator}
 <link rel="icon" href="data:,">
 <title>${escapeText(about.name)}</title>
 <style>${style}</style>

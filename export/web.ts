@@ -10,9 +10,10 @@ import type { ClassifierFile } from "../browser/classifier.js";
 import { TrainerError } from "../core/errors.js";
 import { packageRoot } from "../core/package.js";
 import type { RunFiles } from "../run/open.js";
+import { writing } from "../run/output.js";
 import type { Description, Precision } from "./formats/format.js";
 import { inPieces, type Pieces } from "./formats/pieces.js";
-import { classifierPage } from "./page.js";
+import { classifierPage, generator } from "./page.js";
 
 const pageFile = "index.html";
 const aboutFile = "classifier.json";
@@ -81,13 +82,17 @@ export function formatsWithPage(
 }
 
 /**
- * Removes the page that an earlier export left in a folder: it would show the classes of that one beside another model.
+ * Removes what an earlier export says of the model beside it: its description, and its page. A page that somebody else wrote stays.
  *
  * @returns whether there was one
  */
 export function removePage(folder: string): boolean {
-  if (!existsSync(join(folder, aboutFile))) return false;
-  for (const name of [pageFile, aboutFile, "classifier.js", "runtime.js"]) rmSync(join(folder, name), { force: true });
+  const [about, page] = [join(folder, aboutFile), join(folder, pageFile)];
+  if (!existsSync(about)) return false;
+  writing(folder, () => {
+    rmSync(about);
+    if (existsSync(page) && readFileSync(page, "utf8").includes(generator)) rmSync(page);
+  });
   return true;
 }
 

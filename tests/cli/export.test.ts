@@ -47,7 +47,18 @@ describe("trainer export", () => {
     expect(again.stderr).toContain(`${join(out, "tfjs/model.json")} was there already. It is replaced.`);
     expect(again.stderr).toContain(`${join(out, "tfjs")} had a page of an earlier export. It is removed.`);
     expect(existsSync(join(out, "tfjs/classifier.json"))).toBe(false);
+    expect(existsSync(join(out, "tfjs/index.html"))).toBe(false);
     expect(existsSync(join(out, "litert/classifier.json"))).toBe(true); // with the model of its time
+  });
+
+  it("leaves pages and shards that somebody else wrote", async () => {
+    const [out, words] = [join(base, "theirs"), ["export", run, "--to", "tfjs", "--out", join(base, "theirs")]];
+    expect(await trainer(...words, "--page")).toMatchObject({ code: 0 });
+    const theirs = ["index.html", "group1-shard1of9.bin"].map((name) => join(out, "tfjs", name));
+    for (const file of theirs) writeFileSync(file, "theirs");
+    expect(await trainer(...words, "--no-page")).toMatchObject({ code: 0 });
+    for (const file of theirs) expect(readFileSync(file, "utf8")).toBe("theirs");
+    expect(existsSync(join(out, "tfjs/classifier.json"))).toBe(false);
   });
 
   it.each([
@@ -82,7 +93,11 @@ describe("trainer export", () => {
     const out = join(base, "again");
     const again = () => trainer("export", run, "--to", "tfjs", "--page", "--out", out);
     await again();
-    writeFileSync(join(out, "tfjs/group1-shard2of2.bin"), "of a larger model");
+    const [model, second] = ["model.json", "group1-shard2of2.bin"].map((name) => join(out, "tfjs", name));
+    const larger = JSON.parse(readFileSync(model!, "utf8"));
+    larger.weightsManifest[0].paths.push("group1-shard2of2.bin");
+    writeFileSync(model!, JSON.stringify(larger));
+    writeFileSync(second!, "of a larger model");
     const { renameSync } = system;
     const interrupted = vi.spyOn(system, "renameSync").mockImplementation((from, to) => {
       if (String(to).endsWith("model.json")) throw new Error("interrupted");
@@ -193,7 +208,7 @@ describe("trainer export", () => {
     [["--quantize", "int4"], 2, /expected one of float16, int8, int8-dynamic, got int4/],
     [["--to", "onnx", "--page"], 2, /A page needs the format "tfjs" or "litert", got onnx/],
     [
-      ["--quantize", "int8", "--keep-float", "logits,logitz"],
+      ["--quantize", "int8", "--keep-float", "logitz", "--keep-float", "logits"],
       2,
       /the graph has no layer "logitz" \(did you mean "logits"\?\)/,
     ],
