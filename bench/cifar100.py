@@ -1,16 +1,12 @@
-"""CIFAR-100 in PyTorch, as the benchmarks that train on it share it: reading, views, the one-cycle rate, and evaluation."""
+"""CIFAR-100 in PyTorch, as the benchmarks that train on it share it: reading, views, training at a one-cycle rate, and evaluation."""
 
 import math
-import sys
 import tarfile
-from pathlib import Path
 
 import numpy as np
+from torch_peer import torch  # isort: skip
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests/golden/torch"))
-from common import torch  # noqa: E402  isort: skip
-
-from torch import nn  # noqa: E402
+from torch import nn
 
 MEAN, DEVIATION = [0.5071, 0.4865, 0.4409], [0.2673, 0.2564, 0.2762]
 BATCH, PAD = 128, 2
@@ -41,6 +37,25 @@ def rate(step, steps, peak):
     along = lambda start, end, share: end + (start - end) / 2 * (1 + math.cos(math.pi * share))  # noqa: E731
     first, top = peak / 25, 0.2 * steps - 1
     return along(first, peak, step / top) if step <= top else along(peak, first / 1e4, (step - top) / (steps - 1 - top))
+
+
+def train(model, images, labels, epochs, peak, generator, logits_of=lambda model, seen, epoch: model(seen)):
+    """SGD with Nesterov's momentum, decay on kernels alone, label smoothing. `logits_of` runs the model on normalised views."""
+    kernels = [p for p in model.parameters() if p.dim() > 1]
+    others = [p for p in model.parameters() if p.dim() <= 1]
+    groups = [{"params": kernels, "weight_decay": 5e-4}, {"params": others, "weight_decay": 0}]
+    optimizer = torch.optim.SGD(groups, lr=peak, momentum=0.9, nesterov=True)
+    steps, step = epochs * math.ceil(len(images) / BATCH), 0
+    for epoch in range(epochs):
+        model.train()
+        for batch in torch.randperm(len(images), generator=generator).split(BATCH):
+            for group in optimizer.param_groups:
+                group["lr"] = rate(step, steps, peak)
+            logits = logits_of(model, normal(views(images[batch], generator)), epoch)
+            nn.functional.cross_entropy(logits, labels[batch], label_smoothing=0.1).backward()
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            step += 1
 
 
 def evaluate(model, images, labels):

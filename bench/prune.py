@@ -13,11 +13,12 @@ before and after training, multiply-adds and parameters. Needs torch and torch-p
 import argparse
 import copy
 import json
-import math
 import time
 
 import numpy as np
-from cifar100 import BATCH, evaluate, nn, normal, rate, read, torch, views
+from cifar100 import evaluate, read, torch, train
+
+from torch_peer import use_threads
 
 import torch_pruning as tp  # isort: skip
 from models import resnet
@@ -52,9 +53,7 @@ def main():
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    torch.backends.mkldnn.enabled = True
-    torch.use_deterministic_algorithms(False)
+    use_threads(options.threads)
     (images, labels), (tests, wanted) = (read(options.data, split) for split in ("train", "test"))
     whole = resnet(18, 100, options.width).to(memory_format=torch.channels_last)
     stored = {k: v for k, v in load_file(f"{options.run}/weights.safetensors").items() if not k.startswith("activation_range")}
@@ -66,23 +65,9 @@ def main():
         torch.manual_seed(seed)
         model, work, parameters, before = pruned(whole, options.share)
         at_first = evaluate(model, tests, wanted)
-        kernels = [p for p in model.parameters() if p.dim() > 1]
-        others = [p for p in model.parameters() if p.dim() <= 1]
-        groups = [{"params": kernels, "weight_decay": 5e-4}, {"params": others, "weight_decay": 0}]
-        optimizer = torch.optim.SGD(groups, lr=options.rate, momentum=0.9, nesterov=True)
         kept = torch.randperm(len(images), generator=generator)[HELD_OUT:]
-        steps, step = options.epochs * math.ceil(len(kept) / BATCH), 0
         start = time.process_time()
-        for _ in range(options.epochs):
-            model.train()
-            for batch in kept[torch.randperm(len(kept), generator=generator)].split(BATCH):
-                for group in optimizer.param_groups:
-                    group["lr"] = rate(step, steps, options.rate)
-                logits = model(normal(views(images[batch], generator)))
-                nn.functional.cross_entropy(logits, labels[batch], label_smoothing=0.1).backward()
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
-                step += 1
+        train(model, images[kept], labels[kept], options.epochs, options.rate, generator)
         line = {
             "seed": seed,
             "before": at_first,

@@ -2,17 +2,17 @@
 
     python bench/resnet.py --data cifar-100-binary.tar.gz --small 2 --full 1 --seeds 1
 
-Full width, bfloat16 by autocast where the processor has it, SGD with Nesterov's momentum, one-cycle rate, label smoothing, shifted
+Full width, bfloat16 by autocast, SGD with Nesterov's momentum, one-cycle rate, label smoothing, shifted
 and mirrored images: `--small` epochs of 24 px, then `--full` epochs of 32 px, on all 50,000 images. Prints a JSON line a seed: PFLOP (6 ×
 multiply-adds × images), top-1 on the test images in one view and with mirrored views, seconds of training. Needs torch.
 """
 
 import argparse
 import json
-import math
 import time
 
-from cifar100 import BATCH, evaluate, nn, normal, rate, read, torch, views
+from cifar100 import evaluate, nn, read, torch, train
+from torch_peer import use_threads
 
 from models import resnet  # isort: skip
 
@@ -37,36 +37,23 @@ def main():
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    torch.backends.mkldnn.enabled = True
-    torch.use_deterministic_algorithms(False)
+    use_threads(options.threads)
     (images, labels), (tests, wanted) = (read(options.data, split) for split in ("train", "test"))
     epochs = options.small + options.full
     flop = 6 * MULTIPLY_ADDS * len(images) * (options.small * (24 / 32) ** 2 + options.full)
+
+    def logits_of(model, seen, epoch):
+        if epoch < options.small:
+            seen = nn.functional.interpolate(seen, (24, 24), mode="bilinear", antialias=True)
+        with torch.autocast("cpu", torch.bfloat16):
+            return model(seen.contiguous(memory_format=torch.channels_last)).float()
+
     for seed in options.seeds:
         generator = torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)
         model = resnet(18, 100, 64).to(memory_format=torch.channels_last)
-        kernels = [p for p in model.parameters() if p.dim() > 1]
-        others = [p for p in model.parameters() if p.dim() <= 1]
-        groups = [{"params": kernels, "weight_decay": 5e-4}, {"params": others, "weight_decay": 0}]
-        optimizer = torch.optim.SGD(groups, lr=options.rate, momentum=0.9, nesterov=True)
-        steps, step = epochs * math.ceil(len(images) / BATCH), 0
         start = time.monotonic()
-        for epoch in range(epochs):
-            model.train()
-            for batch in torch.randperm(len(images), generator=generator).split(BATCH):
-                for group in optimizer.param_groups:
-                    group["lr"] = rate(step, steps, options.rate)
-                seen = normal(views(images[batch], generator))
-                if epoch < options.small:
-                    seen = nn.functional.interpolate(seen, (24, 24), mode="bilinear", antialias=True)
-                with torch.autocast("cpu", torch.bfloat16):
-                    logits = model(seen.contiguous(memory_format=torch.channels_last))
-                nn.functional.cross_entropy(logits.float(), labels[batch], label_smoothing=0.1).backward()
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
-                step += 1
+        train(model, images, labels, epochs, options.rate, generator, logits_of)
         seconds = time.monotonic() - start
         line = {
             "seed": seed,

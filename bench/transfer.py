@@ -16,18 +16,16 @@ import argparse
 import json
 import math
 import statistics
-import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests/golden/torch"))
-from common import torch  # noqa: E402  isort: skip
+from torch_peer import torch, use_threads  # isort: skip
 
-import timm  # noqa: E402
-import torchvision.transforms.v2 as transforms  # noqa: E402
-from PIL import Image  # noqa: E402
-from safetensors.torch import load_file  # noqa: E402
-from torch import nn  # noqa: E402
+import timm
+import torchvision.transforms.v2 as transforms
+from PIL import Image
+from safetensors.torch import load_file
+from torch import nn
 
 SIZE, CROP, BATCH, SMOOTHING, DECAY = 224, 0.875, 32, 0.1, 0.98
 SPLITS = {"train": ("train", "training"), "test": ("test", "testing", "val", "valid", "validation")}
@@ -57,13 +55,6 @@ def centre(size, crop):
 
 
 VIEW, CENTRE = random_view(0.35), centre(SIZE, CROP)
-
-
-def use_threads(threads):
-    """Speed before equal bits, which the golden data need and these figures do not."""
-    torch.set_num_threads(threads)
-    torch.backends.mkldnn.enabled = True
-    torch.use_deterministic_algorithms(False)
 
 
 def batch_of(images, transform):

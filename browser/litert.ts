@@ -27,12 +27,16 @@ async function load(file: Parameters<OpenModel>[1]): Promise<void> {
   // The script takes its program from here, not from an address of its own.
   Object.assign(globalThis, { Module: { wasmBinary: await file(`${program}.wasm`) } });
   const address = URL.createObjectURL(script);
-  const { importScripts } = globalThis as { importScripts?: unknown }; // of a worker
+  const { importScripts } = globalThis as { importScripts?: (...addresses: string[]) => void }; // of a worker
   try {
     if (importScripts) {
-      // LiteRT.js would call it, and a worker that is a module has it only to refuse.
+      // LiteRT.js would load the script by it, and a worker that is a module has it only to refuse.
       await import(/* @vite-ignore */ /* webpackIgnore: true */ address);
-      Object.assign(globalThis, { importScripts: () => {} });
+      const others = (...addresses: string[]): void => {
+        const wanted = addresses.filter((each) => !each.startsWith(address));
+        if (wanted.length > 0) importScripts(...wanted);
+      };
+      Object.assign(globalThis, { importScripts: others });
     }
     await loadLiteRt(`${address}#${program}.js`);
   } finally {

@@ -20,7 +20,7 @@ async function start(openModel: OpenModel): Promise<void> {
   const work = latestOnly((image: ImageInput) => show(classifier, image));
   const failed = (error: unknown): void => {
     byId("answers").replaceChildren(); // those of the image before
-    say((error as Error).message);
+    sayError(error);
   };
   takeFiles((file) => {
     stopCamera();
@@ -29,7 +29,7 @@ async function start(openModel: OpenModel): Promise<void> {
       failed(typeof reason === "string" ? new Error(`${file.name}: ${reason}`) : reason);
     });
   });
-  const stopCamera = camera((video) => work(video).catch(failed), failed);
+  const stopCamera = camera((video) => work(video).catch(failed), sayError);
   document.body.dataset.ready = "";
   say("Ready. Drop an image anywhere on this page.");
 }
@@ -46,6 +46,8 @@ async function inlineFile(name: string): Promise<Uint8Array<ArrayBuffer>> {
 const say = (text: string): void => {
   byId("status").textContent = text;
 };
+
+const sayError = (error: unknown): void => say((error as Error).message);
 
 async function show(classifier: Classifier, image: ImageInput): Promise<void> {
   const start = performance.now();

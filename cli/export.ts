@@ -1,6 +1,7 @@
 /** `trainer export RUN`: a finished run as a file for a phone, a browser or another runtime. */
 
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { fileSize } from "../core/format.js";
 import type { ExportResult, ExportTarget, Quantization } from "../export/index.js";
 import { exportRun, formats, quantizations } from "../export/index.js";
 import { withoutAlias } from "../export/options.js";
@@ -87,11 +88,10 @@ async function exportCommand(run: string, { config, out, json, ...options }: Exp
 
 function formatResult(result: ExportResult): string {
   const { files, pages, difference, multiplyAdds, multiplyAddsBefore: before } = result;
-  const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(2)} MB`;
   const sizes = files.map(({ path, bytes, float32Bytes }) => [
     path,
-    megabytes(bytes),
-    ...(bytes === float32Bytes ? [] : [`float32 ${megabytes(float32Bytes)}`]),
+    fileSize(bytes),
+    ...(bytes === float32Bytes ? [] : [`float32 ${fileSize(float32Bytes)}`]),
   ]);
   return [
     table(sizes),

@@ -15,7 +15,7 @@ import { makePart } from "../core/parts.js";
 import { createGallery, type Gallery } from "../report/gallery.js";
 import { mustHoldNoLinks } from "../run/folder.js";
 import { toJson } from "../run/json.js";
-import { classNumber, openFolder, openRun } from "../run/open.js";
+import { classNumber, openFolder, openRun, warnIfCutShort } from "../run/open.js";
 import { checkRunData } from "../run/record-files.js";
 import { imageFiles } from "./images.js";
 import { whole } from "./options.js";
@@ -158,6 +158,7 @@ async function ofFiles(
 async function ofData(path: string, folder: string, options: GradCamCommand): Promise<Result> {
   const config = await ownConfig(path, options.config);
   const opened = await openFolder(path, { config, data: options.data, watch: tellWarnings }, "images");
+  warnIfCutShort(opened);
   const { trainer } = opened;
   const session = await trainer.prepare(tell);
   const { data, model, inputSize } = session;

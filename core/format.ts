@@ -10,6 +10,9 @@ export const short = (value: number, digits = 3): string => String(Number(value.
 export const megabytes = (bytes: number): string =>
   bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 
+/** Of a file: `0.21 MB`. */
+export const fileSize = (bytes: number): string => `${(bytes / 1e6).toFixed(2)} MB`;
+
 /** `1 thread`, `2 threads`. */
 export const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`;
 

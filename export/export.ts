@@ -16,7 +16,7 @@ import { interpret } from "../core/trace/interpret.js";
 import { simplify, withNormalising } from "../core/trace/passes.js";
 import { trace } from "../core/trace/trace.js";
 import { type Network, openNetwork } from "../run/network.js";
-import { type OpenOptions, openFolder } from "../run/open.js";
+import { type OpenOptions, openFolder, type RunFiles, warnIfCutShort } from "../run/open.js";
 import { writing } from "../run/output.js";
 import type { Description, Precision } from "./formats/format.js";
 import { litert } from "./formats/litert.js";
@@ -64,12 +64,25 @@ const tolerance = 1e-4;
  *   exported; ERR_BACKEND without TensorFlow; ERR_OUTPUT for a folder that cannot be written; and those of `openRun`
  */
 export async function exportRun(run: string, options: ExportOptions & OpenOptions = {}): Promise<ExportResult> {
+  const files = await openForExport(run, options);
+  warnIfCutShort(files);
+  return exportFiles(files, options);
+}
+
+/** What an export needs of a run's folder, once the options are checked. */
+export async function openForExport(run: string, options: ExportOptions & OpenOptions): Promise<RunFiles> {
   checkOptions(options);
+  return openFolder(run, options, targetsOf(options).some(isInt8) ? "images" : "predict");
+}
+
+const isInt8 = ({ type }: { type: string }): boolean => type === "int8";
+
+/** `exportRun` of a run that has been opened. */
+export async function exportFiles(files: RunFiles, options: ExportOptions): Promise<ExportResult> {
   const { output = "probabilities", input = "float32", log = () => {} } = options;
   const wanted = targetsOf(options);
-  const inInt8 = wanted.some(({ type }) => type === "int8");
+  const inInt8 = wanted.some(isInt8);
   const withPage = formatsWithPage([...new Set(wanted.map(({ format }) => format))], options.page, log);
-  const files = await openFolder(run, options, inInt8 ? "images" : "predict");
   const { trainer } = files;
   await loadBackend({ name: "tensorflow", log: (message) => trainer.events.emit("warning", { message }) });
   const network = openNetwork(trainer, files.weights, files.weightsPath, "float32");
@@ -94,8 +107,7 @@ export async function exportRun(run: string, options: ExportOptions & OpenOption
       );
     }
     if (output === "logits" && files.calibration) {
-      const { temperature } = files.calibration;
-      log(`The run is calibrated: its probabilities are softmax(logits / ${short(temperature, 4)}).`);
+      log(`The run is calibrated: its probabilities are softmax(logits / ${short(files.calibration.temperature, 4)}).`);
     }
     const quantized = inInt8 ? await quantizeGraph(graph, files, network, options, temperature) : undefined;
     const description: Description = {

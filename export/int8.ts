@@ -3,7 +3,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { Image } from "../core/data/dataset.js";
 import { spread } from "../core/data/holdout.js";
 import { TrainerError } from "../core/errors.js";
-import { percent } from "../core/format.js";
+import { fileSize, percent } from "../core/format.js";
 import { wilson } from "../core/interpret/wilson.js";
 import type { Weights } from "../core/nn/layer.js";
 import * as ops from "../core/nn/ops.js";
@@ -160,7 +160,7 @@ export function comparisonLines(
   files: readonly { readonly format: string; readonly bytes: number; readonly float32Bytes: number }[],
 ): string[] {
   const row = (name: string, { top1, low, high }: Accuracy, bytesOf: (file: (typeof files)[number]) => number) => {
-    const sizes = files.map((file) => `${file.format} ${(bytesOf(file) / 1e6).toFixed(2)} MB`);
+    const sizes = files.map((file) => `${file.format} ${fileSize(bytesOf(file))}`);
     return `${name.padEnd(9)}top-1 ${percent(top1)} (95 % interval ${percent(low)} to ${percent(high)}), ${sizes.join(", ")}`;
   };
   return [

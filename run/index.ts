@@ -70,8 +70,9 @@ export async function openRun(folder: string, options: OpenOptions = {}): Promis
 function withExport(run: OpenedRun, opening: OpenOptions): Run {
   return Object.assign(run, {
     async export(options: ExportOptions = {}): Promise<ExportResult> {
-      const { exportRun } = await import("../export/index.js");
-      return exportRun(run.folder, { ...opening, ...options });
+      const { exportFiles, openForExport } = await import("../export/export.js");
+      const asked = { ...opening, ...options };
+      return exportFiles(await openForExport(run.folder, asked), asked);
     },
   });
 }

@@ -111,6 +111,7 @@ export interface OpenedRun {
  */
 export async function openRun(folder: string, options: OpenOptions = {}): Promise<OpenedRun> {
   const files = await openFolder(folder, options);
+  warnIfCutShort(files);
   const run = createRun(files, options);
   await loadBackend({
     name: files.trainer.config.backend,
@@ -136,13 +137,10 @@ export interface RunFiles {
   readonly calibration: Calibration | undefined;
 }
 
-/**
- * @param purpose what the user's own parts are needed for
- * @param justTrained by this process, which knows whether the run was cut short
- */
+/** @param purpose what the user's own parts are needed for */
 export async function openFolder(
   folder: string,
-  { config: own, data, watch, justTrained = false }: OpenOptions & { justTrained?: boolean } = {},
+  { config: own, data, watch }: OpenOptions = {},
   purpose: "predict" | "images" | "evaluate" = "predict",
 ): Promise<RunFiles> {
   const path = resolve(folder);
@@ -168,17 +166,17 @@ export async function openFolder(
     ...(isChecked(weights) ? [] : [runFiles.weights]),
     ...("checksum" in summary ? [] : [runFiles.summary]),
   ];
-  for (const message of [olderNote(record, unchecked), justTrained ? undefined : earlyNote(path, summary)]) {
-    if (message !== undefined) trainer.events.emit("warning", { message });
-  }
+  const older = olderNote(record, unchecked);
+  if (older !== undefined) trainer.events.emit("warning", { message: older });
   return { folder: path, record, summary, trainer, weightsPath, weights, calibration };
 }
 
-/** What is said of a run that was cut short: its weights are those of that moment. Undefined for any other run. */
-function earlyNote(folder: string, { stopReason, steps }: SummaryRecord): string | undefined {
-  if (!isCutShort(stopReason)) return undefined;
+/** Warns of a run that was cut short: its weights are those of that moment. */
+export function warnIfCutShort({ folder, summary: { stopReason, steps }, trainer }: RunFiles): void {
+  if (!isCutShort(stopReason)) return;
   const next = isHeld(folder) ? "It trains again now." : `To finish it: trainer --resume ${folder}`;
-  return `${folder} ended early (${stopReason}), and its weights are those of step ${steps}. ${next}`;
+  const message = `${folder} ended early (${stopReason}), and its weights are those of step ${steps}. ${next}`;
+  trainer.events.emit("warning", { message });
 }
 
 /** The run in a folder; its network is built when it is first needed. The backend must be loaded by then. */

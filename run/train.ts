@@ -137,7 +137,7 @@ export async function train(config: TrainerConfig, options: TrainOptions = {}): 
   } finally {
     leave();
   }
-  return createRun(await openFolder(folder, { config, justTrained: true }), { config });
+  return createRun(await openFolder(folder, { config }), { config });
 }
 
 /** What raises the end that a run came to; a plugin that ended it has no such option. */
@@ -176,7 +176,7 @@ async function trainBeside(
     from: checkpoint && (() => fromCheckpoint(checkpoint)),
   });
   dispose();
-  return createRun(await openFolder(folder, { config, justTrained: true }), { config });
+  return createRun(await openFolder(folder, { config }), { config });
 }
 
 function temporaryFolder(rank: number): string {

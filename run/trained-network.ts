@@ -9,12 +9,15 @@ import { type CheckpointTensor, listCheckpoints, readCheckpoint } from "./checkp
 import { runFiles } from "./files.js";
 import { openNetwork } from "./network.js";
 import { openFolder, type RunFiles } from "./open.js";
+import { isCutShort } from "./record-files.js";
 
 /** `FitContext.openNetwork`. The backend must be loaded. */
 export const openTrainedNetwork: OpenNetwork = async (folder, { weights: which, precision, warn }) => {
   const files = await openFolder(folder, {
     watch: (events) => warn && events.on("warning", ({ message }) => warn(message)),
   });
+  const { stopReason } = files.summary;
+  if (isCutShort(stopReason)) warn?.(`${files.folder} ended early: ${stopReason}.`);
   const {
     model,
     weights: final,

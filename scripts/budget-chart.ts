@@ -1,4 +1,4 @@
-/** The picture of accuracy over compute: CIFAR-100's presets of results/runs.csv, and others' figures beside them. */
+/** The chart of accuracy over compute: CIFAR-100's presets of results/runs.csv, and others' figures beside them. */
 import { mean } from "../core/statistics.js";
 import type { ResultRow } from "./results.js";
 
@@ -18,8 +18,9 @@ export interface Point {
   readonly views: number;
 }
 
-/** The points of CIFAR-100's presets, the cheapest first. */
-export function pointsOf(rows: readonly ResultRow[]): Point[] {
+/** The points of CIFAR-100's presets, the cheapest first, of runs whose figures are all there. */
+export function pointsOf(all: readonly ResultRow[]): Point[] {
+  const rows = all.filter(({ pflop, test_top1, test_top1_one_view }) => pflop && test_top1 && test_top1_one_view);
   const names = new Set(rows.map(({ preset }) => preset).filter((preset) => preset.startsWith("cifar100-")));
   const average = (runs: readonly ResultRow[], column: keyof ResultRow): number =>
     mean(runs.map((run) => Number(run[column])));
@@ -42,7 +43,7 @@ const ink = { text: "#1f2328", faint: "#d8dee4", one: "#0b61a4", views: "#8a3ffc
 const labelRoom = 2.5;
 const ticks = [0.2, 0.35, 0.5, 1, 2, 3];
 
-/** An SVG picture: PFLOP of training on a logarithmic axis, top-1 on the test set upwards. */
+/** An SVG chart: PFLOP of training on a logarithmic axis, top-1 on the test set upwards. */
 export function budgetChart(points: readonly Point[], peers: readonly Peer[]): string {
   const costs = [...points, ...peers].map(({ pflop }) => pflop);
   const tops = [...points.flatMap(({ oneView, views }) => [oneView, views]), ...peers.map(({ top1 }) => top1)];

@@ -59,7 +59,7 @@ describe("npm run results", () => {
   });
 });
 
-describe("the picture of accuracy over compute", () => {
+describe("the chart of accuracy over compute", () => {
   const row = (preset: string, pflop: string, oneView: string, views: string): ResultRow => ({
     ...(Object.fromEntries(columns.map((column) => [column, ""])) as ResultRow),
     ...{ preset, pflop, test_top1_one_view: oneView, test_top1: views },
@@ -68,6 +68,7 @@ describe("the picture of accuracy over compute", () => {
     row("cifar100-b", "1.0", "74", "76"),
     row("cifar100-a", "0.2", "60", "61"),
     row("cifar100-a", "0.2", "62", "65"),
+    row("cifar100-a", "0.2", "", "64"), // a figure that was not measured counts nowhere
     row("transfer", "0.006", "93", "93"),
   ];
 

@@ -29,7 +29,7 @@ export const quantizeAware = definePlugin({
     const remarks: Remark[] = needsTensorFlow("quantize-aware", { backend });
     if (from > 0 && plugins.some(({ name }) => name === "early-stopping")) {
       const text =
-        `Plugins "quantize-aware" and "early-stopping": the best epoch may be one before epoch ${from}, without ranges. ` +
+        `Plugins "quantize-aware" and "early-stopping": the best epoch may be one of the first ${from}, which have no ranges. ` +
         'Remove "early-stopping", or set "from" to 0.';
       remarks.push({ level: "error", text });
     }

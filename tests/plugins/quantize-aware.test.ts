@@ -157,8 +157,12 @@ describe("the frozen pass", () => {
   });
 });
 
-const ranges = (weights: Readonly<Record<string, readonly number[]>>): [string, readonly number[]][] =>
-  Object.entries(weights).filter(([name]) => name.startsWith("activation_range."));
+/** At least one of them. */
+function ranges(weights: Readonly<Record<string, readonly number[]>>): [string, readonly number[]][] {
+  const found = Object.entries(weights).filter(([name]) => name.startsWith("activation_range."));
+  expect(found).not.toHaveLength(0);
+  return found;
+}
 
 describe("in a run", () => {
   it("trains to the bits of a plain run before its epoch, and to others from there", async () => {

@@ -121,6 +121,10 @@ describe("a run from code", () => {
     ]);
     expect((await run.predict(files[0]!))[0]!.probability).toBeGreaterThan(0.4);
     run.dispose();
+    const again = await openRun(run.folder, { watch });
+    await again.evaluate({ split: "validation" });
+    again.dispose();
+    expect(said).toHaveLength(2); // once for each that was opened
   });
 
   it.each([

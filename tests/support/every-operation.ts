@@ -34,14 +34,7 @@ const nodes: Node[] = [
     activation: "relu",
   },
   { op: "mean", x: "norm", keepDims: false, out: "features", activation: "none" },
-  {
-    op: "dense",
-    x: "features",
-    weight: constant(12, 5),
-    bias: vector(5, -0.1, 0.1),
-    out: "logits",
-    activation: "none",
-  },
+  dense("logits", "features", constant(12, 5)),
 ];
 
 function conv(
@@ -62,6 +55,9 @@ function depthwise(
 ): Node {
   const bias = vector(weight.shape[2]!, -0.1, 0.1);
   return { op: "depthwise", x, weight, bias, stride: 1, pads, out, activation };
+}
+function dense(out: string, x: string, weight: Constant): Node {
+  return { op: "dense", x, weight, bias: vector(weight.shape[1]!, -0.1, 0.1), out, activation: "none" };
 }
 
 const map = (side: number, channels: number): number[] => [-1, side, side, channels];
@@ -92,14 +88,7 @@ export const largeLayers: Graph = withNormalising(
       depthwise("depth", "stem", constant(5, 5, 48, 1), "relu6", [2, 2, 2, 2]),
       conv("wide", "depth", constant(1, 1, 48, 210), { activation: "relu" }),
       { op: "mean", x: "wide", keepDims: false, out: "features", activation: "none" },
-      {
-        op: "dense",
-        x: "features",
-        weight: constant(210, 5),
-        bias: vector(5, -0.1, 0.1),
-        out: "logits",
-        activation: "none",
-      },
+      dense("logits", "features", constant(210, 5)),
     ],
     shapes: new Map([
       ["image", map(12, 3)],
