@@ -113,7 +113,7 @@ export function figuresOf(arms: ReadonlyMap<string, readonly RunParts[]>): ArmFi
   });
 }
 
-const verdictOf = ({ difference, margin }: ArmDifference): string =>
+export const verdictOf = ({ difference, margin }: ArmDifference): string =>
   Math.abs(difference) > margin ? (difference > 0 ? "better" : "worse") : "no difference shown";
 
 async function ablate({ arms: names, seeds, out, ...options }: AblateOptions): Promise<void> {

@@ -16,7 +16,7 @@ import { createGallery, type Gallery } from "../report/gallery.js";
 import { mustHoldNoLinks } from "../run/folder.js";
 import { toJson } from "../run/json.js";
 import { classNumber, openFolder, openRun, warnIfCutShort } from "../run/open.js";
-import { checkRunData } from "../run/record-files.js";
+import { readRunData } from "../run/run-data.js";
 import { imageFiles } from "./images.js";
 import { whole } from "./options.js";
 import { addConfigOption, ownConfig } from "./own-config.js";
@@ -159,10 +159,8 @@ async function ofData(path: string, folder: string, options: GradCamCommand): Pr
   const config = await ownConfig(path, options.config);
   const opened = await openFolder(path, { config, data: options.data, watch: tellWarnings }, "images");
   warnIfCutShort(opened);
-  const { trainer } = opened;
-  const session = await trainer.prepare(tell);
+  const { session } = await readRunData(opened, tell);
   const { data, model, inputSize } = session;
-  checkRunData(opened, data);
   const weights = weightsFromSafetensors(opened.weights, model.layer, opened.weightsPath);
   const explained = { network: { model, weights, layer: options.layer }, data, zoom: inputSize / data.height };
   const { images, split } = chosenImages(session, options.split);
@@ -171,7 +169,7 @@ async function ofData(path: string, folder: string, options: GradCamCommand): Pr
     count: options.images ?? 16,
     wanted: options.class === undefined ? undefined : classNumber(data.classes, options.class),
   });
-  const wide = await wideScenes(trainer.config.data);
+  const wide = await wideScenes(opened.trainer.config.data);
   const scored = wide ? allOf(wide.test!) : images;
   const pointing = scored.split.box && (await pointingScore(scored, explained));
   const grid = await gridScore(images, explained);

@@ -25,15 +25,12 @@ import { addReplay } from "./replay.js";
 import { addCompare, addReport } from "./report.js";
 import { addSweep } from "./sweep.js";
 
-/** Options of earlier versions -> their new names, for the error message. */
-const renamed: Readonly<Record<string, string>> = { "--images": "--images" };
-
 export function createProgram(): Command {
   const program = new Command("trainer")
     .description("Train image classifiers. Every technique is a plugin.")
     .version(packageVersion())
     .showSuggestionAfterError()
-    .configureOutput({ outputError: (text, write) => write(withNewName(text.replace(/^error: /, "trainer: "))) })
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "trainer: ")) })
     .configureHelp({ subcommandTerm })
     .addHelpText(
       "after",
@@ -80,12 +77,6 @@ const subcommandTerm = (command: Command): string =>
 function argumentTerm(argument: Argument): string {
   const name = argument.name() + (argument.variadic ? "..." : "");
   return argument.required ? `<${name}>` : `[${name}]`;
-}
-
-function withNewName(text: string): string {
-  const [, option = ""] = /unknown option '([\w-]+)'/.exec(text) ?? [];
-  const name = renamed[option];
-  return name === undefined ? text : `trainer: unknown option '${option}'\n(Did you mean ${name}?)\n`;
 }
 
 /** commander would pass a mistyped command to the default command as an argument, and `fit` takes none. */

@@ -14,7 +14,7 @@ import { trainedRanges } from "../core/trace/ranges.js";
 import type { Network } from "../run/network.js";
 import type { RunFiles } from "../run/open.js";
 import type { Preprocessing } from "../run/preprocessing.js";
-import { checkRunData } from "../run/record-files.js";
+import { readRunData } from "../run/run-data.js";
 import type { Precision } from "./formats/format.js";
 import {
   calibrate,
@@ -73,7 +73,7 @@ export async function quantizeGraph(
   const kept = valuesOfLayers(graph, keepFloat);
   const trained = rangesOfTraining(graph, weights, temperature);
   if (trained) checkNothingCalibrates(options);
-  const { data, trainIndices, validationIndices } = await files.trainer.prepare(log);
+  const { data, trainIndices, validationIndices } = (await readRunData(files, log)).session;
   const places = spread(validationIndices, comparedImages);
   if (places.length === 0) {
     throw new TrainerError(
@@ -81,7 +81,6 @@ export async function quantizeGraph(
       'int8 is compared with float32 on validation images, and this run has none. Train with a "holdout", or choose "int8-dynamic".',
     );
   }
-  checkRunData(files, data);
   const seen = await data.train.read(spread(trainIndices, count));
   if (trained) log("The ranges are those of training (plugin quantize-aware).");
   else if (trainedRanges(weights)) {

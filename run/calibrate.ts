@@ -1,11 +1,12 @@
 /** Fits a run's temperature on its validation images, and writes it. */
 import { bestTemperature } from "../core/interpret/temperature.js";
 import { type CalibrationResult, hashOf, writeCalibration } from "./calibration.js";
-import { calibratedFigures, type EvaluatedRun, outputsOf } from "./evaluate.js";
+import { calibratedFigures, outputsOf } from "./evaluate.js";
+import type { RunWithData } from "./run-data.js";
 
 /** @throws TrainerError ERR_DATA where the run has no validation images, or no temperature fits them */
 export async function calibrate(
-  files: EvaluatedRun & { readonly folder: string },
+  files: RunWithData & { readonly folder: string },
   log?: (line: string) => void,
 ): Promise<CalibrationResult> {
   const { outputs, classes } = await outputsOf(files, "validation", log);

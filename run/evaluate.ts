@@ -8,14 +8,12 @@ import { atTemperature } from "../core/interpret/temperature.js";
 import { wilson } from "../core/interpret/wilson.js";
 import { evaluate, lossOfEach, scores } from "../core/loop/evaluate.js";
 import { metricsRecord } from "../core/loop/summary.js";
-import type { Trainer } from "../core/loop/trainer.js";
 import type { Metrics, Outputs } from "../core/loop/types.js";
 import type { Metric } from "../core/metrics.js";
 import type { Loss } from "../core/nn/losses.js";
 import { weightsFromSafetensors } from "../core/nn/weights-file.js";
-import type { RunConfigRecord } from "./files.js";
 import { finalEvaluation } from "./network.js";
-import { checkRunData } from "./record-files.js";
+import { type RunWithData, readRunData } from "./run-data.js";
 
 export interface EvaluateOptions {
   /** Default "test". */
@@ -55,27 +53,18 @@ export interface SplitOutputs {
   readonly dataChanged: boolean;
 }
 
-/** What an evaluation needs of a run's folder. */
-export interface EvaluatedRun {
-  readonly record: RunConfigRecord;
-  readonly trainer: Trainer;
-  readonly weights: Uint8Array;
-  readonly weightsPath: string;
-}
-
 /**
  * The probabilities of a run's final weights for every image of a split.
  *
  * @throws TrainerError ERR_DATA where the run has no such images, or the data other classes
  */
 export async function outputsOf(
-  run: EvaluatedRun,
+  run: RunWithData,
   split: "validation" | "test",
   log?: (line: string) => void,
 ): Promise<SplitOutputs> {
   const { trainer, weights: bytes, weightsPath } = run;
-  const session = await trainer.prepare(log);
-  const dataChanged = checkRunData(run, session.data);
+  const { session, dataChanged } = await readRunData(run, log);
   const loader = session.loaders[split];
   if (!loader) throw new TrainerError("ERR_DATA", `This run has no ${split} images.`);
   const { model, inputSize, data } = session;

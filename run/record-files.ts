@@ -2,14 +2,11 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import type { Data } from "../core/data/dataset.js";
 import { TrainerError } from "../core/errors.js";
 import type { SummaryRecord } from "../core/loop/events.js";
-import type { Trainer } from "../core/loop/trainer.js";
 import { readCheckedJson } from "./checked-json.js";
-import { dataChange, dataRecordShape, mustHaveClasses } from "./data-record.js";
+import { dataRecordShape } from "./data-record.js";
 import { type RunConfigRecord, runFiles } from "./files.js";
-import { readPreprocessing } from "./preprocessing.js";
 
 const part = z.looseObject({ name: z.string(), options: z.record(z.string(), z.unknown()) });
 
@@ -98,33 +95,6 @@ export const isCutShort = (stopReason: string): boolean => /^(interrupted \(|fai
 /** @throws TrainerError ERR_DATA for a file that is damaged or none */
 export function readSummary(folder: string): SummaryRecord {
   return readCheckedJson(join(folder, runFiles.summary), summaryShape) as unknown as SummaryRecord;
-}
-
-/**
- * Compares data that was read again with what a finished run was trained on.
- *
- * @returns whether images have changed, which is a warning of the run's events
- * @throws TrainerError ERR_DATA for other classes
- */
-export function checkRunData(
-  {
-    record,
-    trainer,
-    weights,
-    weightsPath,
-  }: {
-    readonly record: RunConfigRecord;
-    readonly trainer: Pick<Trainer, "events">;
-    readonly weights: Uint8Array;
-    readonly weightsPath: string;
-  },
-  data: Data,
-): boolean {
-  mustHaveClasses(readPreprocessing(weights, weightsPath).classes, data);
-  const change = dataChange(record.dataset, data);
-  if (change === undefined) return false;
-  trainer.events.emit("warning", { message: `${change} These figures are for the images as they are now.` });
-  return true;
 }
 
 /** What an older version wrote without checksum or fingerprint: one warning for all of it; undefined where there is none. */

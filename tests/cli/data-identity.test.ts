@@ -79,6 +79,8 @@ it("the same data is taken without a word, wherever it lies", async () => {
   ]) {
     expect(ran).toMatchObject({ code: 0, stderr: expect.not.stringContaining("warning") });
   }
+  const lost = await trainer("evaluate", "whole");
+  expect(lost).toMatchObject({ code: 65, stderr: expect.stringContaining("has moved, say where it is: --data PATH") });
   rmSync(at("moved"), { recursive: true });
 });
 
