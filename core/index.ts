@@ -43,6 +43,7 @@ export {
 } from "./loop/hooks.js";
 export {
   definePlugin,
+  type FileChecks,
   needsEpochs,
   needsTensorFlow,
   optionsOf,
@@ -109,7 +110,7 @@ export { type CommonWeights, commonWeights, weightsFromSafetensors, weightsToSaf
 export { parseOptions } from "./options.js";
 export { type Given, makePart, type Part, partFactory } from "./parts.js";
 export { type FirstWeightsOptions, firstWeights } from "./pretrained/choose.js";
-export { type OpenedWeights, openWeights } from "./pretrained/open.js";
+export { isRepository, type OpenedWeights, openWeights } from "./pretrained/open.js";
 export { normalisationNote, type PretrainedConfig, type PretrainedImages } from "./pretrained/preprocessing.js";
 export { type Stream, stream } from "./rng.js";
 export * as graph from "./trace/index.js";

@@ -89,7 +89,17 @@ export interface TrainerConfig {
 const isObject = (value: unknown): value is object => typeof value === "object" && value !== null;
 
 /** Keys of a plugin; `core/loop/plugin.ts` says what they mean. */
-const pluginKeys = ["name", "options", "requires", "conflicts", "slot", "observer", "check", "apply"] as const;
+const pluginKeys = Object.keys({
+  name: true,
+  options: true,
+  requires: true,
+  conflicts: true,
+  slot: true,
+  observer: true,
+  check: true,
+  checkFiles: true,
+  apply: true,
+} satisfies Record<keyof Plugin, true>);
 
 /**
  * A part from a factory, whose options are checked later (`makePart`), or one written by hand, which may lack something.
@@ -116,7 +126,7 @@ function partField<Made extends { readonly name: string }>(kind: PartKind, what:
       return;
     }
     if (typeof name !== "string" || !/^[a-z][a-z0-9-]*$/.test(name)) problem("expected a name in kebab-case");
-    for (const key of Object.keys(value).filter((key) => !(pluginKeys as readonly string[]).includes(key))) {
+    for (const key of Object.keys(value).filter((key) => !pluginKeys.includes(key))) {
       problem(`has an unknown key "${key}"${suggestion(key, pluginKeys)}`);
     }
   });

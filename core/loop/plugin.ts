@@ -39,6 +39,12 @@ export interface Remark {
   readonly text: string;
 }
 
+/** What a plugin checks files with, beside Node's own means. */
+export interface FileChecks {
+  /** @throws TrainerError ERR_DATA for a folder that is no finished run */
+  run(folder: string): Promise<void>;
+}
+
 export interface Plugin {
   /** kebab-case, unique in a run. */
   readonly name: string;
@@ -53,6 +59,8 @@ export interface Plugin {
   readonly observer?: boolean;
   /** What the plugin has to say about the rest of the run; called when the trainer is built. */
   check?(config: RunConfig): readonly Remark[];
+  /** Reads the files that a fit will need, and throws for those that it could not use; `trainer plan` asks. */
+  checkFiles?(checks: FileChecks): Promise<void>;
   apply(context: PluginContext): PluginInstance | void;
 }
 
@@ -68,6 +76,7 @@ export interface PluginDefinition<S extends z.ZodObject> {
   slot?: string;
   observer?: boolean;
   check?(options: z.output<S>, config: RunConfig): readonly Remark[];
+  checkFiles?(options: z.output<S>, checks: FileChecks): Promise<void>;
   apply(options: z.output<S>, context: PluginContext): PluginInstance | void;
 }
 
@@ -94,6 +103,7 @@ export function definePlugin<S extends z.ZodObject>(definition: PluginDefinition
       slot,
       observer,
       check: (config: RunConfig) => definition.check?.(options, config) ?? [],
+      checkFiles: async (checks: FileChecks) => definition.checkFiles?.(options, checks),
       apply: (context: PluginContext) => definition.apply(options, context),
     });
     definitions.set(plugin, definition as unknown as PluginDefinition<z.ZodObject>);

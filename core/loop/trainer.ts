@@ -25,7 +25,7 @@ import {
 } from "./fit.js";
 import { createHooks, type HookSet } from "./hook-set.js";
 import { formatPlan, makePlan } from "./plan.js";
-import type { Plugin } from "./plugin.js";
+import type { FileChecks, Plugin } from "./plugin.js";
 import { type AppliedPlugin, applyPlugins, disposePlugins } from "./plugin-instances.js";
 import { advance, bestOf, mustBeNext, nextEpoch } from "./position.js";
 import { createSession, type Session } from "./session.js";
@@ -67,6 +67,18 @@ export class Trainer {
   /** The processes that a fit trains with. @throws TrainerError ERR_OPTION where this one cannot be a member */
   get group(): Group {
     return (this.#group ??= this.hooks.call.resolveGroup(alone));
+  }
+
+  /** Asks each plugin whether the files that a fit will need are there and whole. @throws TrainerError of the plugin */
+  async checkFiles(checks: FileChecks): Promise<void> {
+    for (const { name, checkFiles } of this.config.plugins) {
+      try {
+        await checkFiles?.(checks);
+      } catch (cause) {
+        if (!(cause instanceof TrainerError)) throw cause;
+        throw new TrainerError(cause.code, `Plugin "${name}": ${cause.message}`, { cause, plugin: name });
+      }
+    }
   }
 
   /** Loads data, backend and model; `fit` and `plan` begin with it. `group` are the processes that train together. */

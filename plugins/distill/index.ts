@@ -74,6 +74,9 @@ export const distill = definePlugin({
   name: "distill",
   summary: "Knowledge distillation: learns from another run's probabilities beside the labels",
   options,
+  async checkFiles({ teacher, alpha }, checks) {
+    if (alpha > 0) await checks.run(teacher);
+  },
   apply({ teacher: folder, weights, ...share }, { hooks, events }) {
     let teacher: TrainedNetwork | undefined;
     let known: string | undefined; // the hash of the teacher that the run began with

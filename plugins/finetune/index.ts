@@ -1,6 +1,6 @@
 /** Fine-tuning: starts a run with the weights of a file instead of random ones. */
 import { z } from "zod";
-import { definePlugin, firstWeights, normalisationNote, openWeights } from "../../core/index.js";
+import { definePlugin, firstWeights, isRepository, normalisationNote, openWeights } from "../../core/index.js";
 
 const options = z.strictObject({
   path: z
@@ -15,6 +15,9 @@ export const finetune = definePlugin({
   name: "finetune",
   summary: "Starts with the weights of a file instead of random ones",
   options,
+  async checkFiles({ path }) {
+    if (!isRepository(path)) await openWeights(path); // those of a repository would be downloaded
+  },
   apply({ path, ...choice }, { hooks, events }) {
     let loaded = false;
     // Early: plugins that read the first weights, such as averages, see these.
