@@ -48,7 +48,8 @@ export function addDataCheck(data: Command): void {
       `
 Reads every image of every split. Nothing in the folder is changed. In the list,
 the column "exclude" says yes for files that cannot be read and for training
-images whose bytes are there already. Edit it, then train without those files.
+images whose bytes are there already; of two training copies in different
+classes, for neither. Edit it, then train without those files.
 
 Repair files, then check again: page and list of an earlier check of the folder
 are replaced, and what you wrote into "exclude" stays. Other files are not.

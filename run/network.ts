@@ -15,7 +15,7 @@ import * as ops from "../core/nn/ops.js";
 import { weightsFromSafetensors } from "../core/nn/weights-file.js";
 import { type Preprocessing, readPreprocessing } from "./preprocessing.js";
 
-/** An image: a file's path, a file's bytes (JPEG, PNG, WebP), or decoded RGB bytes of any size. */
+/** An image: a file's path, a file's bytes (JPEG, PNG, WebP, GIF, TIFF, AVIF), or decoded RGB bytes of any size. */
 export type ImageSource = string | Uint8Array | Image;
 
 /** `views` and `average`: how the run's evaluation sees an image. */
