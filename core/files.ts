@@ -95,10 +95,19 @@ export function writeFileAtomic(path: string, content: Content): void {
     system.renameSync(temporary, path);
     flushFolder(folder);
   } catch (cause) {
-    system.rmSync(temporary, { force: true });
+    removeQuietly(temporary);
     const bytes =
       typeof content === "string" ? Buffer.byteLength(content) : "length" in content ? content.length : undefined;
     throw ioError(`Writing ${path}`, cause, bytes === undefined ? undefined : { bytes, folder });
+  }
+}
+
+/** Removes a file if it can: where its folder is gone or read-only, why the write failed is what the user must read. */
+function removeQuietly(path: string): void {
+  try {
+    system.rmSync(path, { force: true });
+  } catch {
+    // as the description says
   }
 }
 

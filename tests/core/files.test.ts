@@ -90,6 +90,18 @@ describe("writing a file", () => {
     },
   );
 
+  it("says why it failed also where the temporary file cannot be removed", () => {
+    vi.spyOn(system, "renameSync").mockImplementation(failing("EIO"));
+    vi.spyOn(system, "rmSync").mockImplementation(failing("EACCES"));
+    expect(() => writeFileAtomic(path, "new")).toThrow(
+      expect.objectContaining({ code: "ERR_IO", message: expect.stringContaining("EIO: it would not") }),
+    );
+  });
+
+  it("says ERR_IO where a file has the place of the folder", () => {
+    expect(() => writeFileAtomic(join(path, "below"), "new")).toThrow(expect.objectContaining({ code: "ERR_IO" }));
+  });
+
   it("believes the size on the disk, not the counts of the writes", () => {
     vi.spyOn(system, "writeSync").mockImplementation(((
       file: number,
