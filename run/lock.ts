@@ -129,7 +129,7 @@ function orOutputError<T>(folder: string, act: () => T): T {
     if (!unwritable.includes(code)) throw ioError(`Locking ${folder}`, cause);
     throw new TrainerError(
       "ERR_OUTPUT",
-      `The run's folder ${folder} cannot be locked: ${message}. Make it writable, or choose another with ` + "--out.",
+      `The run's folder ${folder} cannot be locked: ${message}. Make it writable, or choose another with --out.`,
       { cause },
     );
   }

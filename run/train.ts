@@ -17,7 +17,7 @@ import { configHash } from "./changes.js";
 import { createCheckpointWriter, fromCheckpoint } from "./checkpoint-writer.js";
 import { compareData } from "./data-record.js";
 import { type ConfigSource, runFiles } from "./files.js";
-import { createRunFolder, existingRunFolder, nearPath, removeUnfinished } from "./folder.js";
+import { createRunFolder, existingRunFolder, nearPath, type RunFolder, removeUnfinished } from "./folder.js";
 import { lockRun, type RunLock } from "./lock.js";
 import { createRun, type OpenedRun, openFolder, openRun } from "./open.js";
 import { rememberOrigin } from "./origin.js";
@@ -212,7 +212,7 @@ function acquireFolder(
   before: Resumable | undefined,
 ): { folder: string; lock: RunLock; leave: () => void } {
   const folder = before ? existingRunFolder(before.folder) : createRunFolder({ out, name });
-  const lock = lockRun(folder.path, { force: forceUnlock });
+  const lock = lockOrRemove(folder, forceUnlock);
   const release = (): void => {
     lock.release();
     folder.removeIfEmpty();
@@ -223,6 +223,16 @@ function acquireFolder(
     release();
   };
   return { folder: folder.path, lock, leave };
+}
+
+/** The lock; a folder created for nothing is taken away again. */
+function lockOrRemove(folder: RunFolder, force: boolean | undefined): RunLock {
+  try {
+    return lockRun(folder.path, { force });
+  } catch (error) {
+    folder.removeIfEmpty();
+    throw error;
+  }
 }
 
 /** A lock that a dead process left shows that its run was killed. */

@@ -1,9 +1,13 @@
-/** A run whose folder is moved, replaced or given away while it trains: it ends with 75 and touches nothing more. */
+/**
+ * A run whose folder is moved, replaced or given away while it trains ends with 75 and touches nothing more; one that never
+ * got its folder leaves none.
+ */
 import { createHash } from "node:crypto";
 import * as fs from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, expect, it } from "vitest";
+import { afterAll, expect, it, vi } from "vitest";
+import { system } from "../../core/files.js";
 import type { Plugin, TrainerConfig } from "../../core/index.js";
 import { microConfig } from "../../core/testing/index.js";
 import { ema, gradCam, visualLog } from "../../plugins/index.js";
@@ -108,4 +112,17 @@ it("a folder that is gone is not made again", async () => {
     message: expect.stringContaining("the folder was moved or removed") as string,
   });
   expect(fs.existsSync(folder)).toBe(false);
+});
+
+it("a folder that cannot be locked leaves nothing behind", async () => {
+  const out = join(base, "unlocked");
+  const full = vi.spyOn(system, "writeSync").mockImplementation(() => {
+    throw Object.assign(new Error("ENOSPC: it would not"), { code: "ENOSPC" });
+  });
+  await expect(train(config(), { folder: join(out, "run") })).rejects.toMatchObject({
+    code: "ERR_IO",
+    message: expect.stringContaining("Locking") as string,
+  });
+  full.mockRestore();
+  expect(fs.existsSync(out)).toBe(false);
 });
