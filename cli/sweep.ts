@@ -99,13 +99,10 @@ export function sweepTrials(base: TrainerConfig, ranges: readonly Range[], count
 /** Epochs at the end of each round, and how many trials are in it: the last round is the whole run. */
 export function roundsOf(trials: number, epochs: number, factor?: number): { epochs: number; trials: number }[] {
   if (factor === undefined) return [{ epochs, trials }];
-  const rounds: { epochs: number; trials: number }[] = [];
-  for (let [left, power] = [trials, 0]; ; left = Math.ceil(left / factor), power++) {
-    rounds.push({ trials: left, epochs: power });
-    if (left === 1 || factor ** (power + 1) > epochs) break;
-  }
-  const last = rounds.length - 1;
-  return rounds.map((round, at) => ({ ...round, epochs: Math.max(1, Math.round(epochs / factor ** (last - at))) }));
+  const sizes = [trials];
+  while (sizes.at(-1)! > 1 && factor ** sizes.length <= epochs) sizes.push(Math.ceil(sizes.at(-1)! / factor));
+  const last = sizes.length - 1;
+  return sizes.map((size, at) => ({ epochs: Math.max(1, Math.round(epochs / factor ** (last - at))), trials: size }));
 }
 
 interface Scored {
