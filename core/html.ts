@@ -1,9 +1,10 @@
-/** Text, JSON and a content policy inside of an HTML page. */
+/** Text, JSON and a content policy inside of an HTML page or an SVG image. */
 import { createHash } from "node:crypto";
 
 /** A script or style in a content policy: by its SHA-256. */
 export const hashOf = (text: string): string => `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
 
+/** Text inside of an element or an attribute, of HTML, SVG or XML. */
 export const escapeText = (text: string): string =>
   text.replaceAll(/[&<>"']/g, (letter) => `&#${letter.charCodeAt(0)};`);
 

@@ -1,4 +1,4 @@
-/** Rounds to the nearest whole number; a half goes to the even neighbour, as in numpy, torch and TensorFlow. */
+/** Rounds to the nearest whole number; a half goes to the even neighbour, as in Python, NumPy, PyTorch and TensorFlow. */
 export function roundHalfEven(value: number): number {
   const below = Math.floor(value);
   const rest = value - below;

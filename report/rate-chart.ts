@@ -1,12 +1,11 @@
 /** The curve of a learning rate range test as an SVG image. */
 import { short } from "../core/format.js";
+import { escapeText } from "../core/html.js";
 import { type RatePoint, type RateSuggestion, smoothed } from "../core/interpret/rate-range.js";
 
 const [width, height] = [720, 420];
 const frame = { left: 64, right: 16, top: 40, bottom: 56 };
 const [plotWidth, plotHeight] = [width - frame.left - frame.right, height - frame.top - frame.bottom];
-
-const escaped = (text: string): string => text.replaceAll(/[&<>]/g, (sign) => `&#${sign.charCodeAt(0)};`);
 
 /**
  * Draws every loss as a dot, the smoothed loss as a line, and the suggested rates as vertical lines. The rate has a
@@ -56,7 +55,7 @@ export function rateChartSvg(points: readonly RatePoint[], title: string, sugges
       );
     });
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img">
-<title>${escaped(title)}: loss over the learning rate</title>
+<title>${escapeText(title)}: loss over the learning rate</title>
 <style>
 text { font: 12px system-ui, sans-serif; fill: #333 }
 .title { font-size: 14px; font-weight: 600 }
@@ -68,7 +67,7 @@ line.safe { stroke: #1b7a3d } text.safe { fill: #1b7a3d }
 text.steepest, text.safe { paint-order: stroke; stroke: white; stroke-width: 4px }
 </style>
 <rect width="100%" height="100%" fill="white"/>
-<text class="title" x="${frame.left}" y="22">${escaped(title)}</text>
+<text class="title" x="${frame.left}" y="22">${escapeText(title)}</text>
 ${vertical.join("\n")}
 ${horizontal.join("\n")}
 <g>${dots.join("")}</g>

@@ -6,6 +6,7 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { relative } from "node:path";
 import { resizeRegion } from "../image/resize.js";
+import { quantile } from "../statistics.js";
 import type { Image } from "./dataset.js";
 import { inParallel, oneLine, openDecoder, reasonsAlone } from "./decode.js";
 import type { ClassFolder } from "./folder-scan.js";
@@ -262,13 +263,6 @@ export function measure(image: Image): Measures {
     sharpness: laplacianVariance(grey, height, width) / Math.max(1, varianceOf(grey)),
     hash: perceptualHash(image),
   };
-}
-
-/** Of sorted numbers, between two of them in proportion. */
-function quantile(sorted: Float64Array, share: number): number {
-  const place = share * (sorted.length - 1);
-  const [low, high] = [sorted[Math.floor(place)]!, sorted[Math.ceil(place)]!];
-  return low + (place - Math.floor(place)) * (high - low);
 }
 
 function varianceOf(values: Float64Array): number {

@@ -4,6 +4,7 @@
  */
 import type { Image } from "../data/dataset.js";
 import type { Stream } from "../rng.js";
+import { roundHalfEven } from "../round.js";
 import { brightness, contrast, hue, saturation } from "./color.js";
 import type { AffineParameters, Rectangle, Size } from "./geometry.js";
 
@@ -131,8 +132,8 @@ export function randomResizedCropDraw(
   for (let attempt = 0; attempt < 10; attempt++) {
     const area = height * width * stream.range(scale[0], scale[1]);
     const aspect = Math.exp(stream.range(low, high));
-    const wide = roundHalfToEven(Math.sqrt(area * aspect));
-    const tall = roundHalfToEven(Math.sqrt(area / aspect));
+    const wide = roundHalfEven(Math.sqrt(area * aspect));
+    const tall = roundHalfEven(Math.sqrt(area / aspect));
     if (wide > 0 && wide <= width && tall > 0 && tall <= height) {
       const top = stream.int(height - tall + 1);
       const left = stream.int(width - wide + 1);
@@ -140,14 +141,7 @@ export function randomResizedCropDraw(
     }
   }
   const own = width / height;
-  const tall = own < ratio[0] ? roundHalfToEven(width / ratio[0]) : height;
-  const wide = own > ratio[1] ? roundHalfToEven(height * ratio[1]) : width;
+  const tall = own < ratio[0] ? roundHalfEven(width / ratio[0]) : height;
+  const wide = own > ratio[1] ? roundHalfEven(height * ratio[1]) : width;
   return { top: Math.floor((height - tall) / 2), left: Math.floor((width - wide) / 2), height: tall, width: wide };
-}
-
-/** Python's `round`. */
-function roundHalfToEven(value: number): number {
-  const floor = Math.floor(value);
-  const rest = value - floor;
-  return rest === 0.5 ? floor + (floor % 2) : Math.round(value);
 }

@@ -1,5 +1,6 @@
 /** A sheet: images in rows and columns as one PNG. */
 import type { Image } from "../data/dataset.js";
+import { escapeText } from "../html.js";
 
 export interface Block {
   /** Drawn above the rows. */
@@ -64,11 +65,9 @@ function gridOf(rows: Block["rows"], gap: number): Image {
   return { pixels, height: down, width: across };
 }
 
-const entities: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;" };
-
 function headingSvg(text: string): { svg: Buffer; width: number } {
   // XML holds no controls, whatever a name holds.
-  const safe = text.replaceAll(/[\p{Cc}\p{Cs}\ufffe\uffff]/gu, " ").replaceAll(/[&<>]/g, (sign) => entities[sign]!);
+  const safe = escapeText(text.replaceAll(/[\p{Cc}\p{Cs}\ufffe\uffff]/gu, " "));
   const width = 10 + Math.ceil(0.65 * letterHeight * text.length);
   const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${headingHeight}">
     <text x="5" y="21" font-family="sans-serif" font-size="${letterHeight}">${safe}</text></svg>`;

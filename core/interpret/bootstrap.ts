@@ -1,5 +1,6 @@
 /** Bootstrap intervals of a metric over images (Efron 1979). */
 import { stream } from "../rng.js";
+import { quantile } from "../statistics.js";
 
 export interface Interval {
   readonly low: number;
@@ -37,12 +38,4 @@ export function bootstrap(
     const sorted = Float64Array.from(drawn, (row) => row[figure]!).sort();
     return { low: quantile(sorted, (1 - level) / 2), high: quantile(sorted, (1 + level) / 2) };
   });
-}
-
-/** Linear between order statistics, as NumPy's default. */
-export function quantile(sorted: ArrayLike<number>, share: number): number {
-  const place = share * (sorted.length - 1);
-  const below = Math.floor(place);
-  const above = Math.min(below + 1, sorted.length - 1);
-  return sorted[below]! + (place - below) * (sorted[above]! - sorted[below]!);
 }

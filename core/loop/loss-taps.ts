@@ -8,6 +8,7 @@ import { valueAndGradients } from "../nn/backward.js";
 import { forward, type Weights } from "../nn/layer.js";
 import type { Loss } from "../nn/losses.js";
 import type { Model } from "../nn/model.js";
+import { numberIn } from "./captured.js";
 import type { Gradients, Step } from "./types.js";
 
 /** One tap of `afterLoss`. */
@@ -46,8 +47,6 @@ export function notFiniteLoss(of: LossOfStep, logits: tf.Tensor): string | undef
   }
   return undefined;
 }
-
-const numberIn = (scalar: tf.Tensor): number => scalar.dataSync()[0]!;
 
 const areZero = (gradients: Iterable<tf.Tensor | undefined>): boolean =>
   [...gradients].every((each) => each?.dataSync().every((value) => value === 0) ?? true);
