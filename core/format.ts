@@ -6,9 +6,19 @@ export const percent = (share: number): string => `${(100 * share).toFixed(1)} %
 /** To so many significant digits, without zeros at the end: 0.012. */
 export const short = (value: number, digits = 3): string => String(Number(value.toPrecision(digits)));
 
-/** Bytes: `274 MB`, `1.2 GB`. */
-export const megabytes = (bytes: number): string =>
-  bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
+/** `1.30 G`, `555.4 M`, `512`. */
+export function scaled(count: number): string {
+  if (count >= 1e9) return `${(count / 1e9).toFixed(2)} G`;
+  if (count >= 1e6) return `${(count / 1e6).toFixed(1)} M`;
+  return String(count);
+}
+
+/** `1.2 GB`, `274 MB`, `12 kB`. */
+export function formatBytes(bytes: number): string {
+  if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(1)} GB`;
+  if (bytes >= 1e6) return `${Math.round(bytes / 1e6)} MB`;
+  return `${Math.ceil(bytes / 1e3)} kB`;
+}
 
 /** Of a file: `0.21 MB`. */
 export const fileSize = (bytes: number): string => `${(bytes / 1e6).toFixed(2)} MB`;

@@ -18,7 +18,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { TrainerError } from "../errors.js";
 import { makeFolders } from "../files.js";
-import { megabytes } from "../format.js";
+import { formatBytes } from "../format.js";
 import { waitForLock } from "../lock/waiting.js";
 
 /** A file on the web whose content is known, by its SHA-256 or by the SHA-1 that Git gives it. */
@@ -108,7 +108,7 @@ export async function download(file: RemoteFile, path: string, options: Download
       const found = await differenceFrom(file, part);
       if (found === undefined) {
         await publish(part, path);
-        log(`${basename(path)}: ${megabytes(file.bytes)}, checksum as expected, stored as ${path}`);
+        log(`${basename(path)}: ${formatBytes(file.bytes)}, checksum as expected, stored as ${path}`);
         return;
       }
       problem = found;
@@ -143,7 +143,7 @@ async function fetchWhole(file: RemoteFile, part: string, options: DownloadOptio
       const problem = `${fruitlessAttempts} attempts in a row received nothing, the last error: ${message}.`;
       throw refuse(file, problem, options, failure);
     }
-    log(`${basename(file.url)}: ${message}; resuming at ${megabytes(after)} of ${megabytes(file.bytes)}`);
+    log(`${basename(file.url)}: ${message}; resuming at ${formatBytes(after)} of ${formatBytes(file.bytes)}`);
     await sleep(retryMs * 2 ** fruitless);
   }
 }
@@ -189,7 +189,7 @@ async function append(
     total += chunk.length;
     if (total > file.bytes) return; // too long: the check that follows puts it aside
     const now = Math.floor((total * 10) / file.bytes);
-    if (now > tenth) log(`${name}: ${now * 10} % of ${megabytes(file.bytes)}`);
+    if (now > tenth) log(`${name}: ${now * 10} % of ${formatBytes(file.bytes)}`);
   }
 }
 

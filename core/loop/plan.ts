@@ -3,7 +3,7 @@
  */
 import * as tf from "@tensorflow/tfjs-core";
 import type { ResolvedConfig } from "../config/config.js";
-import { duration, short } from "../format.js";
+import { duration, formatBytes, scaled, short } from "../format.js";
 import { heldBytes } from "../nn/backward.js";
 import { countParameters, forward, zeroWeights } from "../nn/layer.js";
 import { planHints } from "./hints.js";
@@ -152,7 +152,7 @@ export function formatPlan(plan: Plan, width = 80): string {
     `images         ${samples.train} training, ${samples.validation} validation, ${samples.test} test`,
     `steps          ${plan.stepsPerEpoch} per epoch, ${lengthOf(plan)}; ` +
       `${plan.microBatchesPerStep} × ${plan.batchSize} images each`,
-    `memory         about ${bytes(memory.total)} (activations ${bytes(memory.activations)}), an estimate`,
+    `memory         about ${formatBytes(memory.total)} (activations ${formatBytes(memory.activations)}), an estimate`,
     `backend        ${plan.backend}`,
     "",
     "the loop, with the plugins at each hook, in order",
@@ -190,20 +190,6 @@ export function blockChart(values: readonly number[], width: number, rows = 5): 
     const cells = heights.map((height) => blocks[Math.round(Math.min(1, Math.max(0, height - base)) * 8)]);
     return `  ${cells.join("")}`.trimEnd();
   });
-}
-
-/** 555.4 M, 1.30 G. */
-export function scaled(count: number): string {
-  if (count >= 1e9) return `${(count / 1e9).toFixed(2)} G`;
-  if (count >= 1e6) return `${(count / 1e6).toFixed(1)} M`;
-  return String(count);
-}
-
-/** 89 MB, 1.2 GB. */
-export function bytes(count: number): string {
-  if (count >= 1e9) return `${(count / 1e9).toFixed(1)} GB`;
-  if (count >= 1e6) return `${Math.round(count / 1e6)} MB`;
-  return `${Math.ceil(count / 1e3)} kB`;
 }
 
 /** Hooks in the printed loop; a test compares them with all hooks. */

@@ -4,7 +4,7 @@ import { mkdir, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 
 import { TrainerError } from "../../errors.js";
-import { megabytes } from "../../format.js";
+import { formatBytes } from "../../format.js";
 import { hashFile } from "../../hash-file.js";
 import type { Pin, Recipe } from "./recipe.js";
 import { runTool } from "./tools.js";
@@ -121,5 +121,5 @@ async function reportSize(folder: string, log: (line: string) => void): Promise<
       ),
     ),
   );
-  log(`… ${megabytes(sizes.reduce((sum, size) => sum + size, 0))} so far`);
+  log(`… ${formatBytes(sizes.reduce((sum, size) => sum + size, 0))} so far`);
 }

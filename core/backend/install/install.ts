@@ -23,7 +23,7 @@ import { basename, dirname, join } from "node:path";
 import { cacheRoot } from "../../cache.js";
 import { TrainerError } from "../../errors.js";
 import { makeFolders } from "../../files.js";
-import { megabytes } from "../../format.js";
+import { formatBytes } from "../../format.js";
 import { hashFile } from "../../hash-file.js";
 import { waitForLock } from "../../lock/waiting.js";
 import { buildAddon, cudaLibrary } from "./build.js";
@@ -135,8 +135,8 @@ async function buildEntry(
     await checkDiskSpace(root, recipe.diskBytes);
     const { cuda } = recipe;
     if (cuda) {
-      const size = megabytes(downloadBytes([...(from ? [] : [recipe.wheel]), ...cuda]));
-      log(`${size} to download; ${megabytes(recipe.diskBytes)} of disk while it installs`);
+      const size = formatBytes(downloadBytes([...(from ? [] : [recipe.wheel]), ...cuda]));
+      log(`${size} to download; ${formatBytes(recipe.diskBytes)} of disk while it installs`);
     }
   }
 
@@ -168,7 +168,7 @@ async function buildEntry(
     await rm(target, { recursive: true, force: true });
     await rename(directory, target);
     await syncFolder(root);
-    log(`installed ${megabytes(totalBytes(manifest.files))} in ${target}`);
+    log(`installed ${formatBytes(totalBytes(manifest.files))} in ${target}`);
     return { directory: target, addon: join(target, addon), manifest };
   } finally {
     await rm(temporary, { recursive: true, force: true, maxRetries: 3 });
@@ -229,7 +229,7 @@ async function unpackLibraries(
   if (isWindows(recipe)) more.push(await copyPython(directory, withPython(fetch).python));
   if (!from) {
     await rm(wheel.path);
-    log(`deleted the wheel; ${megabytes(totalBytes(files))} of it are kept`);
+    log(`deleted the wheel; ${formatBytes(totalBytes(files))} of it are kept`);
   }
   const { path, pinned, sha256 } = wheel;
   return { wheel: { name: basename(path), pinned, sha256 }, files: [...files, ...more] };
@@ -243,7 +243,7 @@ interface CheckedWheel {
 
 async function download(recipe: Recipe, fetch: Fetching): Promise<CheckedWheel> {
   const { name, bytes, sha256 } = recipe.wheel;
-  const size = bytes === undefined ? "" : ` (${megabytes(bytes)})`;
+  const size = bytes === undefined ? "" : ` (${formatBytes(bytes)})`;
   fetch.log(`fetching ${name}${size} with pip into ${fetch.folder}`);
   const path = await downloadPinnedWheel(recipe, withPython(fetch));
   fetch.log(`its SHA-256 is the pinned one, ${sha256}`);
@@ -346,7 +346,7 @@ async function checkDiskSpace(root: string, needed: number): Promise<void> {
   if (free >= needed) return;
   throw new TrainerError(
     "ERR_OUTPUT",
-    `The disk of ${root} has ${megabytes(free)} free, and the install needs ${megabytes(needed)} ` +
+    `The disk of ${root} has ${formatBytes(free)} free, and the install needs ${formatBytes(needed)} ` +
       "for a while. Free some, or name a folder on another disk in FITLOOP_CACHE.",
   );
 }

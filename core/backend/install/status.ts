@@ -3,7 +3,7 @@ import { readdir, stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { cacheRoot } from "../../cache.js";
 import { TrainerError } from "../../errors.js";
-import { counted, megabytes } from "../../format.js";
+import { counted, formatBytes } from "../../format.js";
 import { type Backend, loadBackend } from "../index.js";
 import { bfloat16Instructions } from "../processor.js";
 import { intraOpThreads } from "../threads.js";
@@ -118,10 +118,10 @@ export function formatStatus(status: BackendStatus): string {
     ...(untried.includes(platform) ? [["", "TensorFlow was not yet tried on such a machine"] as [string, string]] : []),
     ...describeGpu(gpu).map((text, index): [string, string] => [index === 0 ? "gpu" : "", text]),
     ["bfloat16", bfloat16 === undefined ? "whether the processor gains is not known" : describeBfloat16(bfloat16)],
-    ["cache", `${cache.path}, ${megabytes(cache.bytes)}`],
+    ["cache", `${cache.path}, ${formatBytes(cache.bytes)}`],
     ...cache.entries.map(({ name, bytes, installedAt, compared, problem }): [string, string] => {
       const state = problem ?? `installed ${installedAt!.slice(0, 10)}, ${comparison[compared!]}`;
-      return ["", `${name}, ${megabytes(bytes)}: ${state}`];
+      return ["", `${name}, ${formatBytes(bytes)}: ${state}`];
     }),
     ...tried.map(({ place, addon, problem }, index): [string, string] => [
       index === 0 ? "tried" : "",

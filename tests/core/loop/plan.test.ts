@@ -2,7 +2,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { adamw, hookNames, loadBackend, losses, Trainer, type TrainerConfig } from "../../../core/index.js";
-import { bytes, formatPlan, makePlan, type Plan, scaled, shownHooks } from "../../../core/loop/plan.js";
+import { formatPlan, makePlan, type Plan, shownHooks } from "../../../core/loop/plan.js";
 import { resnet18 } from "../../../core/models/index.js";
 import { microConfig } from "../../../core/testing/index.js";
 import {
@@ -120,11 +120,6 @@ describe("for people", () => {
     for (const line of chart) expect(line.length).toBeLessThanOrEqual(width);
     expect(chart[0]).toContain("█");
     expect(chart.at(-1)!.trimEnd().length).toBeGreaterThan(Math.min(width, 61) - 10);
-  });
-
-  it("scales numbers", () => {
-    expect([999, 1.5e6, 555.4e6, 1.298e9].map(scaled)).toEqual(["999", "1.5 M", "555.4 M", "1.30 G"]);
-    expect([10, 89e6, 1.24e9].map(bytes)).toEqual(["1 kB", "89 MB", "1.2 GB"]);
   });
 });
 

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { findNativeSources } from "../../../../core/backend/install/native-sources.js";
 import { recipeFor } from "../../../../core/backend/install/recipe.js";
 import { type BackendStatus, backendStatus, formatStatus } from "../../../../core/backend/install/status.js";
+import { formatBytes } from "../../../../core/format.js";
 import { nameOf, writeEntry } from "../../../support/workshop.js";
 
 const name = nameOf(recipeFor("cpu"), findNativeSources());
@@ -38,7 +39,7 @@ it("of a machine without TensorFlow names the way to get it", async () => {
   const lines = formatStatus(status).split("\n");
   expect(lines[0]).toMatch(/^in use {4}WebAssembly \(tf\.js\) 4\.22\.0 on CPU.*, 1 thread$/);
   expect(lines[1]).toBe(`          ${status.failure}`);
-  expect(lines).toContain(`cache     ${cache}, 0 MB`);
+  expect(lines).toContain(`cache     ${cache}, 0 kB`);
   expect(lines).toContain(`          ${place()}: it is not installed`);
 });
 
@@ -56,7 +57,7 @@ it("of a damaged entry says what is wrong with it", async () => {
   expect(status.failure).toBe(
     `TensorFlow cannot be loaded (${place()}: ${problem}). To get it: trainer backend install`,
   );
-  expect(formatStatus(status)).toContain(`          ${name}, 0 MB: ${problem}\n`);
+  expect(formatStatus(status)).toContain(`          ${name}, ${formatBytes(status.cache.bytes)}: ${problem}\n`);
 });
 
 it("reads every byte on request", async () => {
@@ -81,7 +82,7 @@ it("of an addon that does not load has the loader's own words", async () => {
   expect(status.failure).toContain(`TensorFlow cannot be loaded (${place()}: `);
   expect(status.failure).toMatch(/tfjs_binding\.node: (file too short|invalid ELF header)\)/);
   expect(formatStatus(status)).toContain(
-    `${name}, 0 MB: installed 2026-11-24, all sizes as installed (--verify compares every byte)\n`,
+    `${name}, ${formatBytes(status.cache.bytes)}: installed 2026-11-24, all sizes as installed (--verify compares every byte)\n`,
   );
 });
 
