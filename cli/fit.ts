@@ -176,8 +176,8 @@ function reportOf(folder: string): string | undefined {
 }
 
 /**
- * A command to be typed into a shell again. Without the folder, which is taken by then, and without going on with what it
- * may hold: it makes the same run in a new one.
+ * The command that makes the same run again, as typed into a shell. It names no folder, which is taken by then, and resumes
+ * nothing: the run gets a new folder.
  */
 export function typedCommand(words: readonly string[]): string {
   const bare = (word: string | undefined): boolean => word === undefined || word.startsWith("-");

@@ -23,9 +23,11 @@ export function addInit(program: Command): void {
     .addHelpText(
       "after",
       `
-It writes into the current folder, and over no file. The config is the one that
-\`trainer --data FOLDER\` trains. In a package without "type": "module" it is
-called trainer.config.mts: TypeScript takes a .ts file there for CommonJS.
+It writes the config and, where none is found, tsconfig.json; it adds a script
+"train" to package.json, and node_modules/ and runs/ to .gitignore. What is
+there already stays. The config is the one that \`trainer --data FOLDER\`
+trains. In a package without "type": "module" it is called trainer.config.mts:
+TypeScript takes a .ts file there for CommonJS.
 
 Example:
   trainer init --data photos && npm run train`,

@@ -12,7 +12,7 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   outputLost = true;
   tell(`trainer: Standard output cannot be written: ${error.message}. Make room, or redirect it to another place.`);
 });
-process.stderr.on("error", () => {}); // it only comments: a run goes on without it
+process.stderr.on("error", () => {}); // it only comments: a run continues without it
 // No listener: tf.js' WebAssembly adds one of its own, which throws again.
 process.setUncaughtExceptionCaptureCallback(
   (error) => void (passUncaught(error) || process.exit(reportUncaught(error))),

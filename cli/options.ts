@@ -202,8 +202,8 @@ function withOtherPart(config: TrainerConfig, path: readonly string[], value: un
   const part = builtInPart(partFields[key], value);
   const before = config[key];
   const options = before?.options ?? {};
-  const whole = { ...part, options };
-  if (takes(whole)) return { ...config, [key]: whole };
+  const withOptions = { ...part, options };
+  if (takes(withOptions)) return { ...config, [key]: withOptions };
   const left = Object.keys(options).join(", ");
   tell(
     `warning: --set ${field}=${value}: "${value}" has its default options; it does not take those of "${before!.name}" (${left}).`,

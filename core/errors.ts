@@ -27,7 +27,7 @@ const errorTable = {
   ERR_CONFIG: "usage", // no config, or one that cannot be loaded or understood
   ERR_COMPOSITION: "usage", // plugins that cannot go together
   ERR_BACKEND: "usage", // a backend that is asked for and not there
-  ERR_RESUME: "usage", // a run that cannot go on as asked
+  ERR_RESUME: "usage", // a run that cannot be resumed as asked
   ERR_DATA: "data", // a file that is not there; data that is damaged or contradicts itself
   ERR_WEIGHTS: "data", // a weights file that is damaged or does not fit the model
   ERR_EXPORT: "data", // a model that no format can hold, or whose file would answer otherwise

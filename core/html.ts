@@ -8,6 +8,6 @@ export const hashOf = (text: string): string => `'sha256-${createHash("sha256").
 export const escapeText = (text: string): string =>
   text.replaceAll(/[&<>"']/g, (letter) => `&#${letter.charCodeAt(0)};`);
 
-/** JSON inside a script element: nothing in it can end the element, or be taken for a comment. */
+/** JSON inside a script element: nothing in it can end the element, or be read as a comment. */
 export const escapeJson = (json: string): string =>
   json.replaceAll("<", "\\u003c").replaceAll("\u2028", "\\u2028").replaceAll("\u2029", "\\u2029");

@@ -60,7 +60,7 @@ export function mustHaveValidation(who: string, metric: string, images: ArrayLik
   );
 }
 
-/** An epoch, as far as a monitor looks at it. */
+/** What a monitor reads of an epoch. */
 interface EpochFigures {
   readonly whole: boolean;
   readonly train: { readonly loss: number };

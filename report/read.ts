@@ -106,7 +106,7 @@ export function readRun(folder: string, running: boolean): RunParts & { readonly
   if (!existsSync(at(runFiles.config)) && !existsSync(at(runFiles.metrics))) {
     throw new TrainerError(
       "ERR_DATA",
-      `${folder} is not the folder of a run: expected ${runFiles.config} or ${runFiles.metrics} in it, found neither.`,
+      `${folder} is not the folder of a run: expected ${runFiles.config} or ${runFiles.metrics} in it, got neither.`,
     );
   }
   const history = createRunHistory();

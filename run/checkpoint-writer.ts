@@ -191,11 +191,11 @@ export function createCheckpointWriter({
   onRemoved,
 }: CheckpointWriterOptions): OnResumePoint {
   let failed = false;
-  let kept = -1; // micro-batches done at the last checkpoint, the end of an epoch counted as half a one more
+  let kept = -1; // micro-batches done at the last checkpoint, half a one more at the end of an epoch
   let bytes = 0; // of the metrics at the last point: what an interrupted epoch reports after it is reported again
   // Where a rollback cuts the metrics. A checkpoint of a run that did not roll back has no anchor: the start here is one.
   let anchorBytes = (from?.meta as CheckpointMeta | undefined)?.anchor?.metricsBytes;
-  const goOnFrom = (position: Position): void => {
+  const continueFrom = (position: Position): void => {
     for (const path of discardAfter(folder, placeOf(position))) onRemoved?.(path);
     kept = -1;
   };
@@ -206,7 +206,7 @@ export function createCheckpointWriter({
     try {
       mayWrite?.();
       if (point === "rollback") metrics?.cut(anchorBytes ?? 0);
-      if (point === "rollback" || point === "start") goOnFrom(position);
+      if (point === "rollback" || point === "start") continueFrom(position);
       if (point !== "stop") bytes = metrics?.bytes ?? 0;
       const isAnchor = batchInEpoch === 0 || anchorBytes === undefined;
       if (point === "epoch" || (point === "start" && isAnchor)) anchorBytes = bytes;

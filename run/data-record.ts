@@ -51,12 +51,13 @@ export function dataChange(before: DataRecord | undefined, { fingerprint }: Pick
   if (before === undefined || before.fingerprint === fingerprint) return undefined;
   return (
     "The data has changed since the run was trained: " +
-    `expected the fingerprint ${begin(before.fingerprint)}, got ${begin(fingerprint)}. ` +
+    `expected the fingerprint ${shortened(before.fingerprint)}, got ${shortened(fingerprint)}. ` +
     "Images were added, removed, renamed or replaced."
   );
 }
 
-const begin = (fingerprint: string): string => (fingerprint.length > 24 ? `${fingerprint.slice(0, 16)}…` : fingerprint);
+const shortened = (fingerprint: string): string =>
+  fingerprint.length > 24 ? `${fingerprint.slice(0, 16)}…` : fingerprint;
 
 /**
  * Compares data with that of the run that is resumed or repeated.

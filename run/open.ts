@@ -49,7 +49,7 @@ export interface ImageGradCam extends Prediction {
   readonly image: Image;
   /** [height, width] of `image`, row by row, each from 0 to 1. */
   readonly map: Float32Array;
-  /** A PNG: the image, and beside it the image under its map. */
+  /** A PNG: the image, and beside it the image with the map laid over it. */
   png(): Promise<Uint8Array>;
 }
 

@@ -18,7 +18,7 @@ export interface Backend {
   threads: number;
   /** What a reader of the run's record should know. */
   notes: string[];
-  /** One line, where TensorFlow was not to be had: why, what is slower, how to get it. */
+  /** One line, where TensorFlow could not be loaded: why, what is slower, how to get it. */
   fallback?: string;
 }
 

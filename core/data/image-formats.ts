@@ -4,7 +4,7 @@
 export const imageFormats = ["JPEG", "PNG", "WebP", "GIF", "TIFF", "AVIF"] as const;
 export type ImageFormat = (typeof imageFormats)[number];
 
-/** Endings of files that are taken for images. Content decides later: a PNG called .jpg is read. */
+/** Endings of files that are read as images. Content decides later: a PNG called .jpg is read. */
 export const imageEnding = /\.(jpe?g|jpe|jfif|png|webp|gif|tiff?|avif)$/i;
 export const endingsInWords = ".jpg, .jpeg, .jpe, .jfif, .png, .webp, .gif, .tif, .tiff or .avif";
 

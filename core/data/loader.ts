@@ -57,8 +57,8 @@ export interface Loader {
 }
 
 /**
- * @throws TrainerError ERR_OPTION for a batch size that gives no batch; while iterating, ERR_DATA for a
- * image that cannot be read and ERR_PLUGIN for a transform that changes the size
+ * @throws TrainerError ERR_OPTION for a batch size that gives no batch; while iterating, ERR_DATA for
+ * an image that cannot be read and ERR_PLUGIN for a transform that changes the size
  */
 export function createLoader(options: LoaderOptions): Loader {
   const { split, height, width, batchSize, seed, shuffle, transform, dropLast = false, group = alone } = options;

@@ -64,7 +64,7 @@ export function saturation(image: Image, factor: number): Image {
 }
 
 /**
- * Turns the hue by `factor` of the colour circle, in [-0.5, 0.5]; 0 changes nothing.
+ * Shifts the hue by `factor` of the colour circle, in [-0.5, 0.5]; 0 changes nothing.
  *
  * In HSV the largest and the smallest channel keep their values and swap places, so only the middle one is
  * computed.

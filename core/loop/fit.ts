@@ -88,10 +88,10 @@ export function progressOf({ config, session: { stepsPerEpoch }, position }: Fit
 }
 
 /** Whether this process received a request to stop. */
-export const isToldToStop = ({ options: { signal } }: Fit): boolean => signal?.aborted ?? false;
+export const isAskedToStop = ({ options: { signal } }: Fit): boolean => signal?.aborted ?? false;
 
 /** Whether the run ends because of such a request: in a group, once all processes know it. */
-export const isInterrupted = (fit: Fit): boolean => (fit.session.group.size > 1 ? fit.stopping : isToldToStop(fit));
+export const isInterrupted = (fit: Fit): boolean => (fit.session.group.size > 1 ? fit.stopping : isAskedToStop(fit));
 
 export const interruption = (fit: Fit): string | undefined =>
   isInterrupted(fit) ? `interrupted (${fit.options.signal?.reason ?? "stopped"})` : undefined;

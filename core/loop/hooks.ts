@@ -99,13 +99,13 @@ export interface TapOptions {
   /** Default "normal". */
   stage?: Stage;
   /**
-   * `afterLoss` and `beforeStep` only: what the tap gives depends on the tensors that it is given, and on nothing else. Where
-   * every tap is so, they run as part of a graph, and are called while a step is recorded and not at every step.
+   * `afterLoss` and `beforeStep` only: what the tap returns depends on the tensors that it is given, and on nothing else. If
+   * all taps of the hook are pure, they become part of a graph: they are called while a step is recorded, not at every step.
    */
   pure?: boolean;
   /**
-   * `beforeBatch` only: the targets that the tap returns are distributions times a weight. A loss is linear in its targets, so that
-   * weighs it.
+   * `beforeBatch` only: the targets that the tap returns are distributions times a weight. A loss is linear in its targets, so the
+   * weight multiplies the image's loss.
    */
   weighs?: boolean;
 }

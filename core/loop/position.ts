@@ -41,7 +41,7 @@ export interface Position {
   /** How often the run was rolled back for that, and the factor of the learning rate since then. */
   rollbacks: number;
   rateFactor: number;
-  /** Of the last evaluation on validation images. */
+  /** On validation images, after the last epoch; absent if that one was not evaluated. */
   validation?: MetricsRecord;
   /** By the config's `monitor`. */
   best?: BestEpoch;

@@ -24,8 +24,8 @@ export interface Recovery {
   /** Passes the last point on again. After a failure of the run, a failure to do so is a warning only. */
   stop(after?: { failure: unknown }): void;
   /**
-   * Restores a point after a failed step: "skipped" leaves its micro-batch out, "rolled back" goes on from where the
-   * position now is.
+   * Restores a point after a failed step: "skipped" leaves its micro-batch out, "rolled back" returns to the anchor,
+   * and the run continues from there.
    *
    * @param closes whether an optimizer step was due after the micro-batch: gradients accumulated for it are dropped too
    * @throws the error itself where the policy is "halt" or used up, or where the error is no divergence

@@ -56,7 +56,7 @@ export interface Session {
 
 export interface SessionOptions {
   log?: (line: string) => void;
-  /** Told where something slower or other than wished for is used. */
+  /** Receives a message where something slower, or other than asked for, is used. */
   warn: (message: string) => void;
   /** Whether any plugin taps a hook. */
   isTapped: (hook: HookName) => boolean;

@@ -19,8 +19,8 @@ import {
   type FitOptions,
   type FitResult,
   interruption,
+  isAskedToStop,
   isInterrupted,
-  isToldToStop,
   progressOf,
 } from "./fit.js";
 import { createHooks, type HookSet } from "./hook-set.js";
@@ -211,7 +211,7 @@ export class Trainer {
     mustBeNext(position, raw);
     let result: StepResult;
     try {
-      const stopping = isToldToStop(fit);
+      const stopping = isAskedToStop(fit);
       result = runStep(context, state, raw, { microBatch: position.microBatch, progress: progressOf(fit), stopping });
     } catch (error) {
       return recovery.recover(error, session.stepsAt[position.batchInEpoch]!);
@@ -276,7 +276,7 @@ export class Trainer {
       loader,
       evaluation,
       group,
-      cancelled: () => isToldToStop(fit),
+      cancelled: () => isAskedToStop(fit),
       loss: this.config.loss,
       metrics: this.config.metrics,
     });

@@ -6,7 +6,6 @@ import type { Data } from "../data/dataset.js";
 import type { Outputs } from "../metrics.js";
 import type { BestEpoch } from "../monitor.js";
 import type { Weights } from "../nn/layer.js";
-
 import type { Model } from "../nn/model.js";
 
 export type { Outputs } from "../metrics.js";

@@ -43,7 +43,7 @@ export interface Model {
    * [["conv1", "bn1"], ["layer1"], …, ["fc"]]. Every parameter's name starts with exactly one of them.
    */
   readonly stages: readonly (readonly string[])[];
-  /** Full name of the layer whose output Grad-CAM looks at by default: the last feature map before pooling. */
+  /** Full name of the layer whose output Grad-CAM uses by default: the last feature map before pooling. */
   readonly features: string;
 }
 
