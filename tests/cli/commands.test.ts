@@ -1,4 +1,4 @@
-/** Each command on a small run, from training it to asking it about a image. */
+/** Each command on a small run, from training it to asking it about an image. */
 
 import {
   copyFileSync,
@@ -304,10 +304,10 @@ describe("predict", () => {
   it("shows the likeliest classes, most likely first", async () => {
     const { code, stdout } = await trainer("predict", run, image, "--top", "2");
     expect(code).toBe(0);
-    expect(stdout).toMatch(/a image\.png\n +\d+\.\d % {2}\w+\n +\d+\.\d % {2}\w+\n$/);
+    expect(stdout).toMatch(/an image\.png\n +\d+\.\d % {2}\w+\n +\d+\.\d % {2}\w+\n$/);
   });
 
-  it("says a line of JSON a image, the probabilities of all classes adding up", async () => {
+  it("says a line of JSON an image, the probabilities of all classes adding up", async () => {
     const { stdout } = await trainer("predict", run, image, image, "--json");
     const [one, two] = lines(stdout);
     expect(one).toEqual(two);

@@ -203,7 +203,7 @@ const mistakes: [string, string[], number, RegExp][] = [
   ["data to verify that is not there", ["data", "verify", "--data", "absent"], 65, /absent does not exist/],
   ["a run that is not there", ["evaluate", "absent"], 65, /absent is not a run: it has no config\.resolved\.json/],
   ["a run that is none", ["predict", base, join(base, "notes.txt")], 65, /is not a run/],
-  ["a image that is not there", ["predict", base, "cat.jpg", "dog.jpg"], 65, /No such image: cat\.jpg, dog\.jpg/],
+  ["an image that is not there", ["predict", base, "cat.jpg", "dog.jpg"], 65, /No such image: cat\.jpg, dog\.jpg/],
   // Bad data.
   ...cuts.map((path, at): [string, string[], number, RegExp] => [
     `an archive cut in its ${at + 1}. tenth`,
@@ -213,7 +213,7 @@ const mistakes: [string, string[], number, RegExp][] = [
   ]),
   ["a label out of range", small(badLabel), 65, /train\.bin.*100/],
   ["an empty class folder", verify(images("empty")), 65, /dog/],
-  ["a image that cannot be read", verify(images("unreadable", Buffer.from("no image"))), 65, /dog\/a\.png/],
+  ["an image that cannot be read", verify(images("unreadable", Buffer.from("no image"))), 65, /dog\/a\.png/],
   // Configs.
   ["a key", config("key.mjs", "epoch: 2"), 2, /unknown option "epoch" \(did you mean "epochs"\?\)/],
   ["a key's type", config("type.mjs", 'batchSize: "many"'), 2, /"batchSize".*got "many"/],

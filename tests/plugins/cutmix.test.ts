@@ -112,7 +112,7 @@ describe("cutmix", () => {
     });
   });
 
-  it("keeps .70 of a image of 32 pixels and .68 of one of 224 on average, since boxes are clipped", () => {
+  it("keeps .70 of an image of 32 pixels and .68 of one of 224 on average, since boxes are clipped", () => {
     for (const [side, expected] of [
       [32, 0.701],
       [224, 0.682],

@@ -23,7 +23,7 @@ describe("grad-cam", () => {
     expect([...spread(new Int32Array(0), 5)]).toEqual([]);
   });
 
-  it("writes PNGs every few epochs and at the end: a image, and itself under its map", async () => {
+  it("writes PNGs every few epochs and at the end: an image, and itself under its map", async () => {
     const run = runFolder();
     await fitWeights(microConfig({ epochs: 3, plugins: [gradCam({ every: 2, images: 3 })] }), {
       folder: run,

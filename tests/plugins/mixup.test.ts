@@ -7,7 +7,7 @@ import { mixup } from "../../plugins/mixup/index.js";
 
 beforeAll(async () => void (await loadBackend()));
 
-/** Row r is a image of the number r + 1, of class r. */
+/** Row r is an image of the number r + 1, of class r. */
 function flat(size: number): Batch {
   const rows = Int32Array.from({ length: size }, (_, row) => row);
   return {

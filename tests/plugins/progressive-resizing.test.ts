@@ -32,7 +32,7 @@ describe("progressive-resizing", () => {
     }
   });
 
-  it("halves a image to the means of two by two pixels, and leaves targets alone", () => {
+  it("halves an image to the means of two by two pixels, and leaves targets alone", () => {
     tf.tidy(() => {
       const { call } = mountPlugin(progressiveResizing(), { config: { epochs: 10 } });
       const images = tf.randomNormal([3, 8, 8, 3], 0, 1, "float32", 5) as tf.Tensor4D;

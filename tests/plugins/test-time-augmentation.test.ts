@@ -30,7 +30,7 @@ describe("test-time-augmentation", () => {
     });
   });
 
-  it("refuses a shift that leaves nothing of a image to mirror, by its name", () => {
+  it("refuses a shift that leaves nothing of an image to mirror, by its name", () => {
     tf.tidy(() => {
       expect(() => moved(row(1, 2, 3, 4), 4, 0)).toThrow(
         'Plugin "test-time-augmentation": expected "shift" below the image size of 3 × 4, got 4.',
@@ -87,7 +87,7 @@ describe("test-time-augmentation", () => {
     expect(none.summary.test!.singleView).toBeUndefined();
   });
 
-  it("gives a image and its mirror one answer", async () => {
+  it("gives an image and its mirror one answer", async () => {
     const outputs: Float32Array[] = [];
     const keep: Plugin = {
       name: "keep",

@@ -453,7 +453,7 @@ describe("reading", () => {
 });
 
 describe("damage", () => {
-  /** A image that does not compress to nothing. */
+  /** An image that does not compress to nothing. */
   const noise = (seed: number) => {
     const pixels = Uint8Array.from({ length: 64 * 64 * 3 }, (_, at) => (at * at * (seed + 3) + at * 7) & 255);
     return sharp(pixels, { raw: { width: 64, height: 64, channels: 3 } });
@@ -466,7 +466,7 @@ describe("damage", () => {
       "b/good.png": good,
       "b/empty.jpg": Buffer.alloc(0),
     };
-    for (let at = 0; at < 24; at++) files[`a/bad-${String(at).padStart(2, "0")}.png`] = Buffer.from("not a image");
+    for (let at = 0; at < 24; at++) files[`a/bad-${String(at).padStart(2, "0")}.png`] = Buffer.from("not an image");
     const { message } = await failure(imageFolder({ path: folderOf(files), size: 8 }));
     expect(message).toContain("25 of 27 images cannot be read");
     expect(message).toContain("bad-00.png: ");

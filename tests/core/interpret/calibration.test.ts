@@ -44,7 +44,7 @@ it("bins hold every image once, the borders in the lower one", () => {
   expect(ece).toBeCloseTo((2 * 0.375 + 0.5 + 0.25 + 0) / 5, 12);
 });
 
-it("counts a image as often as a bootstrap drew it", () => {
+it("counts an image as often as a bootstrap drew it", () => {
   const seen = { confidence: Float32Array.of(0.5, 1), correct: Uint8Array.of(1, 0) };
   expect(calibration(seen, { places: [0, 0, 1] }).ece).toBeCloseTo((2 * 0.5 + 1) / 3, 12);
 });

@@ -141,7 +141,7 @@ describe("gradCam", () => {
         images: tf.slice(images, [1, 0, 0, 0], [1, 16, 16, 3]),
         classes: [classes[1]!],
       });
-      // A image's map does not depend on its neighbours.
+      // An image's map does not depend on its neighbours.
       expectClose(
         alone.maps,
         tf.slice(found.maps, [1, 0, 0], [1, ...found.maps.shape.slice(1)] as [number, number, number]),

@@ -1,4 +1,4 @@
-/** The plan of a run: figures that are right, and a image of the loop that leaves no hook out. */
+/** The plan of a run: figures that are right, and a loop that leaves no hook out. */
 import * as tf from "@tensorflow/tfjs-core";
 import { beforeAll, describe, expect, it } from "vitest";
 import { adamw, hookNames, loadBackend, losses, Trainer, type TrainerConfig } from "../../../core/index.js";

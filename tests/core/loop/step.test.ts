@@ -107,7 +107,7 @@ describe("a step that fails leaves state and memory as they were", () => {
   };
   const infinite = (value: tf.Tensor): tf.Tensor => tf.mul(value, Infinity);
   const cases: [string, string, (hooks: Hooks) => void, RawBatch?][] = [
-    ["a image that is not a number", "ERR_DIVERGED", () => undefined, raw(4, (images) => (images[5] = NaN))],
+    ["an image that is not a number", "ERR_DIVERGED", () => undefined, raw(4, (images) => (images[5] = NaN))],
     [
       "a loss that is not finite",
       "ERR_DIVERGED",

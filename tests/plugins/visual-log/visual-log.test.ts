@@ -140,7 +140,13 @@ describe("a run", () => {
   });
 
   it("without a folder writes nothing", async () => {
-    await new Trainer(config()).fit();
+    const trainer = new Trainer(config());
+    const said: unknown[] = [];
+    trainer.events.on("warning", (warning) => void said.push(warning));
+    trainer.events.on("image", (image) => void said.push(image));
+    await trainer.fit();
+    expect(said).toEqual([]);
+    expect(readdirSync(".").filter((name) => /^(tensorboard|visualdl|grad-cam)$/.test(name))).toEqual([]);
   });
 });
 
