@@ -32,7 +32,7 @@ export function showProgress(events: Emitter<Events>, { advice }: ProgressOption
     tell(line, paint);
   };
   /** The real length: a limit on steps may end the run before its epochs do. */
-  const planned = ({ totalSteps, stepsPerEpoch }: Progress): { steps: number; epochs: number } => {
+  const planned = ({ totalSteps, stepsPerEpoch }: Progress): Length => {
     const steps = Math.min(totalSteps, lastStep);
     return { steps, epochs: Math.ceil(steps / stepsPerEpoch) };
   };
@@ -40,25 +40,13 @@ export function showProgress(events: Emitter<Events>, { advice }: ProgressOption
   events.on("fit:resume", ({ epoch, step }) => say(`resuming after step ${step}, in epoch ${epoch + 1}`));
   events.on("fit:start", (run) => {
     lastStep = run.lastStep ?? Number.POSITIVE_INFINITY;
-    const length =
-      run.lastStep === undefined
-        ? `${run.stepsPerEpoch} steps per epoch, as many as the time allows`
-        : lastStep < run.totalSteps
-          ? `${lastStep} steps, ${run.stepsPerEpoch} per epoch`
-          : `${counted(run.epochs, "epoch")} of ${run.stepsPerEpoch} steps`;
-    const name = plain(run.name);
-    say(
-      `${name}: ${run.parameters.toLocaleString("en")} parameters, ` +
-        `${run.backend} on ${run.threads} ${run.threads === 1 ? "thread" : "threads"}, ` +
-        `${run.trainSamples} training images, ${run.validationSamples} for validation, ${length}`,
-      (line) => line.replace(name, colors.bold),
-    );
+    say(startLine(run), (line) => line.replace(plain(run.name), colors.bold));
     if (run.folder !== undefined) say(`run folder ${run.folder}`);
   });
   events.on("step", (step) => {
-    const { steps, epochs } = planned(step);
+    const length = planned(step);
     left.step(step, performance.now() / 1000);
-    const seconds = left.seconds({ steps: steps - step.step, epochs: epochs - step.epoch });
+    const seconds = left.seconds({ steps: length.steps - step.step, epochs: length.epochs - step.epoch });
     // The first step is slower than the others.
     if (++made === 2 && seconds > longRun) {
       const days = Math.round(seconds / longRun);
@@ -67,67 +55,81 @@ export function showProgress(events: Emitter<Events>, { advice }: ProgressOption
         `At the speed of its first steps, this run takes about ${days === 1 ? "a day" : `${days} days`} here.${more}`,
       );
     }
-    live.draw((width) => {
-      // Padded to one width, so that the layout stays the same from draw to draw.
-      const [epoch, at] = [step.epoch + 1, step.step].map((value, place) => {
-        const of = String([epochs, steps][place]);
-        return `${String(value).padStart(of.length)}/${of}`;
-      });
-      const loss = (digits: number): string =>
-        step.loss < 100 ? step.loss.toFixed(digits) : step.loss.toExponential(1);
-      const parts: Part[] = [
-        { weight: 7, forms: [`epoch ${epoch}`, epoch!] },
-        { weight: 6, forms: [`step ${at}`, at!] },
-        { weight: 5, forms: [`loss ${loss(3).padStart(6)}`, loss(2).padStart(5)] },
-        { weight: 4, forms: [`acc ${percent(step.top1).padStart(7)}`, `${Math.round(100 * step.top1)}%`.padStart(4)] },
-        { weight: 2, forms: [`${Math.round(step.imagesPerSecond)} img/s`.padStart(10), ""] },
-        { weight: 1, forms: [`lr ${Number(step.learningRate.toPrecision(3))}`.padEnd(11), ""] },
-        { weight: 3, forms: [`${duration(seconds)} left`.padEnd(16), compact(seconds).padEnd(6)] },
-      ];
-      return fitting(parts, width).trimEnd();
-    });
+    live.draw((width) => fitting(stepParts(step, length, seconds), width).trimEnd());
   });
   events.on("epoch:end", (epoch) => {
-    const { train, validation } = epoch;
-    accuracies.push((validation ?? train).top1);
+    accuracies.push((epoch.validation ?? epoch.train).top1);
     const seconds = (performance.now() - started) / 1000;
-    const parts: Part[] = [
-      { weight: 7, forms: [`epoch ${epoch.epoch + 1}/${planned(epoch).epochs}`] },
-      {
-        weight: validation ? 4 : 6,
-        forms: [
-          `train ${train.loss.toFixed(3)} ${percent(train.top1)}`,
-          `train ${percent(train.top1)}`,
-          ...(validation ? [""] : []),
-        ],
-      },
-      ...(validation
-        ? [
-            {
-              weight: 6,
-              forms: [
-                `val ${validation.loss.toFixed(3)} ${percent(validation.top1)}`,
-                `val ${percent(validation.top1)}`,
-              ],
-            },
-          ]
-        : []),
-      ...Object.entries(validation?.more ?? {}).map(([name, value]) => ({
-        weight: 3,
-        forms: [`${plain(name)} ${value.toFixed(3)}`, ""],
-      })),
-      { weight: 1, forms: [`lr ${Number(epoch.learningRate.toPrecision(3))}`, ""] },
-      { weight: 2, forms: [`${Math.round(epoch.imagesPerSecond)} img/s`, ""] },
-      { weight: 3, forms: [duration(seconds), compact(seconds)] },
-      ...(process.stderr.isTTY
-        ? [{ weight: 5, forms: [curveOf(accuracies, sparkEpochs), curveOf(accuracies, fewEpochs), ""] }]
-        : []),
-    ];
-    say(fitting(parts, process.stderr.isTTY ? columns() - 1 : Number.POSITIVE_INFINITY));
+    const parts = epochParts(epoch, planned(epoch), seconds);
+    if (!process.stderr.isTTY) return say(fitting(parts, Number.POSITIVE_INFINITY));
+    const curve = { weight: 5, forms: [curveOf(accuracies, sparkEpochs), curveOf(accuracies, fewEpochs), ""] };
+    say(fitting([...parts, curve], columns() - 1));
   });
   events.on("note", ({ message }) => say(message));
   events.on("warning", ({ message }) => say(`warning: ${message}`, colors.yellow));
   events.on("fit:end", () => live.clear());
+}
+
+/** Steps and epochs of a whole run. */
+interface Length {
+  readonly steps: number;
+  readonly epochs: number;
+}
+
+function startLine(run: Events["fit:start"]): string {
+  const length =
+    run.lastStep === undefined
+      ? `${run.stepsPerEpoch} steps per epoch, as many as the time allows`
+      : run.lastStep < run.totalSteps
+        ? `${run.lastStep} steps, ${run.stepsPerEpoch} per epoch`
+        : `${counted(run.epochs, "epoch")} of ${run.stepsPerEpoch} steps`;
+  return (
+    `${plain(run.name)}: ${run.parameters.toLocaleString("en")} parameters, ` +
+    `${run.backend} on ${counted(run.threads, "thread")}, ` +
+    `${run.trainSamples} training images, ${run.validationSamples} for validation, ${length}`
+  );
+}
+
+/** Of the live line. Padded to one width, so that the layout stays the same from draw to draw. */
+function stepParts(step: Events["step"], length: Length, secondsLeft: number): Part[] {
+  const place = (value: number, of: number): string => `${String(value).padStart(String(of).length)}/${of}`;
+  const [epoch, at] = [place(step.epoch + 1, length.epochs), place(step.step, length.steps)];
+  const loss = (digits: number): string => (step.loss < 100 ? step.loss.toFixed(digits) : step.loss.toExponential(1));
+  return [
+    { weight: 7, forms: [`epoch ${epoch}`, epoch] },
+    { weight: 6, forms: [`step ${at}`, at] },
+    { weight: 5, forms: [`loss ${loss(3).padStart(6)}`, loss(2).padStart(5)] },
+    { weight: 4, forms: [`acc ${percent(step.top1).padStart(7)}`, `${Math.round(100 * step.top1)}%`.padStart(4)] },
+    { weight: 2, forms: [`${Math.round(step.imagesPerSecond)} img/s`.padStart(10), ""] },
+    { weight: 1, forms: [`lr ${Number(step.learningRate.toPrecision(3))}`.padEnd(11), ""] },
+    { weight: 3, forms: [`${duration(secondsLeft)} left`.padEnd(16), compact(secondsLeft).padEnd(6)] },
+  ];
+}
+
+/** Of the line that an epoch leaves. */
+function epochParts(epoch: Events["epoch:end"], length: Length, seconds: number): Part[] {
+  const { train, validation } = epoch;
+  const trained = [`train ${train.loss.toFixed(3)} ${percent(train.top1)}`, `train ${percent(train.top1)}`];
+  const measured: Part[] = validation
+    ? [
+        { weight: 4, forms: [...trained, ""] },
+        {
+          weight: 6,
+          forms: [`val ${validation.loss.toFixed(3)} ${percent(validation.top1)}`, `val ${percent(validation.top1)}`],
+        },
+        ...Object.entries(validation.more ?? {}).map(([name, value]) => ({
+          weight: 3,
+          forms: [`${plain(name)} ${value.toFixed(3)}`, ""],
+        })),
+      ]
+    : [{ weight: 6, forms: trained }];
+  return [
+    { weight: 7, forms: [`epoch ${epoch.epoch + 1}/${length.epochs}`] },
+    ...measured,
+    { weight: 1, forms: [`lr ${Number(epoch.learningRate.toPrecision(3))}`, ""] },
+    { weight: 2, forms: [`${Math.round(epoch.imagesPerSecond)} img/s`, ""] },
+    { weight: 3, forms: [duration(seconds), compact(seconds)] },
+  ];
 }
 
 const curveOf = (values: readonly number[], most: number): string => sparkline(values.slice(-most));
