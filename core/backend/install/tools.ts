@@ -10,7 +10,6 @@ import { TrainerError } from "../../errors.js";
 import type { Toolchain } from "./toolchain.js";
 
 export interface ToolRun {
-  cwd?: string;
   env?: NodeJS.ProcessEnv;
   signal?: AbortSignal;
 }
