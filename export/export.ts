@@ -25,7 +25,7 @@ import type { Pieces } from "./formats/pieces.js";
 import { savedModelFolder } from "./formats/saved-model.js";
 import { tfjs } from "./formats/tfjs.js";
 import { type Comparison, comparisonLines, quantizeGraph } from "./int8.js";
-import { checkOptions, type ExportOptions, type Format, targetsOf } from "./options.js";
+import { checkOptions, type ExportOptions, type Format, type Target, targetsOf } from "./options.js";
 import { aboutOf, formatsWithPage, isWeb, removePage, webFiles } from "./web.js";
 
 export interface ExportedFile {
@@ -81,67 +81,38 @@ const isInt8 = ({ type }: { type: string }): boolean => type === "int8";
 export async function exportFiles(files: RunFiles, options: ExportOptions): Promise<ExportResult> {
   const { output = "probabilities", input = "float32", log = () => {} } = options;
   const wanted = targetsOf(options);
-  const inInt8 = wanted.some(isInt8);
   const withPage = formatsWithPage([...new Set(wanted.map(({ format }) => format))], options.page, log);
   const { trainer } = files;
   await loadBackend({ name: "tensorflow", log: (message) => trainer.events.emit("warning", { message }) });
   const network = openNetwork(trainer, files.weights, files.weightsPath, "float32");
   try {
-    const { preprocessing, model, weights, views } = network;
-    const { classes, inputSize, height: crop, decoding, mean, deviation } = preprocessing;
     // A calibrated run's probabilities are those of its logits divided by the temperature; its logits stay as they are.
     const temperature = output === "probabilities" ? files.calibration?.temperature : undefined;
-    const whole = withNormalising(simplify(trace(model.layer, weights, inputSize), { temperature }), preprocessing);
-    const graph = withoutZeroChannels(whole);
-    const difference = differenceOf(graph, network, temperature);
-    if (!(difference <= tolerance)) {
-      throw new TrainerError(
-        "ERR_EXPORT",
-        `The exported graph differs from the run's network by ${difference.toExponential(1)} of the largest logit, ` +
-          `expected at most ${tolerance.toExponential(0)}. Nothing was written. This is a bug in fitloop. Please report it.`,
-      );
-    }
-    if (views.length > 1) {
-      log(
-        `The run's accuracy is a mean of ${views.length} views of each image; an exported model sees the plain image only.`,
-      );
+    const { graph, whole, difference } = checkedGraph(network, temperature);
+    const views = network.views.length;
+    if (views > 1) {
+      log(`The run's accuracy is a mean of ${views} views of each image; an exported model sees the plain image only.`);
     }
     if (output === "logits" && files.calibration) {
       log(`The run is calibrated: its probabilities are softmax(logits / ${short(files.calibration.temperature, 4)}).`);
     }
-    const quantized = inInt8 ? await quantizeGraph(graph, files, network, options, temperature) : undefined;
-    const description: Description = {
-      classes,
-      size: inputSize,
-      resizing: { scale: Math.floor(crop / decoding.crop), crop, interpolation: decoding.interpolation },
-      mean,
-      deviation,
-      output,
-      input,
-      text: `${trainer.config.model.name}, ${trainer.config.name}`,
-      version: packageVersion(),
-    };
-    const folder = resolve(options.folder ?? join(files.folder, "export"));
-    const models = wanted.map(({ format, type }) => {
-      const suffix = type === "float32" ? "" : `-${type}`;
-      const precision = type === "int8" ? quantized!.precision : { kind: type };
-      const contents = filesOf(format, suffix, graph, precision, description);
-      const plain = type === "float32" ? contents : filesOf(format, "", graph, { kind: "float32" }, description);
-      return { format, type, suffix, contents, bytes: bytesIn(contents), float32Bytes: bytesIn(plain) };
-    });
+    const quantized = wanted.some(isInt8)
+      ? await quantizeGraph(graph, files, network, options, temperature)
+      : undefined;
+    const description = describe(files, network, { output, input });
+    const models = wanted.map((target) => encoded(target, graph, quantized?.precision, description));
     if (quantized) {
       const sizes = models.filter(({ type }) => type === "int8");
       for (const line of comparisonLines(quantized.comparison, sizes)) log(line);
     }
+    const folder = resolve(options.folder ?? join(files.folder, "export"));
     const pages: string[] = [];
-    for (const { format, type, suffix, contents } of models) {
-      const main = join(folder, [...contents.keys()][0]!);
-      if (options.folder !== undefined && existsSync(main)) log(`${main} was there already. It is replaced.`);
+    for (const { format, type, suffix, main, contents } of models) {
+      if (options.folder !== undefined && existsSync(join(folder, main)))
+        log(`${join(folder, main)} was there already. It is replaced.`);
       const place = join(folder, `${format}${suffix}`);
-      const about =
-        isWeb(format) && withPage.includes(format)
-          ? aboutOf(format, basename(main), type, files, description)
-          : undefined;
+      const hasPage = isWeb(format) && withPage.includes(format);
+      const about = hasPage ? aboutOf(format, basename(main), type, files, description) : undefined;
       // It would show its classes beside this model; that of LiteRT has a model of its own.
       if (format === "tfjs" && removePage(place) && !about)
         log(`${place} had a page of an earlier export. It is removed.`);
@@ -149,8 +120,8 @@ export async function exportFiles(files: RunFiles, options: ExportOptions): Prom
       if (about) pages.push(await writePage(place, about, contents));
     }
     return {
-      files: models.map(({ format, contents, bytes, float32Bytes }) => {
-        return { format, path: join(folder, [...contents.keys()][0]!), bytes, float32Bytes };
+      files: models.map(({ format, main, bytes, float32Bytes }) => {
+        return { format, path: join(folder, main), bytes, float32Bytes };
       }),
       pages,
       difference,
@@ -161,6 +132,57 @@ export async function exportFiles(files: RunFiles, options: ExportOptions): Prom
   } finally {
     tf.dispose([...network.weights.values()]);
   }
+}
+
+/**
+ * The run's network as a graph: `whole`, and without channels that are zero.
+ *
+ * @throws TrainerError ERR_EXPORT for a graph that answers otherwise than the network
+ */
+function checkedGraph(
+  network: Omit<Network, "temperature">,
+  temperature: number | undefined,
+): { whole: Graph; graph: Graph; difference: number } {
+  const { preprocessing, model, weights } = network;
+  const traced = simplify(trace(model.layer, weights, preprocessing.inputSize), { temperature });
+  const whole = withNormalising(traced, preprocessing);
+  const graph = withoutZeroChannels(whole);
+  const difference = differenceOf(graph, network, temperature);
+  if (difference <= tolerance) return { whole, graph, difference };
+  throw new TrainerError(
+    "ERR_EXPORT",
+    `The exported graph differs from the run's network by ${difference.toExponential(1)} of the largest logit, ` +
+      `expected at most ${tolerance.toExponential(0)}. Nothing was written. This is a bug in fitloop. Please report it.`,
+  );
+}
+
+function describe(
+  { trainer: { config } }: RunFiles,
+  { preprocessing }: Pick<Network, "preprocessing">,
+  { output, input }: Pick<Description, "output" | "input">,
+): Description {
+  const { classes, inputSize: size, height: crop, decoding, mean, deviation } = preprocessing;
+  return {
+    classes,
+    size,
+    resizing: { scale: Math.floor(crop / decoding.crop), crop, interpolation: decoding.interpolation },
+    mean,
+    deviation,
+    output,
+    input,
+    text: `${config.model.name}, ${config.name}`,
+    version: packageVersion(),
+  };
+}
+
+/** A format's files in memory. @param int8 only for a target in int8 */
+function encoded({ format, type }: Target, graph: Graph, int8: Precision | undefined, description: Description) {
+  const suffix = type === "float32" ? "" : `-${type}`;
+  const precision = type === "int8" ? int8! : { kind: type };
+  const contents = filesOf(format, suffix, graph, precision, description);
+  const plain = type === "float32" ? contents : filesOf(format, "", graph, { kind: "float32" }, description);
+  const main = [...contents.keys()][0]!;
+  return { format, type, suffix, main, contents, bytes: bytesIn(contents), float32Bytes: bytesIn(plain) };
 }
 
 /** @returns the page's path in `folder`, beside which lies all that a page of one's own needs */
