@@ -44,9 +44,14 @@ export async function trainOnDevices(devices: number, words: readonly string[]):
   const failed = Promise.race(
     ranks.map(({ ended }) => ended.then((code) => (code === exitCodes.done ? new Promise<never>(() => {}) : code))),
   );
-  void failed.then(() => endOthers(ranks, signals));
-  const codes = await Promise.all(ranks.map(({ ended }) => ended));
+  const end = (): Promise<void> => endOthers(ranks, signals);
+  void failed.then(end, end);
+  const ends = await Promise.allSettled(ranks.map(({ ended }) => ended));
   signals.stop();
+  const codes = ends.map((each) => {
+    if (each.status === "rejected") throw each.reason;
+    return each.value;
+  });
   const causes = codes.filter(isCause);
   // Rank 0 has printed its own error.
   if (!isCause(codes[0]!)) codes.forEach((code, each) => explain(each, code, ranks[each]!));
@@ -115,7 +120,9 @@ function startRank(rank: number, gpus: readonly string[], hosts: string, words: 
     output?.on("end", () => lines.push(rest));
   }
   const ended = new Promise<number>((resolve, reject) => {
-    child.on("error", reject);
+    child.on("error", (cause) =>
+      reject(new TrainerError("ERR_IO", `The process of rank ${rank} cannot be started: ${cause.message}.`, { cause })),
+    );
     child.on("close", (code, signal) => resolve(code ?? (signal === "SIGTERM" ? exitCodes.sigterm : killed)));
   });
   return { child, lines, ended };
@@ -157,7 +164,7 @@ async function endOthers(ranks: readonly Rank[], signals: Signals): Promise<void
   await wait(grace.notice);
   // A second signal would end rank 0 without its checkpoint.
   for (const rank of living()) if (rank !== ranks[0] || !signals.passed()) rank.child.kill("SIGTERM");
-  await Promise.race([ranks[0]!.ended, wait(grace.rank0)]);
+  await Promise.race([ranks[0]!.ended.catch(() => {}), wait(grace.rank0)]);
   await wait(grace.others);
   for (const { child } of living()) child.kill("SIGKILL");
 }
