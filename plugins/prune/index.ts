@@ -116,7 +116,7 @@ export const prune = definePlugin({
       const message =
         `prune: ${all.channels - rest.channels} of ${all.channels} channels are gone; ` +
         `${millions(rest.multiplyAdds)} of ${millions(all.multiplyAdds)} M multiply-adds remain.`;
-      events.emit("warning", { message });
+      events.emit("note", { message });
     }
 
     hooks.buildNetwork.tap((built, { inputSize }) => {
