@@ -1,9 +1,10 @@
 /** `trainer init`: writes the config that `trainer --data FOLDER` chooses, to read and change. */
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import type { Command } from "commander";
 import { configPlaces } from "../core/config/load.js";
 import { TrainerError } from "../core/errors.js";
+import { writeFileAtomic } from "../core/files.js";
 import { configSource } from "./config-source.js";
 import { configForImages } from "./own-images.js";
 import { print, tell } from "./terminal.js";
@@ -44,10 +45,23 @@ async function init({ data, weights }: InitOptions): Promise<void> {
   const source = configSource(config);
   const written = [addScript("package.json"), addTypes("tsconfig.json"), addIgnored(".gitignore")];
   const name = `trainer.config.${parsed("package.json").type === "module" ? "ts" : "mts"}`;
-  writeFileSync(name, source, { flag: "wx" });
+  write(name, source);
   print(
     [`${name}: the config`, ...written.filter((line) => line !== undefined), "Train with: npm run train"].join("\n"),
   );
+}
+
+/**
+ * Writes a file of the user's folder, whole or not at all. One that is there keeps its mode, and a link stays a link.
+ *
+ * @throws TrainerError ERR_IO
+ */
+function write(path: string, content: string): void {
+  const exists = existsSync(path);
+  const file = exists ? realpathSync(path) : resolve(path);
+  const mode = exists ? statSync(file).mode : undefined;
+  writeFileAtomic(file, content, "What was there is unchanged. Make room or allow writing, then run it again.");
+  if (mode !== undefined && statSync(file).mode !== mode) chmodSync(file, mode);
 }
 
 /** Settings with which TypeScript finds the package's entries. Older defaults know no `exports` of a package. */
@@ -57,7 +71,7 @@ const typeSettings = { module: "nodenext", target: "es2022", strict: true, skipL
 function addTypes(path: string): string | undefined {
   const near = nearest(path);
   if (near === undefined) {
-    writeFileSync(path, `${JSON.stringify({ compilerOptions: typeSettings }, undefined, 2)}\n`);
+    write(path, `${JSON.stringify({ compilerOptions: typeSettings }, undefined, 2)}\n`);
     return `${path}: settings for editors and tsc`;
   }
   if (/"module(Resolution)?"\s*:\s*"(node1[68]|node20|nodenext|bundler|preserve)"/i.test(readFileSync(near, "utf8")))
@@ -76,17 +90,22 @@ function nearest(name: string, folder = process.cwd()): string | undefined {
 function addScript(path: string): string | undefined {
   const script = "trainer";
   if (!existsSync(path)) {
-    writeFileSync(
-      path,
-      `${JSON.stringify({ private: true, type: "module", scripts: { train: script } }, undefined, 2)}\n`,
-    );
+    write(path, `${JSON.stringify({ private: true, type: "module", scripts: { train: script } }, undefined, 2)}\n`);
     return `${path}: the script "train"`;
   }
   const content = parsed(path);
   const scripts = (content.scripts ?? {}) as Record<string, unknown>;
   if ("train" in scripts) return undefined;
-  writeFileSync(path, `${JSON.stringify({ ...content, scripts: { ...scripts, train: script } }, undefined, 2)}\n`);
+  write(path, inStyleOf(readFileSync(path, "utf8"), { ...content, scripts: { ...scripts, train: script } }));
   return `${path}: added the script "train"`;
+}
+
+/** JSON with the indentation, the line ends and the end of another. */
+function inStyleOf(before: string, content: Record<string, unknown>): string {
+  const indentation = /^[ \t]+/m.exec(before)?.[0];
+  const newline = before.includes("\r\n") ? "\r\n" : "\n";
+  const text = JSON.stringify(content, undefined, indentation).replaceAll("\n", newline);
+  return before.endsWith("\n") ? text + newline : text;
 }
 
 function parsed(path: string): Record<string, unknown> {
@@ -110,6 +129,6 @@ function addIgnored(path: string): string | undefined {
   );
   if (missing.length === 0) return undefined;
   const gap = before === "" || before.endsWith("\n") ? "" : "\n";
-  writeFileSync(path, `${before}${gap}${missing.join("\n")}\n`);
+  write(path, `${before}${gap}${missing.join("\n")}\n`);
   return `${path}: ${missing.join(", ")}`;
 }

@@ -85,9 +85,10 @@ const isUnfinished = (name: string): boolean => /^\.tmp-\d+-./.test(name);
 /**
  * Writes a file under a temporary name, flushes it, checks its size, and renames it into place.
  *
+ * @param advice the last sentence of a failure
  * @throws TrainerError ERR_IO with the path; what was there before is then still there
  */
-export function writeFileAtomic(path: string, content: Content): void {
+export function writeFileAtomic(path: string, content: Content, advice?: string): void {
   const folder = dirname(path);
   const temporary = join(folder, unfinishedName(path));
   try {
@@ -98,7 +99,7 @@ export function writeFileAtomic(path: string, content: Content): void {
     removeQuietly(temporary);
     const bytes =
       typeof content === "string" ? Buffer.byteLength(content) : "length" in content ? content.length : undefined;
-    throw ioError(`Writing ${path}`, cause, bytes === undefined ? undefined : { bytes, folder });
+    throw ioError(`Writing ${path}`, cause, bytes === undefined ? undefined : { bytes, folder }, advice);
   }
 }
 
@@ -182,14 +183,11 @@ export function ioError(
   what: string,
   cause: unknown,
   room?: { readonly bytes: number; readonly folder: string },
+  advice = "Make room or choose another folder with --out.",
 ): TrainerError {
   const { code = "", message } = cause as NodeJS.ErrnoException;
   const needed = room === undefined ? "" : ` It needed ${room.bytes} bytes${freeBytes(room.folder)}.`;
-  return new TrainerError(
-    "ERR_IO",
-    `${what} failed: ${shortages[code] ?? message}.${needed} Make room or choose another folder with --out.`,
-    { cause },
-  );
+  return new TrainerError("ERR_IO", `${what} failed: ${shortages[code] ?? message}.${needed} ${advice}`, { cause });
 }
 
 /** Part of a sentence; empty if the system does not report it, since another failure is being reported. */

@@ -1,12 +1,22 @@
 /** `trainer --data FOLDER` without preset or config, and `trainer init`. */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { basename, join } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import sharp from "sharp";
 import ts from "typescript";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { configForImages } from "../../cli/own-images.js";
 import { loadConfig } from "../../core/config/load.js";
+import { system } from "../../core/files.js";
 import { configRecord, loadBackend, Trainer } from "../../core/index.js";
 import { efficientNetLite0 } from "../../core/models/index.js";
 import { initialWeights } from "../../core/nn/layer.js";
@@ -142,6 +152,41 @@ describe("trainer init --data FOLDER", () => {
     expect(again.code).toBe(73);
     expect(again.stderr).toContain("trainer.config.mts already exists here");
     expect(readFileSync("trainer.config.mts", "utf8")).toBe(before);
+  });
+
+  it.each([
+    ["tabs", '{\n\t"name": "mine"\n}\n', '{\n\t"name": "mine",\n\t"scripts": {\n\t\t"train": "trainer"\n\t}\n}\n'],
+    ["four spaces", '{\n    "a": 1\n}', '{\n    "a": 1,\n    "scripts": {\n        "train": "trainer"\n    }\n}'],
+    ["CRLF", '{\r\n  "a": 1\r\n}\r\n', '{\r\n  "a": 1,\r\n  "scripts": {\r\n    "train": "trainer"\r\n  }\r\n}\r\n'],
+    ["one line", '{ "a": 1 }\n', '{"a":1,"scripts":{"train":"trainer"}}\n'],
+  ])("keeps the style of package.json: %s", async (_, before, after) => {
+    writeFileSync("package.json", before);
+    await trainer("init", "--data", photos);
+    expect(readFileSync("package.json", "utf8")).toBe(after);
+  });
+
+  it("keeps links and modes", async () => {
+    mkdirSync("shared");
+    writeFileSync("shared/manifest.json", '{"a":1}', { mode: 0o600 });
+    symlinkSync("shared/manifest.json", "package.json");
+    expect((await trainer("init", "--data", photos)).code).toBe(0);
+    expect(readlinkSync("package.json")).toBe("shared/manifest.json");
+    expect(readFileSync("shared/manifest.json", "utf8")).toBe('{"a":1,"scripts":{"train":"trainer"}}');
+    expect(statSync("shared/manifest.json").mode & 0o777).toBe(0o600);
+  });
+
+  it("leaves package.json whole where the disk is full", async () => {
+    writeFileSync("package.json", '{ "name": "mine" }');
+    const full = vi.spyOn(system, "writeSync").mockImplementation(() => {
+      throw Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
+    });
+    const { code, stderr } = await trainer("init", "--data", photos).finally(() => full.mockRestore());
+    expect(code).toBe(74);
+    expect(stderr).toContain(`Writing ${join(process.cwd(), "package.json")} failed: the disk is full`);
+    expect(stderr).toContain("What was there is unchanged. Make room or allow writing, then run it again.");
+    expect(stderr).not.toContain("--out");
+    expect(readFileSync("package.json", "utf8")).toBe('{ "name": "mine" }');
+    expect(readdirSync(".")).toEqual(["package.json"]);
   });
 
   it.each([
