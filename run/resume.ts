@@ -104,16 +104,19 @@ function mustBeTheFile(record: RunConfigRecord, { path, sha256 }: ConfigSource):
   );
 }
 
+/** The checkpoint from which a run resumes; undefined where it has none yet. */
+export interface ChosenCheckpoint {
+  readonly checkpoint?: Checkpoint;
+  /** Which newer ones are damaged, and how. */
+  readonly skipped: readonly string[];
+}
+
 /**
- * The checkpoint from which a run resumes; undefined where it has none yet.
+ * Reads the checkpoint from which a run resumes: hundreds of megabytes, so once a resume.
  *
- * @returns also which were skipped, and why
  * @throws TrainerError ERR_IO for a damaged checkpoint of a run that was named
  */
-export function chooseCheckpoint({ folder, checkpoint: asked, named }: Resumable): {
-  checkpoint?: Checkpoint;
-  skipped: string[];
-} {
+export function chooseCheckpoint({ folder, checkpoint: asked, named }: Resumable): ChosenCheckpoint {
   if (asked !== undefined) return { checkpoint: readCheckpoint(asked), skipped: [] };
   const { checkpoint, skipped } = newestCheckpoint(join(folder, runFiles.checkpoints));
   const problems = skipped.map(({ path, problem }) => `${path} is skipped: ${problem}`);
@@ -134,13 +137,15 @@ export function chooseCheckpoint({ folder, checkpoint: asked, named }: Resumable
  * checkpoint. Undefined for one to be trained, or whose results are missing, damaged, or of another point.
  *
  * @returns its `stopReason`
- * @throws TrainerError ERR_IO as `chooseCheckpoint`
  */
-export function endOf(run: Resumable, { epochs = Infinity, ...limits }: ResolvedConfig): string | undefined {
+export function endOf(
+  run: Resumable,
+  { checkpoint }: ChosenCheckpoint,
+  { epochs = Infinity, ...limits }: ResolvedConfig,
+): string | undefined {
+  if (!checkpoint) return undefined;
   const results = resultsIn(run.folder);
   if (!results || isCutShort(results.stopReason)) return undefined;
-  const { checkpoint } = chooseCheckpoint(run);
-  if (!checkpoint) return undefined;
   const { position } = metaOfCheckpoint(checkpoint);
   const isThere = position.ended !== undefined || enough(limits, position) !== undefined || position.epoch >= epochs;
   // Measured seconds tell a checkpoint from any other, also from one of the same step that was trained again.
@@ -165,9 +170,12 @@ export interface ResumePoint {
   readonly metricsBytes: number;
 }
 
-/** Chooses the checkpoint, removes what an interrupted save left, and reports both. The caller holds the run's lock. */
-export function resumePoint(run: Resumable, events: Emitter<Events>): ResumePoint | undefined {
-  const { checkpoint, skipped } = chooseCheckpoint(run);
+/** Checks the checkpoint, removes what an interrupted save left, and reports both. The caller holds the run's lock. */
+export function resumePoint(
+  run: Resumable,
+  { checkpoint, skipped }: ChosenCheckpoint,
+  events: Emitter<Events>,
+): ResumePoint | undefined {
   for (const message of skipped) events.emit("warning", { message });
   const meta = checkpoint && metaOfCheckpoint(checkpoint);
   if (meta) mustBelong(meta, run.record);

@@ -103,12 +103,13 @@ export async function train(config: TrainerConfig, options: TrainOptions = {}): 
       rememberOrigin(folder, id, source, (message) => trainer.events.emit("warning", { message }));
     }
     removeUnfinished(folder);
-    const end = before && endOf(before, trainer.config);
+    const chosen = before && chooseCheckpoint(before);
+    const end = chosen && endOf(before, chosen, trainer.config);
     if (end !== undefined) {
       options.log?.(endedText(folder, end));
       return await openRun(folder, { config });
     }
-    const from = before && resumePoint(before, trainer.events);
+    const from = chosen && resumePoint(before, chosen, trainer.events);
     if (before) record.resumes({ record: before.record, metricsBytes: from?.metricsBytes ?? 0, allowed: allowChange });
     const { dispose } = await trainer.fit({
       signal: options.signal,
@@ -164,10 +165,11 @@ async function trainBeside(
   before: Resumable | undefined,
   { signal, log }: TrainOptions,
 ): Promise<OpenedRun> {
-  if (before && endOf(before, trainer.config) !== undefined) return openRun(before.folder, { config });
+  const chosen = before && chooseCheckpoint(before);
+  if (chosen && endOf(before, chosen, trainer.config) !== undefined) return openRun(before.folder, { config });
   const folder = temporaryFolder(trainer.group.rank);
   process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
-  const { checkpoint } = before ? chooseCheckpoint(before) : {};
+  const checkpoint = chosen?.checkpoint;
   const { dispose } = await trainer.fit({
     signal,
     folder,
