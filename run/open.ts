@@ -137,11 +137,29 @@ export interface RunFiles {
   readonly calibration: Calibration | undefined;
 }
 
-/** @param purpose what the user's own parts are needed for */
+/** What the user's own parts are needed for. */
+type Purpose = "predict" | "images" | "evaluate";
+
+/** Reads a folder, and warns of files of an earlier version: they may be damaged unnoticed. */
 export async function openFolder(
   folder: string,
-  { config: own, data, watch }: OpenOptions = {},
-  purpose: "predict" | "images" | "evaluate" = "predict",
+  options: OpenOptions = {},
+  purpose: Purpose = "predict",
+): Promise<RunFiles> {
+  const files = await readFolder(folder, options, purpose);
+  const unchecked = [
+    ...(isChecked(files.weights) ? [] : [runFiles.weights]),
+    ...("checksum" in files.summary ? [] : [runFiles.summary]),
+  ];
+  const older = olderNote(files.record, unchecked);
+  if (older !== undefined) files.trainer.events.emit("warning", { message: older });
+  return files;
+}
+
+async function readFolder(
+  folder: string,
+  { config: own, data, watch }: OpenOptions,
+  purpose: Purpose,
 ): Promise<RunFiles> {
   const path = resolve(folder);
   const record = readRecord(path);
@@ -162,12 +180,6 @@ export async function openFolder(
   const summary = readSummary(path);
   const weights = readWhole(weightsPath, { most: mostWeightBytes });
   const calibration = readCalibration(path, weights);
-  const unchecked = [
-    ...(isChecked(weights) ? [] : [runFiles.weights]),
-    ...("checksum" in summary ? [] : [runFiles.summary]),
-  ];
-  const older = olderNote(record, unchecked);
-  if (older !== undefined) trainer.events.emit("warning", { message: older });
   return { folder: path, record, summary, trainer, weightsPath, weights, calibration };
 }
 
@@ -193,8 +205,8 @@ export function createRun(files: RunFiles, options: OpenOptions): OpenedRun {
   };
   const predictEach: OpenedRun["predictEach"] = (images, { batchSize = trainer.config.batchSize, top } = {}) =>
     answers(network, images, { batchSize, top });
-  /** Data may be of the user's own, which predicting does not need. */
-  const forEvaluation = async (): Promise<RunFiles> => openFolder(folder, options, "evaluate");
+  /** Data may be of the user's own, which predicting does not need. What `openFolder` warns of was said then. */
+  const forEvaluation = (): Promise<RunFiles> => readFolder(folder, options, "evaluate");
 
   return {
     folder,

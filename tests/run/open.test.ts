@@ -226,6 +226,25 @@ it("evaluate gives the figures that the run ended with", async () => {
   expect(figures.map(({ name }) => name)).toEqual(["top-1", "loss", "ECE"]);
 });
 
+it("a run of an earlier version says so once, and data that has changed at each evaluation", async () => {
+  const [at, moved] = [join(base, "earlier"), join(base, "changed")];
+  cpSync(folder, at, { recursive: true });
+  cpSync(images, moved, { recursive: true });
+  renameSync(join(moved, "test/red/00.png"), join(moved, "test/blue/99.png"));
+  const { checksum: _, ...summary } = JSON.parse(readFileSync(join(at, "summary.json"), "utf8"));
+  writeFileSync(join(at, "summary.json"), JSON.stringify(summary));
+  const said: string[] = [];
+  const watch: OpenOptions["watch"] = (events) => events.on("warning", ({ message }) => said.push(message));
+  const run = await openRun(at, { watch, data: moved });
+  for (let times = 0; times < 2; times++) expect(await run.evaluate()).toMatchObject({ dataChanged: true });
+  run.dispose();
+  expect(said).toEqual([
+    expect.stringContaining("comes from an earlier version of fitloop: no checksum in summary.json"),
+    expect.stringContaining("The data has changed since the run was trained"),
+    expect.stringContaining("The data has changed since the run was trained"),
+  ]);
+});
+
 it("evaluate has the run's own loss and metrics, with intervals", async () => {
   const config = { ...imageConfig(images), loss: losses.focal({ gamma: 3 }), metrics: [metrics.f1()], monitor: "f1" };
   const run = await train(config, { folder: join(base, "focal") });
