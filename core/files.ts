@@ -104,7 +104,7 @@ export function writeFileAtomic(path: string, content: Content, advice?: string)
 }
 
 /** Removes a file if it can: where its folder is gone or read-only, why the write failed is what the user must read. */
-function removeQuietly(path: string): void {
+export function removeQuietly(path: string): void {
   try {
     system.rmSync(path, { force: true });
   } catch {

@@ -10,7 +10,7 @@
  */
 import { createHash } from "node:crypto";
 import { basename, dirname, join } from "node:path";
-import { system, writeAll } from "../files.js";
+import { removeQuietly, system, writeAll } from "../files.js";
 
 export interface Outcome {
   /** The content that keeps us out; without it the file is ours. */
@@ -82,7 +82,7 @@ function create(path: string, base: string, content: string): boolean {
     if (syscall !== "link") throw error;
     return code === "EEXIST" || code === "ENOENT" ? false : createInPlace(path, content);
   } finally {
-    system.rmSync(draft, { force: true });
+    removeQuietly(draft);
   }
 }
 
@@ -107,7 +107,7 @@ function write(path: string, content: string, flags: "w" | "wx"): void {
     writeAll(file, Buffer.from(content));
     system.fsyncSync(file);
   } catch (error) {
-    system.rmSync(path, { force: true });
+    removeQuietly(path);
     throw error;
   } finally {
     system.closeSync(file);

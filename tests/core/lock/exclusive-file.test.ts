@@ -260,6 +260,24 @@ describe("a disk without links", () => {
   });
 });
 
+it("says why a file cannot be made also where its draft cannot be removed", () => {
+  createWorld();
+  const failing = (code: string) => () => {
+    throw Object.assign(new Error(code), { code });
+  };
+  Object.assign(system, { writeSync: failing("ENOSPC"), rmSync: failing("EACCES") });
+  expect(() => acquire(path, { content: "a", mayReplace: () => false })).toThrow("ENOSPC");
+});
+
+it("has a file also where its draft cannot be removed", () => {
+  const { disk } = createWorld();
+  system.rmSync = () => {
+    throw Object.assign(new Error("EACCES"), { code: "EACCES" });
+  };
+  expect(acquire(path, { content: "a", mayReplace: () => false })).toEqual({});
+  expect(disk.get(path)).toEqual({ text: "a" });
+});
+
 it("flushes a file before it has the name, so that no power cut leaves a name without content", () => {
   createWorld();
   const calls: string[] = [];
