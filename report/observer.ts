@@ -20,7 +20,7 @@ import {
   imageReader,
   keptFile,
   keptFolder,
-  newestCheckpoint,
+  newestStep,
   readKept,
   readRecord,
   reportFile,
@@ -115,7 +115,7 @@ export function createReport({ command }: { command?: string } = {}): Plugin {
           record: readRecord(started.folder).content,
           kept,
           status: "running",
-          checkpoint: newestCheckpoint(started.folder),
+          checkpoint: newestStep(started.folder).content,
           image: imageReader(started.folder),
         };
         write();

@@ -1,12 +1,12 @@
 /** A run's page from its folder, written into it. The folder may come from anybody: nothing in it is believed. */
-import { existsSync, readdirSync, realpathSync } from "node:fs";
+import { existsSync, realpathSync } from "node:fs";
 import { join, resolve, sep } from "node:path";
 import { z } from "zod";
 import { reasonOf, TrainerError } from "../core/errors.js";
 import { readWhole, writeFileAtomic } from "../core/files.js";
 import type { SummaryRecord } from "../core/loop/events.js";
 import { readCheckedJson } from "../run/checked-json.js";
-import { comparePlaces, namedPlace } from "../run/checkpoint-names.js";
+import { listCheckpoints } from "../run/checkpoints.js";
 import { type RunConfigRecord, runFiles } from "../run/files.js";
 import { visitMetrics } from "../run/metrics.js";
 import { recordShape, summaryShape } from "../run/record-files.js";
@@ -83,13 +83,12 @@ export function imageReader(folder: string): (path: string) => string | undefine
   };
 }
 
-/** @returns the step of the newest checkpoint by its name; undefined where there is none */
-export function newestCheckpoint(folder: string): number | undefined {
+/** The step of the newest checkpoint, by its name. */
+export function newestStep(folder: string): Found<number> {
   try {
-    const places = readdirSync(join(folder, runFiles.checkpoints)).flatMap((name) => namedPlace(name) ?? []);
-    return places.sort(comparePlaces).at(-1)?.step;
-  } catch {
-    return undefined; // no checkpoints yet, or no folder
+    return { content: listCheckpoints(join(folder, runFiles.checkpoints)).at(-1)?.step };
+  } catch (error) {
+    return { problem: reasonOf(error) };
   }
 }
 
@@ -114,6 +113,7 @@ export function readRun(folder: string, running: boolean): RunParts & { readonly
   const record = readRecord(folder);
   const ended = contentOf<SummaryRecord>(at(runFiles.summary), summaryShape);
   const kept = readKept(folder);
+  const checkpoint = newestStep(folder);
   // The summary of an interrupted run stays while it is resumed: it is of fewer steps than are done.
   const done = history.steps.buckets.at(-1)?.step ?? 0;
   const summary = running || (ended.content && ended.content.steps < done) ? undefined : ended.content;
@@ -124,7 +124,7 @@ export function readRun(folder: string, running: boolean): RunParts & { readonly
       : ended.problem !== undefined
         ? "summary damaged"
         : "broke off";
-  const left = [record, ended, kept].flatMap(({ problem }) =>
+  const left = [record, ended, kept, checkpoint].flatMap(({ problem }) =>
     problem === undefined ? [] : [`${problem} It is left out.`],
   );
   const unchecked = Object.entries({
@@ -148,7 +148,7 @@ export function readRun(folder: string, running: boolean): RunParts & { readonly
     summary,
     kept: kept.content ?? { splits: {} },
     status,
-    checkpoint: newestCheckpoint(folder),
+    checkpoint: checkpoint.content,
     image: imageReader(folder),
     problems,
   };

@@ -123,6 +123,12 @@ describe("the page of a run", () => {
     for (const name of ["step-00000008", "step-00000012", ".tmp-20-1-0123456789ab", "other"])
       mkdirSync(join(folder, "checkpoints", name), { recursive: true });
     expect(runPage(readRun(folder, true)).live).toMatchObject({ checkpoint: 12 });
+    rmSync(join(folder, "checkpoints"), { recursive: true });
+    writeFileSync(join(folder, "checkpoints"), "");
+    expect(readRun(folder, false)).toMatchObject({
+      checkpoint: undefined,
+      problems: [expect.stringMatching(/checkpoints cannot be read: ENOTDIR.* It is left out\.$/)],
+    });
   });
 
   it("of a run that was resumed and killed does not show the summary of before", () => {
