@@ -184,8 +184,8 @@ function changedBy(options: Pick<RunOptions, "with" | "without" | "set">, base: 
   }, kept);
 }
 
-/** Fields of a config that hold one part, and what messages call it. */
-const partFields = { data: "data set", model: "model", optimizer: "optimizer", loss: "loss" } as const;
+/** Fields of a config that hold one part: each is called as the part's kind. */
+const partFields = ["data", "model", "optimizer", "loss"] as const;
 
 /**
  * `model=resnet34`, `metrics=["f1"]`: the config with built-in parts in the place of others; undefined for any other setting. A
@@ -197,9 +197,9 @@ function withOtherPart(config: TrainerConfig, path: readonly string[], value: un
   if (field === "metrics" && Array.isArray(value) && value.every((name) => typeof name === "string")) {
     return { ...config, metrics: value.map((name) => builtInPart("metric", name) as unknown as Part<Metric>) };
   }
-  if (!Object.hasOwn(partFields, field) || typeof value !== "string") return undefined;
-  const key = field as keyof typeof partFields;
-  const part = builtInPart(partFields[key], value);
+  const key = partFields.find((each) => each === field);
+  if (key === undefined || typeof value !== "string") return undefined;
+  const part = builtInPart(key, value);
   const before = config[key];
   const options = before?.options ?? {};
   const withOptions = { ...part, options };

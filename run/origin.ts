@@ -124,7 +124,7 @@ export const inNetwork =
 export const inImages =
   (record: RunConfigRecord): Needed =>
   (part) =>
-    part.kind === "data set" || inNetwork(record)(part);
+    part.kind === "data" || inNetwork(record)(part);
 
 /** The same, loss and metrics: what evaluating needs. */
 export const inEvaluation =

@@ -12,19 +12,19 @@ import { models } from "../core/models/index.js";
 import { lossesByName } from "../core/nn/losses.js";
 import { optimizers } from "../core/nn/optimizers-by-name.js";
 import { suggestion } from "../core/options.js";
-import { type Given, isOfFactory, makePart, type Part } from "../core/parts.js";
+import { type Given, isOfFactory, makePart, type Part, type PartKind } from "../core/parts.js";
 import { plugins } from "../plugins/index.js";
 import { configIn, type RunConfigRecord } from "./files.js";
 import { toJson } from "./json.js";
 
-/** What a config is made of, as messages call it. */
-export type PartKind = "data set" | "model" | "optimizer" | "loss" | "metric" | "plugin";
+/** What messages call a kind. */
+const called = (kind: PartKind): string => (kind === "data" ? "data set" : kind);
 
 type Factories = Readonly<Record<string, (options: never) => Part<PartRecord>>>;
 
 /** The built-in parts of each kind, by the name that a record gives them. */
 const builtIn: Readonly<Record<PartKind, Factories>> = {
-  "data set": dataSets,
+  data: dataSets,
   model: models,
   optimizer: optimizers as Factories,
   loss: lossesByName as Factories,
@@ -42,7 +42,7 @@ export function builtInPart(kind: PartKind, name: string): Part<PartRecord> {
   if (names.includes(name)) return builtIn[kind][name]!(undefined as never);
   throw new TrainerError(
     "ERR_UNKNOWN_NAME",
-    `There is no built-in ${kind} "${name}"${suggestion(name, names)}. There are ${names.join(", ")}.`,
+    `There is no built-in ${called(kind)} "${name}"${suggestion(name, names)}. There are ${names.join(", ")}.`,
   );
 }
 
@@ -52,7 +52,7 @@ export interface OwnPart extends PartRecord {
 }
 
 const partsOf = ({ data, model, optimizer, loss, metrics, plugins }: ConfigRecord): OwnPart[] => [
-  { kind: "data set", ...data },
+  { kind: "data", ...data },
   { kind: "model", ...model },
   { kind: "optimizer", ...optimizer },
   { kind: "loss", ...loss },
@@ -89,7 +89,7 @@ export function checkNames(config: TrainerConfig): void {
 
 /** `model "mine", plugin "best-epoch"`. */
 export const named = (parts: readonly OwnPart[]): string =>
-  parts.map(({ kind, name }) => `${kind} "${name}"`).join(", ");
+  parts.map(({ kind, name }) => `${called(kind)} "${name}"`).join(", ");
 
 /** A config's parts of one kind. */
 function candidates(
@@ -97,7 +97,7 @@ function candidates(
   { data, model, optimizer, loss, metrics = [], plugins = [] }: TrainerConfig,
 ): Given<PartRecord>[] {
   const all = {
-    "data set": [data],
+    data: [data],
     model: [model],
     optimizer: optimizer ? [optimizer] : [],
     loss: loss ? [loss] : [],
@@ -170,8 +170,8 @@ export interface FromRecord {
 export function configFromRecord(record: RunConfigRecord, own?: TrainerConfig, data?: string): FromRecord {
   const missing: OwnPart[] = [];
   const made = partsOf(record).map((each) => {
-    const recorded = each.kind === "data set" ? { ...each, options: asTrained(each) } : each;
-    const wanted = each.kind === "data set" && data !== undefined ? movedTo(data, recorded) : recorded;
+    const recorded = each.kind === "data" ? { ...each, options: asTrained(each) } : each;
+    const wanted = each.kind === "data" && data !== undefined ? movedTo(data, recorded) : recorded;
     if (isBuiltIn(wanted)) return { ...wanted, part: builtIn[wanted.kind][wanted.name]!(wanted.options as never) };
     const part = own && fromConfig(each, own);
     if (!part) missing.push(each);
@@ -183,7 +183,7 @@ export function configFromRecord(record: RunConfigRecord, own?: TrainerConfig, d
     missing,
     config: {
       ...configIn(record),
-      data: one("data set"),
+      data: one("data"),
       model: one("model"),
       optimizer: one("optimizer"),
       loss: one("loss"),
@@ -226,7 +226,7 @@ export function asOfNow(record: RunConfigRecord): RunConfigRecord {
   };
   return {
     ...record,
-    data: filled("data set", { ...record.data, options: asTrained(record.data) }),
+    data: filled("data", { ...record.data, options: asTrained(record.data) }),
     model: filled("model", record.model),
     optimizer: filled("optimizer", record.optimizer),
     loss: filled("loss", record.loss ?? { name: "cross-entropy", options: {} }),
