@@ -1,5 +1,6 @@
 /** `trainer plan`: shows a run without training it. */
 import type { Command } from "commander";
+import { resolveConfig } from "../core/config/config.js";
 import type { DataSource } from "../core/data/dataset.js";
 import { formatPlan, makePlan } from "../core/loop/plan.js";
 import { Trainer } from "../core/loop/trainer.js";
@@ -28,7 +29,7 @@ Example:
     )
     .action(async (options: RunOptions) => {
       const { config } = await configFrom(options);
-      const trainer = new Trainer({ ...config, data: outlined(new Trainer(config).config.data) });
+      const trainer = new Trainer({ ...config, data: outlined(resolveConfig(config).data) });
       tellWarnings(trainer.events);
       await trainer.checkFiles({ run: async (folder) => void (await openFolder(folder)) });
       const session = await trainer.prepare(options.quiet ? undefined : tell);

@@ -20,12 +20,20 @@ import { toJson } from "../run/json.js";
 import { writing } from "../run/output.js";
 import { openTrainedNetwork } from "../run/trained-network.js";
 import { addRunOptions, configFrom, type RunOptions, whole } from "./options.js";
-import { plain, print, tell, tellWarnings } from "./terminal.js";
+import { plain, print, tell, tellWarning } from "./terminal.js";
 
 interface PreviewOptions extends RunOptions {
   out: string;
   images: number;
   variants: number;
+}
+
+/** What every block has in common. */
+interface Drawing {
+  images: number;
+  variants: number;
+  log?: (line: string) => void;
+  warn: (message: string) => void;
 }
 
 /** One row of the drawing: an image and its augmented variants. */
@@ -54,13 +62,12 @@ async function preview({ out, images, variants, ...options }: PreviewOptions): P
   if (existsSync(file)) throw new TrainerError("ERR_OUTPUT", `${file} already exists. Choose another path with --out.`);
   const { config } = await configFrom(options);
   const once = { ...config, data: loadedOnce(makePart(config.data)) };
-  const whole = new Trainer(once);
-  if (!options.quiet) tellWarnings(whole.events);
+  const warn = eachOnce(tellWarning); // every block is drawn from the same data
   const draw = (plugins: readonly string[]): Promise<Row[]> =>
-    variantsOf(once, plugins, { images, variants, log: options.quiet ? undefined : tell });
+    variantsOf(once, plugins, { images, variants, log: options.quiet ? undefined : tell, warn });
   const blocks: { plugins: string[]; rows: Row[] }[] = [];
   const unchanged: string[] = []; // a tap of beforeBatch may change targets alone
-  for (const name of tapping(whole)) {
+  for (const name of tapping(new Trainer(once))) {
     const rows = await draw([name]);
     if (rows.some(changes)) blocks.push({ plugins: [name], rows });
     else unchanged.push(name);
@@ -91,6 +98,15 @@ function tapping({ hooks }: Pick<Trainer, "hooks">): string[] {
   return [...new Set(taps.map(({ plugin }) => plugin))];
 }
 
+/** Passes a message on when it comes for the first time. */
+function eachOnce(say: (message: string) => void): (message: string) => void {
+  const said = new Set<string>();
+  return (message) => {
+    if (!said.has(message)) say(message);
+    said.add(message);
+  };
+}
+
 /** Every block draws from the same data, which is loaded once. */
 function loadedOnce(source: DataSource): DataSource {
   let data: Promise<Data> | undefined;
@@ -100,10 +116,11 @@ function loadedOnce(source: DataSource): DataSource {
 async function variantsOf(
   config: TrainerConfig,
   names: readonly string[],
-  { images, variants, log }: { images: number; variants: number; log?: (line: string) => void },
+  { images, variants, log, warn }: Drawing,
 ): Promise<Row[]> {
   const plugins = (config.plugins ?? []).filter(({ name }) => names.includes(name));
   const trainer = new Trainer({ ...config, plugins });
+  trainer.events.on("warning", ({ message }) => warn(message));
   const session = await trainer.prepare(log);
   const { call } = trainer.hooks;
   await call.onFitStart(runOf(trainer, session));

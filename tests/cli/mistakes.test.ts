@@ -121,6 +121,7 @@ const mistakes: [string, string[], number, RegExp][] = [
     2,
     /no built-in model "resnt34" \(did you mean "resnet34"\?\)/,
   ],
+  ["a data set that is not built in", [...quick, "--set", "data=shape"], 2, /no built-in data set "shape" \(did you/],
   ["a setting of another plugin", [...quick, "--set", "plugins.cutmx.alpha=1"], 2, /no plugin "cutmx" \(/],
   [
     "a value of a setting",

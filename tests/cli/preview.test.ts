@@ -45,6 +45,14 @@ describe("data preview", () => {
     });
   });
 
+  it("gives each warning once, however many blocks it draws", async () => {
+    const { code, stderr } = await draw("warned.png", "--limit-train", "12", "--with", "color-jitter");
+    expect(code).toBe(0);
+    const warnings = stderr.trimEnd().split("\n");
+    expect(warnings).toContainEqual(expect.stringMatching(/^warning: No validation image for 9 of 10 classes/));
+    expect(warnings).toEqual([...new Set(warnings)]);
+  });
+
   it("overwrites nothing, and refuses runs without augmentation", async () => {
     await draw("kept.png");
     const before = readFileSync(join(inside, "kept.png"));
