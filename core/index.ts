@@ -10,6 +10,7 @@ export {
   type RunConfig,
   type TrainerConfig,
 } from "./config/config.js";
+export { cycleAt } from "./cycles.js";
 export type { Data, DataSource, Image, Sample, Split } from "./data/dataset.js";
 export { placesByClass, spread, subset } from "./data/holdout.js";
 export { createLoader, type Loader, type LoaderOptions, type RawBatch } from "./data/loader.js";

@@ -1,26 +1,12 @@
 /** Cosine annealing with warm restarts (Loshchilov and Hutter 2017). */
 import { z } from "zod";
-import { definePlugin } from "../../core/index.js";
+import { cycleAt, definePlugin } from "../../core/index.js";
 
 const options = z.strictObject({
   firstCycle: z.int().positive().default(10).describe("epochs of the first cycle, T_0"),
   factor: z.int().positive().default(2).describe("length of a cycle relative to the previous one, T_mult"),
   minimum: z.number().min(0).default(1e-6).describe("lowest rate of a cycle, eta_min"),
 });
-
-/**
- * The cycle of a step or epoch, in whole numbers. A logarithm is off by one at exact restarts (log 243 to the base 3 is
- * 4.999…), and that step would have the lowest rate instead of the highest.
- */
-export function cycleAt(place: number, first: number, factor: number): { start: number; length: number } {
-  let start = 0;
-  let length = first;
-  while (place >= start + length) {
-    start += length;
-    length *= factor;
-  }
-  return { start, length };
-}
 
 /** eta = min + (peak - min) / 2 (1 + cos(pi T_cur / T_i)): equation 5, T in optimizer steps. */
 export function restartedCosine(step: number, peak: number, first: number, factor: number, minimum: number): number {

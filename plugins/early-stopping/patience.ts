@@ -1,5 +1,5 @@
 /** When to stop: pure functions, so that tests need no training. */
-import { improves, type Monitor } from "../../core/index.js";
+import { cycleAt, improves, type Monitor } from "../../core/index.js";
 
 export interface Rule {
   readonly patience: number;
@@ -31,12 +31,7 @@ export function next(state: Patience, value: number, epoch: number, rule: Rule, 
   if (improves(value, state.best?.value, rule.direction, rule.minDelta))
     return { wait: 0, best: { value, epoch }, seen: epoch };
   if (!cycles) return { ...state, wait: state.wait + 1, seen: epoch };
-  let start = 0;
-  let length = cycles.firstCycle;
-  while (epoch >= start + length) {
-    start += length;
-    length *= cycles.factor;
-  }
+  const { start, length } = cycleAt(epoch, cycles.firstCycle, cycles.factor);
   const waited = state.seen < start ? 0 : state.wait;
   return { ...state, wait: waited + Number(2 * (epoch - start) >= length), seen: epoch };
 }

@@ -14,6 +14,7 @@ it("fitloop exports this and no more", () => {
       "commonWeights",
       "configRecord",
       "createLoader",
+      "cycleAt",
       "defineConfig",
       "definePlugin",
       "evaluate",

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { cycleAt } from "../../core/cycles.js";
 import { mountPlugin, progressAt } from "../../core/testing/index.js";
-import { cosineRestarts, cycleAt, restartedCosine } from "../../plugins/cosine-restarts/index.js";
+import { cosineRestarts, restartedCosine } from "../../plugins/cosine-restarts/index.js";
 import { expectRates, golden } from "../support/golden-schedules.js";
 
 const { peak } = golden;
