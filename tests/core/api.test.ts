@@ -28,6 +28,7 @@ it("fitloop exports this and no more", () => {
       "hookNames",
       "image",
       "improves",
+      "isRepository",
       "joinGroup",
       "layers",
       "lion",
