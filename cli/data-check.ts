@@ -86,8 +86,8 @@ async function check(folder: string, options: CheckOptions): Promise<void> {
   const page = pageHtml(await dataCheckPage(inspection, options.csv));
   const kept = keptRows(before, inspection);
   const list = issuesCsv(inspection.issues) + kept.map((cells) => `${csvLine(cells)}\n`).join("");
-  writing(options.csv, () => writeFileAtomic(options.csv, list), "--csv");
-  writing(options.page, () => writeFileAtomic(options.page, page), "--page");
+  writing(options.csv, (advice) => writeFileAtomic(options.csv, list, advice), "--csv");
+  writing(options.page, (advice) => writeFileAtomic(options.page, page, advice), "--page");
   if (options.json) print(toJson({ ...inspection, page: options.page, csv: options.csv }));
   else print(asText(inspection, kept, options));
 }

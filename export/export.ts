@@ -233,9 +233,9 @@ function remove(folder: string, which: (name: string) => boolean): void {
 }
 
 function write(path: string, content: Content): void {
-  writing(path, () => {
+  writing(path, (advice) => {
     mkdirSync(dirname(path), { recursive: true });
-    writeFileAtomic(path, content);
+    writeFileAtomic(path, content, advice);
   });
 }
 

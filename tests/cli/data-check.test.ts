@@ -82,6 +82,13 @@ describe("trainer data check", () => {
     expect((await check()).stderr).toMatch(/^trainer: issues\.csv already exists, .*another path with --csv\.$/m);
   });
 
+  it("says once why its list cannot be written, and where else to", async () => {
+    const { code, stderr } = await trainer("data", "check", "photos", "--quiet", "--csv", "none/issues.csv");
+    expect(code).toBe(73);
+    expect(stderr).toMatch(/^trainer: Writing none\/issues\.csv failed: ENOENT.* Choose another path with --csv\.$/m);
+    expect(stderr).not.toMatch(/--out|cannot be written/);
+  });
+
   it("takes the page of another folder for another file", async () => {
     await check();
     mkdirSync("others");
