@@ -1,4 +1,5 @@
 /** `trainer ablate`: what each technique brings, as differences from a baseline over the same seeds. */
+import { createHash } from "node:crypto";
 import { join, resolve } from "node:path";
 import type { Command } from "commander";
 import { addPlugin, parseSetting, replacePlugin, setOption } from "../core/config/change.js";
@@ -77,12 +78,30 @@ export function armsOf(base: TrainerConfig, arms: readonly string[]): Map<string
   return new Map([[baseline, base], ...made]);
 }
 
+/** Arm -> the name of its folders, without the seed: with a hash where it would be too long, or that of another arm too. */
+export function folderNames(arms: Iterable<string>): Map<string, string> {
+  const plain = new Map([...arms].map((arm) => [arm, arm.replaceAll(/[^\w.=-]+/g, "-")]));
+  const all = [...plain.values()];
+  return new Map(
+    [...plain].map(([arm, name]) => {
+      const isTaken = all.indexOf(name) !== all.lastIndexOf(name);
+      if (name.length <= longestName && !isTaken) return [arm, name];
+      const hash = createHash("sha256").update(arm).digest("hex").slice(0, 8);
+      return [arm, `${name.slice(0, longestName - 9)}-${hash}`];
+    }),
+  );
+}
+
+/** File systems take 255 characters, and the seed follows. */
+const longestName = 160;
+
 /** The runs of an ablation, seed by seed: stopped early, all arms have as many runs, give or take one. */
 export function trialsOf(arms: ReadonlyMap<string, TrainerConfig>, seeds: number): (Trial & { arm: string })[] {
+  const names = folderNames(arms.keys());
   return Array.from({ length: seeds }, (_, at) => at + 1).flatMap((seed) =>
     [...arms].map(([arm, config]) => ({
       arm,
-      name: `${arm.replaceAll(/[^\w.=-]+/g, "-")}-${seed}`,
+      name: `${names.get(arm)}-${seed}`,
       config: { ...config, seed },
     })),
   );

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { armsOf, trialsOf } from "../../cli/ablate.js";
+import { armsOf, folderNames, trialsOf } from "../../cli/ablate.js";
 import { quickstart } from "../../presets/index.js";
 import { trainer, workplace } from "../support/run-cli.js";
 
@@ -48,6 +48,15 @@ describe("arms", () => {
     const trials = trialsOf(armsOf(quickstart(), ["model.width=4"]), 2);
     expect(trials.map(({ name }) => name)).toEqual(["baseline-1", "model.width=4-1", "baseline-2", "model.width=4-2"]);
     expect(trials.map((trial) => trial.config.seed)).toEqual([1, 1, 2, 2]);
+  });
+
+  it("have a folder each, however long their names are", () => {
+    const long = `model.width=4 + ${"plugins.cutmix.alpha=0.5 + ".repeat(12)}learningRate=0.1`;
+    const arms = ["learningRate=1e+1", "learningRate=1e-1", long, `${long}5`];
+    const names = [...folderNames(arms).values()];
+    expect(new Set(names).size).toBe(4);
+    for (const name of names) expect(name).toMatch(/^[\w.=-]{1,160}$/);
+    expect(folderNames(["learningRate=1e-1"])).toEqual(new Map([["learningRate=1e-1", "learningRate=1e-1"]]));
   });
 });
 
