@@ -1,6 +1,6 @@
 /** The chart of accuracy over compute: CIFAR-100's presets of results/runs.csv, and others' figures beside them. */
 import { mean } from "../core/statistics.js";
-import type { ResultRow } from "./results.js";
+import type { RunRow } from "./results.js";
 
 /** A figure of another project's network, measured by a script of bench/. Accuracy in per cent, of one view. */
 export interface Peer {
@@ -18,22 +18,30 @@ export interface Point {
   readonly views: number;
 }
 
+/** The runs of each preset at its own number of epochs, the largest, and apart from them those that were shorter. */
+export function byEpochs(rows: readonly RunRow[]): Map<string, RunRow[]> {
+  const own = (preset: string): number =>
+    Math.max(...rows.filter((row) => row.preset === preset).map(({ epochs }) => Number(epochs)));
+  const nameOf = ({ preset, epochs }: RunRow): string =>
+    Number(epochs) === own(preset) ? preset : `${preset}, ${epochs} epochs`;
+  return new Map(rows.map(nameOf).map((name) => [name, rows.filter((row) => nameOf(row) === name)]));
+}
+
 /** The points of CIFAR-100's presets, the cheapest first, of runs whose figures are all there. */
-export function pointsOf(all: readonly ResultRow[]): Point[] {
-  const rows = all.filter(({ pflop, test_top1, test_top1_one_view }) => pflop && test_top1 && test_top1_one_view);
-  const names = new Set(rows.map(({ preset }) => preset).filter((preset) => preset.startsWith("cifar100-")));
-  const average = (runs: readonly ResultRow[], column: keyof ResultRow): number =>
+export function pointsOf(all: readonly RunRow[]): Point[] {
+  const rows = all.filter(
+    ({ preset, pflop, test_top1, test_top1_one_view }) =>
+      preset.startsWith("cifar100-") && pflop && test_top1 && test_top1_one_view,
+  );
+  const average = (runs: readonly RunRow[], column: keyof RunRow): number =>
     mean(runs.map((run) => Number(run[column])));
-  return [...names]
-    .map((name) => {
-      const runs = rows.filter(({ preset }) => preset === name);
-      return {
-        name,
-        pflop: average(runs, "pflop"),
-        oneView: average(runs, "test_top1_one_view"),
-        views: average(runs, "test_top1"),
-      };
-    })
+  return [...byEpochs(rows)]
+    .map(([name, runs]) => ({
+      name,
+      pflop: average(runs, "pflop"),
+      oneView: average(runs, "test_top1_one_view"),
+      views: average(runs, "test_top1"),
+    }))
     .sort((a, b) => a.pflop - b.pflop);
 }
 

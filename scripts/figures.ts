@@ -3,16 +3,19 @@
  * fails where a place is out of date.
  *
  * Accuracy and time of presets stand in results/presets.json and go to docs/presets.md, the README and the headers
- * of presets/. The runs in results/runs.csv make docs/budget.svg. Effects of plugins stand in docs/ablation.md and go to
- * the plugins' cards.
+ * of presets/. The runs in results/runs.csv make docs/budget.svg, and those in results/ablations.csv the tables of
+ * docs/ablation.md and what the plugins' cards say of their effect.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Figures, figures, machine as usualMachine } from "../presets/figures.js";
+import ablations from "../results/ablations.json" with { type: "json" };
 import peers from "../results/peers.json" with { type: "json" };
+import { type About, ablationTable, armsIn, effectsIn } from "./ablations.js";
 import { budgetChart, type Peer, pointsOf } from "./budget-chart.js";
-import { parseRows } from "./results.js";
+import { ablationColumns, runColumns } from "./results.js";
+import { markdownTable, parseRows } from "./tables.js";
 
 type Accuracy = NonNullable<Figures["top1"]>;
 
@@ -51,21 +54,35 @@ export function presetTable(shown = Object.entries(presets)): string {
     preset.top1 ? `${accuracy(preset.top1)} (${seedsOf(preset.top1)})` : "not yet measured",
     [preset.time ?? preset.estimate ?? "", ...(preset.machine ? [preset.machine] : [])].join(", "),
   ]);
-  const lines = [["preset", "task", "test top-1", "time"], ["---", "---", "---", "---"], ...rows];
-  return lines.map((cells) => `| ${cells.join(" | ")} |`.replaceAll("|  |", "| |")).join("\n");
+  return markdownTable(["preset", "task", "test top-1", "time"], rows);
 }
 
-/** Arm -> the effect as a card says it, from the table of docs/ablation.md. */
+const ablationRows = parseRows(read("results/ablations.csv"), ablationColumns);
+/** Ablation -> its arms, and what is said of it. */
+const measured = Object.entries(ablations.measured as Readonly<Record<string, About>>).map(
+  ([name, about]) =>
+    [
+      name,
+      {
+        about,
+        arms: armsIn(
+          ablationRows.filter(({ ablation }) => ablation === name),
+          about,
+        ),
+      },
+    ] as const,
+);
+
+/** Plugin -> the effects as its card says them, an ablation after the other. */
 export function effects(): Map<string, string> {
-  const rows = [
-    ...read("docs/ablation.md").matchAll(/^\| ([\w-]+) \| ([\d.]+) ± [\d.]+ \| (\S+ ± \S+) \| ([\w ]+) \|/gm),
+  const found = new Map<string, string[]>();
+  const all = [
+    ...measured.flatMap(([, { about, arms }]) => [...effectsIn(arms, about)]),
+    ...Object.entries(ablations.earlier),
   ];
+  for (const [plugin, effect] of all) found.set(plugin, [...(found.get(plugin) ?? []), effect]);
   return new Map(
-    rows.map(([, arm, top1, difference, verdict]) => [
-      arm!,
-      `${difference} points of top-1 (95 % interval) on \`cifar100-small\` with 4 epochs, to ${top1} %: ${verdict} at ` +
-        "this small budget. See [docs/ablation.md](../../docs/ablation.md).",
-    ]),
+    [...found].map(([plugin, each]) => [plugin, `${each.join(" ")} See [docs/ablation.md](../../docs/ablation.md).`]),
   );
 }
 
@@ -93,10 +110,14 @@ export function updated(): Map<string, string> {
   const place = /(?<=<!-- presets -->\n)[^]*?(?=\n<!-- end -->)/;
   replace("docs/presets.md", place, presetTable());
   replace("README.md", place, presetTable(Object.entries(presets).filter(([, { top1 }]) => top1)));
+  for (const [name, { about, arms }] of measured) {
+    const table = new RegExp(`(?<=<!-- ablation ${name} -->\\n)[^]*?(?=\\n<!-- end -->)`);
+    replace("docs/ablation.md", table, ablationTable(arms, about));
+  }
   for (const [name, preset] of Object.entries(presets)) {
     replace(`presets/${name}.ts`, /^ \* Reached: [^]*?(?=\n \*(?:\/|\n))/m, wrap(reached(preset), 120, " * "));
   }
-  files.set("docs/budget.svg", budgetChart(pointsOf(parseRows(read("results/runs.csv"))), peers as Peer[]));
+  files.set("docs/budget.svg", budgetChart(pointsOf(parseRows(read("results/runs.csv"), runColumns)), peers as Peer[]));
   const known = effects();
   for (const name of readdirSync(join(root, "plugins"))) {
     const card = `plugins/${name}/README.md`;

@@ -1,13 +1,17 @@
 /**
- * Adds finished runs to results/runs.csv, one line a run: `npm run results -- [--commit HASH] [--preset NAME] RUN…`. The
- * commit is the one that trained the run; default: the one checked out. NAME is for runs of `trainer --data FOLDER`, which are
- * named after their folder.
+ * Adds finished runs to a table of results/, one line a run:
+ *
+ *     npm run results -- [--commit HASH] [--preset NAME] RUN…     to runs.csv
+ *     npm run results -- [--commit HASH] --ablation NAME FOLDER   to ablations.csv, the finished runs of `trainer ablate --out FOLDER`
+ *
+ * The commit is the one that trained the run; default: the one checked out. `--preset` is for runs of `trainer --data FOLDER`,
+ * which are named after their folder.
  *
  * PFLOP is calculated: 6 × multiply-adds × training images at the size of each epoch (Kaplan et al. 2020 count so:
- * 2 for a multiply-add, once forward and twice backward). A line with the same preset, seed and commit is replaced.
+ * 2 for a multiply-add, once forward and twice backward). A line of the same run and commit is replaced.
  */
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -23,15 +27,12 @@ import { visitMetrics } from "../run/metrics.js";
 import { configFromRecord } from "../run/parts.js";
 import { readPreprocessing } from "../run/preprocessing.js";
 import { readRecord, readSummary } from "../run/record-files.js";
+import { formatRows, merged, parseRows, type Row } from "./tables.js";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const csv = join(root, "results/runs.csv");
 
-export const columns = [
-  "preset",
-  "seed",
-  "test_top1",
-  "test_top1_one_view",
+/** What any run has. */
+const measured = [
   "validation_top1",
   "epochs",
   "pflop",
@@ -41,38 +42,31 @@ export const columns = [
   "precision",
   "threads",
   "processor",
-  "weights",
-  "version",
-  "commit",
-  "date",
 ] as const;
+const origin = ["version", "commit", "date"] as const;
 
-/** One run. Accuracy in per cent. */
-export type ResultRow = Record<(typeof columns)[number], string>;
+export const runColumns = [
+  "preset",
+  "seed",
+  "test_top1",
+  "test_top1_one_view",
+  ...measured,
+  "weights",
+  ...origin,
+] as const;
+export const ablationColumns = ["ablation", "arm", "seed", ...measured, ...origin] as const;
 
-/** The rows of a file, without its head. */
-export function parseRows(text: string): ResultRow[] {
-  const [, ...lines] = text.trim().split("\n");
-  return lines.map((line) => {
-    const cells = line.split(",");
-    return Object.fromEntries(columns.map((column, at) => [column, cells[at] ?? ""])) as ResultRow;
-  });
-}
-
-export function formatRows(rows: readonly ResultRow[]): string {
-  const plain = (cell: string): string => cell.replaceAll(/[,\n]/g, " ");
-  return [columns.join(","), ...rows.map((row) => columns.map((column) => plain(row[column])).join(","))].join("\n");
-}
-
-/** Adds rows; each takes the place of the one with its preset, seed and commit. Sorted by preset, commit and seed. */
-export function merged(rows: readonly ResultRow[], added: readonly ResultRow[]): ResultRow[] {
-  const key = ({ preset, commit, seed }: ResultRow): string => `${preset} ${commit} ${seed.padStart(10, "0")}`;
-  const all = new Map([...rows, ...added].map((row) => [key(row), row]));
-  return [...all].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
-}
+/** One run of a preset. Accuracy in per cent. */
+export type RunRow = Row<(typeof runColumns)[number]>;
+/** One run of an ablation, which does not look at the test set. */
+export type AblationRow = Row<(typeof ablationColumns)[number]>;
 
 /** Mean and sample deviation over rows, to a tenth of a per cent; of one row the deviation is 0. */
-export function accuracyOf(rows: readonly ResultRow[]): { mean: number; deviation: number; seeds: number[] } {
+export function accuracyOf(rows: readonly Pick<RunRow, "seed" | "test_top1">[]): {
+  mean: number;
+  deviation: number;
+  seeds: number[];
+} {
   const values = rows.map(({ test_top1 }) => Number(test_top1));
   const tenth = (value: number): number => Math.round(10 * value) / 10;
   return {
@@ -112,11 +106,9 @@ function imagesByEpoch(folder: string, epochs: number): number[] {
   return images;
 }
 
-function rowOf(folder: string, commit: string, date: string, preset?: string): ResultRow {
-  const record = readRecord(folder);
-  const summary: SummaryRecord = readSummary(folder);
-  const { test, validation } = summary;
-  if (!test) throw new Error(`${folder} has no test figures.`);
+const percent = (share: number | string): string => (100 * Number(share)).toFixed(2);
+
+function measuredOf(folder: string, record: RunConfigRecord, summary: SummaryRecord): Row<(typeof measured)[number]> {
   const { epochs } = record;
   if (epochs === undefined)
     throw new Error(`${folder} followed measured time (maxTime), and the table is of runs that repeat.`);
@@ -130,13 +122,8 @@ function rowOf(folder: string, commit: string, date: string, preset?: string): R
     (sum, images, epoch) => sum + 6 * images * costs.get(sizes[epoch]!)!,
     0,
   );
-  const percent = (share: number | string): string => (100 * Number(share)).toFixed(2);
   return {
-    preset: preset ?? record.name,
-    seed: String(record.seed),
-    test_top1: percent(test.top1),
-    test_top1_one_view: percent((test.singleView ?? test).top1),
-    validation_top1: validation ? percent(validation.top1) : "",
+    validation_top1: summary.validation ? percent(summary.validation.top1) : "",
     epochs: String(epochs),
     pflop: (flop / 1e15).toFixed(3),
     seconds: summary.seconds.toFixed(0),
@@ -145,25 +132,75 @@ function rowOf(folder: string, commit: string, date: string, preset?: string): R
     precision: record.precision ?? "float32",
     threads: String(record.environment?.threads ?? ""),
     processor: record.environment?.processor ?? "",
-    weights: test.source,
-    version: record.environment?.fitloop ?? "",
-    commit,
-    date,
   };
+}
+
+type Commit = Pick<RunRow, "commit" | "date">;
+const versionOf = ({ environment }: RunConfigRecord): string => environment?.fitloop ?? "";
+
+function runRow(folder: string, commit: Commit, preset?: string): RunRow {
+  const record = readRecord(folder);
+  const summary: SummaryRecord = readSummary(folder);
+  const { test } = summary;
+  if (!test) throw new Error(`${folder} has no test figures.`);
+  return {
+    preset: preset ?? record.name,
+    seed: String(record.seed),
+    test_top1: percent(test.top1),
+    test_top1_one_view: percent((test.singleView ?? test).top1),
+    ...measuredOf(folder, record, summary),
+    weights: test.source,
+    version: versionOf(record),
+    ...commit,
+  };
+}
+
+/** @param name of the run's folder: arm and seed, as `trainer ablate` names it */
+function ablationRow(folder: string, name: string, ablation: string, commit: Commit): AblationRow {
+  const record = readRecord(folder);
+  const seed = String(record.seed);
+  const arm = name.slice(0, -seed.length - 1);
+  const figures = measuredOf(folder, record, readSummary(folder));
+  return { ablation, arm, seed, ...figures, version: versionOf(record), ...commit };
+}
+
+/** Adds rows to a table and prints them. */
+function add<Column extends string>(
+  name: string,
+  columns: readonly Column[],
+  added: readonly Row<Column>[],
+  keys: readonly Column[],
+): void {
+  const csv = join(root, "results", name);
+  const rows = merged(existsSync(csv) ? parseRows(readFileSync(csv, "utf8"), columns) : [], added, keys);
+  writeFileSync(csv, `${formatRows(rows, columns)}\n`);
+  console.log(formatRows(added, columns));
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const { values, positionals: folders } = parseArgs({
-    options: { commit: { type: "string" }, preset: { type: "string" } },
+    options: { commit: { type: "string" }, preset: { type: "string" }, ablation: { type: "string" } },
     allowPositionals: true,
   });
-  if (folders.length === 0) throw new Error("Usage: npm run results -- [--commit HASH] [--preset NAME] RUN…");
+  const { ablation, preset } = values;
+  if (folders.length === 0 || (ablation !== undefined && folders.length > 1))
+    throw new Error(
+      "Usage: npm run results -- [--commit HASH] [--preset NAME] RUN…\n" +
+        "       npm run results -- [--commit HASH] --ablation NAME FOLDER",
+    );
   await loadBackend();
-  const wanted = values.commit ?? "HEAD";
-  const commit = execFileSync("git", ["rev-parse", "--short", wanted], { cwd: root, encoding: "utf8" }).trim();
-  const date = new Date().toISOString().slice(0, 10);
-  const added = folders.map((folder) => rowOf(folder, commit, date, values.preset));
-  const rows = merged(existsSync(csv) ? parseRows(readFileSync(csv, "utf8")) : [], added);
-  writeFileSync(csv, `${formatRows(rows)}\n`);
-  console.log(formatRows(added));
+  const wanted = ["rev-parse", "--short", values.commit ?? "HEAD"];
+  const commit = {
+    commit: execFileSync("git", wanted, { cwd: root, encoding: "utf8" }).trim(),
+    date: new Date().toISOString().slice(0, 10),
+  };
+  if (ablation === undefined) {
+    const rows = folders.map((folder) => runRow(folder, commit, preset));
+    add("runs.csv", runColumns, rows, ["preset", "commit", "seed"]);
+  } else {
+    const [folder] = folders as [string];
+    const finished = readdirSync(folder).filter((name) => existsSync(join(folder, name, runFiles.summary)));
+    const rows = finished.map((name) => ablationRow(join(folder, name), name, ablation, commit));
+    add("ablations.csv", ablationColumns, rows, ["ablation", "arm", "seed"]);
+  }
 }
