@@ -295,7 +295,7 @@ describe("evaluate", () => {
 });
 
 describe("predict", () => {
-  const image = join(base, "a image.png");
+  const image = join(base, "an image.png");
   beforeAll(async () => {
     const blank = { create: { width: 30, height: 20, channels: 3, background: "#a03040" } } as const;
     await sharp(blank).png().toFile(image);
@@ -329,7 +329,7 @@ describe("predict", () => {
       expect(stderr).toMatch(
         /^warning: .*broken\.jpg cannot be decoded: .*\ntrainer: 1 of 3 images have no answer\.$/m,
       );
-      const answered = stdout.split("\n").filter((line) => line.includes("a image.png") && !line.includes("rank"));
+      const answered = stdout.split("\n").filter((line) => line.includes("an image.png") && !line.includes("rank"));
       expect(answered).toHaveLength(2);
       expect(answered[0]).toBe(answered[1]);
     }

@@ -2,6 +2,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { loadBackend } from "../../core/backend/index.js";
+import type { FitContext } from "../../core/loop/types.js";
 import { interpret } from "../../core/trace/interpret.js";
 import { quantizeGraph } from "../../export/int8.js";
 import {
@@ -14,7 +15,7 @@ import {
   simulator,
 } from "../../export/quantize.js";
 import type { RunFiles } from "../../run/open.js";
-import type { Preprocessing } from "../../run/preprocessing.js";
+import { type Preprocessing, weightsFile } from "../../run/preprocessing.js";
 import { everyOperation, pixels } from "../support/every-operation.js";
 
 beforeAll(() => loadBackend());
@@ -165,13 +166,19 @@ describe("a calibrated graph", () => {
 
 it("a run without validation images is refused before any image is read", async () => {
   const read = vi.fn();
+  const data = { classes: ["a", "b"], height: 12, width: 12, mean: [0, 0, 0], deviation: [1, 1, 1], train: { read } };
+  const model = { layer: { kind: "none", forward: (x: tf.Tensor) => x } };
   const prepared = {
-    data: { train: { read } },
+    data,
     trainIndices: Int32Array.of(0, 1),
     validationIndices: new Int32Array(),
   };
-  const run = { trainer: { prepare: async () => prepared } } as unknown as RunFiles;
+  const weights = weightsFile({ model, data, inputSize: 12 } as unknown as FitContext, new Map());
+  const run = { record: {}, trainer: { prepare: async () => prepared }, weights } as unknown as RunFiles;
   const network = { preprocessing: {} as Preprocessing, weights: new Map() };
-  await expect(quantizeGraph(everyOperation, run, network, {})).rejects.toMatchObject({ code: "ERR_DATA" });
+  await expect(quantizeGraph(everyOperation, run, network, {})).rejects.toMatchObject({
+    code: "ERR_DATA",
+    message: expect.stringContaining("this run has none") as string,
+  });
   expect(read).not.toHaveBeenCalled();
 });
