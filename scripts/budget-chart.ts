@@ -45,7 +45,7 @@ export function pointsOf(all: readonly RunRow[]): Point[] {
     .sort((a, b) => a.pflop - b.pflop);
 }
 
-const size = { width: 760, height: 380, left: 56, right: 40, top: 24, bottom: 52 };
+const size = { width: 760, height: 380, left: 72, right: 40, top: 24, bottom: 52 };
 const ink = { text: "#1f2328", faint: "#d8dee4", one: "#0b61a4", views: "#8a3ffc", peer: "#57606a" };
 /** Points of accuracy that the labels under a point take. */
 const labelRoom = 2.5;
@@ -65,7 +65,11 @@ export function budgetChart(points: readonly Point[], peers: readonly Peer[]): s
   const text = (at: readonly [number, number], words: string, more = ""): string =>
     `<text x="${at[0]}" y="${at[1]}"${more}>${words}</text>`;
   const label = (left: number, top: number, words: string, colour: string): string =>
-    text([left, top], words, ` text-anchor="middle" fill="${colour}"`);
+    text(
+      [left, top],
+      words,
+      ` text-anchor="middle" fill="${colour}" stroke="#ffffff" stroke-width="4" paint-order="stroke"`,
+    );
   const line = (of: "oneView" | "views", more: string): string =>
     `<polyline points="${points.map((point) => `${x(point.pflop)},${y(point[of])}`).join(" ")}" fill="none" stroke-width="2"${more}/>`;
   const levels = Array.from({ length: (high - low) / 5 + 1 }, (_, at) => low + 5 * at);

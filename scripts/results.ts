@@ -26,7 +26,7 @@ import { type RunConfigRecord, runFiles } from "../run/files.js";
 import { visitMetrics } from "../run/metrics.js";
 import { configFromRecord } from "../run/parts.js";
 import { readPreprocessing } from "../run/preprocessing.js";
-import { readRecord, readSummary } from "../run/record-files.js";
+import { isCutShort, readRecord, readSummary } from "../run/record-files.js";
 import { formatRows, merged, parseRows, type Row } from "./tables.js";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -196,10 +196,11 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   };
   if (ablation === undefined) {
     const rows = folders.map((folder) => runRow(folder, commit, preset));
-    add("runs.csv", runColumns, rows, ["preset", "commit", "seed"]);
+    add("runs.csv", runColumns, rows, ["preset", "commit", "seed", "epochs"]);
   } else {
     const [folder] = folders as [string];
-    const finished = readdirSync(folder).filter((name) => existsSync(join(folder, name, runFiles.summary)));
+    const ended = readdirSync(folder).filter((name) => existsSync(join(folder, name, runFiles.summary)));
+    const finished = ended.filter((name) => !isCutShort(readSummary(join(folder, name)).stopReason));
     const rows = finished.map((name) => ablationRow(join(folder, name), name, ablation, commit));
     add("ablations.csv", ablationColumns, rows, ["ablation", "arm", "seed"]);
   }
