@@ -17,7 +17,6 @@ import time
 
 import numpy as np
 from cifar100 import evaluate, read, torch, train
-
 from torch_peer import use_threads
 
 import torch_pruning as tp  # isort: skip

@@ -107,33 +107,43 @@ export function trialsOf(arms: ReadonlyMap<string, TrainerConfig>, seeds: number
   );
 }
 
-export interface ArmFigures extends Partial<ArmDifference> {
+export interface MeasuredArm {
   readonly arm: string;
   /** Top-1 on validation, seed by seed. */
   readonly top1: readonly number[];
+  /** Of training, the mean over seeds. */
   readonly seconds: number;
+}
+
+export interface ArmFigures extends MeasuredArm, Partial<ArmDifference> {
   readonly verdict: string;
 }
 
-/** What runs come to, arm by arm. */
-export function figuresOf(arms: ReadonlyMap<string, readonly RunParts[]>): ArmFigures[] {
-  const top1 = new Map([...arms].map(([arm, runs]) => [arm, runs.map(validationOf)]));
-  const { [baseline]: base, ...others } = Object.fromEntries(top1);
-  const differences = armDifferences(base!, new Map(Object.entries(others)));
-  return [...arms].map(([arm, runs]) => {
-    const found = differences.get(arm);
-    return {
-      arm,
-      top1: top1.get(arm)!,
-      seconds: mean(runs.map(({ summary }) => summary?.seconds ?? Number.NaN)),
-      ...found,
-      verdict: !found ? "" : verdictOf(found),
-    };
+/** Arms with their differences from the first one, the baseline. */
+export function comparedArms<A extends MeasuredArm>(arms: readonly A[]): (A & ArmFigures)[] {
+  const [base, ...others] = arms;
+  const differences = armDifferences(base!.top1, new Map(others.map(({ arm, top1 }) => [arm, top1])));
+  return arms.map((each) => {
+    const found = differences.get(each.arm);
+    return { ...each, ...found, verdict: found ? verdictOf(found) : "" };
   });
 }
 
-export const verdictOf = ({ difference, margin }: ArmDifference): string =>
-  Math.abs(difference) > margin ? (difference > 0 ? "better" : "worse") : "no difference shown";
+/** What runs come to, arm by arm, the baseline first. */
+const figuresOf = (arms: ReadonlyMap<string, readonly RunParts[]>): ArmFigures[] =>
+  comparedArms(
+    [...arms].map(([arm, runs]) => ({
+      arm,
+      top1: runs.map(validationOf),
+      seconds: mean(runs.map(({ summary }) => summary?.seconds ?? Number.NaN)),
+    })),
+  );
+
+/** Empty where one seed leaves the interval open. */
+export function verdictOf({ difference, margin }: ArmDifference): string {
+  if (Number.isNaN(margin)) return "";
+  return Math.abs(difference) > margin ? (difference > 0 ? "better" : "worse") : "no difference shown";
+}
 
 async function ablate({ arms: names, seeds, out, ...options }: AblateOptions): Promise<void> {
   const { config: base, source } = await configFrom(options);
@@ -165,7 +175,7 @@ async function ablate({ arms: names, seeds, out, ...options }: AblateOptions): P
   print(`${table(rowsOf(figures))}\n\n${noteOf(figures)}\n${page}`);
 }
 
-const points = (share: number): string => (100 * share).toFixed(1);
+export const points = (share: number): string => (100 * share).toFixed(1);
 const signed = (share: number): string => `${share < 0 ? "-" : "+"}${points(Math.abs(share))}`;
 
 function rowsOf(figures: readonly ArmFigures[]): string[][] {

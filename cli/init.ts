@@ -37,18 +37,23 @@ Example:
 }
 
 async function init({ data, weights }: InitOptions): Promise<void> {
-  const there = configPlaces.find((name) => existsSync(name));
-  if (there !== undefined) {
-    throw new TrainerError("ERR_OUTPUT", `${there} already exists here. Remove it, or change it by hand.`);
-  }
+  refuseExisting();
   const config = await configForImages(data, { weights, log: tell });
   const source = configSource(config);
+  refuseExisting(); // choosing may have downloaded weights, for minutes
   const written = [addScript("package.json"), addTypes("tsconfig.json"), addIgnored(".gitignore")];
   const name = `trainer.config.${parsed("package.json").type === "module" ? "ts" : "mts"}`;
   write(name, source);
   print(
     [`${name}: the config`, ...written.filter((line) => line !== undefined), "Train with: npm run train"].join("\n"),
   );
+}
+
+/** @throws TrainerError ERR_OUTPUT where there is a config */
+function refuseExisting(): void {
+  const there = configPlaces.find((name) => existsSync(name));
+  if (there === undefined) return;
+  throw new TrainerError("ERR_OUTPUT", `${there} already exists here. Remove it, or change it by hand.`);
 }
 
 /**

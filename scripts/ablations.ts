@@ -1,8 +1,7 @@
 /** Ablations of results/ablations.csv as tables, and as what one plugin brings. */
-import { baseline, verdictOf } from "../cli/ablate.js";
+import { type ArmFigures, baseline, comparedArms, points, verdictOf } from "../cli/ablate.js";
 import { counted } from "../core/format.js";
 import { deviation, mean } from "../core/statistics.js";
-import { type ArmDifference, armDifferences } from "../core/student-t.js";
 import type { AblationRow } from "./results.js";
 import { markdownTable } from "./tables.js";
 
@@ -15,12 +14,8 @@ export interface About {
   readonly arms?: Readonly<Record<string, { readonly title: string; readonly plugin?: string }>>;
 }
 
-interface Arm extends Partial<ArmDifference> {
-  readonly arm: string;
+interface Arm extends ArmFigures {
   readonly title: string;
-  /** Top-1 on validation, from 0 to 1, seed by seed. */
-  readonly top1: readonly number[];
-  readonly minutes: number;
 }
 
 /** The arms of one ablation, over the seeds that all of them have; the baseline first. */
@@ -31,21 +26,19 @@ export function armsIn(rows: readonly AblationRow[], { arms: about }: Pick<About
     names.every((name) => of(name).some((row) => row.seed === seed)) ? [seed] : [],
   );
   if (shared.length === 0) throw new Error("An ablation has no seed that its baseline and all of its arms have.");
-  const figures = names.map((arm) => {
-    const runs = shared.map((seed) => of(arm).find((row) => row.seed === seed)!);
-    return {
-      arm,
-      title: about?.[arm]?.title ?? arm.replace(/^(with|without)-(.+)$/, "$1 `$2`"),
-      top1: runs.map(({ validation_top1 }) => Number(validation_top1) / 100),
-      minutes: mean(runs.map(({ seconds }) => Number(seconds))) / 60,
-    };
-  });
-  const [base, ...others] = figures;
-  const differences = armDifferences(base!.top1, new Map(others.map(({ arm, top1 }) => [arm, top1])));
-  return figures.map((figure) => ({ ...figure, ...differences.get(figure.arm) }));
+  return comparedArms(
+    names.map((arm) => {
+      const runs = shared.map((seed) => of(arm).find((row) => row.seed === seed)!);
+      return {
+        arm,
+        title: about?.[arm]?.title ?? arm.replace(/^(with|without)-(.+)$/, "$1 `$2`"),
+        top1: runs.map(({ validation_top1 }) => Number(validation_top1) / 100),
+        seconds: mean(runs.map(({ seconds }) => Number(seconds))),
+      };
+    }),
+  );
 }
 
-const points = (share: number): string => (100 * share).toFixed(1);
 const signed = (share: number): string => `${share < 0 ? "−" : "+"}${points(Math.abs(share))}`;
 const spread = ({ top1 }: Arm): string =>
   top1.length === 1 ? points(top1[0]!) : `${points(mean(top1))} ± ${points(deviation(top1))}`;
@@ -54,16 +47,10 @@ const isKnown = (margin: number | undefined): margin is number => margin !== und
 /** A table in Markdown, and the sentence under it. */
 export function ablationTable(arms: readonly Arm[], { command }: About): string {
   const rows = arms.map((arm) => {
-    const { difference, margin, title, minutes } = arm;
+    const { difference, margin, title, seconds, verdict } = arm;
     const interval = isKnown(margin) ? ` ± ${points(margin)}` : "";
-    const result = difference === undefined || !isKnown(margin) ? "" : verdictOf({ difference, margin });
-    return [
-      title,
-      spread(arm),
-      difference === undefined ? "" : `${signed(difference)}${interval}`,
-      result,
-      minutes.toFixed(1),
-    ];
+    const change = difference === undefined ? "" : `${signed(difference)}${interval}`;
+    return [title, spread(arm), change, verdict, (seconds / 60).toFixed(1)];
   });
   const [{ top1 }] = arms as [Arm];
   const table = markdownTable(["arm", "validation top-1, %", "difference, points", "", "minutes"], rows);

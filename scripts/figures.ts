@@ -58,26 +58,16 @@ export function presetTable(shown = Object.entries(presets)): string {
 }
 
 const ablationRows = parseRows(read("results/ablations.csv"), ablationColumns);
-/** Ablation -> its arms, and what is said of it. */
-const measured = Object.entries(ablations.measured as Readonly<Record<string, About>>).map(
-  ([name, about]) =>
-    [
-      name,
-      {
-        about,
-        arms: armsIn(
-          ablationRows.filter(({ ablation }) => ablation === name),
-          about,
-        ),
-      },
-    ] as const,
-);
+const measured = Object.entries(ablations.measured as Readonly<Record<string, About>>).map(([name, about]) => {
+  const rows = ablationRows.filter(({ ablation }) => ablation === name);
+  return { name, about, arms: armsIn(rows, about) };
+});
 
 /** Plugin -> the effects as its card says them, an ablation after the other. */
 export function effects(): Map<string, string> {
   const found = new Map<string, string[]>();
   const all = [
-    ...measured.flatMap(([, { about, arms }]) => [...effectsIn(arms, about)]),
+    ...measured.flatMap(({ about, arms }) => [...effectsIn(arms, about)]),
     ...Object.entries(ablations.earlier),
   ];
   for (const [plugin, effect] of all) found.set(plugin, [...(found.get(plugin) ?? []), effect]);
@@ -110,7 +100,7 @@ export function updated(): Map<string, string> {
   const place = /(?<=<!-- presets -->\n)[^]*?(?=\n<!-- end -->)/;
   replace("docs/presets.md", place, presetTable());
   replace("README.md", place, presetTable(Object.entries(presets).filter(([, { top1 }]) => top1)));
-  for (const [name, { about, arms }] of measured) {
+  for (const { name, about, arms } of measured) {
     const table = new RegExp(`(?<=<!-- ablation ${name} -->\\n)[^]*?(?=\\n<!-- end -->)`);
     replace("docs/ablation.md", table, ablationTable(arms, about));
   }

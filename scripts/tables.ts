@@ -17,7 +17,7 @@ export function formatRows<Column extends string>(rows: readonly Row<Column>[], 
 }
 
 /**
- * Adds rows; each takes the place of the one with its values in the columns `keys`. Sorted by these, a seed as a number.
+ * Adds rows; each takes the place of the one with its values in the columns `keys`. Sorted by these, whole numbers as such.
  *
  * @param keys of columns, the first one sorted by first
  */
@@ -27,7 +27,7 @@ export function merged<R extends Readonly<Record<string, string>>>(
   keys: readonly (keyof R)[],
 ): R[] {
   const keyOf = (row: R): string =>
-    keys.map((key) => (key === "seed" ? row[key]!.padStart(10, "0") : row[key])).join(" ");
+    keys.map((key) => (/^\d+$/.test(row[key]!) ? row[key]!.padStart(10, "0") : row[key])).join(" ");
   const all = new Map([...rows, ...added].map((row) => [keyOf(row), row]));
   return [...all].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
 }

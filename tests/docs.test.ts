@@ -73,7 +73,7 @@ describe("trainer.config.ts", () => {
 });
 
 describe("figures", () => {
-  it("stand everywhere as in results/presets.json and docs/ablation.md", () => {
+  it("stand everywhere as in results/", () => {
     expect([...updated()].filter(([file, figures]) => text(file) !== figures).map(([file]) => file)).toEqual([]);
   });
 

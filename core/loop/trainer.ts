@@ -71,11 +71,12 @@ export class Trainer {
 
   /** Asks each plugin whether the files that a fit will need are there and whole. @throws TrainerError of the plugin */
   async checkFiles(checks: FileChecks): Promise<void> {
-    for (const { name, checkFiles } of this.config.plugins) {
+    for (const plugin of this.config.plugins) {
       try {
-        await checkFiles?.(checks);
+        await plugin.checkFiles?.(checks);
       } catch (cause) {
         if (!(cause instanceof TrainerError)) throw cause;
+        const { name } = plugin;
         throw new TrainerError(cause.code, `Plugin "${name}": ${cause.message}`, { cause, plugin: name });
       }
     }

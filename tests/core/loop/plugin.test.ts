@@ -1,6 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
-import { definePlugin, optionsOf, type Plugin, type PluginFactory, Trainer } from "../../../core/index.js";
+import {
+  definePlugin,
+  optionsOf,
+  type Plugin,
+  type PluginFactory,
+  Trainer,
+  TrainerError,
+} from "../../../core/index.js";
 import { disposePlugins } from "../../../core/loop/plugin-instances.js";
 import { type Given, makePart } from "../../../core/parts.js";
 import { microConfig, mountPlugin } from "../../../core/testing/index.js";
@@ -168,5 +175,26 @@ describe("definePlugin", () => {
     expect(() => makePart(scaled({ factor: "2" }))).toThrow();
     // @ts-expect-error there is no such option
     expect(() => makePart(scaled({ factr: 2 }))).toThrow();
+  });
+});
+
+describe("checkFiles", () => {
+  const reader = (path: string): Plugin => ({
+    ...plain("reader"),
+    options: { path },
+    checkFiles(checks) {
+      return checks.run(this.options.path as string);
+    },
+  });
+  const run = async (folder: string): Promise<void> => {
+    if (folder === "nowhere") throw new TrainerError("ERR_DATA", "nowhere is not a run.");
+  };
+
+  it("is a method of the plugin, whose name its error has", async () => {
+    await expect(build(plain("without"), reader("somewhere")).checkFiles({ run })).resolves.toBeUndefined();
+    await expect(build(reader("nowhere")).checkFiles({ run })).rejects.toMatchObject({
+      code: "ERR_DATA",
+      message: 'Plugin "reader": nowhere is not a run.',
+    });
   });
 });
