@@ -17,7 +17,7 @@ export interface SheetOptions {
 }
 
 /** Pixels of a heading, and of its letters. */
-const [headingHeight, letterHeight] = [30, 15];
+const [headingHeight, letterHeight, margin] = [30, 15, 5];
 
 /** A PNG of blocks below each other on white. Where the system has no fonts, headings stay empty. */
 export async function sheet(blocks: readonly Block[], { gap = 2, side = 64 }: SheetOptions = {}): Promise<Buffer> {
@@ -29,9 +29,9 @@ export async function sheet(blocks: readonly Block[], { gap = 2, side = 64 }: Sh
   let [top, across] = [0, 0];
   for (const { heading, rows } of blocks) {
     if (heading !== undefined) {
-      const input = headingSvg(heading);
-      layers.push({ input: input.svg, top, left: 0 });
-      across = Math.max(across, input.width);
+      const { data, width, height } = await drawn(heading, sharp);
+      layers.push({ input: data, top: top + Math.floor((headingHeight - height) / 2), left: margin });
+      across = Math.max(across, width + 2 * margin);
       top += headingHeight;
     }
     const { pixels, width, height } = gridOf(rows, gap);
@@ -65,11 +65,14 @@ function gridOf(rows: Block["rows"], gap: number): Image {
   return { pixels, height: down, width: across };
 }
 
-function headingSvg(text: string): { svg: Buffer; width: number } {
-  // XML holds no controls, whatever a name holds.
-  const safe = escapeText(text.replaceAll(/[\p{Cc}\p{Cs}\ufffe\uffff]/gu, " "));
-  const width = 10 + Math.ceil(0.65 * letterHeight * text.length);
-  const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${headingHeight}">
-    <text x="5" y="21" font-family="sans-serif" font-size="${letterHeight}">${safe}</text></svg>`;
-  return { svg: Buffer.from(svg), width };
+/** Text as a PNG. Not by an SVG: once a data set of files is open, the process reads none (`openDecoder`). */
+async function drawn(
+  text: string,
+  sharp: typeof import("sharp")["default"],
+): Promise<{ data: Buffer; width: number; height: number }> {
+  // Pango's markup is XML, which holds no controls, whatever a name holds.
+  const markup = escapeText(text.replaceAll(/[\p{Cc}\p{Cs}\ufffe\uffff]/gu, " "));
+  const options = { text: markup, font: `sans-serif ${letterHeight}`, dpi: 72, rgba: true };
+  const { data, info } = await sharp({ text: options }).png().toBuffer({ resolveWithObject: true });
+  return { data, width: info.width, height: info.height };
 }

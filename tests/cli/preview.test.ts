@@ -1,5 +1,5 @@
 /** `trainer data preview` draws the plugins' effect, and the same each time. */
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import sharp from "sharp";
 import { describe, expect, it } from "vitest";
@@ -51,6 +51,23 @@ describe("data preview", () => {
     const warnings = stderr.trimEnd().split("\n");
     expect(warnings).toContainEqual(expect.stringMatching(/^warning: No validation image for 9 of 10 classes/));
     expect(warnings).toEqual([...new Set(warnings)]);
+  });
+
+  it("draws images of a folder, below headings too", async () => {
+    for (const name of ["cat", "dog"]) {
+      mkdirSync(join(inside, "photos", name), { recursive: true });
+      for (const at of [0, 1, 2, 3]) {
+        const pixels = Uint8Array.from({ length: 3 * 16 * 16 }, (_, place) => (place * (7 + at)) % 256);
+        const image = sharp(pixels, { raw: { width: 16, height: 16, channels: 3 } });
+        await image.png().toFile(join(inside, "photos", name, `${at}.png`));
+      }
+    }
+    const options = ["--preset", "from-scratch", "--data", "photos", "--images", "2", "--variants", "1", "--quiet"];
+    const { code, stdout } = await trainer("data", "preview", ...options, "--out", "photos.png");
+    expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining(join(inside, "photos.png")) });
+    const heading = sharp(join(inside, "photos.png")).extract({ left: 0, top: 0, width: 100, height: 30 });
+    const { channels } = await heading.stats();
+    expect(channels[0]!.min, "letters").toBeLessThan(100);
   });
 
   it("overwrites nothing, and refuses runs without augmentation", async () => {
